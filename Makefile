@@ -1,0 +1,38 @@
+# On a fresh machine with Python >= 3.11 and make: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo_out
+
+.PHONY: demo test test-fast lint clean
+
+# An editable install of the main job's needs; made again when pyproject.toml changes.
+$(VENV)/.main: pyproject.toml requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hoijax needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+# torch 2.13.0 is only the reference of the parity tests.
+$(VENV)/.test: $(VENV)/.main
+	$(BIN)/python -m pip install -q -e '.[test,parity,video]'
+	touch $@
+
+demo: $(VENV)/.main
+	$(BIN)/hoijax demo --out $(OUT)
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
+# The import contracts are checked on an installed copy: there all packages lie in one folder.
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/lint && $(BIN)/python -m pip install -q --no-deps --target build/lint .
+	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --config ../../pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

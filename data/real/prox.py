@@ -1,0 +1,102 @@
+"""PROX (Hassan et al., ICCV 2019): SMPL-X bodies fitted in scanned rooms; colour images are stored mirrored."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root
+from hoijax.errors import InputError
+from hoijax.io.pickles import read_pickle
+
+# Sizes of the arrays of one fit; hands are PCA coefficients whose number the fit decides.
+SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
+HANDS = ("left_hand_pose", "right_hand_pose")
+# Parts whose vertices make the field's contact set.
+CONTACT_SEGMENTS = ("L_Leg", "R_Leg", "L_Hand", "R_Hand", "gluteus", "back", "thighs")
+
+
+def scan(root: str | pathlib.Path) -> Index:
+    """Every fitted frame (`fittings/<kind>/<recording>/results/<frame>/000.pkl`) whose scene is known.
+
+    Args:
+      root: the folder with `fittings/`, `cam2world/` and `scenes/`.
+
+    Returns:
+      Items `<recording>/<frame>`; problems name recordings without a scene mesh or a camera pose.
+
+    Raises:
+      InputError: this is not PROX.
+    """
+    root = existing_root(root, "PROX", "fittings")
+    items, problems = [], []
+    for results in sorted((root / "fittings").glob("**/results")):
+        recording = results.parent.name
+        scene = recording.split("_")[0]
+        needed = {f"scenes/{scene}.ply": "scene mesh", f"cam2world/{scene}.json": "camera pose"}
+        missing = [f"{what} {name}" for name, what in needed.items() if not (root / name).exists()]
+        if missing:
+            problems.append(Problem(str(results.relative_to(root)), f"no {' and no '.join(missing)}"))
+            continue
+        for folder in sorted(p for p in results.iterdir() if p.is_dir()):
+            fit = folder / "000.pkl"
+            where = fit.relative_to(root).as_posix()
+            if fit.exists():
+                items.append(Item(f"{recording}/{folder.name}", "test", (where,)))
+            else:
+                problems.append(Problem(where, "missing"))
+    return Index("prox", root, tuple(items), tuple(problems))
+
+
+def read(index: Index, item: Item) -> SceneFrame:
+    """One fitted frame.
+
+    Raises:
+      InputError: a file is damaged.
+    """
+    fit = read_pickle(index.root / item.files[0])
+    recording, frame = item.key.split("/")
+    scene = recording.split("_")[0]
+    body = {k: array(_row(fit.get(k)), k, (n,)) for k, n in SIZES.items()}
+    body |= {k: array(_row(fit[k]), k, (None,)) for k in HANDS if k in fit}
+    pose = json.loads((index.root / "cam2world" / f"{scene}.json").read_text())
+    return SceneFrame(
+        key=item.key,
+        sequence=recording,
+        frame=frame,
+        body_kind="smplx",
+        body=body,
+        scene=f"scenes/{scene}.ply",
+        T_scene_camera=array(pose, "cam2world", (4, 4), np.float64),
+        image=f"recordings/{recording}/Color/{frame}.jpg",
+        mirrored=True,
+    )
+
+
+def contact_set(root: str | pathlib.Path) -> np.ndarray:
+    """SMPL-X vertices of hands, legs, thighs, back and gluteus: where people touch scenes (`body_segments/*.json`).
+
+    Raises:
+      InputError: a segment file is missing.
+    """
+    ids = []
+    for name in CONTACT_SEGMENTS:
+        path = pathlib.Path(root) / "body_segments" / f"{name}.json"
+        if not path.exists():
+            raise InputError(f"no body segment {path}")
+        ids.append(np.asarray(json.loads(path.read_text())["verts_ind"], np.int64))
+    return np.unique(np.concatenate(ids))
+
+
+def _row(values):
+    return None if values is None else np.ravel(values)
+
+
+PROX = Dataset(
+    name="prox",
+    title="PROX, SMPL-X bodies in scanned rooms",
+    source="https://prox.is.tue.mpg.de",
+    scan=scan,
+    read=read,
+    kind=SceneFrame,
+)

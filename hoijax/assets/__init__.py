@@ -1,0 +1,1 @@
+"""Shipped data: see the README beside each file for source and licence."""

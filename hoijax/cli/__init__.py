@@ -1,0 +1,110 @@
+"""The `hoijax` command: `hoijax VERB ...`, one module per verb.
+
+A verb `name` is the module `hoijax.cli.name` (its heavy imports inside `run`, so that `--help` and wrong options
+answer at once) with
+
+* `Options`: a frozen dataclass of its options, documented field by field; `tyro` makes the command line from it;
+* `run(options) -> int`: does the work and returns the exit code.
+
+Exit codes, the same for every verb:
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a batch ran to its end, but some of its items could not be used; each is named |
+| 2 | bad input or bad options: one message on stderr, nothing written |
+| 130 | stopped by Ctrl-C; what was finished is on disk |
+"""
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+
+__all__ = ["VERBS", "Verb", "main"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """One row of the verb table."""
+
+    module: str
+    """Module imported when the verb is asked for; holds `Options` and `run`."""
+    help: str
+    """One line for `hoijax --help`."""
+
+
+VERBS: dict[str, Verb] = {
+    "refine": Verb("hoijax.cli.refine", "body estimate + object mesh -> plausible interaction, one or a whole batch"),
+    "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
+    "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
+    "convert": Verb("hoijax.cli.convert", "published PyTorch checkpoint -> safetensors, checked key by key"),
+    "view": Verb("hoijax.cli.view", "show the scenes of a folder in the browser, live (extra [viewer])"),
+}
+
+_OK, _BAD_INPUT, _INTERRUPTED = 0, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+      argv: the arguments after the program's name; default: those of this process.
+
+    Returns:
+      The exit code (see the module's table).
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_overview(), file=sys.stdout if args else sys.stderr)
+        return _OK if args else _BAD_INPUT
+    if args[0] in ("-V", "--version"):
+        import importlib.metadata
+
+        print(f"hoijax {importlib.metadata.version('hoijax')}")
+        return _OK
+    name, rest = args[0], args[1:]
+    if name not in VERBS:
+        print(f"hoijax: there is no verb '{name}'; the verbs are: {', '.join(VERBS)}", file=sys.stderr)
+        return _BAD_INPUT
+    try:
+        return _run_verb(name, rest)
+    except KeyboardInterrupt:
+        print(f"\nhoijax {name}: stopped", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run_verb(name: str, args: list[str]) -> int:
+    """Parses the options of one verb and runs it."""
+    import tyro
+
+    from hoijax.errors import InputError
+
+    module = importlib.import_module(VERBS[name].module)
+    try:
+        options = tyro.cli(
+            module.Options,
+            args=args,
+            prog=f"hoijax {name}",
+            description=module.__doc__,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except SystemExit as stop:  # tyro has already printed the help or what was wrong
+        return stop.code if isinstance(stop.code, int) else _BAD_INPUT
+    try:
+        return module.run(options)
+    except InputError as error:
+        print(f"hoijax {name}: {error}", file=sys.stderr)
+        return _BAD_INPUT
+
+
+def _overview() -> str:
+    """The text of `hoijax --help`."""
+    width = max(map(len, VERBS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{verb.help}" for name, verb in VERBS.items())
+    return (
+        "hoijax: 3D human-object interaction in JAX\n\n"
+        "usage: hoijax VERB [options]\n\n"
+        f"{rows}\n\n"
+        "`hoijax VERB --help` shows a verb's options; `hoijax --version` the version."
+    )

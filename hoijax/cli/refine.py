@@ -1,0 +1,211 @@
+"""Refines interactions: a body estimate and an object mesh go in, a physically plausible interaction comes out.
+
+BODY is an .npz in the field's own keys (global_orient, body_pose, ..., obj_rot, obj_trans), an .npz whose arrays have a
+leading axis, or a folder of such files. Finished interactions are skipped when a command is run again.
+"""
+
+import dataclasses
+import math
+import pathlib
+from typing import TYPE_CHECKING, Literal
+
+from hoijax.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hoijax.body_models import BodyModel
+    from hoijax.cli.jobs import FloorRule
+    from hoijax.io import ParameterFile
+    from hoijax.optim import RefineConfig
+
+AXES: dict[str, tuple[float, float, float]] = {
+    "+x": (1.0, 0.0, 0.0),
+    "-x": (-1.0, 0.0, 0.0),
+    "+y": (0.0, 1.0, 0.0),
+    "-y": (0.0, -1.0, 0.0),
+    "+z": (0.0, 0.0, 1.0),
+    "-z": (0.0, 0.0, -1.0),
+}
+"""Directions by the name that `--up` takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `hoijax refine`."""
+
+    body: pathlib.Path
+    """Body parameters: an .npz, one with a leading axis, or a folder of them."""
+    object: pathlib.Path
+    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF; obj_rot and obj_trans of BODY place it."""
+    out: pathlib.Path
+    """Folder for the results."""
+    body_model: pathlib.Path | None = None
+    """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
+    hands: Literal["flat", "mean"] = "flat"
+    """What a hand pose of zero is in BODY: the flat hand, or the model's mean hand (smplx's flat_hand_mean=False)."""
+    contact: str = "auto"
+    """Body parts that must touch the object, such as right_hand,back; "auto" proposes them, "none" asks for none."""
+    floor: str = "none"
+    """Height of the floor in metres; "auto" takes the lowest points of the estimated body; "none" for no floor."""
+    up: Literal["+x", "-x", "+y", "-y", "+z", "-z"] = "+y"
+    """Which way is up in BODY's frame, for the floor and the pictures; --up=-y for camera frames."""
+    units: Literal["m", "cm", "mm", "in"] | None = None
+    """Unit of the mesh; without it metres, refused if the size cannot be."""
+    freeze: str = ""
+    """What must not move: any of object, object_scale, pose, hands, betas, ..., separated by commas."""
+    fit_scale: bool = False
+    """Let the object's scale be refined too."""
+    steps: int | None = None
+    """Gradient steps in all; without it the refiner's own number."""
+    lod: Literal["default", "render", "light", "test"] = "default"
+    """Level of detail of the free body."""
+    batch_size: int = 16
+    """How many interactions are refined at a time."""
+    pictures: int = 4
+    """How many interactions get pictures and a place in report.html."""
+    redo: bool = False
+    """Refine again what is finished already."""
+
+
+def run(options: Options) -> int:
+    """Checks everything, refines, writes.
+
+    Args:
+      options: see `Options`.
+
+    Returns:
+      0; 1 if some interactions of a batch could not be used.
+
+    Raises:
+      InputError: nothing can be refined; raised before anything is written.
+    """
+    from hoijax.cli.jobs import ObjectAsset
+    from hoijax.cli.plans import plan_files, read_files
+    from hoijax.cli.running import run_plans, tell
+    from hoijax.io import check_output_directory, file_digest, read_mesh
+
+    _check_numbers(options)
+    check_output_directory(options.out)
+    config, floor = refine_config(options), floor_rule(options.floor, options.up)
+    files, failures = read_files(options.body)
+    mesh = read_mesh(options.object, units=options.units)
+    model, digest = load_model(options, list(files.values()))
+    contacts = contact_names(options.contact, model)
+    plans = plan_files(files, options.out, model, config, contacts, floor, failures)
+    count = sum(len(plan.starts) for plan in plans)
+    tell(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
+    asset = ObjectAsset.of(mesh)
+    for note in asset.light.report.notes():
+        tell(f"{options.object.name}: {note}")
+    inputs = {"object": file_digest(options.object), "units": options.units, "model": digest}
+    record = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    run_plans(
+        model,
+        [plan.with_object(asset, inputs) for plan in plans],
+        options.out,
+        record,
+        failures,
+        up=AXES[options.up],
+        batch_size=options.batch_size,
+        pictures=options.pictures,
+        redo=options.redo,
+    )
+    return 1 if failures else 0
+
+
+def load_model(options: Options, files: "Iterable[ParameterFile]") -> "tuple[BodyModel, str]":
+    """The body model that was asked for, with the shape coefficients that the files have, and a digest of it.
+
+    Raises:
+      InputError: a file that is no body model, or not a whole body's.
+    """
+    if options.body_model is None:
+        from hoijax.body_models import free_body
+
+        return free_body(options.lod), f"free {options.lod}"
+    from hoijax.body_models import load
+    from hoijax.cli.bodies import joint_ranges, with_coefficients
+    from hoijax.io import file_digest
+
+    model = load(options.body_model, flat_hand_mean=options.hands == "flat")
+    joint_ranges(model)
+    betas, expression = (
+        max((file.values[name].shape[1] for file in files if name in file.values), default=default)
+        for name, default in (("betas", 10), ("expression", 0))
+    )
+    return with_coefficients(model, betas, expression), f"{file_digest(options.body_model)} {options.hands}"
+
+
+def refine_config(options: Options) -> "RefineConfig":
+    """The refiner's settings.
+
+    Raises:
+      InputError: `--freeze` names a group that does not exist.
+    """
+    from hoijax.optim import RefineConfig
+
+    config = RefineConfig()
+    names = tuple(name.strip() for name in options.freeze.split(",") if name.strip())
+    kept = () if options.fit_scale else config.freeze
+    try:
+        config = dataclasses.replace(config, freeze=tuple(dict.fromkeys((*kept, *names))))
+    except ValueError as error:
+        raise InputError(f"--freeze: {error}") from None
+    return config if options.steps is None else config.with_steps(options.steps)
+
+
+def floor_rule(floor: str, up: str) -> "FloorRule | None":
+    """The floor that `--floor` and `--up` describe.
+
+    Raises:
+      InputError: neither a number nor "auto" nor "none".
+    """
+    from hoijax.cli.jobs import FloorRule
+
+    if floor == "none":
+        return None
+    x, y, z = AXES[up]
+    down = (-x, -y, -z)
+    if floor == "auto":
+        return FloorRule(gravity=down, level=None)
+    try:
+        level = float(floor)
+    except ValueError:
+        level = math.nan
+    if not math.isfinite(level):
+        raise InputError(f"--floor {floor}: wanted a height in metres, 'auto' or 'none'")
+    return FloorRule(gravity=down, level=level)
+
+
+def contact_names(contact: str, model: "BodyModel") -> tuple[str, ...] | None:
+    """The parts that `--contact` names; None to propose them.
+
+    Raises:
+      InputError: a part that the model does not have.
+    """
+    from hoijax.body_models import contact_regions
+
+    if contact == "auto":
+        return None
+    if contact == "none":
+        return ()
+    names = tuple(dict.fromkeys(name.strip() for name in contact.split(",") if name.strip()))
+    known = contact_regions(model)
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise InputError(
+            f"--contact {contact}: {', '.join(map(repr, wrong)) or 'nothing'} is no part of the body; wanted 'auto', "
+            f"'none' or any of {', '.join(known)}"
+        )
+    return names
+
+
+def _check_numbers(options: Options) -> None:
+    """Refuses numbers out of range."""
+    if options.steps is not None and options.steps < 0:
+        raise InputError(f"--steps {options.steps}: wanted 0 or more")
+    if options.batch_size < 1:
+        raise InputError(f"--batch-size {options.batch_size}: wanted 1 or more")
+    if options.pictures < 0:
+        raise InputError(f"--pictures {options.pictures}: wanted 0 or more")

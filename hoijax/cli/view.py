@@ -1,0 +1,32 @@
+"""Shows the scenes of a folder in the browser, live (extra [viewer])."""
+
+import dataclasses
+import pathlib
+
+import tyro
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `hoijax view`."""
+
+    path: tyro.conf.Positional[pathlib.Path]
+    """A folder with scenes (GLB, glTF, OBJ, PLY, STL, OFF; its sub-folders are searched too), or one such file."""
+    port: int = 8080
+    """Port of the page on this machine."""
+
+
+def run(options: Options) -> int:
+    """Serves until Ctrl-C; returns the exit code."""
+    import time
+
+    from hoijax.viz.viewer import Viewer, find_scenes
+
+    files = find_scenes(options.path)
+    viewer = Viewer(files, port=options.port)
+    print(f"{len(files)} scene(s) at {viewer.address}; Ctrl-C ends")
+    try:
+        while True:
+            time.sleep(0.5)
+    finally:
+        viewer.stop()

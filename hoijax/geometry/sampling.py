@@ -1,0 +1,68 @@
+"""Random points on surfaces, and subsets of points spread as evenly as possible."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Float, Int, Key
+
+from hoijax.geometry.mesh import Mesh, face_areas
+from hoijax.geometry.safe import ArrayLike
+
+
+@struct.dataclass
+class SurfaceSamples:
+    """Points on a mesh and where they sit: points = sum_k bary_k * corner_k of the face."""
+
+    points: Any  # (N, 3), metres
+    face_ids: Any  # (N) int
+    bary: Any  # (N, 3), sums to one
+
+
+def sample_surface(key: Key[jax.Array, ""], mesh: Mesh, count: int) -> SurfaceSamples:
+    """Points distributed uniformly over the area of one mesh (`vmap` for more).
+
+    Faces are drawn with probability proportional to area; degenerate faces are never drawn unless all are. The
+    points are differentiable in the vertices at fixed faces and barycentric coordinates.
+    """
+    vertices, faces = jnp.asarray(mesh.vertices), jnp.asarray(mesh.faces)
+    face_key, bary_key = jax.random.split(key)
+    cumulative = jnp.cumsum(jax.lax.stop_gradient(face_areas(vertices, faces)))
+    threshold = jax.random.uniform(face_key, (count,), vertices.dtype) * cumulative[-1]
+    face_ids = jnp.minimum(jnp.searchsorted(cumulative, threshold, side="right"), faces.shape[0] - 1)
+    u, v = jnp.moveaxis(jax.random.uniform(bary_key, (count, 2), vertices.dtype), -1, 0)
+    root = jnp.sqrt(u)  # Osada et al. 2002, eq. 1: uniform over the triangle
+    bary = jnp.stack([1.0 - root, root * (1.0 - v), root * v], axis=-1)
+    points = jnp.sum(bary[..., None] * vertices[faces[face_ids]], axis=-2)
+    return SurfaceSamples(points=points, face_ids=face_ids, bary=bary)
+
+
+def farthest_points(points: Float[ArrayLike, "N 3"], count: int, start: int = 0) -> Int[jax.Array, "count"]:
+    """Indices of `count` points, each the farthest from those before it; ties go to the lowest index.
+
+    Farthest point sampling (Gonzalez 1985), one cloud; `count` passes over the cloud.
+
+    Args:
+      points: the cloud.
+      count: how many; at most N.
+      start: index of the first one.
+
+    Raises:
+      ValueError: `count` or `start` does not fit the cloud.
+    """
+    points = jax.lax.stop_gradient(jnp.asarray(points))
+    size = points.shape[0]
+    if not 1 <= count <= size:
+        raise ValueError(f"farthest_points can choose 1 to {size} of {size} points, asked for {count}")
+    if not 0 <= start < size:
+        raise ValueError(f"start must index one of the {size} points, got {start}")
+
+    def step(carry, _):
+        distance, last = carry
+        offset = points - points[last][None]
+        distance = jnp.minimum(distance, jnp.sum(offset * offset, axis=-1))
+        return (distance, jnp.argmax(distance).astype(jnp.int32)), last
+
+    first = (jnp.full((size,), jnp.inf, points.dtype), jnp.asarray(start, jnp.int32))
+    return jax.lax.scan(step, first, None, length=count)[1]

@@ -1,0 +1,48 @@
+"""Files in and out: object meshes, parameter files, GLB scenes; every writer is atomic."""
+
+from hoijax.io.files import (
+    atomic_file,
+    check_output_directory,
+    file_digest,
+    output_directory,
+    remove_partial_files,
+    value_digest,
+    write_bytes,
+    write_json,
+    write_npz,
+    write_text,
+)
+from hoijax.io.glb import ScenePart, write_glb
+from hoijax.io.meshes import MESH_FORMATS, OBJECT_SIZES, UNITS, LoadedMesh, MeshReport, read_mesh
+from hoijax.io.obj import parse_obj
+from hoijax.io.params import ParameterFile, read_parameters, single
+from hoijax.io.params_write import nearest_axis_angle, write_parameters
+from hoijax.io.simplify import simplify
+
+__all__ = [
+    "MESH_FORMATS",
+    "OBJECT_SIZES",
+    "UNITS",
+    "LoadedMesh",
+    "MeshReport",
+    "ParameterFile",
+    "ScenePart",
+    "atomic_file",
+    "check_output_directory",
+    "file_digest",
+    "nearest_axis_angle",
+    "output_directory",
+    "parse_obj",
+    "read_mesh",
+    "read_parameters",
+    "remove_partial_files",
+    "simplify",
+    "single",
+    "value_digest",
+    "write_bytes",
+    "write_glb",
+    "write_json",
+    "write_npz",
+    "write_parameters",
+    "write_text",
+]

@@ -1,0 +1,313 @@
+"""Reading object meshes as people have them: many formats, all units, seldom clean.
+
+What is repaired is counted in the mesh's report; what cannot be known (the unit of the coordinates) is asked for and
+never guessed.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from hoijax.errors import InputError
+from hoijax.io.files import PathLike
+from hoijax.io.glb import linear_to_srgb
+from hoijax.io.obj import parse_obj
+
+MESH_FORMATS: tuple[str, ...] = ("obj", "ply", "stl", "off", "glb", "gltf")
+"""Suffixes that `read_mesh` takes."""
+
+UNITS: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+"""Metres per unit, by the name that `units` takes."""
+
+OBJECT_SIZES = (0.005, 5.0)
+"""Longest side, metres, between which an object is believed to be in metres without being told."""
+
+_UNIT_WORDS = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "in": "inches"}
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshReport:
+    """What was found in a mesh file and what was done about it."""
+
+    source: str
+    """The file's name."""
+    vertices: int
+    """Vertices kept."""
+    faces: int
+    """Faces kept."""
+    parts: int = 1
+    """Meshes in the file's scene graph that were joined, each with its transform."""
+    metres_per_unit: float = 1.0
+    """Factor that the file's coordinates were multiplied with."""
+    degenerate: int = 0
+    """Faces removed because they have no area."""
+    duplicate: int = 0
+    """Faces removed because another face has the same three corners, in whichever order."""
+    turned: bool = False
+    """The closed surface faced inward and was turned outward."""
+    watertight: bool = True
+    """Every edge joins exactly two faces; otherwise "inside" is what the generalised winding number says."""
+    decimated_from: int | None = None
+    """Number of faces before decimation."""
+    deviation: float | None = None
+    """Largest measured distance from the original's vertices to the decimated surface, metres."""
+
+    def notes(self) -> list[str]:
+        """One sentence per thing a person should know; empty for a clean mesh in metres."""
+        notes = []
+        if self.parts > 1:
+            notes.append(f"{self.parts} meshes of the scene were joined")
+        if self.metres_per_unit != 1.0:
+            notes.append(f"coordinates were multiplied with {self.metres_per_unit:g} to be metres")
+        if self.degenerate:
+            notes.append(f"{self.degenerate} degenerate faces were removed")
+        if self.duplicate:
+            notes.append(f"{self.duplicate} duplicate faces were removed")
+        if self.turned:
+            notes.append("the surface faced inward and was turned outward")
+        if not self.watertight:
+            notes.append("the surface is open, inside and outside come from its winding number")
+        if self.decimated_from is not None:
+            far = "" if self.deviation is None else f", within {1000 * self.deviation:.2g} mm of the original"
+            notes.append(f"{self.decimated_from:,} faces were decimated to {self.faces:,} for the distance field{far}")
+        return notes
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedMesh:
+    """A triangle mesh in metres, with the story of how it became one."""
+
+    vertices: np.ndarray
+    """`(V, 3)` float32, metres. From OBJ, PLY and OFF in the file's order and number, unused ones included."""
+    faces: np.ndarray
+    """`(F, 3)` int32, no degenerate or duplicate ones; the file's order otherwise."""
+    report: MeshReport
+    """What was found and done."""
+    colors: np.ndarray | None = None
+    """`(V, 3)` sRGB in [0, 1] where the file colours its vertices, or None."""
+
+
+def read_mesh(
+    path: PathLike, *, units: str | None = None, sizes: tuple[float, float] | None = OBJECT_SIZES
+) -> LoadedMesh:
+    """Reads an object's mesh: OBJ, PLY, STL, OFF, GLB or glTF.
+
+    Scene graphs are flattened with their transforms. Faces without area and repeated faces are removed, a closed
+    surface that faces inward is turned. The vertices of OBJ, PLY and OFF keep the file's order and number, so that
+    labels by vertex index stay valid; STL repeats its corners, which are merged; GLB vertices are those of its parts
+    one after the other.
+
+    Args:
+      path: the file; its suffix says the format.
+      units: "m", "cm", "mm" or "in". None: metres, believed only if the longest side lies within `sizes`.
+      sizes: the shortest and longest believable object, metres; None: any.
+
+    Returns:
+      The mesh in metres with its report.
+
+    Raises:
+      InputError: missing, unreadable or empty file; no faces; coordinates that are not finite; faces that name
+        vertices that do not exist; a size that is not in metres.
+    """
+    path = pathlib.Path(path)
+    if units is not None and units not in UNITS:
+        raise InputError(f"unit '{units}' is not known; wanted one of {', '.join(UNITS)}")
+    vertices, faces, colors, parts = _parse(path)
+    _check(path, vertices, faces)
+    ids = position_ids(vertices)
+    if path.suffix.lower() == ".stl":  # three corners per face: only merging makes it a mesh
+        _, first, ids = np.unique(ids, return_index=True, return_inverse=True)
+        vertices, faces, ids = vertices[first], ids[faces], np.arange(len(first))
+    collapsed, thin = collapsed_faces(ids[faces]), thin_faces(vertices, faces)
+    duplicate = ~collapsed & ~thin & duplicate_faces(ids[faces])
+    degenerate, whole = collapsed | thin, ids[faces[~collapsed & ~duplicate]]
+    faces = faces[~degenerate & ~duplicate]
+    if not len(faces):
+        raise InputError(f"{path}: all {len(degenerate)} faces are degenerate (no area); there is no surface to use")
+    # A face as thin as a line encloses nothing, but without it the edges of its neighbours may no longer match.
+    watertight = is_closed(ids[faces]) or is_closed(whole)
+    factor = UNITS[units or "m"]
+    vertices = vertices * factor
+    if units is None and sizes is not None:
+        _check_size(path, vertices[faces], sizes)
+    turned = watertight and _signed_volume(vertices, faces) < 0
+    if turned:
+        faces = faces[:, ::-1]
+    report = MeshReport(
+        source=path.name,
+        vertices=len(vertices),
+        faces=len(faces),
+        parts=parts,
+        metres_per_unit=factor,
+        degenerate=int(degenerate.sum()),
+        duplicate=int(duplicate.sum()),
+        turned=turned,
+        watertight=watertight,
+    )
+    if colors is not None and len(colors) != len(vertices):
+        colors = None
+    return LoadedMesh(
+        vertices=np.ascontiguousarray(vertices, np.float32),
+        faces=np.ascontiguousarray(faces, np.int32),
+        report=report,
+        colors=None if colors is None else np.ascontiguousarray(colors, np.float32),
+    )
+
+
+def _parse(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
+    """Vertices, faces, colours and number of parts, as the file has them."""
+    kind = path.suffix.lower().lstrip(".")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; wanted a mesh file ({', '.join(MESH_FORMATS)})")
+    if not path.is_file():
+        raise InputError(f"there is no mesh file {path}")
+    if kind not in MESH_FORMATS:
+        raise InputError(f"{path}: '{path.suffix}' is no mesh format hoijax reads; wanted {', '.join(MESH_FORMATS)}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        if kind == "obj":
+            vertices, faces, colors = parse_obj(path.read_bytes(), str(path))
+            return vertices, faces, colors, 1
+        return _parse_scene(path, kind)
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # parsers of damaged files raise anything
+        text = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+        raise InputError(f"{path} cannot be read as {kind.upper()} ({reason}); is it damaged or misnamed?") from error
+
+
+def _parse_scene(path: pathlib.Path, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
+    """Reads with trimesh, unprocessed, and joins the scene's meshes in world coordinates."""
+    import trimesh  # a second, which only those who read such files should wait
+
+    options = {"fix_texture": False} if kind == "ply" else {"skip_materials": True} if kind in ("glb", "gltf") else {}
+    scene = trimesh.load_scene(path, process=False, **options)
+    vertices, faces, colors, count = [], [], [], 0
+    order = {name: i for i, name in enumerate(scene.geometry)}  # the file's; that of the nodes is arbitrary
+    for node in sorted(scene.graph.nodes_geometry, key=lambda node: (order[scene.graph[node][1]], node)):
+        transform, name = scene.graph[node]
+        part = scene.geometry[name]
+        if not len(getattr(part, "vertices", ())):
+            continue
+        matrix = np.asarray(transform, np.float64)
+        corners = np.asarray(getattr(part, "faces", np.zeros((0, 3))), np.int64).reshape(-1, 3)
+        points = np.asarray(part.vertices, np.float64)
+        if not np.array_equal(matrix, np.eye(4)):
+            points = points @ matrix[:3, :3].T + matrix[:3, 3]
+            # A mirroring transform swaps the sides of every face.
+            corners = corners[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else corners
+        vertices.append(points)
+        faces.append(corners + count)
+        colors.append(_part_colors(part, linear=kind in ("glb", "gltf")))
+        count += len(vertices[-1])
+    if not vertices:
+        return np.zeros((0, 3)), np.zeros((0, 3), np.int64), None, 0
+    joined = None if any(c is None for c in colors) else np.concatenate(colors)
+    return np.concatenate(vertices), np.concatenate(faces), joined, len(vertices)
+
+
+def _part_colors(part: Any, *, linear: bool) -> np.ndarray | None:
+    """sRGB `(V, 3)` of a trimesh part whose vertices are coloured, or None."""
+    visual = getattr(part, "visual", None)
+    if visual is None or visual.kind != "vertex":
+        return None
+    rgb = np.asarray(visual.vertex_colors)
+    if rgb.shape[:1] != (len(part.vertices),) or rgb.ndim != 2 or rgb.shape[1] < 3:
+        return None
+    return linear_to_srgb(rgb[:, :3] / 255.0) if linear else rgb[:, :3] / 255.0
+
+
+def _check(path: pathlib.Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    if not len(vertices):
+        raise InputError(f"{path} has no vertices; is it a mesh?")
+    finite = np.isfinite(vertices).all(axis=1)
+    if not finite.all():
+        bad = int(np.flatnonzero(~finite)[0])
+        raise InputError(
+            f"{path}: {int((~finite).sum())} of {len(vertices)} vertices are not finite, the first is vertex {bad} = "
+            f"{vertices[bad].tolist()}; export the mesh again"
+        )
+    if not len(faces):
+        raise InputError(f"{path} has {len(vertices)} vertices but no faces; wanted a surface, not a point cloud")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise InputError(
+            f"{path}: faces name vertices {faces.min()} to {faces.max()}, but it has {len(vertices)} (0 to "
+            f"{len(vertices) - 1}); the file is damaged"
+        )
+
+
+def _check_size(path: pathlib.Path, corners: np.ndarray, sizes: tuple[float, float]) -> None:
+    """Refuses a mesh whose size in metres no object has, naming the units that would explain it."""
+    corners = corners.reshape(-1, 3)
+    longest = float((corners.max(axis=0) - corners.min(axis=0)).max())
+    if sizes[0] <= longest <= sizes[1]:
+        return
+    keep = "--units m if it really is in metres"
+    if longest < sizes[0]:
+        raise InputError(f"{path} is {longest:.3g} m long, too small to be in metres; scale it, or say {keep}")
+    # The likeliest first: half a metre is the middle of what people handle.
+    fits = [unit for unit in UNITS if unit != "m" and 0.02 <= longest * UNITS[unit] <= 3.0]
+    fits.sort(key=lambda unit: abs(np.log(longest * UNITS[unit] / 0.5)))
+    likely = [unit for unit in fits if unit != "in"][:2] or fits
+    if not likely:
+        raise InputError(f"{path} is {longest:.4g} m long, too large to be in metres; scale it, or say {keep}")
+    words = " or ".join(f"{_UNIT_WORDS[u]} ({longest * UNITS[u]:.3g} m)" for u in likely)
+    flags = " or ".join(f"--units {u}" for u in likely)
+    raise InputError(
+        f"{path} is {longest:.4g} long, which in metres is no object: it looks like {words}; say {flags}, or {keep}"
+    )
+
+
+def position_ids(vertices: np.ndarray) -> np.ndarray:
+    """One id `(V,)` per distinct position: the index of the first vertex there."""
+    order = np.lexsort(vertices.T)
+    ordered = vertices[order] + 0.0  # -0.0 is where 0.0 is
+    new = np.ones(len(order), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    ids = np.empty(len(order), np.int64)
+    # lexsort is stable, so the first of each run has the lowest index.
+    ids[order] = order[np.flatnonzero(new)][np.cumsum(new) - 1]
+    return ids
+
+
+def collapsed_faces(faces: np.ndarray) -> np.ndarray:
+    """Faces `(F,)` that name one vertex twice."""
+    return (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
+
+
+def thin_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Faces `(F,)` so thin that float32 cannot tell them from a line, those without any extent included."""
+    a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
+    longest = np.maximum(np.maximum(((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1)), ((a - c) ** 2).sum(1))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1) <= 1e-7 * longest
+
+
+def duplicate_faces(faces: np.ndarray) -> np.ndarray:
+    """Faces `(F,)` whose corners, in whichever order, are those of an earlier face."""
+    corners = np.sort(faces, axis=1)
+    order = np.lexsort(corners.T)
+    ordered = corners[order]
+    repeated = np.zeros(len(order), bool)
+    repeated[order[1:]] = (ordered[1:] == ordered[:-1]).all(axis=1)
+    return repeated
+
+
+def is_closed(faces: np.ndarray) -> bool:
+    """Whether every edge is used once in each direction."""
+    if not len(faces):
+        return False
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    count = np.int64(faces.max()) + 1
+    forward = np.sort(edges[:, 0] * count + edges[:, 1])
+    backward = np.sort(edges[:, 1] * count + edges[:, 0])
+    return bool((forward == backward).all() and (forward[1:] != forward[:-1]).all())
+
+
+def _signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Volume of a closed surface, negative when it faces inward."""
+    a, b, c = (vertices[faces[:, k]] - vertices[faces[0, 0]] for k in range(3))
+    return float((a * np.cross(b, c)).sum() / 6.0)

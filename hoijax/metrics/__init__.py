@@ -1,0 +1,85 @@
+"""The numbers that papers report: reconstruction, contact, scene, penetration; per sample, and summarised."""
+
+from hoijax.metrics.contact import (
+    ContactCounts,
+    ContactSummary,
+    contact_counts,
+    contact_from_probabilities,
+    contact_from_reconstruction,
+    contact_from_reconstruction_host,
+    f1_of_means,
+    parts_in_contact,
+    summarize_contact,
+)
+from hoijax.metrics.joints import mpjpe_mm, mpvpe_mm, pa_mpjpe_mm
+from hoijax.metrics.penetration import (
+    Interpenetration,
+    PenetrationDepth,
+    floor_distance,
+    interpenetration_host,
+    penetration_depth,
+    signed_distance_host,
+)
+from hoijax.metrics.reconstruction import (
+    CHAMFER_SAMPLES,
+    AlignedPair,
+    chamfer_cm,
+    chamfer_cm_host,
+    chamfer_floor_cm,
+    procrustes_align_combined,
+    surface_chamfer_cm,
+    surface_chamfer_cm_host,
+    surface_f_score,
+)
+from hoijax.metrics.scene import (
+    DirectionError,
+    contact_set_weights,
+    d2s_deg,
+    scene_contact,
+    scene_displacement,
+    scene_displacement_host,
+    v2s_mm,
+)
+from hoijax.metrics.summary import Interval, bootstrap_mean
+from hoijax.metrics.volume import penetration_volume_host, six_ray_winding
+
+__all__ = [
+    "CHAMFER_SAMPLES",
+    "AlignedPair",
+    "ContactCounts",
+    "ContactSummary",
+    "DirectionError",
+    "Interpenetration",
+    "Interval",
+    "PenetrationDepth",
+    "bootstrap_mean",
+    "chamfer_cm",
+    "chamfer_cm_host",
+    "chamfer_floor_cm",
+    "contact_counts",
+    "contact_from_probabilities",
+    "contact_from_reconstruction",
+    "contact_from_reconstruction_host",
+    "contact_set_weights",
+    "d2s_deg",
+    "f1_of_means",
+    "floor_distance",
+    "interpenetration_host",
+    "mpjpe_mm",
+    "mpvpe_mm",
+    "pa_mpjpe_mm",
+    "parts_in_contact",
+    "penetration_depth",
+    "penetration_volume_host",
+    "procrustes_align_combined",
+    "scene_contact",
+    "scene_displacement",
+    "scene_displacement_host",
+    "signed_distance_host",
+    "six_ray_winding",
+    "summarize_contact",
+    "surface_chamfer_cm",
+    "surface_chamfer_cm_host",
+    "surface_f_score",
+    "v2s_mm",
+]

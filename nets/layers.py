@@ -1,0 +1,98 @@
+"""Small layers shared by the networks; attribute names follow PyTorch's modules so that checkpoints map by name."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+ArrayLike = jax.Array | np.ndarray
+
+# PyTorch's defaults, where Flax's differ.
+LAYER_NORM_EPSILON = 1e-5
+BATCH_NORM_EPSILON = 1e-5
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """The exact (erf) GELU, PyTorch's default."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Layer normalisation with PyTorch's epsilon."""
+    return nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, rngs=rngs)
+
+
+def batch_norm(width: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
+    """Batch normalisation with PyTorch's epsilon and momentum (0.1 there is 0.9 here)."""
+    return nnx.BatchNorm(width, momentum=0.9, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
+
+
+def conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, *, stride: int = 1, use_bias: bool = True) -> nnx.Conv:
+    """A square convolution over (*B, H, W, C) with PyTorch's symmetric padding `size // 2`."""
+    pad = size // 2
+    return nnx.Conv(
+        inputs,
+        outputs,
+        (size, size),
+        strides=stride,
+        padding=((pad, pad), (pad, pad)),
+        use_bias=use_bias,
+        rngs=rngs,
+    )
+
+
+class MultiheadAttention(nnx.Module):
+    """Scaled dot-product attention with PyTorch's packed parameters (`in_proj_weight` rows are q, k, v)."""
+
+    def __init__(self, width: int, rngs: nnx.Rngs, *, num_heads: int = 1):
+        if width % num_heads:
+            raise ValueError(f"width {width} is not divisible by {num_heads} heads")
+        self.num_heads = num_heads
+        init = nnx.initializers.xavier_uniform()
+        self.in_proj_weight = nnx.Param(init(rngs.params(), (3 * width, width), jnp.float32))
+        self.in_proj_bias = nnx.Param(jnp.zeros((3 * width,), jnp.float32))
+        self.out_proj = nnx.Linear(width, width, rngs=rngs)
+
+    def __call__(
+        self, query: Float[ArrayLike, "*B Q D"], key: Float[ArrayLike, "*B K D"], value: Float[ArrayLike, "*B K D"]
+    ) -> Float[jax.Array, "*B Q D"]:
+        """Attends from every query to all keys."""
+        weights = jnp.split(self.in_proj_weight[...], 3)
+        biases = jnp.split(self.in_proj_bias[...], 3)
+        q, k, v = (self._heads(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
+        out = jax.nn.dot_product_attention(q, k, v)
+        return self.out_proj(out.reshape(query.shape))
+
+    def _heads(self, x: ArrayLike, weight: jax.Array, bias: jax.Array) -> jax.Array:
+        y = x @ weight.T
+        y = y + jnp.broadcast_to(bias, y.shape)
+        return y.reshape((*y.shape[:-1], self.num_heads, y.shape[-1] // self.num_heads))
+
+
+def bilinear_sample(features: Float[ArrayLike, "H W C"], points: Float[ArrayLike, "*N 2"]) -> Float[jax.Array, "*N C"]:
+    """Features at (x, y) in cells: cell centres are integers, outside the map is zero.
+
+    PyTorch's `grid_sample(align_corners=True, padding_mode="zeros")`.
+
+    Args:
+      features: one feature map.
+      points: x (along W) and y (along H); 0 is the first cell's centre.
+
+    Returns:
+      The sampled features.
+    """
+    height, width, channels = features.shape
+    flat = jnp.asarray(features).reshape(height * width, channels)
+    low = jnp.floor(points)
+    fraction = points - low
+    total = jnp.zeros((*points.shape[:-1], channels), features.dtype)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = low[..., 0].astype(jnp.int32) + dx, low[..., 1].astype(jnp.int32) + dy
+            weight = jnp.abs(1 - dx - fraction[..., 0]) * jnp.abs(1 - dy - fraction[..., 1])
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            cell = jnp.clip(y, 0, height - 1) * width + jnp.clip(x, 0, width - 1)
+            weight = jnp.where(inside, weight, 0.0).astype(features.dtype)
+            total = total + jnp.broadcast_to(weight[..., None], total.shape) * flat[cell]
+    return total

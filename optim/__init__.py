@@ -1,0 +1,34 @@
+"""Refiners: what turns estimates of interactions into plausible ones."""
+
+from hoijax.optim.config import ALIASES, DEFAULT_STAGES, GROUPS, PerGroup, RefineConfig, Sizes, Stage, Weights
+from hoijax.optim.contacts import ContactTargets, part_targets, probability_targets, propose_parts, stand_on_floor
+from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
+from hoijax.optim.floor import Floor
+from hoijax.optim.refiner import refine, refine_batch
+from hoijax.optim.result import Progress, RefineMetrics, RefineResult
+
+__all__ = [
+    "ALIASES",
+    "DEFAULT_STAGES",
+    "GROUPS",
+    "BodyField",
+    "ContactTargets",
+    "Floor",
+    "ObjectField",
+    "PerGroup",
+    "Progress",
+    "RefineConfig",
+    "RefineMetrics",
+    "RefineResult",
+    "Sizes",
+    "Stage",
+    "Weights",
+    "body_field",
+    "object_field",
+    "part_targets",
+    "probability_targets",
+    "propose_parts",
+    "refine",
+    "refine_batch",
+    "stand_on_floor",
+]

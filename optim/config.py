@@ -1,0 +1,170 @@
+"""What the refiner moves, in which order, and how strongly each term pulls."""
+
+import dataclasses
+import itertools
+
+#: Groups of variables that may move.
+GROUPS: tuple[str, ...] = (
+    "root", "translation", "torso", "arms", "legs", "left_hand", "right_hand", "betas", "object_rotation",
+    "object_translation", "object_scale",
+)  # fmt: skip
+
+#: Short names of several groups, accepted wherever groups are named.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "body": ("torso", "arms", "legs"),
+    "hands": ("left_hand", "right_hand"),
+    "pose": ("root", "torso", "arms", "legs", "left_hand", "right_hand"),
+    "object": ("object_rotation", "object_translation", "object_scale"),
+    "person": ("root", "translation", "torso", "arms", "legs", "left_hand", "right_hand", "betas"),
+}
+
+
+def expand_groups(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Groups named directly or by an alias, in the order of `GROUPS`.
+
+    Raises:
+      ValueError: a name is neither a group nor an alias.
+    """
+    wanted = set()
+    for name in names:
+        if name not in GROUPS and name not in ALIASES:
+            raise ValueError(f"unknown group {name!r}; the groups are {GROUPS} and the aliases {tuple(ALIASES)}")
+        wanted.update(ALIASES.get(name, (name,)))
+    return tuple(g for g in GROUPS if g in wanted)
+
+
+@dataclasses.dataclass(frozen=True)
+class PerGroup:
+    """One number per group, in the group's unit: radians, metres, standard deviations (betas), log scale."""
+
+    root: float
+    translation: float
+    torso: float
+    arms: float
+    legs: float
+    left_hand: float
+    right_hand: float
+    betas: float
+    object_rotation: float
+    object_translation: float
+    object_scale: float
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Weights of the energy's terms; each term is near one when something is off by a centimetre, or by its width."""
+
+    #: Asked-for body parts lie on the object, asked-for object points on the body.
+    contact: float = 1.0
+    #: Body points outside the object.
+    penetration: float = 1.0
+    #: Object points outside the body.
+    interior: float = 1.0
+    #: Feet and resting object points on the floor, nothing below it.
+    floor: float = 1.0
+    #: Joints inside their limits.
+    limits: float = 1.0
+    #: Everything near the estimate.
+    stay: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage: some groups move for some steps under fixed weights."""
+
+    #: Shown as the progress of a run.
+    name: str
+    #: Largest number of gradient steps.
+    steps: int
+    #: Groups that move, aliases allowed; what is not listed is held.
+    groups: tuple[str, ...] = GROUPS
+    #: Multiplies every learning rate at first.
+    rate: float = 1.0
+    #: What `rate` falls to, as a fraction of it: along a cosine, and faster where the energy no longer falls.
+    final_rate: float = 0.1
+    #: Contact is sought on surfaces that face each other: looking the same way counts like this distance, metres.
+    facing: float = 0.4
+    weights: Weights = Weights()
+
+    def __post_init__(self):
+        if self.steps < 0:
+            raise ValueError(f"steps of stage {self.name!r} must not be negative, got {self.steps}")
+        expand_groups(self.groups)
+
+
+#: Objects and bodies first find each other as rigid things, hardly minding what is inside what; then limbs reach; then
+#: penetration is driven out, at last with matches that prefer what is near to what faces the right way.
+DEFAULT_STAGES: tuple[Stage, ...] = (
+    Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
+    Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
+    Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
+    Stage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much the refiner looks at; what changes here compiles a new program, everything else does not."""
+
+    #: Gradient steps between two updates of the correspondences; plateaus are looked for as often.
+    steps_per_round: int = 10
+    #: Body vertices of the penetration terms: half spread over the body, half the nearest to the object.
+    body_points: int = 512
+    #: Body vertices per contact part and per foot.
+    contact_points: int = 32
+    #: Object surface points of the contact and interior terms: half spread over it, half the nearest to the body.
+    object_points: int = 384
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineConfig:
+    """Every number of the refiner."""
+
+    stages: tuple[Stage, ...] = DEFAULT_STAGES
+    #: Groups that keep their values bit for bit, aliases allowed: ("object",), ("betas", "hands"), ...
+    freeze: tuple[str, ...] = ("object_scale",)
+    #: Adam's step at rate one.
+    rate: PerGroup = PerGroup(0.01, 0.006, 0.005, 0.01, 0.006, 0.015, 0.015, 0.01, 0.02, 0.01, 0.005)
+    #: Departure from the estimate that costs one.
+    width: PerGroup = PerGroup(0.06, 0.05, 0.1, 0.3, 0.2, 0.3, 0.3, 0.5, 0.25, 0.15, 0.05)
+    sizes: Sizes = Sizes()
+    #: An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
+    #: stage ends when the rate has reached `Stage.final_rate`.
+    tolerance: float = 0.01
+    #: Vertices of a part this much farther from the object than its nearest one are pulled 0.6 times as hard, metres.
+    contact_spread: float = 0.03
+
+    def __post_init__(self):
+        expand_groups(self.freeze)
+        if not self.stages:
+            raise ValueError("a refiner needs at least one stage")
+
+    @property
+    def steps(self) -> int:
+        """Largest number of gradient steps of all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+    def with_steps(self, steps: int) -> "RefineConfig":
+        """The same stages, shortened or lengthened in proportion to `steps` in all.
+
+        Raises:
+          ValueError: `steps` is negative.
+        """
+        if steps < 0:
+            raise ValueError(f"steps must not be negative, got {steps}")
+        sums = itertools.accumulate((stage.steps for stage in self.stages), initial=0)
+        ends = [steps * s // max(self.steps, 1) for s in sums]
+        stages = tuple(
+            dataclasses.replace(stage, steps=b - a) for stage, (a, b) in zip(self.stages, itertools.pairwise(ends))
+        )
+        return dataclasses.replace(self, stages=stages)

@@ -1,0 +1,60 @@
+"""What a refiner returns and reports."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from flax import struct
+from jaxtyping import Bool, Float, Int
+
+from hoijax.body_models import BodyParams
+from hoijax.geometry import RigidPose
+
+ArrayLike = jax.Array | np.ndarray
+
+
+@struct.dataclass
+class RefineMetrics:
+    """State of one interaction, or of many with leading axes; metres.
+
+    Measured on all body vertices against the object's SDF grid: `hoijax.metrics` has the exact versions.
+    """
+
+    #: Distance of each asked-for part to the object: mean over the nearest tenth of its vertices. 0 for unused rows.
+    contact: Float[ArrayLike, "*B R"] | Any
+    #: Largest depth of a body vertex inside the object or of an object point inside the body.
+    max_penetration: Float[ArrayLike, "*B"] | Any
+    #: Mean depth over the body vertices inside the object; 0 where none is.
+    mean_penetration: Float[ArrayLike, "*B"] | Any
+    #: Height of the lowest body vertex above the floor, negative below it; 0 without a floor.
+    floor: Float[ArrayLike, "*B"] | Any
+
+
+@struct.dataclass
+class RefineResult:
+    """A refined interaction, or a batch of them."""
+
+    params: BodyParams
+    pose: RigidPose
+    before: RefineMetrics
+    after: RefineMetrics
+    #: Gradient steps taken, all stages together.
+    steps: Int[ArrayLike, "*B"] | Any
+    #: True where the last stage ended by its convergence test, not by its number of steps.
+    converged: Bool[ArrayLike, "*B"] | Any
+    #: Names of the rows of `RefineMetrics.contact`; "" for unused rows.
+    parts: tuple[tuple[str, ...], ...] = struct.field(pytree_node=False, default=())
+
+
+@struct.dataclass
+class Progress:
+    """State of a running batch, given to the progress callback on the host."""
+
+    #: Name of the stage that just ran a round.
+    stage: str = struct.field(pytree_node=False)
+    #: Steps taken and the largest number there can be, summed over the batch.
+    steps: int = struct.field(pytree_node=False)
+    total: int = struct.field(pytree_node=False)
+    #: Interactions finished so far and in all.
+    finished: int = struct.field(pytree_node=False)
+    batch: int = struct.field(pytree_node=False)

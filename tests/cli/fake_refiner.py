@@ -1,0 +1,69 @@
+"""The command line with the optimisation taken out: everything else (reading, checking, writing, resuming) is real.
+
+As a script it runs `hoijax` that way, waiting `FAKE_SECONDS` in each batch, so that a test can interrupt it.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+MOVE = np.array([0.0, 0.01, 0.0], np.float32)
+TURN = Rotation.from_rotvec([0, 0, 0.05])
+CALLS = []
+
+
+def refine_batch(model, params, template, pose, contacts=None, config=None, *, floor=None, body=None, progress=None):
+    """Moves the body up by a centimetre, turns its left elbow, and moves the object with it."""
+    from hoijax.geometry import RigidPose
+    from hoijax.optim import Progress, RefineMetrics, RefineResult
+
+    batch = len(params.translation)
+    CALLS.append({"batch": batch, "contacts": contacts, "floor": floor, "config": config, "template": template})
+    time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+    if progress is not None:
+        progress(Progress("polish", batch * config.steps, batch * config.steps, batch, batch))
+    rotations = np.array(params.rotations)
+    rotations[:, 18] = rotations[:, 18] @ TURN.as_matrix().astype(np.float32)
+    parts = [("left_hand",)] * batch if contacts is None else [tuple(p) for p in contacts]
+
+    def metrics(value):
+        one = np.full(batch, value, np.float32)
+        return RefineMetrics(np.full((batch, max(map(len, parts)) or 1), value, np.float32), one, one, one)
+
+    return RefineResult(
+        params=params.replace(rotations=rotations, translation=params.translation + MOVE),
+        pose=RigidPose(pose.rotation @ TURN.as_matrix().astype(np.float32), pose.translation + MOVE, pose.scale),
+        before=metrics(0.05),
+        after=metrics(0.002),
+        steps=np.full(batch, 7, np.int32),
+        converged=np.ones(batch, bool),
+        parts=tuple(parts),
+    )
+
+
+def make_template(mesh):
+    """A template without a distance field."""
+    from hoijax.geometry import SDFGrid
+    from hoijax.interaction import ObjectTemplate
+
+    zero = np.zeros((2, 2, 2), np.float32)
+    return ObjectTemplate(mesh, np.zeros((64, 3), np.float32), SDFGrid(zero, zero[0, 0, [0, 0, 0]], zero[0, 0, 0]))
+
+
+def patch(setattr_):
+    """Puts the fake in place; `setattr_` is `setattr` or `monkeypatch.setattr`."""
+    from hoijax.cli import jobs
+
+    setattr_(jobs, "refine_batch", refine_batch)
+    setattr_(jobs, "body_field", lambda model: None)
+    setattr_(jobs, "make_template", make_template)
+
+
+if __name__ == "__main__":
+    from hoijax.cli import main
+
+    patch(setattr)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""The distribution holds every package of the tree, and nothing of it runs at import."""
+
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def test_pyproject_lists_every_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    listed = set(project["packages"])
+    found = set()
+    for name, folder in project["package-dir"].items():
+        for init in (ROOT / folder).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / folder).parts
+            found.add(".".join([name, *parts]))
+    assert listed == found
+
+
+def test_library_imports_no_reference_package_and_touches_no_device():
+    code = (
+        "import sys, hoijax, hoijax.geometry, hoijax.camera, hoijax.body_models, hoijax.interaction, hoijax.metrics,"
+        "hoijax.render, hoijax.optim, hoijax.cli\n"
+        "bad = {'torch', 'smplx', 'pytorch3d', 'chumpy', 'tensorflow'} & set(sys.modules)\n"
+        "assert not bad, bad\n"
+        "from jax._src import xla_bridge\n"
+        "assert not xla_bridge.backends_are_initialized(), 'import initialised a device'\n"
+        "import jax\n"
+        "assert not jax.config.jax_enable_x64\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests")

@@ -1,0 +1,1 @@
+"""Builder of hoijax's free body; see build.py."""
