@@ -1,0 +1,7 @@
+"""SynthHOI: a generated dataset of human-object interactions that anyone may use for anything (docs/synth_hoi.md)."""
+
+from hoijax.data.synth.building import BuildReport, build
+from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
+from hoijax.data.synth.reading import SynthSplit, open_split
+
+__all__ = ["SCENE_SPLITS", "SPLITS", "UNSEEN", "BuildReport", "SynthConfig", "SynthSplit", "build", "open_split"]
