@@ -100,7 +100,7 @@ def _joint_convolution(channels: int, width: int, rngs: nnx.Rngs) -> nnx.List:
     return nnx.List([conv(channels, width, 1, rngs), batch_norm(width, rngs)])
 
 
-def _joint_features(layers: nnx.List, features: jax.Array, joints: jax.Array) -> jax.Array:
+def _joint_features(layers: nnx.List, features: ArrayLike, joints: ArrayLike) -> jax.Array:
     """1x1 convolution, normalisation, ReLU, then the features at the joints next to their coordinates."""
     x = features
     for layer in layers:

@@ -52,7 +52,7 @@ class Layer(nnx.Module):
         self.norm = layer_norm(width, rngs)
         self.norm2 = layer_norm(width, rngs)
 
-    def __call__(self, x: jax.Array, context: jax.Array) -> jax.Array:
+    def __call__(self, x: ArrayLike, context: ArrayLike) -> jax.Array:
         """Tokens (B, N, width) that have looked at the context (B, M, width)."""
         h = self.norm(x + self.cross_attn(x, context, context))
         return self.norm2(h + self.linear2(gelu(self.linear1(h))))
@@ -62,14 +62,14 @@ def _stack(config: TransformerConfig, rngs: nnx.Rngs) -> nnx.List:
     return nnx.List([Layer(config.width, rngs) for _ in range(config.depth)])
 
 
-def _cross(human_layers, object_layers, human: jax.Array, object_: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _cross(human_layers, object_layers, human: ArrayLike, object_: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Symmetric cross-attention: both sides are updated from the previous level's values."""
     for human_layer, object_layer in zip(human_layers, object_layers):
         human, object_ = human_layer(human, object_), object_layer(object_, human)
     return human, object_
 
 
-def _self(layers, x: jax.Array) -> jax.Array:
+def _self(layers, x: ArrayLike) -> jax.Array:
     for layer in layers:
         x = layer(x, x)
     return x
