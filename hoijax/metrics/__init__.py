@@ -36,22 +36,25 @@ from hoijax.metrics.scene import (
     contact_set_weights,
     d2s_deg,
     scene_contact,
+    scene_contact_host,
     scene_displacement,
     scene_displacement_host,
     v2s_mm,
 )
-from hoijax.metrics.summary import Interval, bootstrap_mean
+from hoijax.metrics.summary import ContactInterval, Interval, bootstrap_contact, bootstrap_mean
 from hoijax.metrics.volume import penetration_volume_host, six_ray_winding
 
 __all__ = [
     "CHAMFER_SAMPLES",
     "AlignedPair",
     "ContactCounts",
+    "ContactInterval",
     "ContactSummary",
     "DirectionError",
     "Interpenetration",
     "Interval",
     "PenetrationDepth",
+    "bootstrap_contact",
     "bootstrap_mean",
     "chamfer_cm",
     "chamfer_cm_host",
@@ -73,6 +76,7 @@ __all__ = [
     "penetration_volume_host",
     "procrustes_align_combined",
     "scene_contact",
+    "scene_contact_host",
     "scene_displacement",
     "scene_displacement_host",
     "signed_distance_host",

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float, Key
+from jaxtyping import Float, Key, Shaped
 
 from hoijax.geometry import Mesh, RigidPose, nearest, nearest_host, sample_surface, transform_points, umeyama
 from hoijax.geometry.safe import ArrayLike
@@ -38,6 +38,7 @@ def procrustes_align_combined(
     true_object: Float[ArrayLike, "*B N 3"],
     *,
     with_scale: bool = True,
+    object_mask: Shaped[ArrayLike, "*B N"] | None = None,
 ) -> AlignedPair:
     """One similarity for body and object together, fitted on all vertices with equal weight. Any leading axes.
 
@@ -49,6 +50,7 @@ def procrustes_align_combined(
       true_body: metres, vertex by vertex.
       true_object: metres, vertex by vertex.
       with_scale: the protocol estimates the scale.
+      object_mask: False for padded object vertices, which then do not count; they must still be finite.
 
     Returns:
       The aligned prediction and the similarity.
@@ -56,7 +58,11 @@ def procrustes_align_combined(
     predicted_body, predicted_object = jnp.asarray(predicted_body), jnp.asarray(predicted_object)
     source = jnp.concatenate([predicted_body, predicted_object], axis=-2)
     target = jnp.concatenate([jnp.asarray(true_body), jnp.asarray(true_object)], axis=-2)
-    pose = umeyama(source, target, with_scale=with_scale)
+    weights = None
+    if object_mask is not None:
+        on_object = jnp.asarray(object_mask).astype(source.dtype)
+        weights = jnp.concatenate([jnp.ones(predicted_body.shape[:-1], source.dtype), on_object], axis=-1)
+    pose = umeyama(source, target, weights, with_scale=with_scale)
     return AlignedPair(transform_points(pose, predicted_body), transform_points(pose, predicted_object), pose)
 
 

@@ -151,3 +151,30 @@ def scene_contact(
     found = nearest(vertices, scene, tile=tile)
     side = dot(vertices - scene[found.index], jnp.asarray(scene_normals)[found.index])
     return (found.distance <= threshold) | ((side < 0) & (found.distance <= behind))
+
+
+def scene_contact_host(
+    vertices: Float[ArrayLike, "V 3"],
+    scene: Float[ArrayLike, "N 3"],
+    scene_normals: Float[ArrayLike, "N 3"],
+    *,
+    threshold: float = 0.02,
+    behind: float = 0.15,
+) -> Bool[np.ndarray, "V"]:
+    """`scene_contact` with a k-d tree on the host, for scenes of hundreds of thousands of points.
+
+    Args:
+      vertices: of the body, metres.
+      scene: points, metres.
+      scene_normals: unit normals of the points, pointing to free space.
+      threshold: as in `scene_contact`, metres.
+      behind: as in `scene_contact`, metres.
+
+    Returns:
+      One boolean per vertex.
+    """
+    vertices, scene = np.asarray(vertices), np.asarray(scene)
+    found = nearest_host(vertices, scene)
+    index, distance = np.asarray(found.index), np.asarray(found.distance)
+    side = np.sum((vertices - scene[index]) * np.asarray(scene_normals)[index], axis=-1)
+    return (distance <= threshold) | ((side < 0) & (distance <= behind))

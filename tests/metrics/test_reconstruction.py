@@ -49,6 +49,9 @@ def test_alignment_matches_a_numpy_umeyama_on_noisy_vertices(pair):
     want = scale * x @ rotation.T + target.mean(0)
     got = procrustes_align_combined(noisy_body, noisy_object, body, object)
     np.testing.assert_allclose(np.concatenate([got.body, got.object]), want, atol=1e-10)
+    padded = [np.concatenate([x, np.full((7, 3), 5.0)]) for x in (noisy_object, object)]
+    masked = procrustes_align_combined(noisy_body, padded[0], body, padded[1], object_mask=np.arange(32) < 25)
+    np.testing.assert_allclose(np.concatenate([masked.body, masked.object[:25]]), want, atol=1e-10)
     rigid = procrustes_align_combined(noisy_body, noisy_object, body, object, with_scale=False)
     np.testing.assert_allclose(rigid.alignment.scale, 1.0)
 

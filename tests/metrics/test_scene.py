@@ -7,6 +7,7 @@ from hoijax.metrics import (
     contact_set_weights,
     d2s_deg,
     scene_contact,
+    scene_contact_host,
     scene_displacement,
     scene_displacement_host,
     v2s_mm,
@@ -97,4 +98,5 @@ def test_contact_near_or_behind(floor):
     vertices = np.stack([0 * heights, heights, 0 * heights], -1)
     want = [True, False, True, True, True, False]
     np.testing.assert_array_equal(scene_contact(vertices, floor, normals), want)
+    np.testing.assert_array_equal(scene_contact_host(vertices, floor, normals), want)
     np.testing.assert_array_equal(scene_contact(vertices, floor, normals, threshold=0.05), [True, True, *want[2:]])
