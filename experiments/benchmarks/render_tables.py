@@ -2,6 +2,17 @@
 
 from typing import Any
 
+#: Bytes per pixel and per face, of each picture, that bound the memory beside inputs and outputs (RGB, CPU); 1 MB more.
+MEMORY = {
+    "hard": (8, 190),
+    "interpolate": (9, 270),
+    "interpolate+gradient": (9, 470),
+    "antialias": (28, 430),
+    "antialias+gradient": (36, 670),
+    "soft": (4, 200),
+    "soft+gradient": (12, 500),
+}
+
 
 def report(row: dict[str, Any]) -> str:
     """A case for the terminal."""
@@ -54,15 +65,32 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for title, key, columns, digits in (
         ("Milliseconds per call, median of all rounds", "median_ms", names, 2),
         ("First call, seconds: tracing and compiling", "first_call_s", compiled, 1),
-        ("Memory beside inputs and outputs, MB, as XLA plans it", "temp_mb", compiled, 1),
+        (
+            "Memory beside inputs and outputs, MB, as XLA plans it; its share of the formula's bound",
+            "temp_mb",
+            compiled,
+            1,
+        ),
     ):
         lines += ["", f"## {title}", "", f"| faces | size | views | {' | '.join(columns)} |"]
         lines.append("|---" * (3 + len(columns)) + "|")
         for row in rows:
             cells = [f"{row['faces']:,}", f"{row['size']}²", f"{row['views']}"]
-            cells += [_number(row["operations"][name].get(key), digits) for name in columns]
+            numbers = [_number(row["operations"][name].get(key), digits) for name in columns]
+            if key == "temp_mb":
+                numbers = [
+                    f"{text}, {row['operations'][name][key] / bound_mb(name, row):.0%}"
+                    for text, name in zip(numbers, columns)
+                ]
+            cells += numbers
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def bound_mb(operation: str, row: dict[str, Any]) -> float:
+    """The memory formula of docs/render.md, MB."""
+    per_pixel, per_face = MEMORY[operation]
+    return row["views"] * (per_pixel * row["size"] ** 2 + per_face * row["faces"]) / 1e6 + 1
 
 
 def _number(value: float | None, digits: int) -> str:
