@@ -1,14 +1,15 @@
 """Speed of `pose_body` against smplx on PyTorch: forward, and forward with gradient, from the same axis-angle inputs.
 
-    python -m hoijax.experiments.benchmarks.body --out=experiments/benchmarks/results/body.json
+    python -m hoijax.experiments.benchmarks.body --out=docs/results
 
 Both sides run in one process, turn by turn, on a made-up SMPL-H file of true size and on the free body; before anything
 is timed their vertices are compared. The free body has no pose correctives: hoijax does no work for them, smplx has no
 such path and multiplies zeros. `hoijax_joints` and `hoijax_subset` are the paths for joints and for 1000 vertices.
 Batch 1 keeps one core busy on either side, so its rounds are never clean; read `ratio_all` beside `probe_cores` there.
 
-Expected on two CPU cores, clean rounds: at least 1.5x smplx at batch 64 and 256, parity at batch 1. About ten minutes;
-`--rounds=1 --min-seconds=0 --batches 2` is the smoke test.
+Writes `body.json` and the table `body.md` into that folder. Expected on two CPU cores, clean rounds: at least 1.5x
+smplx at batch 64 and 256, parity at batch 1. About six minutes; `--rounds=1 --min-seconds=0 --batches 2` is the smoke
+test.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ import tyro
 from hoijax.body_models import BodyModel, BodyParams, free_body, load, pose_body, pose_joints, subset
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.experiments.benchmarks.timing import compare, compile_timed, environment, write_results
+from hoijax.io import write_text
 
 _SIZES = {
     "global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "betas": 10, "transl": 3,
@@ -36,8 +38,8 @@ _SIZES = {
 class Config:
     """Every number of the run; written whole next to the results."""
 
-    out: pathlib.Path = pathlib.Path("/tmp/hoijax_body.json")
-    """Where the results go."""
+    out: pathlib.Path = pathlib.Path("runs/benchmarks")
+    """Folder of the results."""
     bodies: tuple[str, ...] = ("smplh", "free")
     """Which bodies."""
     batches: tuple[int, ...] = (1, 64, 256, 1024)
@@ -68,8 +70,43 @@ def main(config: Config) -> dict[str, Any]:
                 row = _row(model, rival, inputs, mode, config)
                 result["rows"].append({"body": body, "batch": batch, "mode": mode} | row)
                 _show(result["rows"][-1])
-                write_results(config.out, result)
+                write_results(config.out / "body.json", result)
+    write_text(config.out / "body.md", markdown(result))
     return result
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The rows as a page: medians in milliseconds, the ratio of clean rounds where there are any."""
+    versions, rows = result["environment"]["versions"], result["rows"]
+    lines = [
+        "# Speed of `pose_body`",
+        "",
+        "`python -m hoijax.experiments.benchmarks.body --out=docs/results`, turn by turn in one process, on",
+        f"{result['environment']['cores']} cores of {result['environment']['cpu']}; "
+        + ", ".join(f"{name} {versions[name]}" for name in ("jax", "torch", "smplx"))
+        + ".",
+        "Milliseconds per call (median), compilation apart; gradient is value and gradient towards every input. The",
+        "ratio is that of clean rounds (both sides had the cores to themselves), of all rounds where marked with *.",
+        "",
+        "| body | batch | | smplx | hoijax | ratio: median (min, max) | joints only | 1,000 vertices | compiled, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        ratio, mark = (row["ratio_clean"], "") if row["ratio_clean"] else (row["ratio_all"], "*")
+        times = [f"{row[name]['median_ms']:.2f}" for name in ("smplx", "hoijax")]
+        less = [f"{row[name]['median_ms']:.2f}" for name in ("hoijax_joints", "hoijax_subset")]
+        spread = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
+        cells = [
+            row["body"],
+            str(row["batch"]),
+            row["mode"],
+            *times,
+            spread,
+            *less,
+            f"{row['hoijax']['compile_s']:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _row(model: BodyModel, rival: "Rival", inputs: dict[str, np.ndarray], mode: str, config: Config) -> dict[str, Any]:
