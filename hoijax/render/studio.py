@@ -59,6 +59,8 @@ class Studio:
     """How dark shadows on the floor are: 0 hides the floor."""
     samples: int = struct.field(pytree_node=False, default=8)
     """Renders averaged; time goes with it, edges and penumbrae get finer."""
+    key_lights: int = struct.field(pytree_node=False, default=3)
+    """Places on the key light in each of the renders: penumbrae are an average over `samples * key_lights`."""
     sky_lights: int = struct.field(pytree_node=False, default=6)
     """Directions of the sky in each of the renders."""
     shadow_size: int = struct.field(pytree_node=False, default=512)
@@ -116,7 +118,7 @@ def render_studio(scene: Scene, camera: Camera, studio: Studio | None = None, sk
     strength, dark = jnp.broadcast_to(strength[:, None], (3, 3)), jnp.zeros((3,), dtype)
     backdrop = _backdrop(studio, height, width, dtype)
 
-    def one(offset: jax.Array, key_direction: jax.Array, sky: ShadowMap) -> tuple[jax.Array, jax.Array]:
+    def one(offset: jax.Array, key_directions: jax.Array, sky: ShadowMap) -> tuple[jax.Array, jax.Array]:
         """One of the renders that are averaged: linear colour and mask."""
         view = camera.replace(intrinsics=jnp.asarray(camera.intrinsics).astype(dtype).at[:2, 2].add(offset))
         fragments = rasterize(vertices, faces, view)
@@ -137,9 +139,13 @@ def render_studio(scene: Scene, camera: Camera, studio: Studio | None = None, sk
         points = jnp.where(on_floor[..., None], ground, points)
         normals = jnp.where(on_floor[..., None], up, normals)
 
-        key = light_reaching(
-            shadow_map(vertices, faces, key_direction, center, radius, studio.shadow_size), points, normals
-        )
+        def add_key(total: jax.Array, direction: jax.Array) -> tuple[jax.Array, None]:
+            """Adds one place on the key light."""
+            shadow = shadow_map(vertices, faces, direction, center, radius, studio.shadow_size)
+            return total + light_reaching(shadow, points, normals), None
+
+        key, _ = jax.lax.scan(add_key, jnp.zeros((height, width), dtype), key_directions)
+        key, key_direction = key / studio.key_lights, safe_normalize(jnp.mean(key_directions, axis=0))
 
         def add_sky(total: jax.Array, shadow: ShadowMap) -> tuple[jax.Array, None]:
             """Adds what one direction of the sky sends."""
@@ -213,18 +219,23 @@ def _directions(axes: Float[jax.Array, "3 3"]) -> tuple[Float[jax.Array, "3"], F
     return fill, rim
 
 
-def _samples(studio: Studio, axes: Float[jax.Array, "3 3"]) -> tuple[Float[jax.Array, "S 2"], Float[jax.Array, "S 3"]]:
-    """Per render: the offset in pixels and the direction of the key light."""
-    dtype, count = axes.dtype, studio.samples
+def _samples(
+    studio: Studio, axes: Float[jax.Array, "3 3"]
+) -> tuple[Float[jax.Array, "S 2"], Float[jax.Array, "S K 3"]]:
+    """Per render: the offset in pixels and the directions of the key light."""
+    dtype, count, lights = axes.dtype, studio.samples, studio.samples * studio.key_lights
     number = np.arange(count)
     # Additive recurrences with the plastic number (R2 sequence): well spread at every length.
     pixel = np.stack([(0.5 + number * 0.7548776662) % 1.0, (0.5 + number * 0.5698402910) % 1.0], axis=1) - 0.5
-    angle, reach = number * _GOLDEN_ANGLE, np.sqrt((number + 0.5) / count)
+    # A sunflower over the disc; each render gets places of every radius.
+    number = np.arange(lights).reshape(studio.key_lights, count).T.reshape(-1)
+    angle, reach = number * _GOLDEN_ANGLE, np.sqrt((number + 0.5) / lights)
     disc = jnp.asarray(np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1), dtype)
     key = safe_normalize(einsum("j,jk->k", jnp.asarray([-0.55, 1.05, 0.60], dtype), axes))
     side = safe_normalize(jnp.cross(key, axes[1]))
     spread = einsum("sd,dk->sk", disc, jnp.stack([side, jnp.cross(side, key)])) * jnp.asarray(studio.softness, dtype)
-    return jnp.asarray(pixel, dtype), safe_normalize(key[None] + spread)
+    directions = safe_normalize(key[None] + spread).reshape(count, studio.key_lights, 3)
+    return jnp.asarray(pixel, dtype), directions
 
 
 def _sky_directions(studio: Studio) -> np.ndarray:

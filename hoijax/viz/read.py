@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io.glb import linear_to_srgb
 from hoijax.viz.scene import NamedMesh
 
 SCENE_FORMATS: tuple[str, ...] = ("glb", "gltf", "obj", "ply", "stl", "off")
@@ -43,7 +44,8 @@ def read_scene(path: pathlib.Path | str) -> list[NamedMesh]:
             transform, key = scene.graph[node]
             geometry = scene.geometry[key]
             if len(getattr(geometry, "faces", ())):
-                meshes.append(_named(node if path.suffix.lower() in (".glb", ".gltf") else key, geometry, transform))
+                gltf = path.suffix.lower() in (".glb", ".gltf")
+                meshes.append(_named(node if gltf else key, geometry, transform, gltf))
     except (InputError, KeyboardInterrupt):
         raise
     except Exception as error:  # parsers of damaged files raise anything
@@ -54,14 +56,16 @@ def read_scene(path: pathlib.Path | str) -> list[NamedMesh]:
     return meshes
 
 
-def _named(name: str, geometry, transform: np.ndarray) -> NamedMesh:
-    """One trimesh geometry in world coordinates."""
+def _named(name: str, geometry, transform: np.ndarray, linear: bool) -> NamedMesh:
+    """One trimesh geometry in world coordinates; `linear`: its colours are, as glTF's vertex and base colours."""
     matrix = np.asarray(transform, np.float64)
     vertices = np.asarray(geometry.vertices, np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     faces = np.asarray(geometry.faces)
     if np.linalg.det(matrix[:3, :3]) < 0:  # a mirror turns every face inside out
         faces = faces[:, ::-1]
     colors, texture, uv = _look(geometry.visual, len(vertices))
+    if linear and colors is not None:
+        colors = linear_to_srgb(np.asarray(colors)).astype(np.float32)
     return NamedMesh(str(name), vertices, faces, colors, texture, uv)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io.glb import srgb_to_linear
 from hoijax.viz.read import SCENE_FORMATS, read_scene
 from hoijax.viz.scene import scene_bounds, vertex_colors
 
@@ -79,7 +80,9 @@ class Viewer:
         for i, (mesh, colors) in enumerate(zip(scene, vertex_colors(scene, bake=True), strict=True)):
             import trimesh
 
-            paint = np.round(np.concatenate([colors, np.ones((len(colors), 1))], axis=1) * 255).astype(np.uint8)
+            # The mesh travels as glTF, whose vertex colours are linear.
+            paint = np.concatenate([srgb_to_linear(colors), np.ones((len(colors), 1))], axis=1)
+            paint = np.round(paint * 255).astype(np.uint8)
             shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=paint, process=False)
             handle = self._server.scene.add_mesh_trimesh(f"/scene/{i}-{mesh.name}", shape)
             switch = self._server.gui.add_checkbox(mesh.name, initial_value=True)

@@ -6,6 +6,8 @@ import trimesh
 from PIL import Image
 
 from hoijax.errors import InputError
+from hoijax.io import ScenePart, write_glb
+from hoijax.io.glb import linear_to_srgb
 from hoijax.viz.read import read_scene
 from hoijax.viz.viewer import find_scenes
 
@@ -46,15 +48,26 @@ def test_glb(glb):
     body = meshes["body"]
     np.testing.assert_allclose(body.vertices, ball.vertices, atol=1e-6)
     np.testing.assert_array_equal(body.faces, ball.faces)
-    np.testing.assert_allclose(body.colors, ball.visual.vertex_colors[:, :3] / 255, atol=1e-6)
+    # glTF's vertex and base colours are linear, its textures sRGB; trimesh writes and reads the numbers as they are.
+    np.testing.assert_allclose(body.colors, linear_to_srgb(ball.visual.vertex_colors[:, :3] / 255), atol=1e-6)
     thing = meshes["object"]
     np.testing.assert_allclose(thing.vertices, box.vertices * np.array([-1, 2, 1]), atol=1e-6)
-    np.testing.assert_allclose(thing.colors, [0.2, 0.4, 0.6], atol=1e-6)
+    np.testing.assert_allclose(thing.colors, linear_to_srgb(np.array([0.2, 0.4, 0.6])), atol=1e-6)
     assert trimesh.Trimesh(thing.vertices, thing.faces).volume == pytest.approx(2.0)  # faces outward after the mirror
     sign = meshes["sign"]
     np.testing.assert_allclose(sign.texture, [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 0]]])
     np.testing.assert_allclose(sign.uv, [[0, 0], [1, 0], [1, 1], [0, 1]], atol=1e-6)
-    np.testing.assert_allclose(sign.colors, [1, 128 / 255, 1], atol=1e-6)
+    np.testing.assert_allclose(sign.colors, linear_to_srgb(np.array([1, 128 / 255, 1])), atol=1e-6)
+
+
+def test_colors_come_back_from_our_own_files(tmp_path):
+    """What `write_glb` was given as sRGB is shown as that; 8 bits of linear light are coarse where it is dark."""
+    ball = trimesh.creation.icosphere(1)
+    colors = np.random.default_rng(0).uniform(size=(42, 3))
+    write_glb(tmp_path / "scene.glb", [ScenePart("body", ball.vertices, ball.faces, colors)])
+    (mesh,) = read_scene(tmp_path / "scene.glb")
+    np.testing.assert_allclose(mesh.colors[colors.min(1) > 0.2], colors[colors.min(1) > 0.2], atol=0.02)
+    np.testing.assert_allclose(mesh.colors, colors, atol=0.06)
 
 
 @pytest.mark.parametrize("kind", ["ply", "obj", "stl", "off"])
