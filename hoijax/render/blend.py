@@ -157,7 +157,7 @@ def _table(corners, values):
 
 
 def _at_pixels(table, ids, strip: Strip, count: int):
-    """At a strip's pixels: hits, rows of the table, records, edge functions and their sum (one where there is no hit)."""
+    """At a strip's pixels: hits, rows of the table, records, edge functions and their sum (one without a hit)."""
     face = ids.at[strip.rows].get(mode="clip")
     hit = (face >= 0) & (strip.rows < ids.shape[0])[:, None]
     owner = jnp.where(hit, strip.picture * count + face, 0)
