@@ -23,6 +23,7 @@ from hoijax.metrics.penetration import (
 from hoijax.metrics.reconstruction import (
     CHAMFER_SAMPLES,
     AlignedPair,
+    SurfaceScores,
     chamfer_cm,
     chamfer_cm_host,
     chamfer_floor_cm,
@@ -30,6 +31,7 @@ from hoijax.metrics.reconstruction import (
     surface_chamfer_cm,
     surface_chamfer_cm_host,
     surface_f_score,
+    surface_scores_host,
 )
 from hoijax.metrics.scene import (
     DirectionError,
@@ -54,6 +56,7 @@ __all__ = [
     "Interpenetration",
     "Interval",
     "PenetrationDepth",
+    "SurfaceScores",
     "bootstrap_contact",
     "bootstrap_mean",
     "chamfer_cm",
@@ -85,5 +88,6 @@ __all__ = [
     "surface_chamfer_cm",
     "surface_chamfer_cm_host",
     "surface_f_score",
+    "surface_scores_host",
     "v2s_mm",
 ]
