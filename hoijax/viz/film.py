@@ -21,7 +21,8 @@ def gif(images: list[np.ndarray], fps: int) -> bytes:
     """
     step = max(len(images) // 8, 1)
     sample = Image.fromarray(np.concatenate(images[::step][:8], axis=1))
-    palette = sample.quantize(256, method=Image.Quantize.MEDIANCUT)
+    # Median cut spends the palette on the background's greys: small things lose their colour, highlights are dotted.
+    palette = sample.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
     pictures = [Image.fromarray(i).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for i in images]
     data = io.BytesIO()
     duration = round(1000 / fps)
