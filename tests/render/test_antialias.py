@@ -118,7 +118,8 @@ def test_the_area_gradient_is_that_of_the_true_area(scene):
         fragments = rasterize(moved, faces, camera)
         return jnp.sum(antialias(mask_image(fragments), fragments, neighbours))
 
-    gradient = float(np.mean([jax.jit(jax.grad(area))(z) for z in np.linspace(-0.05, 0.05, 5)]))
+    slope = jax.jit(jax.grad(area))
+    gradient = float(np.mean([slope(z) for z in np.linspace(-0.05, 0.05, 5)]))
     shift = np.array([0, 0, 0.05])
     far, near = (coverage(vertices + s * shift, faces, camera).sum() for s in (1, -1))
     np.testing.assert_allclose(gradient, (far - near) / 0.1, rtol=0.05)

@@ -59,7 +59,9 @@ class Browser:
                     assert "error" not in answer, answer
                     return answer["result"]
                 self.events.append(answer)
-        except (BrokenPipeError, EOFError):
+        except (BrokenPipeError, EOFError, TimeoutError) as error:
+            if self.session and isinstance(error, TimeoutError):
+                raise  # it did start: the page hangs
             pytest.skip(f"Chromium does not run here: {self.log.read_text(errors='replace').strip()[-300:]}")
 
     def _line(self, deadline):
