@@ -39,6 +39,8 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
     "convert": Verb("hoijax.cli.convert", "published PyTorch checkpoint -> safetensors, checked key by key"),
+    "evaluate": Verb("hoijax.cli.evaluate", "predictions of any method + dataset -> every metric, with intervals"),
+    "data": Verb("hoijax.cli.data", "show, check or build a dataset"),
     "view": Verb("hoijax.cli.view", "show the scenes of a folder in the browser, live (extra [viewer])"),
 }
 
