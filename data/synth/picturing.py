@@ -1,0 +1,205 @@
+"""Pictures of a sample: one jitted program of fixed shapes draws body, object, furniture and occluder in a room.
+
+Everything about a picture is drawn at random: the light, the colours of skin, clothes and things, the patterns of floor
+and walls, the camera. The floor and the walls are found by intersecting each pixel's ray with the room.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from hoijax.camera import Camera
+from hoijax.geometry import einsum, safe_normalize
+from hoijax.render import camera_center, interpolate, light_reaching, rasterize, shadow_map
+from hoijax.render.scene import linear_from_srgb, srgb_from_linear
+
+#: Capacities: vertices and faces of everything that is drawn.
+VERTICES, FACES = 40960, 65536
+#: Labels of faces.
+HUMAN, OBJECT, SUPPORT, OCCLUDER = range(4)
+#: Rows of the table of patterns: the four labels, the floor, the walls.
+PATTERNS = 6
+
+
+@struct.dataclass
+class Look:
+    """Everything about light and surfaces; arrays, so that one program serves all pictures."""
+
+    #: Direction to the main light, (3,), its colour, (3,), and how much of it a shadow takes, ().
+    light: jax.Array
+    light_color: jax.Array
+    shade: jax.Array
+    #: Light from above and from below, (3,).
+    above: jax.Array
+    below: jax.Array
+    #: Per label: second colour, (P, 3); scale in metres, strength, kind (0 stripes, 1 checks, 2 blotches), each (P,).
+    second: jax.Array
+    scale: jax.Array
+    strength: jax.Array
+    kind: jax.Array
+    #: Strength and exponent of highlights per label, (P,).
+    specular: jax.Array
+    shininess: jax.Array
+    #: First colours of floor and walls, (2, 3).
+    room_colors: jax.Array
+    #: Room: x from, x to, z from, z to, height, metres, (5,).
+    room: jax.Array
+    #: Exposure, (), and white balance, (3,).
+    gain: jax.Array
+    #: Standard deviation of the noise, () and its key.
+    noise: jax.Array
+    key: jax.Array
+
+
+@struct.dataclass
+class Things:
+    """The meshes of a picture, joined and filled up to the capacities."""
+
+    vertices: jax.Array
+    faces: jax.Array
+    #: Corner normals, (F, 3, 3), vertex colours, (V, 3) sRGB, coordinates for the patterns, (V, 3), label per face.
+    normals: jax.Array
+    colors: jax.Array
+    places: jax.Array
+    labels: jax.Array
+
+
+@struct.dataclass
+class Drawn:
+    """A picture and what is known about each pixel."""
+
+    #: sRGB, (H, W, 3) uint8.
+    image: jax.Array
+    #: Label of what is seen, -1 for the room, (H, W).
+    label: jax.Array
+    #: Distance along the viewing axis, with and without the room, infinite where nothing is, (H, W).
+    depth: jax.Array
+    depth_things: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def draw(things: Things, camera: tuple[jax.Array, jax.Array], look: Look, size: int) -> Drawn:
+    """Draws one picture.
+
+    Args:
+      things: the meshes.
+      camera: intrinsics (3, 3) and T_camera_world (4, 4).
+      look: light and surfaces.
+      size: side of the picture, pixels.
+    """
+    view = Camera(camera[0], camera[1], (size, size))
+    fragments = rasterize(things.vertices, things.faces, view)
+    corners = things.faces.reshape(-1)
+    table = jnp.concatenate(
+        [things.vertices[corners], things.normals.reshape(-1, 3), things.colors[corners], things.places[corners]], axis=1
+    )
+    values = interpolate(fragments, jnp.arange(3 * FACES, dtype=jnp.int32).reshape(-1, 3), table)
+    seen = fragments.face_id >= 0
+    label = jnp.where(seen, things.labels[jnp.maximum(fragments.face_id, 0)], -1)
+    eye = camera_center(view)
+    normals = safe_normalize(values[..., 3:6])
+    facing = jnp.sum(normals * (eye[None, None] - values[..., :3]), axis=-1) >= 0
+    normals = jnp.where(facing[..., None], normals, -normals)
+
+    distance, room_point, room_normal, is_floor = _room(view, eye, look.room)
+    behind = seen & (fragments.depth <= distance + 0.02)
+    point = jnp.where(behind[..., None], values[..., :3], room_point)
+    normal = jnp.where(behind[..., None], normals, room_normal)
+    label = jnp.where(behind, label, -1)
+    row = jnp.where(behind, label, jnp.where(is_floor, 4, 5))
+    color = jnp.where(
+        behind[..., None], values[..., 6:9], jnp.where(is_floor[..., None], look.room_colors[0][None, None], look.room_colors[1][None, None])
+    )
+    # Walls are patterned along themselves: their own two coordinates.
+    flat = jnp.where(is_floor[..., None], room_point[..., (0, 2, 1)],
+                     jnp.stack([jnp.where(jnp.abs(room_normal[..., 0]) > 0.5, room_point[..., 2], room_point[..., 0]),
+                                room_point[..., 1], 0 * room_point[..., 0]], axis=-1))  # fmt: skip
+    place = jnp.where(behind[..., None], values[..., 9:12], flat)
+    color = linear_from_srgb(_patterned(color, place, row, look))
+
+    centre, radius = jnp.asarray([0.0, 0.9, 0.0], jnp.float32), 2.2
+    shadow = shadow_map(things.vertices, things.faces, look.light, centre, radius, 512)
+    reached = 1 - look.shade * (1 - light_reaching(shadow, point, normal))
+    toward = safe_normalize(eye[None, None] - point)
+    half = safe_normalize(toward + look.light[None, None])
+    cosine = jnp.maximum(jnp.sum(normal * look.light[None, None], axis=-1), 0)
+    up = 0.5 * (normal[..., 1:2] + 1)
+    ambient = look.below[None, None] * (1 - up) + look.above[None, None] * up
+    gloss = jnp.maximum(jnp.sum(normal * half, axis=-1), 1e-4) ** look.shininess[row] * look.specular[row]
+    lit = (cosine * reached)[..., None] * look.light_color[None, None]
+    light = color * (ambient + lit) + (gloss * reached)[..., None] * look.light_color[None, None]
+    light = light * look.gain[None, None]
+    image = srgb_from_linear(light / (1 + 0.25 * light))
+    image = image + look.noise * jax.random.normal(look.key, image.shape, image.dtype)
+    depth = jnp.where(behind, fragments.depth, distance)
+    things_depth = jnp.where(behind, fragments.depth, jnp.inf)
+    return Drawn(jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8), label, depth, things_depth)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def silhouette(vertices: jax.Array, faces: jax.Array, camera: tuple[jax.Array, jax.Array], size: int) -> jax.Array:
+    """Which pixels a mesh would cover if nothing were before it, and its depth there, infinite elsewhere, (H, W)."""
+    return rasterize(vertices, faces, Camera(camera[0], camera[1], (size, size))).depth
+
+
+def _room(view: Camera, eye: jax.Array, room: jax.Array):
+    """Where each pixel's ray leaves the room: depth, point, inward normal, whether that is the floor."""
+    height, width = view.image_size
+    k, rotation = view.intrinsics, view.T_camera_world[:3, :3]
+    x = (jnp.arange(width, dtype=jnp.float32) + 0.5 - k[0, 2]) / k[0, 0]
+    y = (jnp.arange(height, dtype=jnp.float32) + 0.5 - k[1, 2]) / k[1, 1]
+    rays = jnp.stack([jnp.broadcast_to(x[None], (height, width)), jnp.broadcast_to(y[:, None], (height, width)),
+                      jnp.ones((height, width), jnp.float32)], axis=-1)  # fmt: skip
+    rays = einsum("hwi,ij->hwj", rays, rotation)
+    low = jnp.stack([room[0], jnp.zeros((), jnp.float32), room[2]])
+    high = jnp.stack([room[1], room[4], room[3]])
+    safe = jnp.where(jnp.abs(rays) < 1e-6, 1e-6, rays)
+    bound = jnp.where(safe > 0, high[None, None], low[None, None])
+    steps = (bound - eye[None, None]) / safe
+    axis = jnp.argmin(steps, axis=-1)
+    distance = jnp.min(steps, axis=-1)
+    normal = -jnp.sign(safe) * jax.nn.one_hot(axis, 3, dtype=jnp.float32)
+    return distance, eye[None, None] + distance[..., None] * rays, normal, (axis == 1) & (rays[..., 1] < 0)
+
+
+def _patterned(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -> jax.Array:
+    """Mixes in the second colour of each label: stripes, checks or blotches."""
+    u = place / look.scale[row][..., None]
+    stripes = 0.5 + 0.5 * jnp.sin(2 * jnp.pi * u[..., 0])
+    checks = (jnp.sum(jnp.floor(u + 1e-3), axis=-1) % 2 + 2) % 2
+    blotches = 0.5 + 0.25 * (
+        jnp.sin(5.3 * u[..., 0] + 2.1 * jnp.sin(3.7 * u[..., 1])) + jnp.sin(6.1 * u[..., 1] + 1.7 * jnp.sin(4.3 * u[..., 2] + u[..., 0]))
+    )
+    kind = look.kind[row]
+    share = jnp.where(kind == 0, stripes, jnp.where(kind == 1, checks, blotches)) * look.strength[row]
+    return color * (1 - share[..., None]) + look.second[row] * share[..., None]
+
+
+def gather(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]) -> Things:
+    """Joins meshes to the capacities.
+
+    Args:
+      pieces: vertices (V, 3), faces (F, 3), corner normals (F, 3, 3), colours (V, 3), pattern places (V, 3), label.
+
+    Raises:
+      ValueError: more vertices or faces than the capacities.
+    """
+    vertices, faces = sum(len(p[0]) for p in pieces), sum(len(p[1]) for p in pieces)
+    if vertices > VERTICES or faces > FACES:
+        raise ValueError(f"a picture holds {VERTICES} vertices and {FACES} faces, got {vertices} and {faces}")
+    out = Things(
+        vertices=np.zeros((VERTICES, 3), np.float32), faces=np.zeros((FACES, 3), np.int32),
+        normals=np.zeros((FACES, 3, 3), np.float32), colors=np.zeros((VERTICES, 3), np.float32),
+        places=np.zeros((VERTICES, 3), np.float32), labels=np.zeros(FACES, np.int32),
+    )  # fmt: skip
+    v = f = 0
+    for points, triangles, normals, colors, places, label in pieces:
+        out.vertices[v : v + len(points)], out.colors[v : v + len(points)] = points, colors
+        out.places[v : v + len(points)] = places
+        out.faces[f : f + len(triangles)], out.normals[f : f + len(triangles)] = triangles + v, normals
+        out.labels[f : f + len(triangles)] = label
+        v, f = v + len(points), f + len(triangles)
+    return out

@@ -1,0 +1,149 @@
+"""Fitting the contact of a batch of starts with `hoijax.optim`, in one compiled program for all actions."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hoijax.body_models import BodyModel, BodyParams, free_body
+from hoijax.data.objects import ProceduralObject
+from hoijax.data.synth.sampling import Candidate, instance
+from hoijax.geometry import Mesh, RigidPose
+from hoijax.interaction import ObjectTemplate, make_template
+from hoijax.optim import BodyField, Floor, RefineConfig, Sizes, body_field, part_targets, refine_batch
+
+#: Interactions fitted at a time; a smaller batch is filled up, so that one program serves all.
+BATCH = 25
+#: Most regions that a start asks to touch.
+PARTS = 4
+#: Samples of a distance grid along each side.
+RESOLUTION = 56
+#: A floor far below: nothing is drawn to it.
+_NO_FLOOR = -10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A candidate after fitting: world y up, floor y = 0, float64."""
+
+    candidate: Candidate
+    rotations: np.ndarray
+    translation: np.ndarray
+    object_rotation: np.ndarray
+    object_translation: np.ndarray
+
+    @property
+    def furniture(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Rotation and translation of each piece of furniture, which stands still relative to the object."""
+        start = self.candidate.start
+        turned = self.object_rotation @ start.placed.rotation.T
+        return tuple(
+            (turned @ f.rotation, turned @ (f.translation - start.placed.translation) + self.object_translation)
+            for f in start.furniture
+        )
+
+
+def posed(thing: ProceduralObject, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
+    """An object's mesh in the world."""
+    vertices = np.asarray(thing.mesh.vertices) @ rotation.T + translation
+    return Mesh(vertices, np.asarray(thing.mesh.faces))
+
+
+def joined(meshes: list[Mesh]) -> Mesh:
+    """Several meshes as one."""
+    offsets = np.cumsum([0] + [len(m.vertices) for m in meshes])
+    faces = [np.asarray(m.faces) + offset for m, offset in zip(meshes, offsets)]
+    return Mesh(np.concatenate([np.asarray(m.vertices) for m in meshes]), np.concatenate(faces).astype(np.int32))
+
+
+@functools.lru_cache(maxsize=256)
+def template(category: str, seed: int, resolution: int) -> ObjectTemplate:
+    """The template of an instance, remembered."""
+    return make_template(instance(category, seed).mesh, resolution=resolution)
+
+
+def _template(candidate: Candidate) -> ObjectTemplate:
+    """The object's, or that of object and furniture together, in the object's frame."""
+    start = candidate.start
+    if not start.furniture:
+        return template(candidate.category, candidate.object_seed, RESOLUTION)
+    back = start.placed.rotation.T
+    meshes = [start.placed.thing.mesh]
+    for piece in start.furniture:
+        offset = back @ (piece.translation - start.placed.translation)
+        meshes.append(posed(piece.thing, back @ piece.rotation, offset))
+    return make_template(joined(meshes), resolution=RESOLUTION)
+
+
+@functools.cache
+def fields(lod: str) -> tuple[BodyModel, BodyField]:
+    """The body that is solved with."""
+    model = free_body(lod)
+    return model, body_field(model)
+
+
+def refine_config(steps: int) -> RefineConfig:
+    """The refiner's settings: fewer points than its defaults, the shape held."""
+    sizes = Sizes(steps_per_round=10, body_points=256, contact_points=24, object_points=192)
+    return RefineConfig(freeze=("object_scale", "betas"), sizes=sizes).with_steps(steps)
+
+
+def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:
+    """Fits up to `BATCH` candidates.
+
+    Args:
+      candidates: any actions and objects.
+      lod: level of detail of the body.
+      steps: largest number of gradient steps.
+
+    Returns:
+      One result per candidate, in order.
+    """
+    model, field = fields(lod)
+    batch = candidates + candidates[:1] * (BATCH - len(candidates))
+    starts = [c.start for c in batch]
+    params = BodyParams(
+        rotations=_stack([s.puppet.rotations for s in starts]),
+        betas=_stack([s.puppet.betas for s in starts]),
+        translation=_stack([s.puppet.translation for s in starts]),
+    )
+    pose = RigidPose(
+        rotation=_stack([s.placed.rotation for s in starts]),
+        translation=_stack([s.placed.translation for s in starts]),
+        scale=jnp.ones(len(batch), jnp.float32),
+    )
+    made = {id(c): _template(c) for c in candidates}
+    templates = [made[id(c)] for c in batch]
+    names = [(*s.contact, *s.support) for s in starts]
+    targets = part_targets(model, [*names, ("back",) * PARTS])  # the last row makes room for all parts
+    targets = jax.tree.map(lambda x: x[:-1], targets)
+    level = jnp.asarray([0.0 if s.floor else _NO_FLOOR for s in starts], jnp.float32)
+    gravity = jnp.broadcast_to(jnp.asarray([0.0, -1.0, 0.0], jnp.float32), (len(batch), 3))
+    result = refine_batch(
+        model, params, templates, pose, targets, refine_config(steps), floor=Floor(gravity, level), body=field
+    )
+    moved = jax.tree.map(np.asarray, (result.params.rotations, result.params.translation, result.pose))
+    return [_settled(c, *(x[i].astype(float) for x in (moved[0], moved[1], moved[2].rotation, moved[2].translation)))
+            for i, c in enumerate(candidates)]  # fmt: skip
+
+
+def _settled(candidate: Candidate, rotations: np.ndarray, translation: np.ndarray, turn: np.ndarray, place: np.ndarray) -> Fitted:
+    """The result with exact rotations; what stands on the floor without having been drawn to it, set down."""
+    u, _, v = np.linalg.svd(np.concatenate([rotations, turn[None]]))
+    exact = u @ v
+    fitted = Fitted(candidate, exact[:-1], translation, exact[-1], place)
+    if candidate.start.floor:
+        return fitted
+    lowest = min(
+        posed(candidate.start.placed.thing, fitted.object_rotation, place).vertices[:, 1].min(),
+        *(posed(f.thing, *at).vertices[:, 1].min() for f, at in zip(candidate.start.furniture, fitted.furniture)),
+        np.inf,
+    )
+    down = np.array([0.0, -lowest, 0.0])
+    return dataclasses.replace(fitted, translation=translation + down, object_translation=place + down)
+
+
+def _stack(arrays: list[np.ndarray]) -> jax.Array:
+    return jnp.asarray(np.stack(arrays), jnp.float32)
