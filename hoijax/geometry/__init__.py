@@ -14,6 +14,7 @@ from hoijax.geometry.mesh import (
     voronoi_areas,
 )
 from hoijax.geometry.nearest import Chamfer, Nearest, chamfer, nearest, nearest_host
+from hoijax.geometry.point_blocks import PointBlocks, nearest_in_blocks, point_blocks
 from hoijax.geometry.quaternions import (
     axis_angle_from_quaternion,
     quaternion_from_axis_angle,
@@ -45,6 +46,7 @@ __all__ = [
     "ClosestPoint",
     "Mesh",
     "Nearest",
+    "PointBlocks",
     "RigidPose",
     "SDFGrid",
     "SurfaceSamples",
@@ -72,6 +74,8 @@ __all__ = [
     "mesh_volume",
     "nearest",
     "nearest_host",
+    "nearest_in_blocks",
+    "point_blocks",
     "point_triangle_distance",
     "procrustes_rotation",
     "quaternion_from_axis_angle",
