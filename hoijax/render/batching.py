@@ -38,10 +38,16 @@ def fold_vmap(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return folded
 
 
-def with_chunk(kernel: Callable[..., Any], chunk: int | None, *args: Any) -> Any:
-    """Calls `kernel(chunk, *args)`; `None` takes the platform's default at lowering time."""
+def with_chunk(
+    kernel: Callable[..., Any],
+    chunk: int | None,
+    *args: Any,
+    cpu: int = CPU_CHUNK,
+    accelerator: int = ACCELERATOR_CHUNK,
+) -> Any:
+    """Calls `kernel(chunk, *args)`; `None` takes the platform's number, `cpu` or `accelerator`, at lowering time."""
     if chunk is not None:
         return kernel(chunk, *args)
-    return jax.lax.platform_dependent(
-        *args, cpu=lambda *a: kernel(CPU_CHUNK, *a), default=lambda *a: kernel(ACCELERATOR_CHUNK, *a)
-    )
+    if jax.default_backend() == "cpu":  # no other platform here: tracing the kernel for both would double that time
+        return kernel(cpu, *args)
+    return jax.lax.platform_dependent(*args, cpu=lambda *a: kernel(cpu, *a), default=lambda *a: kernel(accelerator, *a))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hoijax.render.batching import with_chunk
 from hoijax.render.units import count_begins
 
 LANES = 32  # neighbouring places counted together
@@ -57,6 +58,4 @@ def for_marked(marks: jax.Array, chunk: int, body: Callable[[jax.Array, jax.Arra
 
 def with_marked_chunk(kernel: Callable[..., Any], *args: Any) -> Any:
     """Calls `kernel(chunk, *args)` with the platform's number of places per trip."""
-    return lax.platform_dependent(
-        *args, cpu=lambda *a: kernel(CPU_CHUNK, *a), default=lambda *a: kernel(ACCELERATOR_CHUNK, *a)
-    )
+    return with_chunk(kernel, None, *args, cpu=CPU_CHUNK, accelerator=ACCELERATOR_CHUNK)

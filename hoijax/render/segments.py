@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hoijax.render.batching import with_chunk
+
 LANES = 32  # pixels in a segment
 CPU_CHUNK = 256  # segments per trip
 ACCELERATOR_CHUNK = 8192
@@ -83,6 +85,4 @@ def for_active_segments(
 
 def with_segment_chunk(kernel: Callable[..., Any], *args: Any) -> Any:
     """Calls `kernel(chunk, *args)` with the platform's number of segments per trip."""
-    return lax.platform_dependent(
-        *args, cpu=lambda *a: kernel(CPU_CHUNK, *a), default=lambda *a: kernel(ACCELERATOR_CHUNK, *a)
-    )
+    return with_chunk(kernel, None, *args, cpu=CPU_CHUNK, accelerator=ACCELERATOR_CHUNK)

@@ -31,7 +31,7 @@ def coverage(vertices, faces, camera, factor=16):
     return mask.reshape(height, factor, width, factor).mean((1, 3))
 
 
-@pytest.mark.parametrize("subdivisions", [0, 2, 4])
+@pytest.mark.parametrize("subdivisions", [0, 4])
 def test_masks_approach_the_true_coverage_whatever_the_size_of_faces(make_camera, subdivisions):
     """From faces of ten pixels to faces below one; the nearer pixel's own face alone would miss most contours."""
     sphere = trimesh.creation.icosphere(subdivisions=subdivisions)
@@ -49,7 +49,7 @@ def test_masks_approach_the_true_coverage_whatever_the_size_of_faces(make_camera
 @pytest.mark.parametrize("offset", [0.1, 0.4, 0.6, 0.9])
 def test_a_straight_edge_is_exact(make_pixel_camera, offset):
     vertices = np.array([[2.5, -50, 1], [8 + offset, -50, 1], [8 + offset, 90, 1], [2.5, 90, 1]])
-    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 0, 0]], np.int32)
     fragments = rasterize(vertices, faces, make_pixel_camera((5, 16), np.float64))
     got = np.asarray(antialias(mask_image(fragments), fragments, edge_neighbours(faces)))[2, :, 0]
     want = np.clip(np.minimum(np.arange(16) + 1, 8 + offset) - np.maximum(np.arange(16), 2.5), 0, 1)
@@ -59,8 +59,8 @@ def test_a_straight_edge_is_exact(make_pixel_camera, offset):
 def test_creases_and_interior_pixels_are_left_alone(make_pixel_camera):
     """Two faces of different colour that meet at a visible crease: no silhouette, no blending."""
     vertices = np.array([[-50, -50, 1], [8.3, 50, 0.8], [60, -50, 1], [8.3, -90, 0.8]])
-    faces = np.array([[0, 3, 1], [3, 2, 1]], np.int32)
-    fragments = rasterize(vertices, faces, make_pixel_camera((8, 16), np.float64))
+    faces = np.array([[0, 3, 1], [3, 2, 1], [0, 0, 0]], np.int32)
+    fragments = rasterize(vertices, faces, make_pixel_camera((5, 16), np.float64))
     assert set(np.unique(fragments.face_id)) == {0, 1}
     image = np.where(np.asarray(fragments.face_id) == 0, 0.2, 0.9)[..., None]
     np.testing.assert_array_equal(antialias(image, fragments, edge_neighbours(faces)), image)
@@ -72,7 +72,7 @@ def test_a_surface_over_another_blends_both_colours(make_pixel_camera):
     )
     vertices[:3, :2] *= 2  # pixel coordinates times depth
     faces = np.array([[0, 1, 2], [3, 4, 5], [3, 5, 6]], np.int32)
-    fragments = rasterize(vertices, faces, make_pixel_camera((4, 16), np.float64))
+    fragments = rasterize(vertices, faces, make_pixel_camera((5, 16), np.float64))
     image = np.where(np.asarray(fragments.face_id) == 0, 1.0, 0.0)[..., None]
     got = np.asarray(antialias(image, fragments, edge_neighbours(faces)))[2, :, 0]
     np.testing.assert_allclose(got, np.clip(np.arange(16) + 1 - 7.75, 0, 1), atol=1e-9)
@@ -137,16 +137,12 @@ def test_batches_agree_with_single_calls(differentiated):
         np.testing.assert_allclose(gradients[1][i], g_colours, atol=1e-9)
 
 
-def test_an_empty_picture(scene):
-    vertices, faces, camera, neighbours = scene
-
-    def total(vertices):
-        fragments = rasterize(vertices, faces, camera)
-        return jnp.sum(antialias(mask_image(fragments), fragments, neighbours))
-
-    value, gradient = jax.jit(jax.value_and_grad(total))(jnp.asarray(vertices).at[:, 0].add(50.0))
+def test_an_empty_picture(differentiated):
+    _, function, (vertices, colours, pose) = differentiated
+    value, gradients = function(vertices.at[:, 0].add(50.0), colours, pose)
     assert value == 0
-    np.testing.assert_array_equal(gradient, 0)
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, 0)
 
 
 def test_wrong_number_of_neighbours(scene):
