@@ -20,12 +20,13 @@ VIEWS = {
 }
 
 warp = jax.jit(aug.warp_image, static_argnames=("taps", "fill"))
+change_view = jax.jit(aug.change_view, static_argnames="size")
 
 
 def change_of(name):
     view = dict(VIEWS[name])
     center = np.asarray(view.pop("center"), np.float32)
-    return aug.change_view(INTRINSICS, center=center, **view)
+    return change_view(INTRINSICS, center=center, **view)
 
 
 def camera(intrinsics, size=SHAPE):
@@ -61,7 +62,7 @@ def test_a_point_is_where_the_picture_shows_it(name):
 
 
 def test_positive_angles_turn_right_to_down():
-    change = aug.change_view(
+    change = change_view(
         INTRINSICS, center=np.array([70.0, 52.0], np.float32), width=64.0, angle=np.pi / 2, size=(64, 64)
     )
     right = aug.map_pixels(np.array([[85.0, 52.0]], np.float32), change)[0]
@@ -80,33 +81,40 @@ def test_body_object_and_camera_follow():
         translation=np.array([0.2, -0.1, 2.5], np.float32),
     )
     pose = RigidPose(np.asarray(params.rotations[1]), np.array([0.1, 0.3, 2.0], np.float32), np.float32(1.3))
-    before = pose_body(model, params)
-    after = pose_body(model, aug.turn_body(params, aug.rest_pelvis(model, params.betas), change))
-    np.testing.assert_allclose(after.vertices, aug.turn_points(before.vertices, change), atol=1e-5)
-    np.testing.assert_allclose(after.joints, aug.turn_points(before.joints, change), atol=1e-5)
     mesh = rng.normal(size=(20, 3)).astype(np.float32)
-    turned = transform_points(aug.turn_object(pose, change), mesh)
-    np.testing.assert_allclose(turned, aug.turn_points(transform_points(pose, mesh), change), atol=1e-5)
-
     view = np.asarray(look_at(np.array([1.0, 1.0, -3.0], np.float32), np.zeros(3, np.float32)), np.float32)
-    old = Camera(INTRINSICS, view, SHAPE)
-    places, depths = project(old, mesh)
-    new_places, new_depths = project(aug.new_camera(old, change), mesh)
-    np.testing.assert_allclose(new_depths, depths, atol=1e-5)
-    np.testing.assert_allclose(new_places, aug.map_pixels(places, change), atol=2e-3)
+
+    @jax.jit
+    def pairs(model, params, pose, change, mesh, old):
+        """What follows the view, and what it should be."""
+        before = pose_body(model, params)
+        after = pose_body(model, aug.turn_body(params, aug.rest_pelvis(model, params.betas), change))
+        turned = transform_points(aug.turn_object(pose, change), mesh)
+        places, depths = project(old, mesh)
+        new_places, new_depths = project(aug.new_camera(old, change), mesh)
+        return {
+            "vertices": (after.vertices, aug.turn_points(before.vertices, change)),
+            "joints": (after.joints, aug.turn_points(before.joints, change)),
+            "object": (turned, aug.turn_points(transform_points(pose, mesh), change)),
+            "depths": (new_depths, depths),
+            "pixels": (new_places / 100, aug.map_pixels(places, change) / 100),
+        }
+
+    for name, (got, want) in pairs(model, params, pose, change, mesh, Camera(INTRINSICS, view, SHAPE)).items():
+        np.testing.assert_allclose(got, want, atol=3e-5, err_msg=name)
 
 
 def test_an_upright_crop_is_the_picture():
     rng = np.random.default_rng(0)
     image = rng.random((*SHAPE, 3)).astype(np.float32)
-    same = aug.change_view(INTRINSICS, center=np.array([64.0, 48.0], np.float32), width=128.0, size=SHAPE)
+    same = change_view(INTRINSICS, center=np.array([64.0, 48.0], np.float32), width=128.0, size=SHAPE)
     np.testing.assert_allclose(warp(image, same), image, atol=2e-5)
     np.testing.assert_allclose(same.intrinsics, INTRINSICS, rtol=1e-6)
-    window = aug.change_view(INTRINSICS, center=np.array([40.0, 30.0], np.float32), width=32.0, size=(16, 32))
+    window = change_view(INTRINSICS, center=np.array([40.0, 30.0], np.float32), width=32.0, size=(16, 32))
     np.testing.assert_allclose(warp(image, window), image[22:38, 24:56], atol=2e-5)
     labels = rng.integers(0, 9, SHAPE)
     np.testing.assert_array_equal(aug.warp_labels(labels, window), labels[22:38, 24:56])
-    beyond = aug.change_view(INTRINSICS, center=np.array([0.0, 0.0], np.float32), width=32.0, size=(32, 32))
+    beyond = change_view(INTRINSICS, center=np.array([0.0, 0.0], np.float32), width=32.0, size=(32, 32))
     assert (np.asarray(aug.warp_labels(labels, beyond, fill=-1))[:16, :16] == -1).all()
     assert (np.asarray(warp(image, beyond, fill=0.5))[:15, :15] == 0.5).all()
 
@@ -117,7 +125,7 @@ def test_shrinking_does_not_alias():
     stripes[:, ::2] = 1
     size, center = (50, 50), np.array([128.0, 128.0], np.float32)
     focal = np.diag([200.0, 200.0, 1.0]).astype(np.float32)
-    change = aug.change_view(focal, center=center, width=200.0, angle=0.3, size=size)
+    change = change_view(focal, center=center, width=200.0, angle=0.3, size=size)
     assert aug.taps_for(200, size) == 4
     assert aug.taps_for(30, size) == 1
     one, four = (np.asarray(warp(stripes, change, taps=taps)) for taps in (1, 4))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -11,8 +12,20 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import free_body, save
-from hoijax.data.evaluation import EvaluateConfig, evaluate, measure, open_truth, read_predictions, state_of
+from hoijax.data.evaluation import (
+    EvaluateConfig,
+    SceneTruth,
+    State,
+    Subject,
+    evaluate,
+    measure,
+    open_truth,
+    read_predictions,
+    state_of,
+)
 from hoijax.data.evaluation.predictions import parse_record
+from hoijax.data.objects import random_object
+from hoijax.data.real import prox
 from hoijax.errors import InputError
 
 COUNT = 4
@@ -288,3 +301,98 @@ def test_other_meshes_and_strangers_are_refused(source, subjects, tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="no group of metrics 'speed'"):
         EvaluateConfig(metrics=("speed",))
+
+
+def test_synth_hoi_is_posed_from_its_own_fields(monkeypatch, tmp_path):
+    """A split as `open_split` yields it: free body, generated object, labels; the truth scores itself perfect."""
+    model, thing = free_body(), random_object("box", 3)
+    rng = np.random.default_rng(0)
+    label = np.zeros(model.num_vertices, bool)
+    label[:20] = True
+    body = {"global_orient": rng.normal(size=3), "body_pose": rng.normal(0, 0.2, 63), "betas": rng.normal(size=10)}
+    sample = {
+        "key": "test-000000", "category": "box", "object_seed": np.int64(3),
+        "body": {k: v.astype(np.float32) for k, v in body.items()} | {"transl": np.ones(3, np.float32)},
+        "obj_rot": np.array([0.0, 0.5, 0.0], np.float32), "obj_trans": np.array([0.3, 1.0, 0.2], np.float32),
+        "body_contact": label, "object_contact": np.ones(len(thing.mesh.vertices), bool),
+    }  # fmt: skip
+    monkeypatch.setattr("hoijax.data.synth.open_split", lambda root, split: [sample])
+    source = open_truth("synth_hoi", root=tmp_path, split="test")
+    subject = source.load("test-000000")
+    turn = Rotation.from_rotvec(sample["obj_rot"]).as_matrix()
+    want = np.asarray(thing.mesh.vertices) @ turn.T + sample["obj_trans"]
+    np.testing.assert_allclose(subject.truth.object, want, atol=1e-6)
+    prediction = {**sample["body"], "obj_rot": sample["obj_rot"], "obj_trans": sample["obj_trans"]}
+    record = parse_record(prediction | {"contact_body": label.astype(np.float32)}, tmp_path)
+    config = EvaluateConfig(metrics=("body", "object", "contact"))
+    got = measure(state_of(record, subject.model, subject.template), subject, config)
+    assert got["mpjpe_mm"] == got["object_v2v_mm"] == 0
+    assert got["contact_body_label_precision"] == got["contact_body_label_recall"] == 1
+    with pytest.raises(InputError, match="interactions have the splits"):
+        open_truth("synth_hoi", root=tmp_path, split="scenes_test")
+    with pytest.raises(InputError, match="leave --body-model out"):
+        open_truth("synth_hoi", root=tmp_path, body_model=tmp_path)
+
+
+def test_scene_metrics_in_a_turned_camera():
+    """A person above a scanned floor, the camera turned: V2S is how much higher the prediction stands."""
+    model = free_body("test")
+    pose = Rotation.from_rotvec([0.4, 0.2, 0.1])
+    to_scene = np.eye(4)
+    to_scene[:3, :3], to_scene[:3, 3] = pose.as_matrix(), [0.3, -0.2, 0.1]
+    x, z = np.meshgrid(np.linspace(-2, 2, 160), np.linspace(-2, 2, 160))
+    floor = np.stack([x, np.zeros_like(x), z], axis=-1).reshape(-1, 3)
+    vertices = np.asarray(model.v_template, np.float64)
+    vertices = vertices - [0, vertices[:, 1].min() - 0.001, 0]  # on the floor, in the scan's frame
+
+    def in_camera(points):
+        return ((points - to_scene[:3, 3]) @ to_scene[:3, :3]).astype(np.float32)
+
+    soles = np.flatnonzero(vertices[:, 1] < 0.015)
+    scene = SceneTruth(in_camera(floor), (np.tile([0.0, 1.0, 0.0], (len(floor), 1)) @ to_scene[:3, :3]), soles,
+                       np.ones(len(soles)))  # fmt: skip
+    subject = Subject("a", "a", State(body=in_camera(vertices)), scene=scene)
+    lifted = State(body=in_camera(vertices + [0, 0.05, 0]))
+    config = EvaluateConfig(metrics=("scene",))
+    got = measure(lifted, subject, config)
+    assert got["v2s_mm"] == pytest.approx(50, abs=0.1)
+    assert math.isnan(got["scene_contact_precision"])
+    assert got["scene_contact_recall"] == 0
+    same = measure(subject.truth, subject, config)
+    assert same["v2s_mm"] == 0
+    assert same["scene_contact_precision"] == same["scene_contact_recall"] == 1
+
+
+def test_prox_is_read_into_the_camera(tmp_path, monkeypatch):
+    """The scan comes into the camera's frame, where the body is; vertices of the segments make the contact set."""
+    root = tmp_path / "prox"
+    to_scene = np.eye(4)
+    to_scene[:3, :3], to_scene[:3, 3] = Rotation.from_rotvec([0.4, 0.2, 0.1]).as_matrix(), [0.3, -0.2, 0.1]
+    fit = {
+        "global_orient": np.zeros(3),
+        "body_pose": np.zeros(63),
+        "betas": np.zeros(10),
+        "transl": np.array([0, 0, 2.0]),
+    }
+    frame = root / "fittings/fit/N0Sofa_00034_01/results/s001_frame_00001__00.00.00.029"
+    frame.mkdir(parents=True)
+    (frame / "000.pkl").write_bytes(pickle.dumps(fit, protocol=2))
+    for folder, name, value in (
+        ("cam2world", "N0Sofa", to_scene.tolist()),
+        ("body_segments", "", {"verts_ind": [3, 5]}),
+    ):
+        (root / folder).mkdir()
+        for one in [name] if name else prox.CONTACT_SEGMENTS:
+            (root / folder / f"{one}.json").write_text(json.dumps(value))
+    (root / "scenes").mkdir()
+    trimesh.creation.box((2, 1, 2)).export(root / "scenes/N0Sofa.ply")
+    model = free_body("test")
+    monkeypatch.setattr("hoijax.data.evaluation.truths._load", lambda *_: model)
+    source = open_truth("prox", root=root, body_model=tmp_path)
+    subject = source.load(source.ids[0])
+    back = subject.scene.points @ to_scene[:3, :3].T + to_scene[:3, 3]
+    np.testing.assert_allclose(np.abs(back), np.broadcast_to([1, 0.5, 1], back.shape), atol=1e-5)
+    assert subject.scene.contact_set.tolist() == [3, 5]
+    assert (subject.scene.weights > 0).all()
+    assert subject.truth.joints[0][2] == pytest.approx(2.0, abs=0.1)
+    assert measure(subject.truth, subject, EvaluateConfig(metrics=("scene",)))["v2s_mm"] == 0
