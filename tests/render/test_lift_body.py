@@ -78,9 +78,8 @@ def test_ragged_masks_come_back(body):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["soft", "least_squares"])
-def test_full_size(body, mode):
+def test_full_size(body):
     """1024 px, as published. Measured: 96.6 % visible, patches 0.999."""
-    scores, visible = round_trips(body, four_views(body, 1024), mode, patches, 5)
+    scores, visible = round_trips(body, four_views(body, 1024), "soft", patches, 5)
     assert scores.min() >= 0.99
     assert visible > 0.95

@@ -133,17 +133,6 @@ def test_sky_maps_are_computed_if_not_given(camera, picture):
     np.testing.assert_allclose(again.color, picture.color, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_gradient_of_the_colors(camera):
-    """The mean brightness grows with every visible vertex's colour; nothing is NaN."""
-    scene = box_scene()
-    sky = jax.jit(sky_maps)(scene, DRAFT)
-    loss = jax.jit(jax.grad(lambda c: render_studio(scene.replace(colors=c), camera, DRAFT, sky).color.mean()))
-    gradient = np.asarray(loss(jnp.asarray(scene.colors)))
-    assert np.isfinite(gradient).all()
-    assert (gradient >= 0).all() and gradient.max() > 0
-
-
 def test_textures_stand_upright(render):
     """An image whose top half is red, on an upright quad with v upward: red above green below, white without it."""
     image = np.zeros((2, 8, 8, 3), np.float32)
