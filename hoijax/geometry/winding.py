@@ -87,21 +87,20 @@ def _total_angle(queries: jax.Array, triangles: jax.Array, tile: int) -> jax.Arr
 @_total_angle.defjvp
 def _total_angle_jvp(tile, primals, tangents):
     # The derivative of the sum, face by face: that of the product would keep every partial product for the way back.
-    (queries, triangles), (d_queries, d_triangles) = primals, tangents
+    tangent = jax.jvp(lambda q, t: _sum_of_angles(q, t, tile), primals, tangents)[1]
+    return _total_angle(*primals, tile), tangent
 
-    def angles(queries, corners, real):
-        re, im = _half_angle(tuple(queries[None, :, i] for i in range(3)), corners[..., None], real[:, None])
-        return jnp.sum(2.0 * jnp.arctan2(im, re), axis=0)
+
+def _sum_of_angles(queries: jax.Array, triangles: jax.Array, tile: int) -> jax.Array:
+    """What `_total_angle` is, added up: slower, but nothing of a tile is kept for the way back."""
 
     @jax.checkpoint
     def step(total, inputs):
-        (corners, real), (d_corners, _) = inputs
-        tangent = jax.jvp(lambda q, c: angles(q, c, real), (queries, corners), (d_queries, d_corners))[1]
-        return total + tangent, None
+        corners, real = inputs
+        re, im = _half_angle(tuple(queries[None, :, i] for i in range(3)), corners[..., None], real[:, None])
+        return total + jnp.sum(2.0 * jnp.arctan2(im, re), axis=0), None
 
-    inputs = (_tiles(triangles, tile), _tiles(d_triangles, tile))
-    tangent, _ = jax.lax.scan(step, jnp.zeros(queries.shape[:1], queries.dtype), inputs)
-    return _total_angle(queries, triangles, tile), tangent
+    return jax.lax.scan(step, jnp.zeros(queries.shape[:1], queries.dtype), _tiles(triangles, tile))[0]
 
 
 def _tiles(triangles: jax.Array, tile: int) -> tuple[jax.Array, jax.Array]:

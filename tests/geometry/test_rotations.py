@@ -228,7 +228,7 @@ def test_zero_quaternion_is_the_identity_with_finite_derivatives():
 
 
 def test_random_rotations_are_uniform():
-    matrix = np.asarray(random_rotation(jax.random.key(0), (5, 2000))).reshape(-1, 3, 3)
+    matrix = np.array(random_rotation(jax.random.key(0), (5, 2000))).reshape(-1, 3, 3)
     np.testing.assert_allclose(matrix @ matrix.swapaxes(1, 2), np.broadcast_to(np.eye(3), matrix.shape), atol=1e-14)
     np.testing.assert_allclose(np.linalg.det(matrix), 1, atol=1e-14)
     # Under the Haar measure the angle has the distribution (t - sin t) / pi, and R v is uniform on the sphere.
