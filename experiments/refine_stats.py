@@ -1,19 +1,23 @@
 """How often refinement succeeds: the demo's cases, and random perturbations of each.
 
-    python -m hoijax.experiments.refine_stats
+    python -m hoijax.experiments.refine_stats --readme
 
 The reference of a case is its meant interaction (`demo_cases`), refined. It is perturbed at random and refined again; a
 result is a success when no body vertex is deeper than 1 cm in the object and no object point deeper than 1 cm in the
 body, and when every asked-for part is within 2 cm of the object. Everything is measured by exact distances and winding
 numbers on all vertices (`hoijax.metrics`), never by the optimiser's own grid or points.
 
-Writes `docs/results/refine.json` and the table `docs/results/refine.md`. Two CPU cores: about fifteen minutes.
+Writes `docs/results/refine.json` and the table `docs/results/refine.md`; with `--readme` the short table between the
+markers of README.md too. Finished cases are kept in `runs/refine_stats` and not run again, so that a stopped run goes
+on and the tables can be printed again at once. Two CPU cores: about half an hour.
 Expected: at least 95 % success in every case, the mean move of the body below the mean size of its perturbation.
 """
 
 import dataclasses
+import json
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,11 +30,13 @@ from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body
 from hoijax.experiments.demo_cases import CASES, Case, as_arrays, build_object, find, meant, wrong
 from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, transform_points
 from hoijax.interaction import make_template
-from hoijax.io import write_json, write_text
+from hoijax.io import value_digest, write_json, write_text
 from hoijax.metrics import signed_distance_host
-from hoijax.optim import Floor, RefineConfig, RefineResult, body_field, refine_batch
+from hoijax.optim import SDF_RESOLUTION, Floor, RefineConfig, RefineResult, body_field, refine_batch
 
-RESULTS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "results"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+MARKERS = ("<!-- refine_stats: begin -->", "<!-- refine_stats: end -->")
 DEEP, FAR = 0.01, 0.02  # metres: what a success may not exceed
 
 
@@ -56,7 +62,15 @@ class Config:
     seed: int = 0
     steps: int | None = None
     perturbation: Perturbation = Perturbation()
+    #: Samples of the objects' distance grids along their longest side.
+    resolution: int = SDF_RESOLUTION
     out: pathlib.Path = RESULTS
+    #: Where finished cases are kept.
+    work: pathlib.Path = ROOT / "runs" / "refine_stats"
+    #: Run finished cases again.
+    redo: bool = False
+    #: Put the short table into README.md.
+    readme: bool = False
 
 
 def perturb(
@@ -118,7 +132,7 @@ def run_case(
     """The demo's start and the perturbations of one case: one row per result."""
     thing = build_object(case)
     mesh = Mesh(vertices=thing.mesh.vertices.astype(np.float32), faces=thing.mesh.faces)
-    template = make_template(mesh)
+    template = make_template(mesh, resolution=config.resolution)
     settings = RefineConfig() if config.steps is None else RefineConfig().with_steps(config.steps)
 
     def refined(params: BodyParams, pose: RigidPose) -> RefineResult:
@@ -203,7 +217,7 @@ def summary(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def markdown(table: list[dict[str, Any]], config: Config) -> str:
-    """The table of the README."""
+    """The long table, a page of its own."""
     p = config.perturbation
     lines = [
         "# Refinement of perturbed interactions",
@@ -231,23 +245,80 @@ def markdown(table: list[dict[str, Any]], config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """What the numbers depend on, besides the code."""
+    kept = ("samples", "batch", "seed", "steps", "resolution")
+    settings = {name: getattr(config, name) for name in kept}
+    more = {"perturbation": config.perturbation, "refiner": RefineConfig()}
+    return settings | {name: dataclasses.asdict(value) for name, value in more.items()}
+
+
+def short_table(table: list[dict[str, Any]], config: Config) -> str:
+    """The table of the README, with its markers and the command that prints it again."""
+    p = config.perturbation
+    lines = [
+        MARKERS[0],
+        f"{config.samples} random perturbations of each case of the demo (body and object each shifted by",
+        f"{100 * p.shift:.0f} cm and turned by {p.turn:.0f} degrees, every joint by {p.joint:.0f} degrees; root mean",
+        "square), refined. Success: deepest penetration, both ways, below 1 cm and every asked-for part within 2 cm.",
+        "Centimetres; exact distances on all vertices, not the refiner's own.",
+        "",
+        "| case | success | deepest penetration (95 %) | contact distance (95 %) | body moved | body was moved by |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['case']} | {100 * r['success']:.0f} % | {r['penetration_95']:.2f} | {r['contact_95']:.2f} "
+        f"| {r['body_move']:.1f} | {r['body_size']:.1f} |"
+        for r in table
+    ]
+    lines += ["", "`python -m hoijax.experiments.refine_stats --readme` makes it again.", MARKERS[1]]
+    return "\n".join(lines)
+
+
+def into_readme(readme: str, table: str) -> str:
+    """The README with the text between the markers replaced.
+
+    Raises:
+      ValueError: the markers are not there, once each and in order.
+    """
+    begin, rest = readme.split(MARKERS[0])
+    old, end = rest.split(MARKERS[1])
+    del old
+    return begin + table + end
+
+
+def finished(case: Case, config: Config, run: Callable[[Case], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a case: kept from an earlier run with the same settings, or new."""
+    path, key = config.work / f"{case.name}.json", value_digest(settings_of(config) | dataclasses.asdict(case))
+    if path.is_file() and not config.redo:
+        kept = json.loads(path.read_text("utf-8"))
+        if kept["key"] == key:
+            return kept["result"]
+    result = run(case)
+    config.work.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"key": key, "result": result})
+    return result
+
+
 def main(config: Config) -> dict[str, Any]:
     """Runs the cases and writes the results."""
     model = free_body()
     field, regions = body_field(model), contact_regions(model)
     cases = []
     for name in config.cases:
-        cases.append(run_case(find(name), config, model, field, regions))
+        cases.append(finished(find(name), config, lambda case: run_case(case, config, model, field, regions)))
         row = summary(cases[-1:])[0]
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
     table = summary(cases)
-    settings = dataclasses.asdict(config) | {"out": str(config.out.name), "refiner": dataclasses.asdict(RefineConfig())}
     result = {
-        "config": settings, "jax": jax.__version__, "device": jax.devices()[0].device_kind, "summary": table,
-        "cases": cases,
+        "config": settings_of(config), "jax": jax.__version__, "device": jax.devices()[0].device_kind, "summary": table,
     }  # fmt: skip
+    config.out.mkdir(parents=True, exist_ok=True)
     write_json(config.out / "refine.json", result)
     write_text(config.out / "refine.md", markdown(table, config))
+    if config.readme:
+        path = ROOT / "README.md"
+        write_text(path, into_readme(path.read_text("utf-8"), short_table(table, config)))
     return result
 
 

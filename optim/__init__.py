@@ -2,7 +2,7 @@
 
 from hoijax.optim.config import ALIASES, DEFAULT_STAGES, GROUPS, PerGroup, RefineConfig, Sizes, Stage, Weights
 from hoijax.optim.contacts import ContactTargets, part_targets, probability_targets, propose_parts, stand_on_floor
-from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
+from hoijax.optim.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
 from hoijax.optim.floor import Floor
 from hoijax.optim.refiner import refine, refine_batch
 from hoijax.optim.result import Progress, RefineMetrics, RefineResult
@@ -11,6 +11,7 @@ __all__ = [
     "ALIASES",
     "DEFAULT_STAGES",
     "GROUPS",
+    "SDF_RESOLUTION",
     "BodyField",
     "ContactTargets",
     "Floor",

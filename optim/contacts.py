@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jaxtyping import Float
 from scipy.spatial import ConvexHull, QhullError
 
 from hoijax.body_models import BodyModel, contact_regions
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, RigidPose, farthest_points, vertex_normals
+from hoijax.geometry import Mesh, RigidPose, SDFGrid, vertex_normals
 from hoijax.interaction import Contacts, ObjectTemplate, object_sdf, region_masks
 from hoijax.optim.floor import Floor
 
@@ -84,7 +85,9 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
     )
 
 
-def probability_targets(contacts: Contacts, template_points: jax.Array, model: BodyModel) -> ContactTargets:
+def probability_targets(
+    contacts: Contacts, template_points: jax.Array | np.ndarray, model: BodyModel
+) -> ContactTargets:
     """Targets from predicted probabilities with one leading axis; below one half nothing is asked for.
 
     Args:
@@ -122,11 +125,7 @@ def propose_parts(
       Names of `PROPOSED_PARTS` within their distances; if there is none, the one that is nearest of all.
     """
     regions = contact_regions(model)
-    vertices = jnp.asarray(vertices)
-    normals = vertex_normals(vertices, model.faces)
-    distance, slope = jax.vmap(jax.value_and_grad(lambda v: object_sdf(template.sdf, pose, v[None])[0]))(vertices)
-    # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
-    meant = np.asarray(jnp.where(jnp.sum(normals * slope, axis=-1) < 0.3, jnp.abs(distance), jnp.inf))
+    meant = np.asarray(_facing_distance(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose))
     ratio = {}
     for name, limit in PROPOSED_PARTS.items():
         ids = regions.get(name, ())
@@ -140,6 +139,15 @@ def propose_parts(
     ranked = sorted(ratio, key=ratio.get)
     near = [name for name in ranked if ratio[name] <= 1.0]
     return tuple(near[:most] or ranked[:1])
+
+
+@jax.jit
+def _facing_distance(vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose) -> Float[jax.Array, "V"]:
+    """Distance of each vertex to the object, infinite for those that do not face it."""
+    normals = vertex_normals(vertices, faces)
+    distance, slope = jax.vmap(jax.value_and_grad(lambda v: object_sdf(sdf, pose, v[None])[0]))(vertices)
+    # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
+    return jnp.where(jnp.sum(normals * slope, axis=-1) < 0.3, jnp.abs(distance), jnp.inf)
 
 
 def stand_on_floor(
@@ -228,7 +236,16 @@ def resting_points(mesh: Mesh, down: np.ndarray, *, tilt: float = 0.6) -> tuple[
         if fits.any():
             best = np.where(fits, normals @ down, -np.inf).argmax()
             chosen = vertices[np.abs(vertices @ normals[best] + offsets[best]) < 0.003]
-    picked = chosen[np.asarray(farthest_points(jnp.asarray(chosen), min(REST_POINTS, len(chosen))))]
+    picked = chosen[_spread(chosen, REST_POINTS)]
     points, weights = np.zeros((REST_POINTS, 3), np.float32), np.zeros(REST_POINTS, np.float32)
     points[: len(picked)], weights[: len(picked)] = picked, 1.0
     return points, weights
+
+
+def _spread(points: np.ndarray, most: int) -> list[int]:
+    """At most so many points, each the farthest from those before; on the host, as objects differ in their number."""
+    chosen, distance = [0], np.full(len(points), np.inf)
+    while len(chosen) < min(most, len(points)):
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+        chosen.append(int(distance.argmax()))
+    return chosen

@@ -166,7 +166,7 @@ def point_winding(
     d = [points[None, :, k] - queries[:, k, None] for k in range(3)]
     square = jnp.maximum(d[0] * d[0] + d[1] * d[1] + d[2] * d[2], 1e-6)
     flux = d[0] * normals[None, :, 0] + d[1] * normals[None, :, 1] + d[2] * normals[None, :, 2]
-    return area / (4 * jnp.pi * points.shape[0]) * jnp.sum(flux / (square * jnp.sqrt(square)), axis=1)
+    return area / (4 * jnp.pi * max(points.shape[0], 1)) * jnp.sum(flux / (square * jnp.sqrt(square)), axis=1)
 
 
 def _not_contacts(asked: jax.Array, count: int) -> Float[jax.Array, "N"]:
@@ -176,14 +176,14 @@ def _not_contacts(asked: jax.Array, count: int) -> Float[jax.Array, "N"]:
     return jnp.where(jnp.any(asked > 0), known, 0)
 
 
-def _pull(reach: jax.Array, weight: jax.Array, spread: float) -> Float[jax.Array, "R C"]:
+def _pull(reach: jax.Array, weight: jax.Array, spread: jax.Array | float) -> Float[jax.Array, "R C"]:
     """Shares of a part's pull: vertices that are about as near as its nearest one, each part summing to its weight."""
     asked = weight > 0
-    nearest = jnp.min(jnp.where(asked, reach, jnp.inf), axis=1, keepdims=True)
+    nearest = jnp.min(jnp.where(asked, reach, jnp.inf), axis=1, keepdims=True, initial=jnp.inf)
     excess = jnp.where(asked, reach - nearest, 0) / spread
     pull = jnp.where(asked, weight * jnp.exp(-0.5 * excess**2), 0)
     total = jnp.sum(pull, axis=1, keepdims=True)
-    return pull * jnp.max(weight, axis=1, keepdims=True) / jnp.where(total > 0, total, 1)
+    return pull * jnp.max(weight, axis=1, keepdims=True, initial=0.0) / jnp.where(total > 0, total, 1)
 
 
 def _squared_distances(a: jax.Array, b: jax.Array) -> Float[jax.Array, "A B"]:

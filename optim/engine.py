@@ -116,7 +116,8 @@ def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
     index, weights = [body.order[:spread], closest], []
     for rows in (targets.parts, targets.feet):
         # Vertices that are meant come before those that only belong, each kind in the order of the spread.
-        key = jnp.where(rows > 0, count - body.rank[None] + count * (rows > 0.5), -1)
+        key = count - body.rank[None] + jnp.where(rows > 0.5, count, 0).astype(body.rank.dtype)
+        key = jnp.where(rows > 0, key, -1)
         chosen = jax.lax.top_k(key, min(sizes.contact_points, count))[1]
         index.append(chosen.reshape(-1))
         weights.append(jnp.take_along_axis(rows, chosen, axis=1))

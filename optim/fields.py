@@ -21,6 +21,9 @@ from hoijax.geometry import (
 )
 from hoijax.interaction import ObjectTemplate
 
+#: Samples of an object's distance grid along its longest side that the refiner's numbers are for: bars of two
+#: centimetres that hands hold are lost between the samples of a coarser one.
+SDF_RESOLUTION = 112
 #: Surface points of an object that are spread over it, and those from which the nearest to a body are taken.
 SPREAD_POINTS, SURFACE_POINTS = 1024, 8192
 

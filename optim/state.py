@@ -1,5 +1,6 @@
 """The refiner's variables: what moves, steps along the manifold, and how far things are from where they started."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -99,10 +100,10 @@ _GROUP_OF = {
 _FINGERS = ("hand", "index", "middle", "pinky", "ring", "thumb")
 
 
-def joint_groups(model: BodyModel) -> tuple[str, ...]:
+def joint_groups(joint_names: Sequence[str]) -> tuple[str, ...]:
     """Group of each joint; "" for jaw and eyes, which never move. A lone hand's wrist is its root."""
     groups = []
-    for index, name in enumerate(model.joint_names):
+    for index, name in enumerate(joint_names):
         side, _, rest = name.partition("_") if name.startswith(("left_", "right_")) else ("", "", name)
         rest = rest.rstrip("0123456789")
         groups.append("root" if index == 0 else f"{side}_hand" if rest in _FINGERS else _GROUP_OF.get(rest, ""))
@@ -111,7 +112,7 @@ def joint_groups(model: BodyModel) -> tuple[str, ...]:
 
 def spread_over_groups(model: BodyModel, values: dict[str, float]) -> Float[np.ndarray, "D"]:
     """One value per tangent coordinate from one value per group of `GROUPS`; 0 where nothing moves. Host function."""
-    by_joint = np.array([values.get(group, 0.0) for group in joint_groups(model)])
+    by_joint = np.array([values.get(group, 0.0) for group in joint_groups(model.joint_names)])
     return np.concatenate([
         np.repeat(by_joint, 3),
         np.full(model.num_betas, values["betas"]),
@@ -131,7 +132,7 @@ def rates(model: BodyModel, config: RefineConfig, groups: tuple[str, ...]) -> Fl
 def keep_frozen(model: BodyModel, freeze: tuple[str, ...], moved: State, start: State) -> State:
     """`moved`, with every frozen group exactly as in `start`."""
     frozen = set(expand_groups(freeze))
-    joints = np.array([group in frozen or not group for group in joint_groups(model)])
+    joints = np.array([group in frozen or not group for group in joint_groups(model.joint_names)])
 
     def pick(name: str) -> jax.Array:
         return getattr(start if name in frozen else moved, name)

@@ -5,7 +5,8 @@
 The 64 are perturbed copies of one demo case; both sides run the same compiled `refine`, mapped and not, to its own
 convergence tests on the free body's `light` level; compilation and the preparation of fields and targets apart.
 Two CPU cores: about two minutes.
-Expected: at least 3x less time per interaction in the batch. Writes `docs/results/refine_batch.json`.
+Wanted: at least 3x less time per interaction in the batch. Measured on two cores: 1.1x, for a single interaction
+keeps both of them at work too. Writes `docs/results/refine_batch.json`.
 """
 
 import dataclasses

@@ -15,7 +15,7 @@ from hoijax.cli.bodies import Start
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import LoadedMesh, ParameterFile, read_mesh, simplify
-from hoijax.optim import Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
+from hoijax.optim import SDF_RESOLUTION, Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
 
 MAX_FACES = 20_000
 """Faces of the mesh that the distance grid is built from and that pictures show."""
@@ -49,7 +49,8 @@ class ObjectAsset:
     def of(cls, mesh: LoadedMesh) -> "ObjectAsset":
         """The asset of a mesh that has been read."""
         light = simplify(mesh, MAX_FACES)
-        return cls(mesh, light, make_template(Mesh(vertices=light.vertices, faces=light.faces)))
+        shape = Mesh(vertices=light.vertices, faces=light.faces)
+        return cls(mesh, light, make_template(shape, resolution=SDF_RESOLUTION))
 
 
 @dataclasses.dataclass(frozen=True)

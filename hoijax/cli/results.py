@@ -69,6 +69,7 @@ def _record(refined: Refined, added: Sequence[str], options: Mapping[str, Any]) 
             "object": float(np.linalg.norm(np.asarray(refined.pose.translation) - start.pose.translation)),
             "object_turn": float(np.degrees(turn)),
         },
+        "grid_cell": float(np.asarray(item.object.template.sdf.spacing) * start.pose.scale),
         "steps": refined.steps,
         "converged": refined.converged,
         "seconds": round(refined.seconds, 3),

@@ -44,7 +44,7 @@ def refine_batch(model, params, template, pose, contacts=None, config=None, *, f
     )
 
 
-def make_template(mesh):
+def make_template(mesh, resolution=64):
     """A template without a distance field."""
     from hoijax.geometry import SDFGrid
     from hoijax.interaction import ObjectTemplate

@@ -31,24 +31,24 @@ def test_the_tangent_is_the_derivative_along_a_retraction():
             jnp.sum(a * b + 0.3 * a**3) for a, b in zip(jax.tree.leaves(s), jax.tree.leaves(weights), strict=True)
         )
 
-    got = tangent(state, jax.grad(energy)(state))
-    step = 1e-6
-    for k in range(got.shape[0]):
-        unit = jnp.zeros(got.shape[0]).at[k].set(step)
-        want = (energy(retract(state, unit)) - energy(retract(state, -unit))) / (2 * step)
-        np.testing.assert_allclose(got[k], want, rtol=1e-7, atol=1e-8)
+    got = jax.jit(lambda s: tangent(s, jax.grad(energy)(s)))(state)
+    steps = 1e-6 * jnp.eye(got.shape[0])
+    moved = jax.jit(jax.vmap(lambda step: energy(retract(state, step))))
+    want = (moved(steps) - moved(-steps)) / 2e-6
+    np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8)
 
 
 def test_a_retraction_turns_on_the_right_and_stays_on_the_manifold():
     state = random_state(2)
     step = 0.4 * jax.random.normal(jax.random.key(3), (5 * 3 + 3 + 3 + 3 + 3 + 1,))
-    moved = retract(state, step)
+    move = jax.jit(retract)
+    moved = move(state, step)
     for j in range(5):
-        turn = Rotation.from_rotvec(np.asarray(step[3 * j : 3 * j + 3])).as_matrix()
+        turn = Rotation.from_rotvec(np.array(step[3 * j : 3 * j + 3])).as_matrix()
         np.testing.assert_allclose(moved.rotations[j], np.asarray(state.rotations[j]) @ turn, atol=1e-12)
     np.testing.assert_allclose(moved.object_scale, state.object_scale * np.exp(step[-1]), rtol=1e-12)
     for _ in range(200):
-        moved = retract(moved, step)
+        moved = move(moved, step)
     for r in (*moved.rotations, moved.object_rotation):
         np.testing.assert_allclose(r @ r.T, np.eye(3), atol=1e-12)
 
@@ -57,7 +57,7 @@ def test_orthonormal_approaches_the_polar_factor():
     rotation = random_rotation(jax.random.key(4), (7,)).astype(float)
     noisy = np.asarray(rotation + 1e-4 * jax.random.normal(jax.random.key(5), (7, 3, 3)))
     u, _, vt = np.linalg.svd(noisy)
-    np.testing.assert_allclose(orthonormal(noisy), u @ vt, atol=1e-7)
+    np.testing.assert_allclose(orthonormal(jnp.asarray(noisy)), u @ vt, atol=1e-6)
 
 
 def test_states_and_parameters_are_two_views_of_the_same():
@@ -69,10 +69,7 @@ def test_states_and_parameters_are_two_views_of_the_same():
 
 @pytest.mark.parametrize("kind", ["smpl", "smplh", "smplx", "free"])
 def test_every_joint_belongs_to_the_group_of_its_name(kind):
-    class Named:
-        joint_names = JOINT_NAMES[kind]
-
-    groups = dict(zip(JOINT_NAMES[kind], joint_groups(Named), strict=True))
+    groups = dict(zip(JOINT_NAMES[kind], joint_groups(JOINT_NAMES[kind]), strict=True))
     assert groups["pelvis"] == "root"
     assert groups["spine2"] == groups["head"] == "torso"
     assert groups["left_wrist"] == groups["right_collar"] == "arms"
@@ -107,7 +104,7 @@ def test_frozen_groups_come_back_bit_for_bit(model, carry):
     size = 3 * model.num_joints + model.num_betas + 10
     moved = retract(start, jnp.full(size, 0.01, jnp.float32))
     kept = keep_frozen(model, ("torso", "hands", "betas", "object_rotation", "object_scale"), moved, start)
-    groups = np.array(joint_groups(model))
+    groups = np.array(joint_groups(model.joint_names))
     still = np.isin(groups, ("torso", "left_hand", "right_hand", ""))
     np.testing.assert_array_equal(kept.rotations[still], start.rotations[still])
     assert np.all(np.any(np.asarray(kept.rotations != start.rotations), axis=(1, 2))[~still])
