@@ -1,0 +1,66 @@
+"""GRAFT's weights as a safetensors file that says what they are: sizes, probe vertices and provenance beside them."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flax import nnx
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from hoijax.errors import InputError
+from hoijax.io.files import PathLike, write_bytes
+from hoijax.nets.graft.config import GraftConfig
+from hoijax.nets.graft.model import Graft
+
+
+def save_graft(path: PathLike, model: Graft, facts: Mapping[str, Any] | None = None) -> None:
+    """Writes a network's weights, whole or not at all.
+
+    Args:
+      path: the `.safetensors` file.
+      model: the network.
+      facts: what else to keep, in JSON's types: the probe vertices of the bodies it was trained with, training data,
+        seed, versions.
+    """
+    arrays = {_name(key): np.asarray(leaf[...]) for key, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+    notes = {"config": json.dumps(dataclasses.asdict(model.config)), "facts": json.dumps(dict(facts or {}))}
+    write_bytes(path, save(arrays, metadata=notes))
+
+
+def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
+    """A network with the weights of a file, and the facts kept with them.
+
+    Args:
+      path: a file of `save_graft`.
+      **changes: fields of `GraftConfig` that do not change the weights, such as `dtype`.
+
+    Raises:
+      InputError: no such file, or not GRAFT's weights.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            notes = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read GRAFT's weights from {path}: {error}") from error
+    if "config" not in notes:
+        raise InputError(f"{path} holds no GRAFT weights of hoijax: it does not say its sizes")
+    sizes = json.loads(notes["config"])
+    sizes["feature_widths"] = tuple(sizes["feature_widths"])
+    model = nnx.eval_shape(lambda: Graft(GraftConfig(**(sizes | changes)), nnx.Rngs(0)))
+    graph, state = nnx.split(model)
+    flat = dict(nnx.to_flat_state(state))
+    wanted = {_name(key): leaf.shape for key, leaf in flat.items()}
+    got = {name: array.shape for name, array in arrays.items()}
+    if wanted != got:
+        wrong = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
+        raise InputError(f"{path}: {len(wrong)} weights are missing, left over or of another shape, first {wrong[:3]}")
+    filled = {key: leaf.replace(arrays[_name(key)]) for key, leaf in flat.items()}
+    return nnx.merge(graph, nnx.from_flat_state(filled)), json.loads(notes["facts"])
+
+
+def _name(key: tuple[Any, ...]) -> str:
+    return ".".join(map(str, key))

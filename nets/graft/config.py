@@ -1,0 +1,71 @@
+"""Sizes of GRAFT's network, and the fixed layout of its tokens and probes (specs/graft.md sections 3 to 6)."""
+
+import dataclasses
+
+#: GRAFT's rotations, in SMPL-H's order: the root, 21 body joints, 15 joints of the left hand, 15 of the right.
+NUM_ROTATIONS = 52
+NUM_BODY, NUM_HAND, NUM_DISTAL, NUM_SURFACE = 21, 15, 5, 27
+#: Tokens: one per body joint, the left hand, the right hand, the whole body.
+NUM_TOKENS = NUM_BODY + 2 + 1
+#: Probes in the order of the tokens: body joints, distal joints of the left and the right hand, surface points.
+NUM_PROBES = NUM_BODY + 2 * NUM_DISTAL + NUM_SURFACE
+NUM_BETAS = 10
+#: Points at which the image is looked at: body joints, the middle of each hand, surface points.
+NUM_ANCHORS = NUM_BODY + 2 + NUM_SURFACE
+NUM_STREAMS = 2
+#: Places of a token's visual context: two streams of 27 surface points for the whole body; 2 x 9 for the others.
+CONTEXT = NUM_STREAMS * NUM_SURFACE
+
+
+@dataclasses.dataclass(frozen=True)
+class GraftConfig:
+    """Sizes; the defaults are those of specs/graft.md section 6, 16,192,942 parameters beside the fusion stem."""
+
+    width: int = 512
+    """Channels of a token."""
+    layers: int = 5
+    """Blocks of the transformer."""
+    heads: int = 8
+    """Attention heads."""
+    feedforward: int = 512
+    """Hidden channels of a block's perceptron."""
+    fourier: int = 64
+    """Outputs of a Fourier encoder; as many sines and cosines and hidden channels."""
+    bandwidth: float = 1.0
+    """gamma of the Fourier encoders: frequencies start as N(0, gamma^-2), radians per metre."""
+    probe_hidden: int = 128
+    """Hidden channels of the perceptron that shortens a probe's features."""
+    probe_features: int = 64
+    """Channels of a shortened probe."""
+    head_hidden: int = 256
+    """Hidden channels of the heads."""
+    visual: bool = True
+    """Cross-attention to image features; False builds the geometry-only network without it."""
+    feature_widths: tuple[int, ...] = (1024, 768, 768, 768)
+    """Channels of each level of the image features (MapAnything's ViT-L encoder and three of its later levels)."""
+    level_width: int = 128
+    """Channels that each level is brought to before the levels are joined."""
+    dtype: str = "float32"
+    """What the network computes in; parameters are float32 always."""
+
+    @classmethod
+    def geometry_only(cls) -> "GraftConfig":
+        """The default without image features: 10,934,702 parameters."""
+        return cls(visual=False)
+
+    @classmethod
+    def small(cls, *, visual: bool = False) -> "GraftConfig":
+        """The sizes of the weights that hoijax ships and of tests: 0.7 M parameters without image features."""
+        return cls(
+            width=128,
+            layers=4,
+            heads=4,
+            feedforward=256,
+            fourier=32,
+            probe_hidden=64,
+            probe_features=32,
+            head_hidden=128,
+            visual=visual,
+            feature_widths=(32, 32),
+            level_width=32,
+        )

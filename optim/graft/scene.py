@@ -1,0 +1,165 @@
+"""A scene as GRAFT sees it: points with normals, arranged for fast nearest-neighbour queries."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Bool, Float
+from scipy.spatial import cKDTree
+
+from hoijax.errors import InputError
+from hoijax.geometry import PointBlocks, nearest_in_blocks, point_blocks
+
+ArrayLike = jax.Array | np.ndarray
+
+#: Points farther from the camera than this are taken for a file in millimetres.
+FARTHEST = 500.0
+
+
+@struct.dataclass
+class Scene:
+    """Scene points with unit normals towards free space; metres, camera frame. Made by `make_scene`."""
+
+    blocks: PointBlocks
+    #: Normal of each place of the blocks.
+    normals: Float[ArrayLike, "M K 3"] | Any
+
+
+@struct.dataclass
+class Probed:
+    """The nearest scene point of each query."""
+
+    #: From the query to the point, metres; differentiable in the query at a fixed point.
+    offset: Float[ArrayLike, "Q 3"] | Any
+    #: Unit normal there.
+    normal: Float[ArrayLike, "Q 3"] | Any
+
+
+def make_scene(
+    points: Float[ArrayLike, "N 3"],
+    normals: Float[ArrayLike, "N 3"] | None = None,
+    *,
+    viewpoint: ArrayLike | tuple[float, float, float] = (0.0, 0.0, 0.0),
+    capacity: int | None = None,
+) -> Scene:
+    """Arranges a scene, once, on the host.
+
+    Args:
+      points: metres, camera frame; rows that are not finite are left out.
+      normals: of the points, towards free space, any length; None estimates them from the neighbours.
+      viewpoint: where estimated normals turn to: the camera, from where every point was seen.
+      capacity: see `point_blocks`: clouds of up to this many points share one compiled program.
+
+    Raises:
+      InputError: no finite points, more than the capacity, or coordinates that cannot be metres.
+    """
+    points = np.asarray(points, np.float32)
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.any():
+        raise InputError(f"the scene has no points to touch: {len(points)} were given, none of them finite")
+    points = points[finite]
+    if capacity is not None and len(points) > capacity:
+        raise InputError(f"the scene has {len(points)} points, more than the capacity {capacity}; thin it out")
+    extent = float(np.median(np.linalg.norm(points, axis=1)))
+    if extent > FARTHEST:
+        raise InputError(
+            f"half of the scene is more than {extent:.0f} away from the camera; hoijax wants metres, the file looks "
+            "like millimetres (divide by 1000)"
+        )
+    if normals is None:
+        normals = estimate_normals(points, viewpoint=viewpoint)
+    else:
+        normals = np.asarray(normals, np.float32)[finite]
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        normals = np.where(np.isfinite(length) & (length > 0), normals / np.where(length > 0, length, 1), 0)
+    blocks = point_blocks(points, capacity=capacity)
+    return Scene(blocks=blocks, normals=normals.astype(np.float32)[blocks.index])
+
+
+def probe(scene: Scene, queries: Float[ArrayLike, "Q 3"]) -> Probed:
+    """The nearest scene point of each query and its normal; exact, for one scene (`vmap` for more)."""
+    queries = jnp.asarray(queries)
+    slot = _slot(scene, queries)
+    points = jnp.asarray(scene.blocks.points).reshape(3, -1)[:, slot].T
+    return Probed(offset=points - queries, normal=jnp.asarray(scene.normals).reshape(-1, 3)[slot])
+
+
+def _slot(scene: Scene, queries: jax.Array) -> jax.Array:
+    places = jnp.arange(np.prod(scene.blocks.index.shape), dtype=jnp.int32).reshape(scene.blocks.index.shape)
+    return nearest_in_blocks(scene.blocks.replace(index=places), queries).index
+
+
+def estimate_normals(
+    points: Float[ArrayLike, "N 3"],
+    *,
+    viewpoint: ArrayLike | tuple[float, float, float] = (0.0, 0.0, 0.0),
+    neighbours: int = 16,
+) -> Float[np.ndarray, "N 3"]:
+    """Normals of a cloud: the direction in which the nearest neighbours spread least, turned to the viewpoint.
+
+    On the host, by a k-d tree. For points in a grid `normals_of_point_map` is better: it knows what lies side by side.
+
+    Args:
+      points: metres; finite.
+      viewpoint: normals point to its side, metres.
+      neighbours: how many define a tangent plane.
+
+    Returns:
+      Unit vectors, zero where the neighbours coincide.
+    """
+    points = np.asarray(points, np.float32)
+    count = min(neighbours, len(points))
+    _, index = cKDTree(points).query(points, k=count, workers=-1)
+    group = points[index.reshape(len(points), count)].astype(np.float64)
+    group -= group.mean(axis=1, keepdims=True)
+    covariance = np.einsum("nki,nkj->nij", group, group)
+    values, vectors = np.linalg.eigh(covariance)
+    normals = vectors[..., 0]
+    towards = np.sum(normals * (np.asarray(viewpoint, np.float64) - points), axis=1, keepdims=True)
+    normals = np.where(towards < 0, -normals, normals)
+    return np.where(values[:, 1:2] > 0, normals, 0).astype(np.float32)
+
+
+def normals_of_point_map(
+    point_map: Float[ArrayLike, "H W 3"], valid: Bool[ArrayLike, "H W"] | None = None, *, edge: float = 0.05
+) -> tuple[Float[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
+    """Normals of a point map by central differences, facing the camera, and the pixels that have one.
+
+    Pixels at a depth edge belong to no surface and are dropped: their depth differs from a neighbour's by more than a
+    share of it.
+
+    Args:
+      point_map: camera frame (x right, y down, z forward), metres.
+      valid: pixels that hold a point; those with finite points in front of the camera if None.
+      edge: relative jump in depth that separates surfaces.
+
+    Returns:
+      Unit normals (zero where dropped) and the pixels kept.
+    """
+    points = np.asarray(point_map, np.float64)
+    kept = np.isfinite(points).all(axis=-1) & (np.nan_to_num(points[..., 2]) > 0)
+    if valid is not None:
+        kept = kept & np.asarray(valid)
+    points = np.where(kept[..., None], points, np.nan)
+    with np.errstate(invalid="ignore"):
+        right = np.full_like(points, np.nan)
+        down = np.full_like(points, np.nan)
+        right[:, 1:-1] = points[:, 2:] - points[:, :-2]
+        down[1:-1] = points[2:] - points[:-2]
+        depth = points[..., 2]
+        jump = np.zeros_like(depth)
+        for axis in (0, 1):
+            step = np.abs(np.diff(depth, axis=axis))
+            pad = [(0, 0), (0, 0)]
+            for before in (0, 1):
+                pad[axis] = (before, 1 - before)
+                jump = np.fmax(jump, np.pad(step, pad))
+        # Down times right turns to the camera where the surface is seen from its front.
+        normals = np.cross(down, right)
+        length = np.linalg.norm(normals, axis=-1)
+        kept = kept & (jump <= edge * depth) & (length > 0)
+        normals = np.where(kept[..., None], normals / np.where(length > 0, length, 1)[..., None], 0.0)
+        away = np.sum(np.where(kept[..., None], points, 0.0) * normals, axis=-1) > 0
+    return np.where(away[..., None], -normals, normals).astype(np.float32), kept
