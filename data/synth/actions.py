@@ -48,7 +48,8 @@ def _size(**limits: tuple[int, float, float]) -> Callable[[ProceduralObject], bo
 
 _ACTIONS = (
     Action("sit", {"chair": 3, "bench": 1.5, "sofa": 1.5, "bed": 1, "table": 0.7, "ball": 1, "stool": 1}, resting.sit,
-           ("a person sits on {category}{manner}", "someone is sitting on {category}{manner}", "sitting on {category}{manner}"),
+           ("a person sits on {category}{manner}", "someone is sitting on {category}{manner}",
+            "sitting on {category}{manner}"),
            _size(ball=(0, 0.54, 9))),
     Action("lean", {"table": 1.5, "desk": 1, "door": 1, "sofa": 0.5, "chair": 0.7}, resting.lean,
            ("a person leans on {category}{manner}", "someone is leaning on {category}{manner}")),
@@ -57,7 +58,8 @@ _ACTIONS = (
            _size(sofa=(0, 1.7, 9), bench=(0, 1.45, 9))),
     Action("carry_two_hands", {"box": 2, "ball": 1, "monitor": 1, "chair": 0.7, "keyboard": 0.7, "backpack": 0.7,
                                "suitcase": 1, "stool": 0.6, "laptop": 0.6}, handling.carry_two_hands,
-           ("a person carries {category} with both hands{manner}", "someone is carrying {category} in both hands{manner}")),
+           ("a person carries {category} with both hands{manner}",
+            "someone is carrying {category} in both hands{manner}")),
     Action("carry_one_hand", {"backpack": 1, "bottle": 1, "bat": 1, "umbrella": 0.3, "suitcase": 0.7, "racket": 1},
            handling.carry_one_hand,
            ("a person carries {category} in one hand{manner}", "someone is carrying {category} with one hand{manner}")),

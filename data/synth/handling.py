@@ -3,12 +3,13 @@
 import numpy as np
 
 from hoijax.data.objects import ProceduralObject
-from hoijax.data.synth.rig import SIDES, Puppet, turn, unit
-from hoijax.data.synth.start import Placed, Start, grasp, hang, standing, stance, sway
+from hoijax.data.synth.rig import SIDES, Puppet, Vector, turn, unit
+from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
 
 #: Part whose two sides (along x) two hands hold, and where along its height.
 SIDE_PARTS: dict[str, tuple[str, float]] = {
-    "backpack": ("bag", 0.45), "ball": ("body", 0.42), "box": ("body", 0.4), "chair": ("seat", 0.5), "keyboard": ("case", 0.5),
+    "backpack": ("bag", 0.45), "ball": ("body", 0.42), "box": ("body", 0.4), "chair": ("seat", 0.5),
+    "keyboard": ("case", 0.5),
     "laptop": ("base", 0.5), "monitor": ("screen", 0.4), "stool": ("seat", 0.5), "suitcase": ("case", 0.5),
     "skateboard": ("deck", 0.5),
 }  # fmt: skip
@@ -109,7 +110,11 @@ def carry_one_hand(rng: np.random.Generator, p: Puppet, thing: ProceduralObject)
         placed = standing(thing, 90.0 * sign)
         low, high = placed.box("handle")
         radius = 0.008 if thing.category == "backpack" else 0.014
-        at = at + [0.0 if thing.category == "backpack" else 0.06 * sign, 0.0 if thing.category == "backpack" else 0.16, 0.0]
+        at = at + [
+            0.0 if thing.category == "backpack" else 0.06 * sign,
+            0.0 if thing.category == "backpack" else 0.16,
+            0.0,
+        ]
         middle = np.array([0.5 * (low[0] + high[0]), high[1] - radius, 0.5 * (low[2] + high[2])])
         placed = placed.moved(*(at - middle))
         grasp(p, side, at, forward, inward * 0.55 + [0, -0.85, 0], radius)
@@ -136,7 +141,7 @@ def grip_radius(thing: ProceduralObject) -> float:
     return float(np.percentile(np.linalg.norm(points[:, [0, 2]] - points[:, [0, 2]].mean(axis=0), axis=1), 40))
 
 
-def along_rod(thing: ProceduralObject, direction: np.ndarray, at: np.ndarray, share: float, roll: float = 0.0) -> Placed:
+def along_rod(thing: ProceduralObject, direction: Vector, at: Vector, share: float, roll: float = 0.0) -> Placed:
     """An upright long thing laid along a direction, a point of its grip at `at`.
 
     Args:
@@ -164,13 +169,18 @@ def hold(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     side = str(rng.choice(SIDES, p=[0.35, 0.65]))
     other, sign = ("right", 1.0) if side == "left" else ("left", -1.0)
     shoulder = p.position(f"{side}_shoulder")
-    at = shoulder + np.array([sign * rng.uniform(-0.06, 0.1), -rng.uniform(0.12, 0.36), rng.uniform(0.28, 0.42)]) * p.size
+    at = (
+        shoulder
+        + np.array([sign * rng.uniform(-0.06, 0.1), -rng.uniform(0.12, 0.36), rng.uniform(0.28, 0.42)]) * p.size
+    )
     inward = np.array([-sign, 0.0, rng.uniform(-0.1, 0.5)])
     up = np.array([rng.normal(0, 0.1), 1.0, rng.normal(0.1, 0.12)])
     if thing.category == "ball":
         placed = standing(thing, rng.uniform(0, 360))
         radius = thing.size[0] / 2
-        centre = np.array([0.0, shoulder[1] - rng.uniform(0.1, 0.4) * p.size, 0.17 * p.size + radius + rng.uniform(0.06, 0.16)])
+        centre = np.array(
+            [0.0, shoulder[1] - rng.uniform(0.1, 0.4) * p.size, 0.17 * p.size + radius + rng.uniform(0.06, 0.16)]
+        )
         placed = placed.at(*centre)
         _between_hands(rng, p, placed, "body", 0.45, False)
         return Start(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
@@ -218,7 +228,7 @@ def wear(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
             hang(p, rng, side)
     back = p.points("upper_back")
     placed = standing(thing)
-    low, high = placed.box("bag")
+    high = placed.box("bag")[1]
     top = p.position("neck")[1] - rng.uniform(0.03, 0.1)
     placed = placed.moved(0.0, top - high[1], back[:, 2].min() - 0.002 - high[2])
     return Start(p, placed, ("upper_back",), manner=" while walking" if walking else "")

@@ -6,7 +6,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, turn
-from hoijax.data.synth.start import Placed, Start, grasp, hang, standing, stance, sway
+from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
 
 #: Draws an instance of a category: its seed and the object.
 Pick = Callable[[str], tuple[int, ProceduralObject]]
@@ -32,7 +32,11 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, 
     sway(p, rng, 0.5)
     p.move_pelvis(0.0, 0.94 * p.hip_height, 0.0)
     front = str(rng.choice(SIDES))
-    lead = (rng.uniform(0.08, 0.2), -rng.uniform(0.28, 0.4)) if pushing else (rng.uniform(0.25, 0.35), rng.uniform(-0.1, 0.0))
+    lead = (
+        (rng.uniform(0.08, 0.2), -rng.uniform(0.28, 0.4))
+        if pushing
+        else (rng.uniform(0.04, 0.12), -rng.uniform(0.1, 0.25))
+    )
     for side, sign in zip(SIDES, (1.0, -1.0)):
         first = side == front
         p.step(side, sign * rng.uniform(0.07, 0.13), lead[0] if first else lead[1], yaw=rng.uniform(0, 15),
@@ -50,7 +54,15 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, 
         bar = placed.box("handle")[0][2] + radius
         for side, sign in zip(SIDES, (1.0, -1.0)):
             at = np.array([sign * half * rng.uniform(0.85, 1.0), high[1] - radius, bar])
-            grasp(p, side, at, (-sign, 0, 0), (0, -0.55, 0.8) if pushing else (0, -0.8, 0.5), radius, (0.8 * sign, -1.0, 0.0))
+            grasp(
+                p,
+                side,
+                at,
+                (-sign, 0, 0),
+                (0, -0.55, 0.8) if pushing else (0, -0.8, 0.5),
+                radius,
+                (0.8 * sign, -1.0, 0.0),
+            )
         return Start(p, placed, ("left_hand", "right_hand"))
     part = {"door": "leaf", "sofa": "back", "chair": "back", "box": "body"}[category]
     placed = standing(thing)
@@ -88,7 +100,12 @@ def _walk_bicycle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) 
     grasp(p, other, at, (sign, 0, 0), (0, -0.9, 0.35), 0.016, (-0.6 * sign, -0.6, -0.6))
     low, high = placed.box("saddle")
     p.curl(side, 0.4)
-    p.reach(side, np.array([0.5 * (low[0] + high[0]), high[1], 0.5 * (low[2] + high[2])]), (0.5 * sign, -0.1, 0.8), (0, -1, 0))
+    p.reach(
+        side,
+        np.array([0.5 * (low[0] + high[0]), high[1], 0.5 * (low[2] + high[2])]),
+        (0.5 * sign, -0.1, 0.8),
+        (0, -1, 0),
+    )
     return Start(p, placed, ("left_hand", "right_hand"), manner=" along")
 
 
@@ -129,11 +146,15 @@ def kick(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     side = str(rng.choice(SIDES, p=[0.3, 0.7]))
     other, sign = ("right", 1.0) if side == "left" else ("left", -1.0)
     p.pose("stand")
-    p.set("pelvis", "X", -rng.uniform(3, 10)).add("spine1", "X", rng.uniform(6, 14)).add("spine2", "Y", sign * rng.uniform(2, 10))
+    p.set("pelvis", "X", -rng.uniform(3, 10)).add("spine1", "X", rng.uniform(6, 14)).add(
+        "spine2", "Y", sign * rng.uniform(2, 10)
+    )
     sway(p, rng, 0.6)
     p.move_pelvis(-sign * 0.055, 0.965 * p.hip_height, 0.0)
     p.step(other, -sign * 0.06, rng.uniform(-0.03, 0.05), yaw=rng.uniform(5, 20))
-    p.set(f"{side}_hip", "XZ", -rng.uniform(26, 44), sign * rng.uniform(0, 6)).set(f"{side}_knee", "X", rng.uniform(14, 32))
+    p.set(f"{side}_hip", "XZ", -rng.uniform(26, 44), sign * rng.uniform(0, 6)).set(
+        f"{side}_knee", "X", rng.uniform(14, 32)
+    )
     p.set(f"{side}_ankle", "X", rng.uniform(15, 30))
     for s, swing in ((side, 1), (other, -1)):
         k = 1.0 if s == "left" else -1.0
@@ -161,7 +182,9 @@ def ride(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     low, high = placed.box("saddle")
     p.pose("sit")
     lean = rng.uniform(14, 26)
-    p.set("pelvis", "X", lean).set("spine1", "X", rng.uniform(4, 10)).set("spine2", "X", rng.uniform(3, 8)).set("neck", "X", -0.8 * lean)
+    p.set("pelvis", "X", lean).set("spine1", "X", rng.uniform(4, 10)).set("spine2", "X", rng.uniform(3, 8)).set(
+        "neck", "X", -0.8 * lean
+    )
     for side, sign in zip(SIDES, (1.0, -1.0)):
         p.set(f"{side}_hip", "XZ", -60, 4 * sign)
     p.move_pelvis(0.0, 0.0, 0.0)
@@ -185,12 +208,16 @@ def _skate(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, placed:
     deck = placed.box("deck")
     placed = Placed(thing, turn("Y", 90.0), placed.translation)
     p.pose("stand")
-    p.set("pelvis", "X", rng.uniform(8, 20)).add("neck", "Y", rng.uniform(20, 45)).add("spine3", "Y", rng.uniform(0, 15))
+    p.set("pelvis", "X", rng.uniform(8, 20)).add("neck", "Y", rng.uniform(20, 45)).add(
+        "spine3", "Y", rng.uniform(0, 15)
+    )
     p.move_pelvis(0.0, deck[1][1] + rng.uniform(0.82, 0.93) * p.hip_height, -0.07)
     for side, sign in zip(SIDES, (1.0, -1.0)):
         p.step(side, sign * rng.uniform(0.17, 0.23), -0.055, height=deck[1][1], yaw=rng.uniform(0, 12))
         p.relax(side)
-        p.set(f"{side}_shoulder", "XZ", -rng.uniform(0, 20), -sign * rng.uniform(20, 55)).set(f"{side}_elbow", "Y", -sign * rng.uniform(15, 40))
+        p.set(f"{side}_shoulder", "XZ", -rng.uniform(0, 20), -sign * rng.uniform(20, 55)).set(
+            f"{side}_elbow", "Y", -sign * rng.uniform(15, 40)
+        )
     return Start(p, placed, ("left_sole", "right_sole"), floor=False)
 
 
@@ -198,7 +225,7 @@ def type_(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, pick: Pi
     """Sitting on a chair at a table, the fingers on the keys."""
     (table_seed, table), (chair_seed, chair) = pick("table"), pick("chair")
     chair_at = standing(chair, seed=chair_seed)
-    low, high = chair_at.box("seat")
+    high = chair_at.box("seat")[1]
     p.pose("sit")
     p.add("spine1", "X", rng.uniform(0, 8)).add("neck", "X", rng.uniform(5, 14))
     sway(p, rng, 0.3)
@@ -206,19 +233,23 @@ def type_(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, pick: Pi
     p.move_pelvis(y=high[1] - p.points("buttocks")[:, 1].min())
     hips = p.position("pelvis")
     for side, sign in zip(SIDES, (1.0, -1.0)):
-        p.step(side, hips[0] + sign * rng.uniform(0.09, 0.14), hips[2] + 0.41 * p.size + rng.uniform(-0.05, 0.1), knee=(0.1 * sign, 1.0, 0.5))
+        p.step(
+            side,
+            hips[0] + sign * rng.uniform(0.09, 0.14),
+            hips[2] + 0.41 * p.size + rng.uniform(-0.05, 0.1),
+            knee=(0.1 * sign, 1.0, 0.5),
+        )
     shoulder = p.position("left_shoulder")
     table_at = standing(table, 180.0, seed=table_seed)
     reach = shoulder[2] + rng.uniform(0.3, 0.36) * p.size
     top = table_at.box("top")[1][1]
-    part, depth = ("case", thing.size[2]) if thing.category == "keyboard" else ("base", thing.size[2])
+    part = "case" if thing.category == "keyboard" else "base"
     placed = Placed(thing, turn("Y", 180.0), np.zeros(3)).at(0.0, top - thing.bottom, 0.0)
     keys = placed.box(part if thing.category == "keyboard" else "keys")
     middle = 0.5 * (keys[0][2] + keys[1][2])
     placed = placed.moved(0.0, 0.0, reach - middle)
     edge = max(placed.box()[0][2] - rng.uniform(0.02, 0.1), hips[2] + 0.2)
     table_at = table_at.moved(0.0, 0.0, edge - table_at.box("top")[0][2])
-    _ = depth
     for side, sign in zip(SIDES, (1.0, -1.0)):
         p.curl(side, 0.45)
         at = np.array([sign * rng.uniform(0.08, 0.12), placed.box(part)[1][1] + 0.035, reach - 0.07])

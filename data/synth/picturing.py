@@ -94,7 +94,8 @@ def draw(things: Things, camera: tuple[jax.Array, jax.Array], look: Look, size: 
     fragments = rasterize(things.vertices, things.faces, view)
     corners = things.faces.reshape(-1)
     table = jnp.concatenate(
-        [things.vertices[corners], things.normals.reshape(-1, 3), things.colors[corners], things.places[corners]], axis=1
+        [things.vertices[corners], things.normals.reshape(-1, 3), things.colors[corners], things.places[corners]],
+        axis=1,
     )
     values = interpolate(fragments, jnp.arange(3 * FACES, dtype=jnp.int32).reshape(-1, 3), table)
     seen = fragments.face_id >= 0
@@ -111,7 +112,9 @@ def draw(things: Things, camera: tuple[jax.Array, jax.Array], look: Look, size: 
     label = jnp.where(behind, label, -1)
     row = jnp.where(behind, label, jnp.where(is_floor, 4, 5))
     color = jnp.where(
-        behind[..., None], values[..., 6:9], jnp.where(is_floor[..., None], look.room_colors[0][None, None], look.room_colors[1][None, None])
+        behind[..., None],
+        values[..., 6:9],
+        jnp.where(is_floor[..., None], look.room_colors[0][None, None], look.room_colors[1][None, None]),
     )
     # Walls are patterned along themselves: their own two coordinates.
     flat = jnp.where(is_floor[..., None], room_point[..., (0, 2, 1)],
@@ -171,7 +174,8 @@ def _patterned(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -
     stripes = 0.5 + 0.5 * jnp.sin(2 * jnp.pi * u[..., 0])
     checks = (jnp.sum(jnp.floor(u + 1e-3), axis=-1) % 2 + 2) % 2
     blotches = 0.5 + 0.25 * (
-        jnp.sin(5.3 * u[..., 0] + 2.1 * jnp.sin(3.7 * u[..., 1])) + jnp.sin(6.1 * u[..., 1] + 1.7 * jnp.sin(4.3 * u[..., 2] + u[..., 0]))
+        jnp.sin(5.3 * u[..., 0] + 2.1 * jnp.sin(3.7 * u[..., 1]))
+        + jnp.sin(6.1 * u[..., 1] + 1.7 * jnp.sin(4.3 * u[..., 2] + u[..., 0]))
     )
     kind = look.kind[row]
     share = jnp.where(kind == 0, stripes, jnp.where(kind == 1, checks, blotches)) * look.strength[row]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from hoijax.data.objects import ProceduralObject
-from hoijax.data.synth.rig import SIDES, Puppet, joint, turn
-from hoijax.data.synth.start import Placed, Start, hang, standing, stance, sway
+from hoijax.data.synth.rig import SIDES, Puppet
+from hoijax.data.synth.start import Placed, Start, hang, stance, standing, sway
 
 _SEATS = {"bed": "mattress", "table": "top", "desk": "top", "ball": "body"}
 _THIGH = 0.41  # metres from hip to knee of the mean body
@@ -13,7 +13,9 @@ _THIGH = 0.41  # metres from hip to knee of the mean body
 def sit(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     """On the front of a seat, or against its back."""
     category = thing.category
-    placed = standing(thing, {"bed": rng.choice([-90.0, 90.0]), "table": rng.choice([0.0, 180.0])}.get(category, 0.0))
+    placed = standing(
+        thing, {"bed": float(rng.choice([-90.0, 90.0])), "table": float(rng.choice([0.0, 180.0]))}.get(category, 0.0)
+    )
     low, high = placed.box(_SEATS.get(category, "seat"))
     top, front, thigh = high[1], high[2], _THIGH * p.size
     p.pose("sit")
@@ -25,7 +27,7 @@ def sit(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         p.pose("sit")
         sway(p, rng, 0.25)
         p.add("pelvis", "X", -rng.uniform(2, 7))
-        back = placed.box("back")[0][2] + 0.03 + (high[0] - low[0]) * 0.0
+        back = placed.box("back")[0][2] + 0.03
         p.move_pelvis(0.0, 0.0, 0.0)
         # The back of a chair leans back: what it touches is about a hand above the seat.
         p.move_pelvis(0.0, 0.0, max(low[2] + 0.055, back) - p.points("back")[:, 2].min() - 0.02)
@@ -34,7 +36,11 @@ def sit(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         p.move_pelvis(rng.uniform(-room, room), 0.0, max(front - rng.uniform(0.5, 0.8) * thigh, low[2] + 0.16))
     p.move_pelvis(y=0.0)
     p.move_pelvis(y=top - p.points("buttocks")[:, 1].min() + (-0.02 if category == "ball" else 0.0))
-    contact = ("buttocks", "back") if category == "chair" and p.position("pelvis")[2] < front - 0.72 * thigh else ("buttocks",)
+    contact = (
+        ("buttocks", "back")
+        if category == "chair" and p.position("pelvis")[2] < front - 0.72 * thigh
+        else ("buttocks",)
+    )
     hips = p.position("pelvis")
     dangling = top > 0.66 * p.size
     for side, sign in zip(SIDES, (1.0, -1.0)):
@@ -51,7 +57,9 @@ def sit(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     return Start(p, placed, contact, floor=not dangling, manner=" with dangling legs" if dangling else "")
 
 
-def _sitting_arms(rng: np.random.Generator, p: Puppet, placed: Placed, top: float, low: np.ndarray, high: np.ndarray) -> tuple[str, ...]:
+def _sitting_arms(
+    rng: np.random.Generator, p: Puppet, placed: Placed, top: float, low: np.ndarray, high: np.ndarray
+) -> tuple[str, ...]:
     """On the thighs, in the lap, or propped on the seat."""
     hips = p.position("pelvis")
     wide = min(hips[0] - low[0], high[0] - hips[0]) > 0.36 and placed.thing.category != "ball"
@@ -100,10 +108,14 @@ def lean(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         if side in hands:
             p.curl(side, 0.1)
             x = min(rng.uniform(0.17, 0.28), width - 0.06)
-            p.reach(side, np.array([sign * x, high[1], edge]), (0.25 * sign, 0, 1.0), (0, -1, 0), (0.7 * sign, -0.2, -0.6))
+            p.reach(
+                side, np.array([sign * x, high[1], edge]), (0.25 * sign, 0, 1.0), (0, -1, 0), (0.7 * sign, -0.2, -0.6)
+            )
         else:
             hang(p, rng, side)
-    return Start(p, placed, tuple(f"{side}_hand" for side in hands), manner=" with both hands" if both else " with one hand")
+    return Start(
+        p, placed, tuple(f"{side}_hand" for side in hands), manner=" with both hands" if both else " with one hand"
+    )
 
 
 def _lean_backwards(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
@@ -154,7 +166,9 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) 
     shoulder = p.position(f"{side}_shoulder")
     placed = placed.moved(rng.uniform(-0.1, 0.1), 0.0, shoulder[2] + rng.uniform(0.42, 0.5) * p.size - low[2])
     p.curl(side, 0.1)
-    at = np.array([shoulder[0] + sign * rng.uniform(0.0, 0.1), shoulder[1] + rng.uniform(-0.12, 0.06), placed.box("leaf")[0][2]])
+    at = np.array(
+        [shoulder[0] + sign * rng.uniform(0.0, 0.1), shoulder[1] + rng.uniform(-0.12, 0.06), placed.box("leaf")[0][2]]
+    )
     p.reach(side, at, (0.1 * sign, 1, 0), (0, 0, 1), (0.6 * sign, -1.0, 0.0))
     hang(p, rng, "right" if side == "left" else "left")
     return Start(p, placed, (f"{side}_hand",), manner=" with one hand")
@@ -181,15 +195,22 @@ def lie(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
             contact += (f"{side}_calf",)
         else:
             reach = min(rng.uniform(0.38, 0.52) * p.size, high[2] - hips[2] - 0.12)
-            p.step(side, hips[0] + sign * rng.uniform(0.07, 0.12), hips[2] + reach, height=high[1], knee=(0.1 * sign, 1.0, 0.3))
+            p.step(
+                side,
+                hips[0] + sign * rng.uniform(0.07, 0.12),
+                hips[2] + reach,
+                height=high[1],
+                knee=(0.1 * sign, 1.0, 0.3),
+            )
     narrow = room < 0.36
     for side, sign in zip(SIDES, (1.0, -1.0)):
         if narrow or rng.random() < 0.5:
             p.relax(side)
             belly = p.points("belly")
-            at = np.array([hips[0] + sign * 0.07, belly[:, 1].max() + 0.012 + 0.012 * sign, belly[:, 2].mean() - 0.05 * sign])
+            at = np.array(
+                [hips[0] + sign * 0.07, belly[:, 1].max() + 0.012 + 0.012 * sign, belly[:, 2].mean() - 0.05 * sign]
+            )
             p.reach(side, at, (-1.0 * sign, 0, 0.3), (0, -1, 0), (1.0 * sign, -0.3, 0.0))
         else:
             p.set(f"{side}_shoulder", "XZ", 2, -sign * rng.uniform(58, 72))
-    _ = joint, turn
     return Start(p, placed, contact)

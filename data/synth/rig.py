@@ -9,9 +9,11 @@ import functools
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import BodyModel, contact_regions, free_body, named_hand_pose, named_pose
+from hoijax.body_models import BodyModel, contact_regions, free_body, joint_limits, named_hand_pose, named_pose
 
 SIDES = ("left", "right")
+#: A point or a direction.
+Vector = np.ndarray | tuple[float, float, float] | list[float]
 #: Regions whose places the scripts ask for.
 _REGIONS = ("buttocks", "back", "upper_back", "left_sole", "right_sole", "left_toes", "right_toes", "belly", "chest")
 _MIRROR = np.array([1.0, -1.0, -1.0])
@@ -33,7 +35,7 @@ def joint(name: str) -> int:
     return _model().joint_names.index(name)
 
 
-def unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: Vector) -> np.ndarray:
     """The vector divided by its length."""
     return np.asarray(vector, float) / np.linalg.norm(vector)
 
@@ -43,7 +45,7 @@ def turn(axes: str, *degrees: float) -> np.ndarray:
     return Rotation.from_euler(axes, degrees if len(axes) > 1 else degrees[0], degrees=True).as_matrix()
 
 
-def hand_frame(side: str, fingers: np.ndarray, palm: np.ndarray) -> np.ndarray:
+def hand_frame(side: str, fingers: Vector, palm: Vector) -> np.ndarray:
     """World rotation of a hand whose straight fingers point along `fingers` and whose palm faces `palm`."""
     palm = unit(palm)
     fingers = unit(np.asarray(fingers, float) - np.dot(fingers, palm) * palm)
@@ -66,7 +68,9 @@ class Puppet:
     def pose(self, name: str) -> "Puppet":
         """Takes a named pose, standing at the origin."""
         values = named_pose(name)
-        vectors = [values[k].reshape(-1, 3) for k in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")]
+        vectors = [
+            values[k].reshape(-1, 3) for k in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")
+        ]
         self.rotations = Rotation.from_rotvec(np.concatenate(vectors)).as_matrix()
         self.translation = np.zeros(3)
         return self
@@ -133,7 +137,7 @@ class Puppet:
         return self.hip_height / 0.911
 
     def step(self, side: str, x: float, z: float, *, height: float = 0.0, yaw: float = 0.0, pitch: float = 0.0,
-             knee: tuple[float, float, float] | None = None) -> "Puppet":  # fmt: skip
+             knee: Vector | None = None) -> "Puppet":  # fmt: skip
         """Puts a foot's sole at a place, flat on a surface of a height; the leg follows.
 
         Args:
@@ -152,8 +156,8 @@ class Puppet:
         self._limb(side, ("hip", "knee", "ankle"), goal, pole, frame)
         return self
 
-    def reach(self, side: str, palm_at: np.ndarray, fingers: np.ndarray, palm: np.ndarray,
-              elbow: tuple[float, float, float] | None = None) -> "Puppet":  # fmt: skip
+    def reach(self, side: str, palm_at: Vector, fingers: Vector, palm: Vector,
+              elbow: Vector | None = None) -> "Puppet":  # fmt: skip
         """Brings the middle of a palm to a place; the arm follows.
 
         Args:
@@ -166,7 +170,13 @@ class Puppet:
         sign = 1.0 if side == "left" else -1.0
         frame = hand_frame(side, fingers, palm)
         goal = np.asarray(palm_at, float) - frame @ self.palm_offset(side)
-        self._limb(side, ("shoulder", "elbow", "wrist"), goal, np.array(elbow or (0.5 * sign, -1.0, -0.4)), frame)
+        self._limb(
+            side,
+            ("shoulder", "elbow", "wrist"),
+            goal,
+            np.array(elbow if elbow is not None else (0.5 * sign, -1.0, -0.4), float),
+            frame,
+        )
         return self
 
     def palm_offset(self, side: str) -> np.ndarray:
@@ -215,7 +225,12 @@ class Puppet:
             quaternion = rest.as_quat()  # the twist about the forearm turns the elbow joint, the rest the wrist
             twist = 2 * np.degrees(np.arctan2(quaternion[0], quaternion[3]))
             twist = np.clip((twist + 180) % 360 - 180, -80, 80)
-            second = second @ turn("X", twist)
+            # As much of it as the elbow's range takes.
+            for share in (1.0, 0.85, 0.7, 0.55, 0.4, 0.2, 0.0):
+                turned = second @ turn("X", share * twist)
+                if share == 0 or _excess(middle, first.T @ turned) < 0.02:
+                    break
+            second = turned
         else:
             y = -d1
             first = np.stack([np.cross(y, -across), y, -across], axis=1)
@@ -225,7 +240,23 @@ class Puppet:
         second = _corrected(second, self.rest[end] - self.rest[middle], d2)
         self.rotations[top] = rotations[self.parents[top]].T @ first
         self.rotations[middle] = first.T @ second
-        self.rotations[end] = second.T @ frame
+        # A wrist or an ankle that would leave its range stops there; the fit finds the rest.
+        lower, upper = _limits()
+        vector = Rotation.from_matrix(second.T @ frame).as_rotvec()
+        self.rotations[end] = Rotation.from_rotvec(np.clip(vector, 0.95 * lower[end], 0.95 * upper[end])).as_matrix()
+
+
+@functools.cache
+def _limits() -> tuple[np.ndarray, np.ndarray]:
+    limits = joint_limits(_model())
+    return np.asarray(limits.lower, float), np.asarray(limits.upper, float)
+
+
+def _excess(index: int, rotation: np.ndarray) -> float:
+    """By how much a joint leaves its range, radians."""
+    lower, upper = _limits()
+    vector = Rotation.from_matrix(rotation).as_rotvec()
+    return float(max((lower[index] - vector).max(), (vector - upper[index]).max()))
 
 
 def _corrected(frame: np.ndarray, bone: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from hoijax.render import rasterize
 
 #: What may stand before the person.
 _OCCLUDERS = ("box", "chair", "table", "trolley", "bench", "ball", "monitor", "backpack")
-#: Cameras that are tried, the side of the small pictures they are judged by, and the wanted visible share of the person.
+#: Cameras that are tried, the side of the pictures they are judged by, the share of the person that must be visible.
 _TRIES, _SMALL, _VISIBLE = 8, 64, 0.45
 #: Template points, their contacts: nearer to the body, or to the floor, than this, metres.
 _POINTS, _POINT_TOUCHES = 64, 0.02
@@ -102,12 +102,16 @@ def choose_camera(
     return best
 
 
-def _occluder(rng: np.random.Generator, config: SynthConfig, split: str, joints: np.ndarray, eye: np.ndarray) -> Placed | None:
+def _occluder(
+    rng: np.random.Generator, config: SynthConfig, split: str, joints: np.ndarray, eye: np.ndarray
+) -> Placed | None:
     """Something that stands between the camera and a leg or the trunk, sometimes."""
     if rng.random() > 0.3:
         return None
     category = str(rng.choice([c for c in _OCCLUDERS if c not in UNSEEN]))
-    seed = pool_seed(config, "train" if split == "test_unseen_category" else split, "object", int(rng.integers(0, 1 << 30)))
+    seed = pool_seed(
+        config, "train" if split == "test_unseen_category" else split, "object", int(rng.integers(0, 1 << 30))
+    )
     aim = joints[rng.choice([1, 2, 4, 5, 0, 7, 8])]
     at = aim + (eye - aim) * rng.uniform(0.45, 0.62) + rng.normal(0, 0.25, 3)
     placed = standing(instance(category, seed), rng.uniform(0, 360), seed)
@@ -115,7 +119,14 @@ def _occluder(rng: np.random.Generator, config: SynthConfig, split: str, joints:
 
 
 def picture(
-    config: SynthConfig, split: str, rng: np.random.Generator, pieces: list[Piece], joints: np.ndarray, wanted: np.ndarray
+    config: SynthConfig,
+    split: str,
+    rng: np.random.Generator,
+    pieces: list[Piece],
+    joints: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    occluded: bool = True,
 ) -> tuple[Drawn, Things, tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Camera, occluder, room and picture of some pieces, the body first.
 
@@ -126,13 +137,14 @@ def picture(
       pieces: what to draw.
       joints: of the body.
       wanted: points that must be in the picture.
+      occluded: whether something may stand before the person.
 
     Returns:
       The picture, the meshes, the camera, and the room.
     """
     things = gather(pieces)
     intrinsics, transform, eye = choose_camera(rng, things, wanted, config.image_size)
-    occluder = _occluder(rng, config, split, joints, eye)
+    occluder = _occluder(rng, config, split, joints, eye) if occluded else None
     if occluder is not None and np.linalg.norm(occluder.translation - eye) > 0.8:
         clear = cKDTree(np.concatenate([p[0] for p in pieces])).query(occluder.vertices(), distance_upper_bound=0.06)[0]
         more = gather([*pieces, thing_piece(rng, occluder, OCCLUDER)])
@@ -145,6 +157,12 @@ def picture(
     room = styling.room_around(rng, used, eye)
     drawn = draw(things, (intrinsics, transform), styling.look(rng, room), config.image_size)
     return jax.tree.map(np.asarray, drawn), things, (intrinsics, transform), room
+
+
+def alone(things: Things, label: int, camera: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
+    """Which pixels the meshes of a label would cover if nothing stood before them."""
+    faces = np.where((things.labels == label)[:, None], things.faces, 0)
+    return np.isfinite(np.asarray(silhouette(things.vertices, faces, camera, size)))
 
 
 def common_fields(
@@ -186,14 +204,10 @@ def interaction_sample(config: SynthConfig, split: str, checked: Checked) -> dic
         wanted.append(placed.vertices())
     drawn, things, camera, _ = picture(config, split, rng, pieces, checked.joints, np.concatenate(wanted))
     size = config.image_size
-
-    def alone(label: int) -> np.ndarray:
-        faces = np.where((things.labels == label)[:, None], things.faces, 0)
-        return np.isfinite(np.asarray(silhouette(things.vertices, faces, camera, size)))
-
     masks = {
-        "human_mask": drawn.label == HUMAN, "object_mask": drawn.label == OBJECT, "human_full_mask": alone(HUMAN),
-        "object_full_mask": alone(OBJECT), "support_mask": drawn.label == SUPPORT,
+        "human_mask": drawn.label == HUMAN, "object_mask": drawn.label == OBJECT,
+        "human_full_mask": alone(things, HUMAN, camera, size),
+        "object_full_mask": alone(things, OBJECT, camera, size), "support_mask": drawn.label == SUPPORT,
     }  # fmt: skip
     points = object_points(candidate.category, candidate.object_seed)
     world = points @ placed.rotation.T + placed.translation
@@ -226,5 +240,3 @@ def furniture_rows(furniture: list[Placed]) -> list[dict[str, Any]]:
         }
         for f in furniture
     ]  # fmt: skip
-
-

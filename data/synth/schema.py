@@ -73,7 +73,7 @@ def scene_features(size: int) -> _features.FeaturesDict:
     return _features.FeaturesDict({
         **_common(size),
         "depth_empty": _TEXT,
-        "room": _floats(4),
+        "room": _floats(5),
         "points": _packed(CLOUD, 3, dtype=np.float16),
         "points_empty": _packed(CLOUD, 3, dtype=np.float16),
     })  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Any
 from hoijax.data.synth import checking, solving
 from hoijax.data.synth.checking import Checked
 from hoijax.data.synth.config import SynthConfig
-from hoijax.data.synth.sampling import draw
 from hoijax.data.synth.samples import interaction_sample
+from hoijax.data.synth.sampling import draw
 from hoijax.data.synth.schema import serialize
 from hoijax.errors import InputError
 

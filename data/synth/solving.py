@@ -9,9 +9,10 @@ import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, free_body
 from hoijax.data.objects import ProceduralObject
+from hoijax.data.synth.focus import Box, focus, solid
 from hoijax.data.synth.sampling import Candidate, instance
-from hoijax.geometry import Mesh, RigidPose
-from hoijax.interaction import ObjectTemplate, make_template
+from hoijax.geometry import Mesh, RigidPose, build_sdf
+from hoijax.interaction import ObjectTemplate, surface_points
 from hoijax.optim import BodyField, Floor, RefineConfig, Sizes, body_field, part_targets, refine_batch
 
 #: Interactions fitted at a time; a smaller batch is filled up, so that one program serves all.
@@ -19,7 +20,7 @@ BATCH = 25
 #: Most regions that a start asks to touch.
 PARTS = 4
 #: Samples of a distance grid along each side.
-RESOLUTION = 56
+RESOLUTION = 44
 #: A floor far below: nothing is drawn to it.
 _NO_FLOOR = -10.0
 
@@ -58,23 +59,51 @@ def joined(meshes: list[Mesh]) -> Mesh:
     return Mesh(np.concatenate([np.asarray(m.vertices) for m in meshes]), np.concatenate(faces).astype(np.int32))
 
 
-@functools.lru_cache(maxsize=256)
-def template(category: str, seed: int, resolution: int) -> ObjectTemplate:
-    """The template of an instance, remembered."""
-    return make_template(instance(category, seed).mesh, resolution=resolution)
+@functools.lru_cache(maxsize=768)
+def template(category: str, seed: int, action: str, side: float) -> ObjectTemplate:
+    """The template of an instance for an action, remembered; `side`: see `focus.solid`."""
+    thing = instance(category, seed)
+    return focused(thing.mesh, solid(thing, action, side), focus(thing, action))
+
+
+def focused(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
+    """A template whose distance grid covers only a box, and is the finer for it.
+
+    Vertices outside are moved to the box's nearest sides, which cuts solids along the axes exactly and keeps every
+    solid closed; a thin part of a large thing would otherwise fall between the samples.
+
+    Args:
+      mesh: what is touched.
+      body: what must not be entered, the same or simpler.
+      box: part of `body` that the grid covers; None: all of it.
+    """
+    vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
+    points = surface_points(vertices, faces, 64).astype(np.float32)
+    cut, kept = np.asarray(body.vertices, float), np.asarray(body.faces)
+    if box is not None:
+        cut = np.clip(cut, *box)
+        a, b, c = np.moveaxis(cut[kept], 1, 0)
+        kept = kept[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
+    sdf = build_sdf(Mesh(cut.astype(np.float32), kept), resolution=RESOLUTION)
+    return ObjectTemplate(Mesh(vertices.astype(np.float32), faces), points, sdf)
 
 
 def _template(candidate: Candidate) -> ObjectTemplate:
     """The object's, or that of object and furniture together, in the object's frame."""
     start = candidate.start
     if not start.furniture:
-        return template(candidate.category, candidate.object_seed, RESOLUTION)
+        local = start.placed.rotation.T @ (start.puppet.position("spine1") - start.placed.translation)
+        return template(candidate.category, candidate.object_seed, candidate.action.name, float(np.sign(local[2])))
     back = start.placed.rotation.T
     meshes = [start.placed.thing.mesh]
     for piece in start.furniture:
         offset = back @ (piece.translation - start.placed.translation)
         meshes.append(posed(piece.thing, back @ piece.rotation, offset))
-    return make_template(joined(meshes), resolution=RESOLUTION)
+    # Around the seat and the hands; legs of table and chair are out of it.
+    places = [start.puppet.points("buttocks"), start.placed.vertices()]
+    local = (np.concatenate(places) - start.placed.translation) @ back.T
+    whole = joined(meshes)
+    return focused(whole, whole, (local.min(axis=0) - [0.12, 0.12, 0.12], local.max(axis=0) + [0.12, 0.2, 0.12]))
 
 
 @functools.cache
@@ -129,7 +158,9 @@ def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:
             for i, c in enumerate(candidates)]  # fmt: skip
 
 
-def _settled(candidate: Candidate, rotations: np.ndarray, translation: np.ndarray, turn: np.ndarray, place: np.ndarray) -> Fitted:
+def _settled(
+    candidate: Candidate, rotations: np.ndarray, translation: np.ndarray, turn: np.ndarray, place: np.ndarray
+) -> Fitted:
     """The result with exact rotations; what stands on the floor without having been drawn to it, set down."""
     u, _, v = np.linalg.svd(np.concatenate([rotations, turn[None]]))
     exact = u @ v

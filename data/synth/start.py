@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from hoijax.data.objects import ProceduralObject
-from hoijax.data.synth.rig import Puppet, turn, unit
+from hoijax.data.synth.rig import Puppet, Vector, turn, unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Start:
     manner: str = ""
 
 
-def grasp(puppet: Puppet, side: str, at: np.ndarray, thumb: np.ndarray, palm: np.ndarray, radius: float,
-          elbow: tuple[float, float, float] | None = None) -> None:  # fmt: skip
+def grasp(puppet: Puppet, side: str, at: Vector, thumb: Vector, palm: Vector, radius: float,
+          elbow: Vector | None = None) -> None:  # fmt: skip
     """A hand round a rod.
 
     Args:
@@ -102,7 +102,13 @@ def stance(puppet: Puppet, rng: np.random.Generator, *, width: float = 0.1, stri
 
 def sway(puppet: Puppet, rng: np.random.Generator, amount: float = 1.0) -> None:
     """Small turns of trunk and head, so that no two people stand alike."""
-    for name, x, y, z in (("spine1", 3, 3, 2), ("spine2", 3, 4, 2), ("spine3", 3, 4, 2), ("neck", 7, 10, 4), ("head", 7, 10, 4)):
+    for name, x, y, z in (
+        ("spine1", 3, 3, 2),
+        ("spine2", 3, 4, 2),
+        ("spine3", 3, 4, 2),
+        ("neck", 7, 10, 4),
+        ("head", 7, 10, 4),
+    ):
         puppet.add(name, "XYZ", *(amount * rng.normal(0, s) for s in (x, y, z)))
 
 

@@ -1,7 +1,5 @@
 """The random part of a picture: light, colours, patterns, the room, the camera, what stands before the person."""
 
-import functools
-
 import jax
 import numpy as np
 
@@ -10,8 +8,26 @@ from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.picturing import HUMAN, OBJECT, PATTERNS, Look
 from hoijax.data.synth.rig import turn, unit
 
-_SKIN = np.array([[0.96, 0.82, 0.72], [0.90, 0.72, 0.58], [0.78, 0.58, 0.44], [0.60, 0.42, 0.30], [0.42, 0.28, 0.20], [0.30, 0.20, 0.15]])
-_HAIR = np.array([[0.10, 0.08, 0.07], [0.24, 0.17, 0.13], [0.42, 0.28, 0.16], [0.70, 0.55, 0.32], [0.55, 0.52, 0.50], [0.45, 0.20, 0.12]])
+_SKIN = np.array(
+    [
+        [0.96, 0.82, 0.72],
+        [0.90, 0.72, 0.58],
+        [0.78, 0.58, 0.44],
+        [0.60, 0.42, 0.30],
+        [0.42, 0.28, 0.20],
+        [0.30, 0.20, 0.15],
+    ]
+)
+_HAIR = np.array(
+    [
+        [0.10, 0.08, 0.07],
+        [0.24, 0.17, 0.13],
+        [0.42, 0.28, 0.16],
+        [0.70, 0.55, 0.32],
+        [0.55, 0.52, 0.50],
+        [0.45, 0.20, 0.12],
+    ]
+)
 _THINGS = np.array([[0.72, 0.55, 0.38], [0.45, 0.30, 0.20], [0.85, 0.83, 0.80], [0.22, 0.23, 0.25], [0.55, 0.57, 0.60]])
 
 
@@ -49,7 +65,7 @@ def thing_colors(rng: np.random.Generator, thing: ProceduralObject) -> np.ndarra
 
 
 def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease: float = 50.0) -> np.ndarray:
-    """Normals of face corners: of the vertex where its faces look about the same way, else the face's own, (F, 3, 3)."""
+    """Normals of face corners, (F, 3, 3): of the vertex where its faces look about the same way, else the face's."""
     own = np.cross(vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]])
     total = np.stack([np.bincount(faces.reshape(-1), np.repeat(own[:, k], 3), len(vertices)) for k in range(3)], axis=1)
     total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
@@ -77,22 +93,24 @@ def look(rng: np.random.Generator, room: np.ndarray) -> Look:
     scale[4:] = rng.uniform(0.08, 0.6, 2)
     specular = rng.uniform(0, 0.25, PATTERNS) * (rng.random(PATTERNS) < 0.5)
     specular[HUMAN], specular[OBJECT] = rng.uniform(0, 0.06), rng.uniform(0, 0.35)
-    colors = np.clip([_THINGS[rng.integers(len(_THINGS))] * rng.uniform(0.6, 1.1), 1 - (1 - cloth(rng)) * rng.uniform(0.3, 1.0)], 0.03, 0.97)
-    second = np.stack([np.linspace(0, 1, 1).repeat(3) * 0 + cloth(rng) for _ in range(PATTERNS)])
+    colors = np.clip(
+        [_THINGS[rng.integers(len(_THINGS))] * rng.uniform(0.6, 1.1), 1 - (1 - cloth(rng)) * rng.uniform(0.3, 1.0)],
+        0.03,
+        0.97,
+    )
+    second = np.stack([cloth(rng) for _ in range(PATTERNS)])
     values = Look(
         light=unit([np.cos(around), height, np.sin(around)]), light_color=key * warm, shade=rng.uniform(0.5, 1.0),
         above=ambient * np.array([rng.uniform(0.85, 1.05), 1.0, rng.uniform(0.95, 1.15)]),
         below=ambient * rng.uniform(0.3, 0.8) * np.ones(3), second=second**2.2, scale=scale, strength=strength,
         kind=rng.integers(0, 3, PATTERNS), specular=specular, shininess=rng.uniform(8, 80, PATTERNS),
-        room_colors=colors, room=room, gain=rng.uniform(0.75, 1.35) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.92, 1.08)]),
+        room_colors=colors, room=room,
+        gain=rng.uniform(0.75, 1.35) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.92, 1.08)]),
         noise=rng.uniform(0.0, 0.025), key=np.asarray(rng.integers(0, 2**32, 2), np.uint32),
     )  # fmt: skip
-    return jax.tree.map(lambda x: np.asarray(x, x.dtype if np.asarray(x).dtype in (np.uint32, np.int64) else np.float32), values)
-
-
-@functools.cache
-def _axes() -> np.ndarray:
-    return np.diag([1.0, -1.0, -1.0])
+    return jax.tree.map(
+        lambda x: np.asarray(x, x.dtype if np.asarray(x).dtype in (np.uint32, np.int64) else np.float32), values
+    )
 
 
 def camera(rng: np.random.Generator, points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,110 @@
+"""The puppet, the scripts and what a sample draws: cheap, nothing is compiled."""
+
+import numpy as np
+import pytest
+
+from hoijax.body_models import BodyParams, contact_regions, free_body, pose_body
+from hoijax.data.objects import make_object
+from hoijax.data.synth.actions import ACTIONS
+from hoijax.data.synth.config import SPLITS, UNSEEN, SynthConfig
+from hoijax.data.synth.rig import Puppet, joint
+from hoijax.data.synth.sampling import action_names, allowed, draw, pool_seed
+from hoijax.data.synth.start import grasp, standing
+from hoijax.errors import InputError
+
+CONFIG = SynthConfig(train=200, instances=8, shapes=8)
+BETAS = np.array([1.0, -0.5, 0.3, 0, 0, 0, 0, 0, 0, 0])
+
+
+def as_params(puppet):
+    return BodyParams(*(np.asarray(x, np.float32) for x in (puppet.rotations, puppet.betas, puppet.translation)))
+
+
+def test_the_puppet_is_the_body():
+    puppet = Puppet(BETAS).pose("walk").move_pelvis(0.1, 0.9, -0.2)
+    model = free_body("test")
+    body = pose_body(model, as_params(puppet))
+    np.testing.assert_allclose(puppet.kinematics()[1], body.joints, atol=1e-5)
+    ids = contact_regions(model)["buttocks"]
+    np.testing.assert_allclose(puppet.points("buttocks"), np.asarray(body.vertices)[ids], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_hands_and_feet_reach_their_goals(side):
+    sign = 1.0 if side == "left" else -1.0
+    puppet = Puppet(BETAS).pose("stand").move_pelvis(0.0, 0.85, 0.0)
+    puppet.step(side, sign * 0.12, 0.1, yaw=10.0)
+    sole = puppet.points(f"{side}_sole")
+    assert abs(sole[:, 1].min()) < 1e-3
+    np.testing.assert_allclose(puppet.position(f"{side}_ankle")[[0, 2]], [sign * 0.12, 0.1], atol=1e-6)
+    goal = np.array([sign * 0.2, 1.1, 0.4])
+    puppet.reach(side, goal, (0, 0, 1), (-sign, 0, 0))
+    rotations, positions = puppet.kinematics()
+    wrist = joint(f"{side}_wrist")
+    np.testing.assert_allclose(positions[wrist] + rotations[wrist] @ puppet.palm_offset(side), goal, atol=1e-6)
+    np.testing.assert_allclose(rotations[wrist] @ [0, -1, 0], [-sign, 0, 0], atol=1e-6)
+
+
+def test_a_grasp_points_the_thumb_along_the_rod():
+    puppet = Puppet(BETAS).pose("stand")
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        grasp(puppet, side, np.array([sign * 0.2, 1.1, 0.35]), (0, 1, 0), (-sign, 0, 0), 0.02)
+        positions = puppet.kinematics()[1]
+        thumb = positions[joint(f"{side}_index1")] - positions[joint(f"{side}_pinky1")]
+        assert thumb[1] > 0.8 * np.linalg.norm(thumb)
+
+
+def test_every_action_starts_on_every_category():
+    regions = contact_regions(free_body("test"))
+    rng = np.random.default_rng(3)
+    for action in ACTIONS.values():
+        for category in action.categories:
+            thing = make_object(category) if category != "ball" else make_object("ball", radius=0.3)
+            more = (lambda c: (0, make_object(c)),) if action.furnished else ()
+            start = action.script(rng, Puppet(BETAS), thing, *more)
+            assert np.isfinite(start.puppet.rotations).all() and np.isfinite(start.placed.translation).all()
+            np.testing.assert_allclose(np.linalg.det(start.puppet.rotations), 1.0, atol=1e-6)
+            names = start.contact + start.support
+            assert 1 <= len(names) <= 4 and set(names) <= set(regions)
+            # What shall touch starts near the object, or nothing could be fitted.
+            points, place = start.puppet.points, start.placed.vertices()
+            low, high = place.min(axis=0) - 0.15, place.max(axis=0) + 0.15
+            for name in (n for n in start.contact if n in ("buttocks", "back", "left_toes", "right_toes")):
+                assert ((points(name) > low) & (points(name) < high)).all(axis=1).any(), (action.name, category, name)
+
+
+def test_unseen_categories_are_nowhere_else():
+    for split in SPLITS:
+        for name in action_names(CONFIG, split):
+            seen = set(allowed(ACTIONS[name], split))
+            assert seen and (seen <= set(UNSEEN)) == (split == "test_unseen_category")
+            assert seen <= set(UNSEEN) or not seen & set(UNSEEN)
+    assert len({c for a in ACTIONS.values() for c in a.categories}) >= 20
+
+
+def test_splits_share_neither_instances_nor_shapes():
+    for kind in ("object", "shape"):
+        pools = [{pool_seed(CONFIG, split, kind, n) for n in range(400)} for split in SPLITS]
+        for i, first in enumerate(pools):
+            assert all(not first & other for other in pools[i + 1 :])
+
+
+def test_a_draw_depends_on_its_own_numbers_alone():
+    first = draw(CONFIG, "train", 7, 1)
+    draw(CONFIG, "train", 8, 0)
+    again = draw(CONFIG, "train", 7, 1)
+    np.testing.assert_array_equal(first.start.puppet.rotations, again.start.puppet.rotations)
+    np.testing.assert_array_equal(first.start.placed.translation, again.start.placed.translation)
+    assert (first.text, first.object_seed) == (again.text, again.object_seed)
+    other = draw(CONFIG, "train", 7, 2)
+    assert not np.array_equal(first.start.puppet.rotations, other.start.puppet.rotations)
+
+
+def test_a_thing_stands_on_the_floor():
+    assert abs(standing(make_object("chair"), 30.0).box()[0][1]) < 1e-9
+
+
+@pytest.mark.parametrize("bad", [{"train": -1}, {"image_size": 8}, {"instances": 1}])
+def test_bad_configurations_are_refused(bad):
+    with pytest.raises(InputError, match=next(iter(bad))):
+        SynthConfig(**bad)
