@@ -25,6 +25,7 @@ from hoijax.body_models.parts import (
     scene_contact_vertices,
 )
 from hoijax.body_models.posing import PosedJoints, pose_body, pose_joints, subset
+from hoijax.body_models.resampling import NUM_RESAMPLED, Resampling, resample_vertices, selected_vertices
 from hoijax.body_models.skeleton import JOINT_NAMES, PARENTS, forward_kinematics, kinematic_levels, mano_joints
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "JOINT_NAMES",
     "NAMED_HAND_POSES",
     "NAMED_POSES",
+    "NUM_RESAMPLED",
     "PARENTS",
     "PARTS_15",
     "PARTS_24",
@@ -42,6 +44,7 @@ __all__ = [
     "JointLimits",
     "PosedBody",
     "PosedJoints",
+    "Resampling",
     "contact_regions",
     "find_landmarks",
     "forward_kinematics",
@@ -64,7 +67,9 @@ __all__ = [
     "pose_body",
     "pose_joints",
     "require_vertex_values",
+    "resample_vertices",
     "save",
     "scene_contact_vertices",
+    "selected_vertices",
     "subset",
 ]
