@@ -1,8 +1,8 @@
 """Exact nearest neighbours in a fixed cloud asked many times: points in equal blocks, boxes around them.
 
-The host halves the cloud along its longer side again and again, as a balanced k-d tree does, until blocks of about a
+The host halves the cloud along its longer side again and again, as a balanced k-d tree does, until blocks of a few
 hundred points are left, all of one size: no cell overflows, whatever the density. A query compares itself with all
-boxes, looks into the blocks whose boxes are nearest, and goes on until no box that is left could hold a nearer point.
+boxes, looks into the block whose box is nearest, and goes on until no box that is left could hold a nearer point.
 That is dense arithmetic on arrays of fixed shape, as fast compilers like it, and the answer is exact always: the work
 grows for hard queries, the correctness does not suffer.
 """
@@ -18,9 +18,6 @@ from jaxtyping import Float
 from hoijax.geometry.nearest import Nearest
 from hoijax.geometry.safe import ArrayLike, safe_norm
 
-#: Points per block that the builder aims below.
-BLOCK = 128
-
 
 @struct.dataclass
 class PointBlocks:
@@ -32,14 +29,17 @@ class PointBlocks:
     index: Any  # (M, K) int, which point of the cloud
 
 
-def point_blocks(points: Float[ArrayLike, "P 3"], *, block: int = BLOCK, capacity: int | None = None) -> PointBlocks:
+def point_blocks(
+    points: Float[ArrayLike, "P 3"], *, block: int | None = None, capacity: int | None = None
+) -> PointBlocks:
     """Sorts a cloud into blocks, on the host, in NumPy.
 
     Places that are left over are filled with points of the cloud again, which changes no distance.
 
     Args:
       points: the cloud, metres; finite.
-      block: the largest number of points in a block.
+      block: the largest number of points in a block; None: twice the square root of their number, about where the
+        work on boxes and the work inside blocks are equal.
       capacity: build as for a cloud of this many points, so that clouds of different sizes have equal shapes and
         share one compiled program. At least P; None: P.
 
@@ -56,6 +56,7 @@ def point_blocks(points: Float[ArrayLike, "P 3"], *, block: int = BLOCK, capacit
     if not np.isfinite(points).all():
         broken = int((~np.isfinite(points).all(axis=1)).sum())
         raise ValueError(f"{broken} of {count} points are not finite; leave them out")
+    block = max(1, round(2 * capacity**0.5)) if block is None else block
     levels = max(0, int(np.ceil(np.log2(capacity / block))))
     size = -(-capacity // 2**levels)
     order = np.resize(np.arange(count, dtype=np.int32), (1, size * 2**levels))
@@ -70,7 +71,7 @@ def point_blocks(points: Float[ArrayLike, "P 3"], *, block: int = BLOCK, capacit
     return PointBlocks(sorted_points, sorted_points.min(axis=2), sorted_points.max(axis=2), order)
 
 
-def nearest_in_blocks(blocks: PointBlocks, queries: Float[ArrayLike, "Q 3"], *, visit: int = 4) -> Nearest:
+def nearest_in_blocks(blocks: PointBlocks, queries: Float[ArrayLike, "Q 3"]) -> Nearest:
     """Closest point of the cloud for each query; exact. `vmap` for more queries, or for stacked clouds.
 
     A rounded difference never grows when its point moves nearer, so that the distance to a box as computed is never
@@ -80,48 +81,44 @@ def nearest_in_blocks(blocks: PointBlocks, queries: Float[ArrayLike, "Q 3"], *, 
     Args:
       blocks: from `point_blocks`.
       queries: metres; finite, else their distances are NaN.
-      visit: blocks looked into at a time. Any number gives the same answer.
 
     Returns:
       Distances and indices into the cloud; among equally near points any.
     """
     queries = jnp.asarray(queries)
     table, lower, upper = (jnp.asarray(x) for x in (blocks.points, blocks.lower, blocks.upper))
-    slot = _search(table, lower, upper, jax.lax.stop_gradient(queries), min(visit, lower.shape[1]))
+    slot = _search(table, lower, upper, jax.lax.stop_gradient(queries))
     found = table.reshape(3, -1)[:, slot].T
     return Nearest(distance=safe_norm(queries - found), index=jnp.asarray(blocks.index).reshape(-1)[slot])
 
 
-def _search(table: jax.Array, lower: jax.Array, upper: jax.Array, queries: jax.Array, visit: int) -> jax.Array:
-    """Place of the nearest point of each query, (Q) int, among the M * K places."""
-    boxes, size, columns = table.shape[1], table.shape[2], queries.T
+def _search(table: jax.Array, lower: jax.Array, upper: jax.Array, queries: jax.Array) -> jax.Array:
+    """Place of the nearest point of each query, (Q) int, among the M * K places.
+
+    Every round looks into one block for each query, the one whose box is nearest of those left. Sorting the boxes
+    instead, or taking several at a time with `top_k`, costs more on a CPU than all the rounds together.
+    """
+    count, size, columns = queries.shape[0], table.shape[2], queries.T
     below, above = lower[:, None] - columns[:, :, None], columns[:, :, None] - upper[:, None]
     bound = _square(jnp.maximum(jnp.maximum(below, above), 0))
-    numbers = jnp.arange(boxes, dtype=jnp.int32)
+    numbers = jnp.arange(table.shape[1], dtype=jnp.int32)[None, :]
 
-    def look(left, best, slot):
-        values, order = jax.lax.top_k(-left, min(visit + 1, boxes))
-        chosen = order[:, :visit].astype(jnp.int32)
-        rest = -values[:, visit] if visit < boxes else jnp.full_like(best, jnp.inf)
-        distance = _square(table[:, chosen] - columns[:, :, None, None]).reshape(queries.shape[0], -1)
+    def look(state):
+        left, best, slot = state
+        chosen = jnp.argmin(left, axis=1).astype(jnp.int32)
+        distance = _square(table[:, chosen] - columns[:, :, None])
         place = jnp.argmin(distance, axis=1).astype(jnp.int32)
         smallest = jnp.min(distance, axis=1)
-        at = jnp.take_along_axis(chosen, place[:, None] // size, axis=1)[:, 0] * size + place % size
-        return chosen, rest, jnp.minimum(best, smallest), jnp.where(smallest < best, at, slot)
+        left = jnp.where(numbers == chosen[:, None], jnp.inf, left)
+        closer = smallest < best
+        return left, jnp.where(closer, smallest, best), jnp.where(closer, chosen * size + place, slot)
 
     def unfinished(state):
-        _, _, rest, best, _ = state
-        return jnp.any(rest < best)
+        left, best, _ = state
+        return jnp.any(jnp.min(left, axis=1) < best)
 
-    def again(state):
-        left, chosen, _, best, slot = state
-        done = jnp.any(chosen[:, :, None] == numbers[None, None, :], axis=1)
-        left = jnp.where(done, jnp.inf, left)
-        return left, *look(left, best, slot)
-
-    count = queries.shape[0]
-    first = look(bound, jnp.full(count, jnp.inf, queries.dtype), jnp.zeros(count, jnp.int32))
-    return jax.lax.while_loop(unfinished, again, (bound, *first))[4]
+    start = bound, jnp.full(count, jnp.inf, queries.dtype), jnp.zeros(count, jnp.int32)
+    return jax.lax.while_loop(unfinished, look, look(start))[2]
 
 
 def _square(difference: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from hoijax.geometry import nearest_in_blocks, point_blocks
 
-_search = jax.jit(nearest_in_blocks, static_argnames="visit")
+_search = jax.jit(nearest_in_blocks)
 
 
 def cloud(kind, count=3000, seed=0):
@@ -40,7 +40,7 @@ def test_agrees_with_a_k_d_tree(kind):
     points = cloud(kind)
     near = points[:150] + 1e-3 * rng.normal(size=(150, 3))
     queries = np.concatenate([near, rng.uniform(-4, 4, (150, 3)), points[:58]]).astype(np.float32)
-    assert_exact(points, queries, _search(point_blocks(points), queries))
+    assert_exact(points, queries, _search(point_blocks(points, block=64), queries))
 
 
 def test_never_wrong_in_a_hundred_thousand_queries():
@@ -51,13 +51,13 @@ def test_never_wrong_in_a_hundred_thousand_queries():
     assert_exact(points, queries, jax.tree.map(lambda x: np.asarray(x).reshape(-1), found))
 
 
-@pytest.mark.parametrize("count", [1, 2, 128, 129])
+@pytest.mark.parametrize("count", [1, 129])
 def test_small_clouds_and_a_fixed_capacity(count):
     points = cloud("uniform", count)
     queries = cloud("uniform", 358, seed=5)
-    assert_exact(points, queries, nearest_in_blocks(point_blocks(points), queries))
-    padded = point_blocks(points, capacity=3000)
-    assert padded.points.shape == point_blocks(cloud("uniform")).points.shape
+    assert_exact(points, queries, _search(point_blocks(points, block=64), queries))
+    padded = point_blocks(points, block=64, capacity=3000)
+    assert padded.points.shape == point_blocks(cloud("uniform"), block=64).points.shape
     assert_exact(points, queries, _search(padded, queries))
 
 
@@ -71,8 +71,8 @@ def test_the_distance_has_the_derivative_of_a_norm():
     points = cloud("uniform")
     query = np.array([[0.1, 0.2, 0.3]], np.float32)
     blocks = point_blocks(points)
-    gradient = jax.grad(lambda q: jnp.sum(nearest_in_blocks(blocks, q).distance))(jnp.asarray(query))
-    difference = query - points[np.asarray(nearest_in_blocks(blocks, query).index)]
+    gradient = jax.jit(jax.grad(lambda q: jnp.sum(nearest_in_blocks(blocks, q).distance)))(query)
+    difference = query - points[np.asarray(_search(blocks, query).index)]
     np.testing.assert_allclose(gradient, difference / np.linalg.norm(difference), rtol=1e-5)
 
 
