@@ -5,6 +5,7 @@ and walls, the camera. The floor and the walls are found by intersecting each pi
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,42 +30,42 @@ class Look:
     """Everything about light and surfaces; arrays, so that one program serves all pictures."""
 
     #: Direction to the main light, (3,), its colour, (3,), and how much of it a shadow takes, ().
-    light: jax.Array
-    light_color: jax.Array
-    shade: jax.Array
+    light: Any
+    light_color: Any
+    shade: Any
     #: Light from above and from below, (3,).
-    above: jax.Array
-    below: jax.Array
+    above: Any
+    below: Any
     #: Per label: second colour, (P, 3); scale in metres, strength, kind (0 stripes, 1 checks, 2 blotches), each (P,).
-    second: jax.Array
-    scale: jax.Array
-    strength: jax.Array
-    kind: jax.Array
+    second: Any
+    scale: Any
+    strength: Any
+    kind: Any
     #: Strength and exponent of highlights per label, (P,).
-    specular: jax.Array
-    shininess: jax.Array
+    specular: Any
+    shininess: Any
     #: First colours of floor and walls, (2, 3).
-    room_colors: jax.Array
+    room_colors: Any
     #: Room: x from, x to, z from, z to, height, metres, (5,).
-    room: jax.Array
+    room: Any
     #: Exposure, (), and white balance, (3,).
-    gain: jax.Array
+    gain: Any
     #: Standard deviation of the noise, () and its key.
-    noise: jax.Array
-    key: jax.Array
+    noise: Any
+    key: Any
 
 
 @struct.dataclass
 class Things:
     """The meshes of a picture, joined and filled up to the capacities."""
 
-    vertices: jax.Array
-    faces: jax.Array
+    vertices: Any
+    faces: Any
     #: Corner normals, (F, 3, 3), vertex colours, (V, 3) sRGB, coordinates for the patterns, (V, 3), label per face.
-    normals: jax.Array
-    colors: jax.Array
-    places: jax.Array
-    labels: jax.Array
+    normals: Any
+    colors: Any
+    places: Any
+    labels: Any
 
 
 @struct.dataclass
@@ -72,12 +73,12 @@ class Drawn:
     """A picture and what is known about each pixel."""
 
     #: sRGB, (H, W, 3) uint8.
-    image: jax.Array
+    image: Any
     #: Label of what is seen, -1 for the room, (H, W).
-    label: jax.Array
+    label: Any
     #: Distance along the viewing axis, with and without the room, infinite where nothing is, (H, W).
-    depth: jax.Array
-    depth_things: jax.Array
+    depth: Any
+    depth_things: Any
 
 
 @functools.partial(jax.jit, static_argnums=3)

@@ -1,6 +1,7 @@
 """Making the samples of a shard: attempts are fitted in batches until every sample has one that passes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from hoijax.data.synth import checking, solving
@@ -35,7 +36,9 @@ def make_shard(config: SynthConfig, split: str, indices: range) -> tuple[list[by
     return records, statistics
 
 
-def find_interactions(config: SynthConfig, split: str, indices: range) -> tuple[dict[int, Checked], dict[str, Any]]:
+def find_interactions(
+    config: SynthConfig, split: str, indices: Sequence[int]
+) -> tuple[dict[int, Checked], dict[str, Any]]:
     """An accepted interaction for every index: of each sample the first attempt that passes.
 
     A batch holds attempts of all samples that are still open, the next one of each in turn; so it depends on the

@@ -122,25 +122,30 @@ def camera(rng: np.random.Generator, points: np.ndarray, size: int) -> tuple[np.
       size: side of the picture, pixels.
     """
     fov = np.radians(rng.uniform(32, 62))
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(np.clip(rng.normal(12, 11), -6, 42))
-    forward = -np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
-    right = unit(np.cross(forward, [0.0, 1.0, 0.0]))
-    roll = np.radians(rng.normal(0, 2.5))
-    down = np.cross(forward, right)
-    rotation = turn("Z", np.degrees(roll)) @ np.stack([right, down, forward])
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
-    local = (points - centre) @ rotation.T
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.clip(rng.normal(12, 11), -6, 42)
+    roll = rng.normal(0, 2.5)
     slope = np.tan(fov / 2) * rng.uniform(0.74, 0.95)
     shift = rng.uniform(-0.08, 0.08, 2)
-    distance = max((np.abs(local[:, k] + shift[k]) / slope - local[:, 2]).max() for k in (0, 1))
-    eye = centre - rotation.T @ np.array([-shift[0], -shift[1], distance])
-    if eye[1] < 0.12:  # not under the floor
-        eye[1] = 0.12
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    for raised in range(0, 60, 4):
+        rotation = _looking(azimuth, np.radians(elevation + raised), roll)
+        local = (points - centre) @ rotation.T
+        distance = max((np.abs(local[:, k] + shift[k]) / slope - local[:, 2]).max() for k in (0, 1))
+        eye = centre - rotation.T @ np.array([shift[0], shift[1], distance])
+        if eye[1] > 0.12:  # not under the floor
+            break
     transform = np.eye(4)
     transform[:3, :3], transform[:3, 3] = rotation, -rotation @ eye
     focal = 0.5 * size / np.tan(fov / 2)
     intrinsics = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     return intrinsics.astype(np.float32), transform.astype(np.float32), eye
+
+
+def _looking(azimuth: float, elevation: float, roll: float) -> np.ndarray:
+    """World to camera for a camera that stands at an azimuth and an elevation, radians, rolled by degrees."""
+    forward = -np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
+    right = unit(np.cross(forward, [0.0, 1.0, 0.0]))
+    return turn("Z", roll) @ np.stack([right, np.cross(forward, right), forward])
 
 
 def room_around(rng: np.random.Generator, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
