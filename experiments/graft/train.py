@@ -1,0 +1,295 @@
+"""Trains GRAFT's geometry-only network: rollouts with a loss at every step (GRAFT Alg. S2).
+
+    python -m hoijax.experiments.graft.train --out runs/graft --steps=2            # does it run: a minute
+    python -m hoijax.experiments.graft.train --out runs/graft --synth data/synth   # on SynthHOI's scenes
+
+Without `--synth` it trains on made-up rooms (`samples.Rooms`). A stopped run goes on where its last checkpoint was and
+ends with the same weights, bit for bit, as one that was never stopped: batches and noise are functions of the step.
+Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import tyro
+from flax import nnx, struct
+from tqdm import tqdm
+
+from hoijax.body_models import BodyModel, free_body, subset
+from hoijax.data.loading import Loader, LoaderConfig, Source
+from hoijax.data.synth import open_split
+from hoijax.errors import InputError
+from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
+from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
+from hoijax.experiments.graft.samples import GraftSample, Rooms, SynthScenes, fields_of, sample_of
+from hoijax.io import output_directory, write_json, write_text
+from hoijax.nets.graft import Graft, GraftConfig, save_graft
+from hoijax.optim.graft import BodySpec, RolloutOptions, body_spec, rollout
+
+SIZES: dict[str, Callable[[], GraftConfig]] = {
+    "small": GraftConfig.small,
+    "full": GraftConfig.geometry_only,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every number of the run; written whole next to the results. Defaults are the paper's where it states them."""
+
+    out: pathlib.Path
+    """Folder of the run."""
+    synth: pathlib.Path | None = None
+    """Root of a built SynthHOI; None trains on made-up rooms."""
+    split: str = "scenes_train"
+    """Of SynthHOI."""
+    size: str = "small"
+    """"small" or "full"."""
+    steps: int = 150_000
+    """Training steps; with fewer the schedule shrinks along."""
+    batch: int = 16
+    """Samples per step."""
+    horizon: int = 3
+    """T, steps of a rollout."""
+    single: float = 1 / 15
+    """Share of the run that supervises one step only, before full rollouts (10k of 150k)."""
+    warmup: float = 1 / 75
+    """Share of the run in which the rate rises (2k of 150k)."""
+    rate: float = 1e-4
+    """Largest step size of Adam."""
+    last_rate: float = 2e-7
+    """Step size at the end of the cosine."""
+    clip: float = 1.0
+    """Largest norm of a gradient; not in the paper."""
+    average: float = 0.999
+    """Decay of the running mean of the weights, which is what is kept; not in the paper."""
+    detach: bool = False
+    """No derivatives from one refinement step to those before."""
+    points: int = 16384
+    """Scene points of a sample."""
+    loss_vertices: int = 1024
+    """Vertices that the loss compares, a random subset; 0: all."""
+    body: str = "light"
+    """Level of detail of the free body."""
+    rooms: int = 4096
+    """Made-up rooms, without SynthHOI."""
+    seed: int = 0
+    save_every: int = 1000
+    log_every: int = 50
+    queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
+    weights: LossWeights = dataclasses.field(default_factory=LossWeights)
+
+    def __post_init__(self):
+        if self.size not in SIZES:
+            raise InputError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
+        for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@struct.dataclass
+class TrainState:
+    """All that a run carries from step to step."""
+
+    step: Any  # () int
+    weights: Any
+    average: Any
+    optimiser: Any
+
+
+@struct.dataclass
+class Problem:
+    """What stays the same during a run: the bodies that are posed and compared."""
+
+    spec: BodySpec
+    model: BodyModel
+
+
+def make_problem(config: Config) -> Problem:
+    """The free body of a run, with the vertices of its loss."""
+    model = free_body(config.body)
+    spec = body_spec(model)
+    if config.loss_vertices and config.loss_vertices < model.num_vertices:
+        chosen = np.random.default_rng(config.seed).choice(model.num_vertices, config.loss_vertices, replace=False)
+        model = subset(model.replace(colors=None, landmarks=()), np.sort(chosen))
+    return Problem(spec=spec, model=model.replace(faces=np.zeros((0, 3), np.int32)))
+
+
+def make_optimiser(config: Config) -> optax.GradientTransformation:
+    """Adam with clipping; the rate rises linearly, then falls along a cosine."""
+    warmup = max(1, round(config.warmup * config.steps))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.rate, warmup, max(config.steps, warmup + 1), end_value=config.last_rate
+    )
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+
+
+def initial_state(config: Config) -> tuple[Any, TrainState]:
+    """The network's structure and the state before the first step."""
+    network = SIZES[config.size]()
+    graph = nnx.split(nnx.eval_shape(lambda: Graft(network, nnx.Rngs(0))))[0]
+    weights = jax.jit(lambda: nnx.state(Graft(network, nnx.Rngs(config.seed)), nnx.Param))()
+    # A copy: two names for one buffer could not both be donated.
+    average = jax.tree.map(jnp.copy, weights)
+    optimiser = make_optimiser(config).init(weights)
+    state = TrainState(step=jnp.zeros((), jnp.int32), weights=weights, average=average, optimiser=optimiser)
+    # Placed like what a checkpoint gives back, or a run that goes on would compile its step twice.
+    return graph, jax.device_put(state, jax.devices()[0])
+
+
+def batch_loss(
+    graph: Any, weights: Any, problem: Problem, batch: GraftSample, key: jax.Array, config: Config, steps: int
+) -> tuple[jax.Array, LossTerms]:
+    """Mean loss of a batch and its parts."""
+    spec = problem.spec
+    network = nnx.merge(graph, weights)
+    options = RolloutOptions(steps=steps, fold=True, detach=config.detach)
+
+    def one(sample: GraftSample, key: jax.Array) -> LossTerms:
+        query_key, scale_key = jax.random.split(key)
+        scene, truth = sample.scene, jax.tree.map(jnp.asarray, sample.truth)
+        if config.queries.scale_what == "sample":
+            factor = jax.random.uniform(scale_key, (), jnp.float32, *config.queries.scale)
+            scene, truth = scale_sample(spec, scene, truth, factor)
+        start = jax.lax.stop_gradient(draw_query(query_key, spec, truth, config.queries))
+        result = rollout(network, spec, scene, start, options=options)
+        return rollout_loss(spec, problem.model, result.steps, truth, config.weights)
+
+    keys = jax.random.split(key, batch.truth.betas.shape[0])
+    terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
+    return terms.total, terms
+
+
+@functools.partial(jax.jit, static_argnames=("graph", "config", "steps"), donate_argnames="state")
+def train_step(
+    graph: Any, state: TrainState, problem: Problem, batch: GraftSample, *, config: Config, steps: int
+) -> tuple[TrainState, LossTerms, jax.Array]:
+    """One step of training: the next state, the loss before it, the norm of its gradient."""
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    gradient, terms = jax.grad(
+        lambda weights: batch_loss(graph, weights, problem, batch, key, config, steps), has_aux=True
+    )(state.weights)
+    # Optax raises a float to an integer power, which strict promotion forbids.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.weights)
+    weights = optax.apply_updates(state.weights, updates)
+    # The mean of the first steps must not remember the random start.
+    seen = state.step.astype(jnp.float32)
+    decay = jnp.minimum(config.average, (1.0 + seen) / (10.0 + seen))
+    average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, weights)
+    state = TrainState(step=state.step + 1, weights=weights, average=average, optimiser=optimiser)
+    return state, terms, optax.global_norm(gradient)
+
+
+def rollout_steps(config: Config, step: int) -> int:
+    """R of Alg. S2: one step first, the whole horizon after."""
+    return 1 if step < round(config.single * config.steps) else config.horizon
+
+
+def make_source(config: Config, problem: Problem) -> Source:
+    """The samples that a configuration asks for."""
+    model = free_body(config.body)
+    if config.synth is None:
+        return Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed)
+    split = open_split(config.synth, config.split)
+    return SynthScenes(split, model, problem.spec, points=config.points, seed=config.seed)
+
+
+def train(config: Config, source: Source | None = None) -> TrainState:
+    """Runs or goes on with a training run.
+
+    Args:
+      config: the run.
+      source: samples instead of those that `config` names.
+
+    Returns:
+      The last state.
+
+    Raises:
+      InputError: the folder holds a run with another configuration.
+    """
+    problem = make_problem(config)
+    source = make_source(config, problem) if source is None else source
+    out = output_directory(config.out)
+    _check_same_run(out, config)
+    graph, state = initial_state(config)
+    # Where a run writes must not decide whether its program is compiled anew.
+    program = dataclasses.replace(config, out=pathlib.Path())
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    with ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager:
+        latest = manager.latest_step()
+        if latest is not None:
+            shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+            state = manager.restore(latest, args=ocp.args.StandardRestore(shapes))
+        first = int(state.step)
+        loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
+        batches = loader.batches(first)
+        log = _log_before(out / "metrics.jsonl", first)
+        with tqdm(total=config.steps, initial=first, desc="GRAFT", disable=None) as progress:
+            for step in range(first, config.steps):
+                batch = sample_of(next(batches))
+                steps = rollout_steps(config, step)
+                state, terms, norm = train_step(graph, state, problem, batch, config=program, steps=steps)
+                progress.update()
+                last = step + 1 == config.steps
+                if (step + 1) % config.log_every == 0 or last:
+                    row = {"step": step + 1, "rollout": steps, "gradient": float(norm)}
+                    row |= {name: float(value) for name, value in dataclasses.asdict(terms).items()}
+                    if not np.isfinite(row["total"]):
+                        raise FloatingPointError(f"the loss is {row['total']} at step {step + 1}; see {out}")
+                    log.append(json.dumps(row))
+                    write_text(out / "metrics.jsonl", "\n".join(log) + "\n")
+                if (step + 1) % config.save_every == 0 or last:
+                    manager.save(step + 1, args=ocp.args.StandardSave(state))
+        manager.wait_until_finished()
+    facts = {
+        "body": "free",
+        "level": config.body,
+        "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
+        "steps": config.steps,
+        "seed": config.seed,
+        "data": "made-up rooms" if config.synth is None else f"SynthHOI {config.split}",
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
+    save_graft(out / "graft.safetensors", nnx.merge(graph, state.average), facts)
+    return state
+
+
+def _check_same_run(out: pathlib.Path, config: Config) -> None:
+    wanted = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    path = out / "config.json"
+    if path.exists():
+        got = json.loads(path.read_text())
+        # Where logs and checkpoints fall changes nothing of the weights.
+        other = [k for k in wanted if got.get(k) != wanted[k] and k not in ("out", "log_every", "save_every")]
+        if other:
+            raise InputError(f"{out} holds a run with another {', '.join(other)}; choose another --out or remove it")
+    write_json(path, wanted)
+
+
+def _log_before(path: pathlib.Path, step: int) -> list[str]:
+    """Lines of a log up to a step: what a stopped run wrote after its last checkpoint will be written again."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        train(tyro.cli(Config))
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
