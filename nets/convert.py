@@ -66,7 +66,7 @@ def torch_entries(module: nnx.Module) -> dict[str, tuple[nnx.Variable, tuple[int
                 continue
             torch_name, axes = layout.get(name, (name, None))
             if isinstance(layer, nnx.Conv) and name == "kernel":
-                axes = _conv_axes(leaf[...].ndim)
+                axes = _conv_axes(leaf.ndim)
             entries[".".join(map(str, (*path, torch_name)))] = (leaf, axes)
     return entries
 

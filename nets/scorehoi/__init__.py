@@ -1,6 +1,11 @@
 """ScoreHOI's networks (Huang et al., ICCV 2025) and the tables that fill them from the authors' checkpoints."""
 
+from hoijax.nets.scorehoi.camera import FOCAL, camera_translation, project_to_crop
 from hoijax.nets.scorehoi.checkpoints import CHECKPOINTS
+from hoijax.nets.scorehoi.conditional_denoiser import ConditionalDenoiser, ConditionalDenoiserConfig
+from hoijax.nets.scorehoi.conditions import Conditions, drop_conditions, image_cells
+from hoijax.nets.scorehoi.denoiser import Denoiser, DenoiserConfig, make_denoiser, noise_function
+from hoijax.nets.scorehoi.hand4whole import BodyEstimate, Hand4Whole, Hand4WholeConfig
 from hoijax.nets.scorehoi.heads import (
     BodyRotationNet,
     BoxNet,
@@ -10,22 +15,51 @@ from hoijax.nets.scorehoi.heads import (
     restore_boxes,
     soft_argmax_3d,
 )
+from hoijax.nets.scorehoi.regressor import (
+    ContactEstimate,
+    Estimate,
+    Reconstruction,
+    RegressorConfig,
+    ScoreHOIRegressor,
+    pose_from_points,
+)
 from hoijax.nets.scorehoi.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, fold
 from hoijax.nets.scorehoi.transformers import ContactFormer, CRFormer, TransformerConfig
 
 __all__ = [
     "CHECKPOINTS",
+    "FOCAL",
+    "BodyEstimate",
     "BodyRotationNet",
     "BoxNet",
     "CRFormer",
+    "ConditionalDenoiser",
+    "ConditionalDenoiserConfig",
+    "Conditions",
+    "ContactEstimate",
     "ContactFormer",
+    "Denoiser",
+    "DenoiserConfig",
+    "Estimate",
+    "Hand4Whole",
+    "Hand4WholeConfig",
     "HandRotationNet",
     "ObjectHead",
     "PositionNet",
+    "Reconstruction",
+    "RegressorConfig",
     "ReleasedDenoiser",
     "ReleasedDenoiserConfig",
+    "ScoreHOIRegressor",
     "TransformerConfig",
+    "camera_translation",
+    "drop_conditions",
     "fold",
+    "image_cells",
+    "make_denoiser",
+    "noise_function",
+    "pose_from_points",
+    "project_to_crop",
     "restore_boxes",
     "soft_argmax_3d",
 ]

@@ -1,6 +1,7 @@
 """The parts of ScoreHOI's checkpoints by name: which module each fills, and which of its keys mean nothing."""
 
 from hoijax.nets.convert import Checkpoint
+from hoijax.nets.pointnext import PointNeXt, PointNeXtConfig
 from hoijax.nets.resnet import ResNet, ResNetConfig
 from hoijax.nets.scorehoi.heads import (
     NUM_BODY_JOINTS,
@@ -11,6 +12,7 @@ from hoijax.nets.scorehoi.heads import (
     ObjectHead,
     PositionNet,
 )
+from hoijax.nets.scorehoi.regressor import RegressorConfig, ScoreHOIRegressor
 from hoijax.nets.scorehoi.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig
 from hoijax.nets.scorehoi.transformers import UNUSED, ContactFormer, CRFormer, TransformerConfig
 
@@ -29,4 +31,10 @@ CHECKPOINTS = {
     "scorehoi_contactformer": Checkpoint(lambda rngs: ContactFormer(TransformerConfig(), rngs), UNUSED),
     "scorehoi_crformer": Checkpoint(lambda rngs: CRFormer(TransformerConfig(), rngs), UNUSED),
     "scorehoi_denoiser": Checkpoint(lambda rngs: ReleasedDenoiser(ReleasedDenoiserConfig(), rngs)),
+    # The whole first stage; the authors' file also holds the body model's tables, which come from the body's own file.
+    "scorehoi_regressor": Checkpoint(
+        lambda rngs: ScoreHOIRegressor(RegressorConfig(), rngs), (*UNUSED, "smplh_layer.*")
+    ),
+    # openpoints' ModelNet40 checkpoint of width 64, less its classifier.
+    "pointnext_s": Checkpoint(lambda rngs: PointNeXt(PointNeXtConfig(), rngs), ("prediction.*",)),
 }

@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from hoijax.nets.layers import MultiheadAttention, batch_norm, gelu, layer_norm
+from hoijax.nets.scorehoi.conditions import Conditions
 
 ArrayLike = jax.Array | np.ndarray
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -131,12 +132,18 @@ class ReleasedDenoiser(nnx.Module):
         if not config.folded:
             self.geo_cond_embedding_feat = GeometryEncoder(config, rngs)
 
-    def __call__(self, x: Float[ArrayLike, "B D"], t: Float[ArrayLike, "B"]) -> Float[jax.Array, "B D"]:
+    def encode(self, conditions: Conditions) -> None:
+        """Nothing: no condition reaches the output."""
+
+    def __call__(
+        self, x: Float[ArrayLike, "B D"], t: Float[ArrayLike, "B"], context: None = None
+    ) -> Float[jax.Array, "B D"]:
         """The noise estimate.
 
         Args:
           x: noisy states, pose and object first, betas last.
           t: time indices as floating-point numbers.
+          context: of `encode`, for the sake of one interface.
 
         Returns:
           The noise, same layout.

@@ -1,9 +1,12 @@
 """Every ScoreHOI module against what the authors' own code answered, through the converter."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from hoijax import diffusion
 from hoijax.nets import convert
@@ -12,6 +15,13 @@ from hoijax.nets.scorehoi import fold
 
 def channels_last(x):
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def compiled(net):
+    """A module as a compiled function; its weights are arguments of the program."""
+    graph, state = nnx.split(net)
+    run = jax.jit(lambda state, *inputs: nnx.merge(graph, state)(*inputs))
+    return functools.partial(run, state)
 
 
 @pytest.fixture
@@ -25,7 +35,7 @@ def load(golden):
 
 def test_body_backbone(load):
     net, data = load("backbone_resnet50")
-    got = net(channels_last(data["img"]), data["obj_feat"])
+    got = compiled(net)(channels_last(data["img"]), data["obj_feat"])
     np.testing.assert_allclose(got, channels_last(data["feat"]), atol=1e-4)
 
 
@@ -39,7 +49,7 @@ def test_position_net(load, part):
 
 def test_box_net(load):
     net, data = load("boxnet")
-    centre, size = net(channels_last(data["img_feat"]), data["joint_hm"])
+    centre, size = compiled(net)(channels_last(data["img_feat"]), data["joint_hm"])
     for i, side in enumerate("lr"):
         np.testing.assert_allclose(centre[:, i], data[f"{side}hand_center"], atol=1e-4)
         np.testing.assert_allclose(size[:, i], data[f"{side}hand_size"], atol=1e-4)
@@ -49,7 +59,7 @@ def test_body_rotation_net(load):
     net, data = load("rotation_body")
     features, knuckles = channels_last(data["img_feat"]), data["hand_joint_coord"]
     flipped = np.ascontiguousarray(features[:, :, ::-1])
-    pose, betas, camera = net(features, data["joint_coord"], flipped, knuckles, features, knuckles)
+    pose, betas, camera = compiled(net)(features, data["joint_coord"], flipped, knuckles, features, knuckles)
     np.testing.assert_allclose(pose.reshape(2, -1), data["pose"], atol=1e-4)
     np.testing.assert_allclose(betas, data["shape"], atol=1e-4)
     np.testing.assert_allclose(camera, data["cam"], atol=1e-4)
@@ -73,39 +83,52 @@ def test_contact_former(load):
     human, object_ = net.tokens(data["human_verts"], data["obj_verts"], data["human_feat"], data["obj_feat"])
     np.testing.assert_allclose(human, data["human_tokens"], atol=1e-5)
     np.testing.assert_allclose(object_, data["object_tokens"], atol=1e-5)
-    for logits, name in zip(net(human, object_), ("h_contacts", "o_contacts", "o_f_contacts")):
+    for logits, name in zip(compiled(net)(human, object_), ("h_contacts", "o_contacts", "o_f_contacts")):
         np.testing.assert_allclose(jax.nn.sigmoid(logits), data[name], atol=1e-5)
 
 
 def test_mesh_refiner(load):
     net, data = load("crformer")
-    human, object_ = net(data["human_tokens"], data["object_tokens"], data["h_contacts"], data["o_contacts"])
+    human, object_ = compiled(net)(data["human_tokens"], data["object_tokens"], data["h_contacts"], data["o_contacts"])
     np.testing.assert_allclose(human, data["human_verts"], atol=1e-5)
     np.testing.assert_allclose(object_, data["obj_verts"], atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def folded_denoiser(golden):
+    """The released denoiser's golden data, its own answer to them, and its folded form."""
+    data, state_dict = golden("scorehoi_denoiser")
+    net = convert.from_torch("scorehoi_denoiser", state_dict)
+    return data, compiled(net)(data["x"], data["t"]), fold(net)
+
+
 @pytest.mark.slow
-def test_released_denoiser_and_its_folded_form(load):
-    net, data = load("denoiser")
-    for denoise in (net, fold(net)):
-        got = denoise(data["x"], data["t"])
+def test_released_denoiser_and_its_folded_form(folded_denoiser):
+    data, whole, folded = folded_denoiser
+    for got in (whole, compiled(folded)(data["x"], data["t"])):
         np.testing.assert_allclose(got, data["eps"], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_ddim_round_trip_of_the_released_sampler(load, golden):
-    data, state_dict = golden("scorehoi_ddim")
-    net = fold(convert.from_torch("scorehoi_denoiser", state_dict))
+def test_ddim_round_trip_of_the_released_sampler(golden, folded_denoiser):
+    data, _ = golden("scorehoi_ddim", weights=False)  # those of the denoiser
     schedule = diffusion.cosine_schedule()
     np.testing.assert_allclose(schedule.alphas_cumprod, data["alphas_cumprod"], atol=1e-7)
     times = diffusion.time_grid(50, 2)
     np.testing.assert_array_equal(np.stack([times[:-1], times[1:]], 1), data["inv_pairs"])
+    graph, state = nnx.split(folded_denoiser[-1])
 
-    def denoise(x, t):
-        return net(x, jnp.broadcast_to(t.astype(x.dtype), x.shape[:1]))
+    @jax.jit
+    def there_and_back(state, x):
+        net = nnx.merge(graph, state)
 
-    x_tau = diffusion.ddim_invert(denoise, data["x0"], schedule, times)
-    back = diffusion.ddim_sample(denoise, x_tau, schedule, times)
+        def denoise(x, t):
+            return net(x, jnp.broadcast_to(t.astype(x.dtype), x.shape[:1]))
+
+        x_tau = diffusion.ddim_invert(denoise, x, schedule, times)
+        return x_tau, diffusion.ddim_sample(denoise, x_tau, schedule, times)
+
+    x_tau, back = there_and_back(state, data["x0"])
     np.testing.assert_allclose(x_tau, data["x_tau"], atol=1e-4)
     np.testing.assert_allclose(back.x0, data["x0_out"], atol=1e-4)
     np.testing.assert_allclose(back.xt, data["xt_out"], atol=1e-4)

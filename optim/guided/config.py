@@ -1,0 +1,65 @@
+"""Every number of ScoreHOI's guided refinement."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class GuidedConfig:
+    """The paper's setting by default (section 3.6, table 4); where paper and released code differ, a switch."""
+
+    iterations: int = 10
+    """N: rounds of inversion and guided sampling."""
+    noise_level: int = 50
+    """tau: time index up to which a state is inverted."""
+    step: int = 2
+    """Delta t: time indices between two evaluations of the denoiser."""
+    scale: float = 1.0
+    """rho. Perturbs a clean estimate by -rho (1 - abar_t) / abar_t times the loss's gradient at each step."""
+    contact: float = 0.5
+    """lambda_ho, of the human-object contact loss."""
+    floor: float = 0.5
+    """lambda_of, of the object-floor contact loss."""
+    penetration: float = 0.1
+    """lambda_pt, of the sum of the depths of body vertices inside the object, metres; 0 switches it off."""
+    keypoints: float = 0.0
+    """Of the 2D keypoints, where image evidence is given."""
+    mask: float = 0.0
+    """Of the object's points outside the masks, where image evidence is given."""
+    margin: float = 0.02
+    """Distance that contact does not mind, metres."""
+    threshold: float = 0.5
+    """Contact probability above which a point is in contact."""
+    feedback: str = "paper"
+    """"paper": contact is predicted anew before each iteration (Algorithm 1, line 5); "released": the first prediction
+    guides every iteration, as in the released code."""
+    restart: str = "xt"
+    """What an iteration hands to the next: the state at time index 0 (released; nearly reversible) or the guided clean
+    estimate of the last step (Algorithm A, line 13)."""
+    through_network: bool = False
+    """Whether the loss is differentiated through the denoiser as well; neither ScoreHOI nor ScoreHMR does."""
+    tolerance: float | None = None
+    """A sample stops when an iteration lowers its loss by less than this fraction; None: never before N."""
+
+    def __post_init__(self):
+        if self.iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
+        if not 0 < self.step <= self.noise_level:
+            raise ValueError(f"need 0 < step <= noise_level, got {self.step} and {self.noise_level}")
+        for name, known in (("feedback", ("paper", "released")), ("restart", ("xt", "x0"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+
+    @classmethod
+    def faster(cls) -> "GuidedConfig":
+        """The paper's "Ours-Faster" (table 2): two iterations."""
+        return cls(iterations=2)
+
+    @classmethod
+    def released(cls) -> "GuidedConfig":
+        """The released code's own defaults. Its penetration term has no gradient, hence the weight 0 here."""
+        return cls(iterations=20, step=5, penetration=0.0, feedback="released")
+
+    @property
+    def evaluations(self) -> int:
+        """Calls of the denoiser per sample."""
+        return 2 * self.iterations * (self.noise_level // self.step)

@@ -1,0 +1,121 @@
+"""ScoreHOI from end to end: image to estimate, refinement by the diffusion prior, and the mesh refiner's last word."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx, struct
+from jaxtyping import Float
+
+from hoijax.diffusion import HOIState, Schedule, pack
+from hoijax.geometry import RigidPose, einsum
+from hoijax.nets.scorehoi import (
+    Conditions,
+    Denoiser,
+    Estimate,
+    ScoreHOIRegressor,
+    image_cells,
+    noise_function,
+    pose_from_points,
+)
+from hoijax.optim.guided.config import GuidedConfig
+from hoijax.optim.guided.losses import ImageEvidence
+from hoijax.optim.guided.refine import GuidedResult, refine_guided
+from hoijax.optim.guided.scene import GuidedBody, GuidedScene, Posed, pose_state
+
+ArrayLike = jax.Array | np.ndarray
+
+
+@struct.dataclass
+class GuidedReconstruction:
+    """The stages of a reconstruction, each of which can be evaluated; pelvis-relative metres, camera frame."""
+
+    estimate: Estimate
+    """What the regressor says."""
+    initial: Posed
+    """Its geometry."""
+    guided: GuidedResult
+    """After the diffusion prior."""
+    vertices: Any
+    """All body vertices after the mesh refiner (B, V, 3)."""
+    object: RigidPose
+    """The object after the mesh refiner."""
+
+
+def reconstruct(
+    regressor: ScoreHOIRegressor,
+    denoiser: Denoiser,
+    body: GuidedBody,
+    scene: GuidedScene,
+    image: Float[ArrayLike, "B S S 5"],
+    object_features: Float[ArrayLike, "B E"],
+    *,
+    config: GuidedConfig | None = None,
+    schedule: Schedule | None = None,
+    evidence: ImageEvidence | None = None,
+) -> GuidedReconstruction:
+    """Bodies and objects in images; pure in its arrays, jit it by `compile_reconstruction`.
+
+    Args:
+      regressor: in evaluation mode.
+      denoiser: the same; either attention mode.
+      body: of `guided_body`.
+      scene: of `guided_scene`.
+      image: RGB in [0, 1], human mask, object mask.
+      object_features: template points and their global feature.
+      config: the paper's by default.
+      schedule: ScoreHOI's by default.
+      evidence: keypoints and masks as further guidance.
+    """
+    estimate = regressor.estimate(image, object_features)
+    seen = estimate.body
+    state = HOIState(
+        pose=seen.pose,
+        object_rotation=estimate.object_rotation,
+        object_translation=estimate.object_translation,
+        betas=body.betas.normalise(seen.betas),
+    )
+    x = pack(state)
+    denoise = noise_function(denoiser, Conditions(image=image_cells(seen.features), geometry=object_features))
+
+    def contacts(vertices, points):
+        return regressor.contacts(seen.features, seen.camera, vertices, points).probabilities()
+
+    guided = refine_guided(x, denoise, body, scene, contacts, config=config, schedule=schedule, evidence=evidence)
+    contact = regressor.contacts(seen.features, seen.camera, guided.posed.vertices, guided.posed.points)
+    vertices, points = regressor.refine(contact)
+    return GuidedReconstruction(
+        estimate=estimate,
+        initial=pose_state(body, scene, x),
+        guided=guided,
+        vertices=einsum("vk,bkc->bvc", body.up, vertices),
+        object=pose_from_points(jnp.asarray(scene.points), points),
+    )
+
+
+def compile_reconstruction(
+    regressor: ScoreHOIRegressor,
+    denoiser: Denoiser,
+    *,
+    config: GuidedConfig | None = None,
+    schedule: Schedule | None = None,
+) -> Callable[..., GuidedReconstruction]:
+    """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`.
+
+    The networks' arrays are arguments of the program, not constants in it.
+    """
+    graph, state = nnx.split((regressor, denoiser))
+
+    @jax.jit
+    def run(state, body, scene, image, object_features, evidence):
+        nets = nnx.merge(graph, state)
+        return reconstruct(
+            *nets, body, scene, image, object_features, config=config, schedule=schedule, evidence=evidence
+        )
+
+    def call(body, scene, image, object_features, evidence=None) -> GuidedReconstruction:
+        return run(state, body, scene, image, object_features, evidence)
+
+    return call

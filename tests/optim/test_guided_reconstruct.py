@@ -1,0 +1,75 @@
+"""The whole of ScoreHOI at a tiny size with random weights: stages, shapes, and that the parts are wired together."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hoijax.body_models import free_body, resample_vertices
+from hoijax.diffusion import BetasRange
+from hoijax.nets import convert
+from hoijax.nets.scorehoi import (
+    ConditionalDenoiserConfig,
+    DenoiserConfig,
+    Hand4WholeConfig,
+    RegressorConfig,
+    ScoreHOIRegressor,
+    make_denoiser,
+)
+from hoijax.optim.guided import GuidedConfig, compile_reconstruction, guided_body, guided_scene
+
+K, B = 24, 2
+HAND4WHOLE = Hand4WholeConfig(
+    crop=128, blocks=(1, 1, 1, 1), channels=4, box_width=4, joint_width=4, object_features=64 * 3 + 4
+)
+REGRESSOR = RegressorConfig(hand4whole=HAND4WHOLE, object_width=8, token=5, depth=1)
+DENOISER = DenoiserConfig(
+    ip_adapter=ConditionalDenoiserConfig(
+        width=8, depth=1, heads=1, image_features=HAND4WHOLE.features, image_tokens=4, object_features=4
+    )
+)
+
+
+def random_module(build):
+    """A module in evaluation mode with random weights, without compiling its initialisers."""
+    module = convert.abstract(build)
+    rng = np.random.default_rng(0)
+
+    def draw(x):
+        noise = rng.normal(size=x.shape)
+        noise = 1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1]))
+        return jnp.asarray(noise, x.dtype)
+
+    nnx.update(module, jax.tree.map(draw, nnx.state(module, (nnx.Param, nnx.BatchStat))))
+    module.eval()
+    return module
+
+
+@pytest.mark.slow
+def test_image_to_meshes(template):
+    regressor = random_module(lambda rngs: ScoreHOIRegressor(REGRESSOR, rngs))
+    denoiser = random_module(lambda rngs: make_denoiser(DENOISER, rngs))
+    model = free_body("test")
+    limits = np.full(10, 3.0, np.float32)
+    body = guided_body(model, resample_vertices(model, K), BetasRange(low=-limits, high=limits))
+    scene = guided_scene([template] * B)
+    run = compile_reconstruction(regressor, denoiser, config=GuidedConfig(iterations=2, step=25))
+    image = jax.random.uniform(jax.random.key(0), (B, 128, 128, 5), jnp.float32)
+    feature = jnp.concatenate([jnp.asarray(scene.points).reshape(B, -1), jnp.ones((B, 4), jnp.float32)], axis=1)
+    got = run(body, scene, image, feature)
+    chex.assert_tree_all_finite(got)
+    chex.assert_shape(got.initial.vertices, (B, K, 3))
+    chex.assert_shape(got.guided.x, (B, 331))
+    chex.assert_shape(got.vertices, (B, model.num_vertices, 3))
+    np.testing.assert_allclose(
+        jnp.swapaxes(got.object.rotation, 1, 2) @ got.object.rotation, np.tile(np.eye(3), (B, 1, 1)), atol=1e-4
+    )
+    # The estimate is the start, and the shape that the refinement ends with is its own.
+    np.testing.assert_allclose(got.initial.object.translation, got.estimate.object_translation, atol=1e-6)
+    assert np.any(got.guided.x[:, 321:] != body.betas.normalise(got.estimate.body.betas))
+    # The image reaches the refinement, and so do blank images without masks.
+    other = run(body, scene, jnp.zeros_like(image), feature)
+    chex.assert_tree_all_finite(other)
+    assert np.all(np.any(other.guided.x != got.guided.x, axis=1))
