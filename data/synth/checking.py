@@ -19,7 +19,7 @@ from hoijax.metrics import signed_distance_host
 #: A vertex touches what is nearer than this, metres (BEHAVE's threshold is 2 cm, on fits that are less exact).
 TOUCHES = 0.01
 #: Largest depth of body and object in each other; a rigid body has no soft flesh, so seats give a little.
-DEPTH = 0.012
+DEPTH = 0.01
 #: Share of a region's vertices, nearest first, whose mean distance tells whether the region touches.
 _SHARE = 0.03
 #: Largest distance of that share, metres.
@@ -99,7 +99,7 @@ def check(fitted: Fitted) -> Checked:
     object_floor = np.asarray(thing.vertices)[:, 1] < TOUCHES
     body_floor = vertices[:, 1] < TOUCHES
     failed = []
-    reached = [_part_distance(to_object[regions[name]]) for name in start.contact]
+    reached = [_part_distance(to_hard[regions[name]]) for name in start.contact]
     reached += [_part_distance(to_furniture[regions[name]]) for name in start.support]
     if max(reached) > _REACHED:
         failed.append("contact")
@@ -109,7 +109,7 @@ def check(fitted: Fitted) -> Checked:
     grounded = start.floor or min(start.placed.box()[0][1], 1.0) < 0.01
     if lowest < -_FLOOR or (grounded and lowest > _FLOOR):
         failed.append("floor")
-    if not _supported(fitted, everything, to_object, regions):
+    if not _supported(everything, to_hard, regions):
         failed.append("support")
     if not _balanced(vertices, np.asarray(model.faces), everything, np.minimum(to_object, to_furniture)):
         failed.append("balance")
@@ -158,7 +158,7 @@ def _part_distance(distance: np.ndarray) -> float:
     return float(np.abs(np.sort(np.abs(distance))[:count]).mean())
 
 
-def _supported(fitted: Fitted, everything: Mesh, to_object: np.ndarray, regions: dict[str, np.ndarray]) -> bool:
+def _supported(everything: Mesh, to_object: np.ndarray, regions: dict[str, np.ndarray]) -> bool:
     """Object on the floor, or on furniture on the floor, or held by a hand, or borne by the body."""
     if everything.vertices[:, 1].min() < _FLOOR:
         return True

@@ -21,6 +21,8 @@ BATCH = 25
 PARTS = 4
 #: Samples of a distance grid along each side.
 RESOLUTION = 44
+#: Bodies are kept this far off a surface, metres: in places the fitted coarse body lies inside of the finer one.
+MARGIN = 0.0025
 #: A floor far below: nothing is drawn to it.
 _NO_FLOOR = -10.0
 
@@ -63,7 +65,9 @@ def joined(meshes: list[Mesh]) -> Mesh:
 def template(category: str, seed: int, action: str, side: float) -> ObjectTemplate:
     """The template of an instance for an action, remembered; `side`: see `focus.solid`."""
     thing = instance(category, seed)
-    return focused(thing.mesh, solid(thing, action, side), focus(thing, action))
+    body = solid(thing, action, side)
+    # What a worn backpack touches with is the bag: straps are no part of its template.
+    return focused(body if action == "wear" else thing.mesh, body, focus(thing, action))
 
 
 def focused(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
@@ -85,6 +89,7 @@ def focused(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
         a, b, c = np.moveaxis(cut[kept], 1, 0)
         kept = kept[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
     sdf = build_sdf(Mesh(cut.astype(np.float32), kept), resolution=RESOLUTION)
+    sdf = sdf.replace(values=sdf.values - np.float32(MARGIN))
     return ObjectTemplate(Mesh(vertices.astype(np.float32), faces), points, sdf)
 
 

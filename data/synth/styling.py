@@ -105,7 +105,7 @@ def look(rng: np.random.Generator, room: np.ndarray) -> Look:
         below=ambient * rng.uniform(0.3, 0.8) * np.ones(3), second=second**2.2, scale=scale, strength=strength,
         kind=rng.integers(0, 3, PATTERNS), specular=specular, shininess=rng.uniform(8, 80, PATTERNS),
         room_colors=colors, room=room,
-        gain=rng.uniform(0.75, 1.35) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.92, 1.08)]),
+        gain=rng.uniform(0.85, 1.75) * np.array([rng.uniform(0.92, 1.08), 1.0, rng.uniform(0.92, 1.08)]),
         noise=rng.uniform(0.0, 0.025), key=np.asarray(rng.integers(0, 2**32, 2), np.uint32),
     )  # fmt: skip
     return jax.tree.map(
