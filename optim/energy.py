@@ -12,7 +12,7 @@ from flax import struct
 from jaxtyping import Float
 
 from hoijax.body_models import JointLimits, joint_limit_penalty
-from hoijax.geometry import RigidPose, einsum, safe_norm, transform_points
+from hoijax.geometry import RigidPose, einsum, nearest, safe_norm, transform_points
 from hoijax.interaction import object_sdf
 from hoijax.optim.contacts import ContactTargets
 from hoijax.optim.fields import ObjectField
@@ -118,11 +118,11 @@ def find_matches(
     outward = einsum("ij,nj->ni", pose.rotation, field.normals[cloud.object_index])
     known = _not_contacts(targets.object, place.shape[0])
     opposed = 0.5 * (1.0 + einsum("mi,ni->mn", normals[cloud.parts], outward))
-    cost = _squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known[None]
+    cost = squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known[None]
     touched = cloud.object_index[jnp.argmin(cost, axis=1)]
     pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread)
 
-    scout = jnp.argmin(_squared_distances(place, points), axis=1)
+    scout = nearest(place, points).index
     offset = points[scout] - place
     depth, length = jnp.sum(offset * normals[scout], axis=-1), safe_norm(offset)
     # Out along the normal within about 70 degrees, and not from the other side of the room.
@@ -186,7 +186,8 @@ def _pull(reach: jax.Array, weight: jax.Array, spread: jax.Array | float) -> Flo
     return pull * jnp.max(weight, axis=1, keepdims=True, initial=0.0) / jnp.where(total > 0, total, 1)
 
 
-def _squared_distances(a: jax.Array, b: jax.Array) -> Float[jax.Array, "A B"]:
+def squared_distances(a: Float[jax.Array, "A 3"], b: Float[jax.Array, "B 3"]) -> Float[jax.Array, "A B"]:
+    """Between all pairs of points of two clouds; from differences, so that nothing cancels."""
     d = [a[:, k, None] - b[None, :, k] for k in range(3)]
     return d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
 

@@ -9,11 +9,11 @@ from flax import struct
 from jaxtyping import Float, Int
 
 from hoijax.body_models import BodyModel, pose_body
-from hoijax.geometry import einsum, nearest, safe_normalize, transform_points
+from hoijax.geometry import einsum, safe_normalize, transform_points
 from hoijax.interaction import object_sdf
 from hoijax.optim.config import Sizes
 from hoijax.optim.contacts import ContactTargets
-from hoijax.optim.energy import Cloud, Terms, evaluate, find_matches
+from hoijax.optim.energy import Cloud, Terms, evaluate, find_matches, squared_distances
 from hoijax.optim.fields import BodyField, ObjectField
 from hoijax.optim.floor import Floor
 from hoijax.optim.state import State, retract, tangent
@@ -116,8 +116,8 @@ def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
     index, weights = [body.order[:spread], closest], []
     for rows in (targets.parts, targets.feet):
         # Vertices that are meant come before those that only belong, each kind in the order of the spread.
-        key = count - body.rank[None] + jnp.where(rows > 0.5, count, 0).astype(body.rank.dtype)
-        key = jnp.where(rows > 0, key, -1)
+        key = jnp.where(rows > 0.5, 2.0 * count, 1.0 * count) - body.rank[None].astype(rows.dtype)
+        key = jnp.where(rows > 0, key, -1.0)  # of floats: the CPU has no fast choice among integers
         chosen = jax.lax.top_k(key, min(sizes.contact_points, count))[1]
         index.append(chosen.reshape(-1))
         weights.append(jnp.take_along_axis(rows, chosen, axis=1))
@@ -125,7 +125,7 @@ def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
     near = min(sizes.object_points // 2, pool)
     spread = min(max(sizes.object_points - near, template), pool)
     place = transform_points(state.pose, object.points)
-    gap = nearest(place, jnp.concatenate([vertices[closest], vertices[index[2]]])).distance
+    gap = jnp.min(squared_distances(place, jnp.concatenate([vertices[closest], vertices[index[2]]])), axis=1)
     gap = jnp.where(jnp.arange(pool) < spread, jnp.inf, gap)
     first = jnp.arange(spread, dtype=closest.dtype)
     return Cloud(

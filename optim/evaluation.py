@@ -45,11 +45,11 @@ def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3
     """Depth of the deepest object point inside the body, by the nearest vertex's normal; 0 if there is none."""
     normals = vertex_normals(vertices, problem.body.model.faces)
     place, spread = transform_points(state.pose, problem.object.points[:LOOKED_AT]), problem.body.order[:SPREAD]
-    rough = spread[nearest(place, vertices[spread], tile=256).index]
+    rough = spread[nearest(place, vertices[spread]).index]
     likely = jnp.sum((vertices[rough] - place) * normals[rough], axis=-1)
     place = place[jax.lax.top_k(likely, min(DEEPEST, place.shape[0]))[1]]
     winding = point_winding(place, vertices[spread], normals[spread], problem.body.area)
-    found = nearest(place, vertices, tile=256)
+    found = nearest(place, vertices)
     depth = jnp.sum((vertices[found.index] - place) * normals[found.index], axis=-1)
     # As in `find_matches`.
     inside = (depth > 0.3 * found.distance) & ((winding > 0.4) | (found.distance < 0.02))
@@ -60,7 +60,7 @@ def part_distance(distance: jax.Array, mask: jax.Array) -> jax.Array:
     """Mean distance of the nearest tenth of a part's vertices, at least one; 0 for an empty part."""
     size = jnp.sum(mask)
     count = (size + 9) // 10
-    ranked = jnp.sort(jnp.where(mask, distance, jnp.inf))
-    kept = jnp.arange(distance.shape[0]) < count
+    ranked = -jax.lax.top_k(jnp.where(mask, -distance, -jnp.inf), (distance.shape[0] + 9) // 10)[0]
+    kept = jnp.arange(ranked.shape[0]) < count
     total = jnp.sum(jnp.where(kept, ranked, 0))
     return total / jnp.where(count > 0, count, 1).astype(distance.dtype)

@@ -32,7 +32,7 @@ def nearest(
     queries: Float[ArrayLike, "Q 3"],
     points: Float[ArrayLike, "P 3"],
     *,
-    tile: int = 512,
+    tile: int | None = None,
     valid: Bool[ArrayLike, "P"] | None = None,
 ) -> Nearest:
     """Closest point of one cloud for each query, by exhaustive comparison in tiles (`vmap` for more clouds).
@@ -44,8 +44,8 @@ def nearest(
     Args:
       queries: metres; finite.
       points: metres; finite where valid, else every distance is NaN rather than some of them wrong.
-      tile: points compared at a time. Any size gives the same answer; memory is O(Q), plus Q * tile numbers where the
-        compiler does not fuse the comparison into the minimum.
+      tile: points compared at a time, by default about the square root of their number: it balances the search for
+        the right tile and the search in it. Any size gives the same answer; memory is O(Q * tile).
       valid: points that count; all if None. If none does, the distance is infinite and the index -1.
 
     Returns:
@@ -58,6 +58,7 @@ def nearest(
     count = points.shape[0]
     if count == 0:
         raise ValueError("nearest needs at least one point, got 0")
+    tile = max(32, 1 << (count.bit_length() + 1) // 2) if tile is None else tile
     if tile < 1:
         raise ValueError(f"tile must be at least 1, got {tile}")
     valid = jnp.ones(count, bool) if valid is None else jnp.asarray(valid)
@@ -88,7 +89,7 @@ def nearest_host(queries: Float[ArrayLike, "Q 3"], points: Float[ArrayLike, "P 3
     return Nearest(distance=distance.astype(queries.dtype), index=index.astype(np.int32))
 
 
-def chamfer(a: Float[ArrayLike, "N 3"], b: Float[ArrayLike, "M 3"], *, tile: int = 512) -> Chamfer:
+def chamfer(a: Float[ArrayLike, "N 3"], b: Float[ArrayLike, "M 3"], *, tile: int | None = None) -> Chamfer:
     """Mean distance to the nearest point of the other cloud, both ways; one pair of clouds, differentiable.
 
     The field's "Chamfer distance" is the sum of the two (specs/datasets.md 7.3), some papers' the mean or squares.

@@ -145,7 +145,7 @@ def test_probes_inside_the_body_are_found_and_only_those(ball):
 def test_terms_are_zero_where_all_is_well_and_measured_in_centimetres(ball):
     pose = at([0.0, 0.5, 0.0])
     touching, inside = [0.0, 0.5 + RADIUS, 0.0], [0.0, 0.5 - RADIUS + 0.02, 0.0]
-    cloud = cloud_of(1, 1, 0)
+    cloud = cloud_of(1, 1, 0, ball.points.shape[0])
     down = jnp.asarray([[0.0, -1.0, 0.0]] * 2)
 
     def terms(points):
@@ -159,7 +159,9 @@ def test_terms_are_zero_where_all_is_well_and_measured_in_centimetres(ball):
     good = terms([[0.0, 2.0, 0.0], touching])
     np.testing.assert_allclose(jax.tree.leaves(good), 0.0, atol=0.02)
     bad = terms([inside, [0.0, 0.5 + RADIUS + 0.01, 0.0]])
-    np.testing.assert_allclose(bad.penetration, 0.25 * 2.0**2, rtol=0.1)  # two centimetres deep
+    np.testing.assert_allclose(
+        bad.penetration, 0.25 * 2.0**2, rtol=0.2
+    )  # two centimetres deep, to a facet and a tenth of a cell
     np.testing.assert_allclose(bad.contact, 1.0, rtol=0.1)  # one centimetre away
 
 
@@ -229,16 +231,19 @@ def test_departures_cost_one_at_their_width():
 
 @pytest.mark.parametrize("degenerate", [False, True])
 def test_gradients_match_finite_differences(ball, degenerate):
-    """At random configurations, and with points exactly on their matches, at the start, on the floor."""
+    """At random configurations, and with points exactly on their matches, at the start, on the floor.
+
+    One point per foot: how a foot's pull is shared among several is held fixed by design.
+    """
     rng = np.random.default_rng(0)
     pose = RigidPose(
         jnp.eye(3) if degenerate else random_rotation(jax.random.key(1)).astype(float),
         jnp.asarray(rng.normal(size=3) * 0.1), jnp.asarray(1.0 if degenerate else 1.1),
     )  # fmt: skip
-    cloud = cloud_of(6, 4, 4)
-    n = rng.normal(size=(14, 3))
+    cloud = cloud_of(6, 4, 1)
+    n = rng.normal(size=(11, 3))
     n /= np.linalg.norm(n, axis=1, keepdims=True)
-    points = jnp.asarray(np.asarray(pose.translation) + n * rng.uniform(0.27, 0.35, (14, 1)))
+    points = jnp.asarray(np.asarray(pose.translation) + n * rng.uniform(0.27, 0.35, (11, 1)))
     wanted = targets(
         object=jnp.zeros(64).at[:5].set(1.0), rest_points=jnp.asarray(rng.normal(size=(8, 3))), rest_weight=jnp.ones(8)
     )

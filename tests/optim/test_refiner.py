@@ -129,17 +129,17 @@ def test_the_pure_function_mapped_and_not_equals_the_batch(model, template, body
 
 def test_targets_contacts_and_several_templates_are_accepted(model, template, body, starts, quick):
     params, pose = jax.tree.map(lambda x: x[:2], starts)
-    short = quick.with_steps(20)
+    short, two = quick.with_steps(20), [template, template]
     on_body = np.zeros((2, model.num_vertices), np.float32)
     on_body[:, np.asarray(part_targets(model, [["right_hand"]]).parts[0, 0]) > 0] = 1.0
     contacts = Contacts(on_body, np.zeros((2, 64), np.float32), np.zeros((2, 64), np.float32))
-    got = refine_batch(model, params, [template, template], pose, contacts, short, body=body)
+    got = refine_batch(model, params, two, pose, contacts, short, body=body)
     assert got.parts == (("contact",),) * 2
-    got = refine_batch(model, params, template, pose, part_targets(model, [["right_hand"]] * 2), short, body=body)
+    got = refine_batch(model, params, two, pose, part_targets(model, [["right_hand"]] * 2), short, body=body)
     assert np.all(np.asarray(got.steps) == 20)
-    got = refine_batch(model, params, template, pose, None, short, body=body)
+    got = refine_batch(model, params, two, pose, None, short, body=body)
     assert set(got.parts[0]) == set(HANDS)
-    got = refine_batch(model, params, template, pose, [["left_hand"], []], short, body=body)
+    got = refine_batch(model, params, two, pose, [["left_hand"], []], short, body=body)
     assert got.parts == (("left_hand",), ("",))
     assert float(got.after.contact[1, 0]) == 0.0
     np.testing.assert_array_equal(got.after.floor, 0.0)
