@@ -8,7 +8,9 @@ straps of a worn backpack are soft in truth and left out.
 """
 
 import dataclasses
+import json
 import pathlib
+from collections import Counter
 from typing import Annotated, Any
 
 import numpy as np
@@ -55,7 +57,7 @@ def main(
     """
     data = open_split(root, split)
     rows = [measure(data[i]) for i in tqdm(range(min(most, len(data))))]
-    text = report(split, rows)
+    text = report(split, rows) + "\n" + acceptance(root)
     print(text)
     if out is not None:
         write_text(out, text)
@@ -144,6 +146,29 @@ def report(split: str, rows: list[Row]) -> str:
             f"| {action} | {len(mine)} | {np.median(depth):.1f} | {np.percentile(depth, 90):.1f} | {depth.max():.1f} | "
             f"{100 * np.mean(parts):.1f} % | {floating} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def acceptance(root: pathlib.Path) -> str:
+    """Markdown table of a whole build's attempts: how many passed the generator's checks, why the others did not."""
+    attempts: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
+    for path in sorted(root.glob("synth_*/*/statistics/*.json")):
+        for action, row in json.loads(path.read_text())["actions"].items():
+            attempts[action] += row["attempts"]
+            accepted[action] += row["accepted"]
+            reasons.setdefault(action, Counter()).update(row["rejected"])
+    lines = [
+        "Attempts of the whole build, all splits and scenes; one attempt may fail several checks.", "",
+        "| action | attempts | accepted | failed |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for action in sorted(a for a in attempts if attempts[a]):
+        failed = ", ".join(f"{name} {count}" for name, count in reasons[action].most_common())
+        share = 100 * accepted[action] / attempts[action]
+        lines.append(f"| {action} | {attempts[action]} | {share:.0f} % | {failed} |")
+    total, passed = attempts.total(), accepted.total()
+    lines.append(f"| all | {total} | {100 * passed / max(total, 1):.0f} % | |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -141,7 +142,9 @@ def _run(config: SynthConfig, root: pathlib.Path, missing: list[tuple[str, int]]
         "OPENBLAS_NUM_THREADS": "1",
     }
     try:
-        with concurrent.futures.ProcessPoolExecutor(min(config.workers, len(missing)), mp_context=context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(
+            min(config.workers, len(missing)), mp_context=context, initializer=_end_with_parent
+        ) as pool:
             futures = [pool.submit(_make, config, root, task) for task in missing]
             try:
                 for future in concurrent.futures.as_completed(futures):
@@ -157,6 +160,16 @@ def _run(config: SynthConfig, root: pathlib.Path, missing: list[tuple[str, int]]
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _end_with_parent() -> None:
+    """Lets a worker end at once when the build is killed, rather than go on by itself and get in the next one's way."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make(config: SynthConfig, root: pathlib.Path, task: tuple[str, int]) -> tuple[str, int]:
