@@ -2,6 +2,8 @@
 
 BODY is an .npz in the field's own keys (global_orient, body_pose, ..., obj_rot, obj_trans), an .npz whose arrays have a
 leading axis, or a folder of such files. Finished interactions are skipped when a command is run again.
+
+With --scene instead of --object the body, or all people of BODY, are fitted to a room: see docs/graft.md.
 """
 
 import dataclasses
@@ -36,10 +38,17 @@ class Options:
 
     body: pathlib.Path
     """Body parameters: an .npz, one with a leading axis, or a folder of them."""
-    object: pathlib.Path
-    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF; obj_rot and obj_trans of BODY place it."""
     out: pathlib.Path
     """Folder for the results."""
+    object: pathlib.Path | None = None
+    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF; obj_rot and obj_trans of BODY place it."""
+    scene: pathlib.Path | None = None
+    """Instead of an object, the scene around BODY's people: a mesh, a cloud (PLY), or an .npz with a depth map and
+    intrinsics, a point map or points."""
+    prior: Literal["graft", "gradient"] = "gradient"
+    """With --scene: GRAFT's network, or gradient steps on contact and penetration."""
+    weights: pathlib.Path | None = None
+    """With --prior graft: the network's weights, made by hoijax.experiments.graft.train."""
     body_model: pathlib.Path | None = None
     """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
     hands: Literal["flat", "mean"] = "flat"
@@ -86,7 +95,14 @@ def run(options: Options) -> int:
     from hoijax.io import check_output_directory, file_digest, read_mesh
 
     _check_numbers(options)
+    if (options.object is None) == (options.scene is None):
+        given = "neither" if options.object is None else "both"
+        raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
     check_output_directory(options.out)
+    if options.scene is not None:
+        from hoijax.cli.scene import run_scene
+
+        return run_scene(options, *load_model(options, _whole_files(options.body)), AXES[options.up])
     config, floor = refine_config(options), floor_rule(options.floor, options.up)
     files, failures = read_files(options.body)
     mesh = read_mesh(options.object, units=options.units)
@@ -112,6 +128,16 @@ def run(options: Options) -> int:
         redo=options.redo,
     )
     return 1 if failures else 0
+
+
+def _whole_files(path: pathlib.Path) -> "list[ParameterFile]":
+    """The file, for its numbers of shape coefficients; none if it is of a method that names its arrays otherwise."""
+    from hoijax.io import read_parameters
+
+    try:
+        return [read_parameters(path)]
+    except InputError:
+        return []  # read_people says what is wrong with it
 
 
 def load_model(options: Options, files: "Iterable[ParameterFile]") -> "tuple[BodyModel, str]":

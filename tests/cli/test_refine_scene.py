@@ -1,0 +1,162 @@
+"""`hoijax refine --scene` on a small room: every kind of file, both priors, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+
+from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
+from hoijax.cli import main
+from hoijax.cli.scene_inputs import read_scene
+from hoijax.errors import InputError
+
+LIFT = 0.06
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A floor at y = 0 as mesh, cloud and depth map, and two people that float above it."""
+    folder = tmp_path_factory.mktemp("scene")
+    corners = np.array([[-2, 0, -2], [2, 0, -2], [2, 0, 2], [-2, 0, 2]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 3, 2]])
+    trimesh.Trimesh(corners, faces, process=False).export(folder / "floor.obj")
+    rng = np.random.default_rng(0)
+    cloud = np.concatenate([rng.uniform(-2, 2, (20_000, 1)), np.zeros((20_000, 1)), rng.uniform(-2, 2, (20_000, 1))], 1)
+    np.savez(folder / "cloud.npz", points=np.concatenate([cloud, np.full((7, 3), np.nan)]))
+    trimesh.PointCloud(cloud).export(folder / "cloud.ply")
+    model = free_body("test")
+    pose = {k: np.stack([v, v]) for k, v in named_pose("stand").items()} | {"betas": np.zeros((2, 10), np.float32)}
+    lowest = np.asarray(pose_body(model, BodyParams.from_axis_angle(model, **pose)).vertices)[0, :, 1].min()
+    pose["transl"] = pose["transl"] + np.array([[-0.5, LIFT - lowest, 0], [0.5, LIFT - lowest, 0]], np.float32)
+    np.savez(folder / "people.npz", **pose)
+    np.savez(folder / "far.npz", **(pose | {"transl": pose["transl"] + np.float32([[0], [50]])}))
+    np.savez(folder / "lost.npz", **(pose | {"transl": pose["transl"] + np.float32(50)}))
+    return folder
+
+
+def refine(folder, out, scene, *options, body="people.npz"):
+    return main([
+        "refine", f"--scene={folder / scene}", f"--body={folder / body}", f"--out={out}", "--lod=test",
+        *(options or ("--pictures=0",)),
+    ])  # fmt: skip
+
+
+def load(path):
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    """People on a mesh, by gradients."""
+    assert refine(folder, folder / "out", "floor.obj", "--pictures=1") == 0
+    return folder / "out"
+
+
+@pytest.mark.slow
+def test_people_come_down_to_the_floor(folder, result):
+    metrics = json.loads((result / "metrics.json").read_text())["people"]
+    assert len(metrics) == 2
+    for person in metrics.values():
+        assert person["before"]["nearest"] > 0.9 * LIFT and person["before"]["touching"] == 0
+        assert person["after"]["nearest"] < 0.02 and person["after"]["touching"] > 0
+        assert person["after"]["deepest"] < 0.03
+        assert 0.5 * LIFT < person["moved"] < 2 * LIFT
+    before, after = load(folder / "people.npz"), load(result / "refined.npz")
+    assert before.keys() <= after.keys()
+    np.testing.assert_allclose(after["transl"][:, [0, 2]], before["transl"][:, [0, 2]], atol=0.04)
+    drop = before["transl"][:, 1] - after["transl"][:, 1]
+    assert np.all((drop > 0.5 * LIFT) & (drop < 1.6 * LIFT))
+
+
+@pytest.mark.slow
+def test_scene_page_and_parameters_describe_one_result(result):
+    """The bodies of the GLB are those of the parameter file."""
+    model = free_body("test")
+    params = load(result / "refined.npz")
+    bodies = np.asarray(pose_body(model, BodyParams.from_axis_angle(model, **params)).vertices)
+    scene = trimesh.load(result / "scene.glb", process=False)
+    for row in range(2):
+        found = np.asarray(scene.geometry[f"person_{row}"].vertices)
+        np.testing.assert_allclose(found, bodies[row], atol=2e-4)
+    assert "scene" in scene.geometry
+    page = (result / "report.html").read_text()
+    assert "person 1: deepest point" in page and (result / "before_after.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_an_untrained_graft_changes_nothing(folder):
+    from flax import nnx
+
+    from hoijax.nets.graft import Graft, GraftConfig, save_graft
+
+    config = GraftConfig(
+        width=16, layers=1, heads=2, feedforward=16, fourier=8, probe_hidden=8, probe_features=8, head_hidden=8,
+        visual=False,
+    )  # fmt: skip
+    save_graft(folder / "zero.safetensors", Graft(config, nnx.Rngs(0)), {"body": "free"})
+    options = ("--prior=graft", f"--weights={folder / 'zero.safetensors'}", "--pictures=0")
+    assert refine(folder, folder / "same", "cloud.npz", *options) == 0
+    before, after = load(folder / "people.npz"), load(folder / "same" / "refined.npz")
+    # Into the frame of a camera three metres away, and back.
+    for name in ("transl", "betas", "body_pose", "global_orient"):
+        np.testing.assert_allclose(after[name], before[name], atol=2e-4, err_msg=name)
+    notes = json.loads((folder / "same" / "metrics.json").read_text())["notes"]
+    assert any("7 of 20,007 points are not finite" in note for note in notes)
+
+
+def test_one_person_far_away_is_named_and_the_other_refined(folder, capsys):
+    assert refine(folder, folder / "far", "cloud.ply", body="far.npz") == 1
+    record = json.loads((folder / "far" / "metrics.json").read_text())
+    assert list(record["people"]) == ["person 0"] and "person 1 is" in record["failed"]["person 1"]
+    assert "must share a frame" in capsys.readouterr().out
+    before, after = load(folder / "far.npz"), load(folder / "far" / "refined.npz")
+    np.testing.assert_allclose(after["transl"][1], before["transl"][1], atol=1e-5)
+
+
+def test_refusals_name_the_trouble_and_write_nothing(folder, capsys):
+    out = folder / "nothing"
+
+    def told(*args, **kwargs):
+        assert refine(folder, out, *args, **kwargs) == 2
+        assert not out.exists()
+        return capsys.readouterr().err
+
+    assert "m away from the nearest scene point" in told("cloud.ply", body="lost.npz")
+    assert "there is no scene file" in told("missing.ply")
+    assert "--prior graft needs --weights" in told("cloud.ply", "--prior=graft")
+    np.savez(folder / "nan.npz", points=np.full((9, 3), np.nan))
+    assert "none of the 9 points" in told("nan.npz")
+    np.savez(folder / "empty.npz", points=np.zeros((0, 3)))
+    assert "empty" in told("empty.npz")
+    np.savez(folder / "mm.npz", points=1000 * np.random.default_rng(0).uniform(-2, 2, (500, 3)))
+    assert "looks like millimetres: give --units mm" in told("mm.npz")
+    people = load(folder / "people.npz")
+    np.savez(folder / "broken.npz", **(people | {"transl": people["transl"] * np.nan}))
+    assert "not finite" in told("cloud.ply", body="broken.npz")
+    code = main(["refine", f"--body={folder / 'people.npz'}", f"--out={out}"])
+    assert code == 2 and "neither was given" in capsys.readouterr().err
+
+
+def test_depth_maps_and_units_become_metres(folder):
+    """A wall 3 m before the camera, with a hole."""
+    depth = np.full((24, 32), 3000.0, np.float32)
+    depth[10, 10] = 0
+    intrinsics = np.array([[30, 0, 16], [0, 30, 12], [0, 0, 1]], np.float32)
+    np.savez(folder / "depth.npz", depth=depth, intrinsics=intrinsics)
+    with pytest.raises(InputError, match="millimetres"):
+        read_scene(folder / "depth.npz")
+    found = read_scene(folder / "depth.npz", units="mm")
+    assert found.from_camera and "1 pixels hold no point" in found.notes[0]
+    np.testing.assert_allclose(found.points[:, 2], 3, atol=1e-5)
+    np.testing.assert_allclose(found.normals, np.broadcast_to([0, 0, -1], found.normals.shape), atol=1e-5)
+
+
+def test_a_room_that_faces_inward_keeps_facing_inward(tmp_path):
+    box = trimesh.creation.box((4, 3, 5))
+    box.invert()
+    box.export(tmp_path / "room.obj")
+    found = read_scene(tmp_path / "room.obj")
+    assert np.all(np.sum(found.points * found.normals, axis=1) < 0)
+    assert found.points[:, 2].max() == pytest.approx(2.5, abs=1e-4)
