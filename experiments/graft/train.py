@@ -3,7 +3,7 @@
     python -m hoijax.experiments.graft.train --out runs/graft --steps=2            # does it run: a minute
     python -m hoijax.experiments.graft.train --out runs/graft --synth data/synth   # on SynthHOI's scenes
 
-Without `--synth` it trains on made-up rooms (`samples.Rooms`). A stopped run goes on where its last checkpoint was and
+Without `--synth` it trains on made-up rooms (`rooms.Rooms`). A stopped run goes on where its last checkpoint was and
 ends with the same weights, bit for bit, as one that was never stopped: batches and noise are functions of the step.
 Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights.
 """
@@ -30,7 +30,8 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
-from hoijax.experiments.graft.samples import GraftSample, Rooms, SynthScenes, fields_of, sample_of
+from hoijax.experiments.graft.rooms import Rooms
+from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, fields_of, sample_of
 from hoijax.io import output_directory, write_json, write_text
 from hoijax.nets.graft import Graft, GraftConfig, save_graft
 from hoijax.optim.graft import BodySpec, RolloutOptions, body_spec, rollout
@@ -79,8 +80,8 @@ class Config:
     """Vertices that the loss compares, a random subset; 0: all."""
     body: str = "light"
     """Level of detail of the free body."""
-    rooms: int = 4096
-    """Made-up rooms, without SynthHOI."""
+    rooms: int = 2048
+    """Made-up rooms, without SynthHOI; they stay in memory, 28 bytes a point."""
     seed: int = 0
     save_every: int = 1000
     log_every: int = 50
@@ -198,7 +199,7 @@ def make_source(config: Config, problem: Problem) -> Source:
     """The samples that a configuration asks for."""
     model = free_body(config.body)
     if config.synth is None:
-        return Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed)
+        return Kept(Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed))
     split = open_split(config.synth, config.split)
     return SynthScenes(split, model, problem.spec, points=config.points, seed=config.seed)
 

@@ -14,7 +14,8 @@ from hoijax.errors import InputError
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
-from hoijax.experiments.graft.samples import Rooms, fields_of, sample_from_synth, sample_of
+from hoijax.experiments.graft.rooms import Rooms
+from hoijax.experiments.graft.samples import fields_of, sample_from_synth, sample_of
 from hoijax.geometry import rotation_angle
 from hoijax.nets.graft import load_graft
 from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
