@@ -1,0 +1,1 @@
+"""ScoreHOI's experiments: training of both stages."""

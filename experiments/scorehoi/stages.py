@@ -1,0 +1,207 @@
+"""What the two stages of ScoreHOI's training learn: a network, its weights before the first step, and a loss.
+
+Stage 1 is the regressor with contact predictor and mesh refiner, stage 2 the denoiser under the features of a trained,
+frozen regressor (ScoreHOI section 4.1; specs/scorehoi.md 5.4 and 7).
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx, struct
+
+from hoijax.body_models import free_body, resample_vertices
+from hoijax.diffusion import HOIState, cosine_schedule, pack
+from hoijax.experiments.scorehoi.losses import RegressorTerms, noise_loss, regressor_terms
+from hoijax.experiments.scorehoi.samples import Layout, betas_range
+from hoijax.experiments.scorehoi.weights import load_network
+from hoijax.interaction import GRAVITY_CAMERA
+from hoijax.nets.scorehoi import (
+    ConditionalDenoiserConfig,
+    Conditions,
+    DenoiserConfig,
+    Hand4WholeConfig,
+    RegressorConfig,
+    ScoreHOIRegressor,
+    drop_conditions,
+    image_cells,
+    make_denoiser,
+)
+from hoijax.optim.guided import GuidedBody, GuidedScene, guided_body, pose_state
+
+Batch = dict[str, jax.Array]
+
+
+def _tiny() -> tuple[RegressorConfig, DenoiserConfig]:
+    parts = Hand4WholeConfig(
+        crop=128, blocks=(1, 1, 1, 1), channels=4, box_width=4, joint_width=4, object_features=64 * 3 + 8
+    )
+    denoiser = ConditionalDenoiserConfig(
+        width=16, depth=1, heads=1, image_features=parts.features, image_tokens=4, object_features=8
+    )
+    return RegressorConfig(parts, object_width=16, token=13, depth=1), DenoiserConfig(ip_adapter=denoiser)
+
+
+SIZES = {
+    "tiny": _tiny,
+    "small": lambda: (RegressorConfig.small(), DenoiserConfig.small()),
+    "full": lambda: (RegressorConfig(), DenoiserConfig()),
+}
+"""Networks by name; "tiny" learns nothing worth having, in seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyConfig:
+    """The body that is posed in the losses."""
+
+    level: str = "default"
+    """Level of detail of the free body; SynthHOI's contact labels are of "default"."""
+    vertices: int = 431
+    """K, how many of its vertices the networks see."""
+
+
+@struct.dataclass
+class Variables:
+    """A network's numbers: those that a gradient moves, and running statistics."""
+
+    parameters: Any
+    statistics: Any
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """What the training loop asks for."""
+
+    def initial(self, seed: int) -> Variables:
+        """Before the first step."""
+        ...
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
+        """The loss of a batch, its parts, and the statistics after it."""
+        ...
+
+    def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
+        """As published."""
+        ...
+
+    def network(self, variables: Variables) -> nnx.Module:
+        """The network with these numbers, in evaluation mode."""
+        ...
+
+
+@functools.cache
+def layout_of(size: str, body: BodyConfig) -> Layout:
+    """Of the samples that a network of a size is trained on."""
+    model = free_body(body.level)
+    parts = SIZES[size]()[0].hand4whole
+    ids = resample_vertices(model, body.vertices).ids
+    return Layout(model, ids, crop=parts.crop, geometry=parts.object_features - 64 * 3)
+
+
+def _initial(build: Any, seed: int) -> Variables:
+    _, parameters, statistics = nnx.split(build(nnx.Rngs(seed)), nnx.Param, nnx.BatchStat)
+    return Variables(parameters, statistics)
+
+
+def _graph(build: Any, *, training: bool) -> Any:
+    network = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+    if training:
+        network.train()
+    else:
+        network.eval()
+    return nnx.split(network, nnx.Param, nnx.BatchStat)[0]
+
+
+class RegressorStage:
+    """Stage 1. Adam with beta1 = 0.5; the rate falls to a tenth after three fifths (epoch 30 of 50)."""
+
+    def __init__(self, size: str, body: BodyConfig):
+        self.config = SIZES[size]()[0]
+        model = free_body(body.level)
+        self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), betas_range())
+        self.faces = jnp.asarray(model.faces)
+        self.build = lambda rngs: ScoreHOIRegressor(self.config, rngs)
+        self.graph = _graph(self.build, training=True)
+
+    def initial(self, seed: int) -> Variables:
+        """See `Stage`."""
+        return _initial(self.build, seed)
+
+    def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
+        """See `Stage`."""
+        return optax.adam(optax.piecewise_constant_schedule(rate, {max(1, round(0.6 * steps)): 0.1}), b1=0.5)
+
+    def network(self, variables: Variables) -> nnx.Module:
+        """See `Stage`."""
+        return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
+        """See `Stage`; nothing is drawn."""
+        # A copy, whose statistics the network may change under the gradient's trace.
+        network = nnx.merge(self.graph, variables.parameters, variables.statistics, copy=True)
+        estimate = network.estimate(batch["image"], batch["object_numbers"])
+        state = pack(HOIState(
+            pose=estimate.body.pose,
+            object_rotation=estimate.object_rotation,
+            object_translation=estimate.object_translation,
+            betas=self.body.betas.normalise(estimate.body.betas),
+        ))  # fmt: skip
+        gravity = jnp.broadcast_to(jnp.asarray(GRAVITY_CAMERA, state.dtype), (state.shape[0], 3))
+        scene = GuidedScene(points=batch["points"], sdf=None, gravity=gravity)
+        posed, truth = (pose_state(self.body, scene, x) for x in (state, batch["state"]))
+        contact = network.contacts(estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
+        terms: RegressorTerms = regressor_terms(
+            self.body, self.faces, batch, state, estimate, posed, contact, network.refine(contact), truth,
+            self.config.hand4whole.focal,
+        )  # fmt: skip
+        statistics = nnx.split(network, nnx.Param, nnx.BatchStat)[2]
+        parts = {field.name: getattr(terms, field.name) for field in dataclasses.fields(terms)}
+        return terms.total, (parts, statistics)
+
+
+class DenoiserStage:
+    """Stage 2. Adam at a constant rate; each condition is dropped one time in ten.
+
+    Args:
+      size: of regressor and denoiser.
+      first: the weights of stage 1, of the same size.
+
+    Raises:
+      InputError: `first` does not exist or is of another network.
+    """
+
+    def __init__(self, size: str, first: pathlib.Path, drop: float = 0.1):
+        regressor_config, self.config = SIZES[size]()
+        self.drop = drop
+        regressor = load_network(first, lambda rngs: ScoreHOIRegressor(regressor_config, rngs))
+        self.seen_graph, self.seen = nnx.split(regressor.hand4whole.backbone)
+        self.build = lambda rngs: make_denoiser(self.config, rngs)
+        self.graph = _graph(self.build, training=True)
+        self.schedule = cosine_schedule()
+
+    def initial(self, seed: int) -> Variables:
+        """See `Stage`."""
+        return _initial(self.build, seed)
+
+    def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
+        """See `Stage`."""
+        return optax.adam(rate)
+
+    def network(self, variables: Variables) -> nnx.Module:
+        """See `Stage`."""
+        return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
+
+    def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
+        """See `Stage`."""
+        network = nnx.merge(self.graph, variables.parameters, variables.statistics)
+        backbone = nnx.merge(self.seen_graph, self.seen)
+        cells = image_cells(backbone(batch["image"][:, ::2, ::2], batch["object_numbers"]))
+        drop_key, noise_key = jax.random.split(key)
+        conditions = Conditions(image=jax.lax.stop_gradient(cells), geometry=batch["object_numbers"])
+        context = network.encode(drop_conditions(drop_key, conditions, rate=self.drop))
+        loss = noise_loss(self.schedule, lambda x, t: network(x, t, context), batch["state"], noise_key)
+        return loss, ({"noise": loss}, variables.statistics)

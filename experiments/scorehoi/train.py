@@ -1,0 +1,256 @@
+"""Trains ScoreHOI: the regressor with contact predictor and mesh refiner (stage 1), then the denoiser (stage 2).
+
+    python -m hoijax.experiments.scorehoi.train --stage 1 --dataset synth_hoi --root DIR --out runs/regressor
+    python -m hoijax.experiments.scorehoi.train --stage 2 --dataset synth_hoi --root DIR --out runs/denoiser \
+        --first runs/regressor/weights.safetensors
+    python -m hoijax.experiments.scorehoi.train --size tiny --level test --vertices 48 --steps 4 --out runs/try
+
+Without `--dataset` it trains on made-up pictures (`made_up.MadeUp`): a check of the machinery. A stopped run goes on
+where its last checkpoint was and ends with the same numbers, bit for bit, as one that was never stopped: batches and
+noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end
+`weights.safetensors` with the averaged parameters.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import tyro
+from flax import struct
+from tqdm import tqdm
+
+from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
+from hoijax.data.synth import open_split
+from hoijax.errors import InputError
+from hoijax.experiments.scorehoi.made_up import MadeUp
+from hoijax.experiments.scorehoi.samples import SynthInteractions
+from hoijax.experiments.scorehoi.stages import (
+    SIZES,
+    BodyConfig,
+    DenoiserStage,
+    RegressorStage,
+    Stage,
+    Variables,
+    layout_of,
+)
+from hoijax.experiments.scorehoi.weights import save_network
+from hoijax.io import output_directory, write_json, write_text
+
+FREE = ("out", "root", "first", "log_every", "save_every", "until")
+"""Settings that may change when a run goes on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every number of the run; written whole next to the results. Defaults are the paper's where it states them."""
+
+    out: pathlib.Path
+    """Folder of the run."""
+    stage: int = 1
+    """1: regressor, contact predictor and mesh refiner; 2: denoiser."""
+    dataset: str = "made_up"
+    """"made_up" or "synth_hoi"."""
+    root: pathlib.Path | None = None
+    """Root of a built SynthHOI."""
+    split: str = "train"
+    """Of SynthHOI."""
+    first: pathlib.Path | None = None
+    """Weights of stage 1, for stage 2."""
+    size: str = "small"
+    """Of the networks: "tiny", "small" or "full"."""
+    level: str = "default"
+    """Level of detail of the free body; SynthHOI's labels need "default"."""
+    vertices: int = 431
+    """How many of its vertices the networks see."""
+    steps: int = 20_000
+    batch: int = 32
+    """Samples per step; the paper's second stage has 256."""
+    rate: float = 1e-4
+    """Of Adam."""
+    average: float = 0.999
+    """Decay of the running mean of the parameters, which is what is kept; not in the paper."""
+    drop: float = 0.1
+    """How often each condition of the denoiser is dropped; not in the paper."""
+    seed: int = 0
+    save_every: int = 1000
+    log_every: int = 50
+    until: int | None = None
+    """Stop after this step, to go on another time."""
+
+    def __post_init__(self):
+        for name, known in (("stage", (1, 2)), ("dataset", ("made_up", "synth_hoi")), ("size", tuple(SIZES))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
+        for name in ("steps", "batch", "vertices", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.dataset == "synth_hoi" and self.root is None:
+            raise InputError("--dataset synth_hoi needs --root, the folder that `hoijax data build synth_hoi` filled")
+        if self.dataset == "synth_hoi" and self.level != "default":
+            raise InputError(f"SynthHOI's contact labels are of the level 'default', got --level {self.level}")
+        if self.stage == 2 and self.first is None:
+            raise InputError("--stage 2 needs --first, the weights.safetensors of a run of stage 1")
+
+
+@struct.dataclass
+class TrainState:
+    """All that a run carries from step to step."""
+
+    step: Any
+    variables: Variables
+    average: Any
+    """Running mean of the parameters."""
+    optimiser: Any
+
+
+def make_stage(config: Config) -> Stage:
+    """What a configuration trains."""
+    if config.stage == 1:
+        return RegressorStage(config.size, BodyConfig(config.level, config.vertices))
+    return DenoiserStage(config.size, config.first, config.drop)
+
+
+def make_source(config: Config) -> Source:
+    """The samples that a configuration asks for."""
+    layout = layout_of(config.size, BodyConfig(config.level, config.vertices))
+    if config.dataset == "made_up":
+        return MadeUp(layout, seed=config.seed)
+    return SynthInteractions(open_split(config.root, config.split), layout)
+
+
+def initial_state(stage: Stage, config: Config) -> TrainState:
+    """Before the first step."""
+    variables = stage.initial(config.seed)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        variables=variables,
+        average=jax.tree.map(jnp.copy, variables.parameters),
+        optimiser=stage.optimiser(config.rate, config.steps).init(variables.parameters),
+    )
+
+
+def make_step(stage: Stage, config: Config, compiler_options: dict[str, Any] | None = None) -> Any:
+    """The compiled step: `(state, batch) -> (state, parts of the loss, norm of the gradient)`."""
+    optimiser = stage.optimiser(config.rate, config.steps)
+
+    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+
+        def loss(parameters):
+            return stage.loss(state.variables.replace(parameters=parameters), batch, key)
+
+        parameters = state.variables.parameters
+        gradient, (parts, statistics) = jax.grad(loss, has_aux=True)(parameters)
+        updates, optimiser_state = optimiser.update(gradient, state.optimiser, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+        # The mean of the first steps must not remember the random start.
+        decay = jnp.minimum(config.average, (1.0 + state.step) / (10.0 + state.step)).astype(jnp.float32)
+        average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, parameters)
+        new = TrainState(state.step + 1, Variables(parameters, statistics), average, optimiser_state)
+        return new, parts | {"total": sum(parts.values())}, optax.global_norm(gradient)
+
+    return jax.jit(step, donate_argnums=0, compiler_options=compiler_options)
+
+
+class Trainer:
+    """The compiled programs of a run; runs that differ in nothing but where they lie may share one."""
+
+    def __init__(self, config: Config, compiler_options: dict[str, Any] | None = None):
+        self.stage = make_stage(config)
+        self.step = make_step(self.stage, config, compiler_options)
+        # Run once: not worth optimising.
+        hurry = {"xla_backend_optimization_level": 0}
+        self.start = jax.jit(lambda: initial_state(self.stage, config), compiler_options=hurry)
+
+
+def train(config: Config, source: Source | None = None, *, trainer: Trainer | None = None) -> TrainState:
+    """Runs or goes on with a training run.
+
+    Args:
+      config: the run.
+      source: samples instead of those that `config` names.
+      trainer: of another run with the same settings, to save the compilation.
+
+    Returns:
+      The last state.
+
+    Raises:
+      InputError: the folder holds a run with another configuration, or data or weights are missing.
+    """
+    source = make_source(config) if source is None else source
+    trainer = Trainer(config) if trainer is None else trainer
+    out = output_directory(config.out)
+    _check_same_run(out, config)
+    state = trainer.start()
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    with ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager:
+        latest = manager.latest_step()
+        if latest is not None:
+            shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+            state = manager.restore(latest, args=ocp.args.StandardRestore(shapes))
+        first, last = int(state.step), min(config.steps, config.until or config.steps)
+        batches = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed)).batches(first)
+        log = _log_before(out / "metrics.jsonl", first)
+        with tqdm(total=config.steps, initial=first, desc=f"ScoreHOI stage {config.stage}", disable=None) as progress:
+            for number in range(first + 1, last + 1):
+                batch = {name: value for name, value in next(batches).items() if name != POSITION}
+                state, parts, norm = trainer.step(state, batch)
+                progress.update()
+                if number % config.log_every == 0 or number == last:
+                    row = {"step": number, "gradient": float(norm)}
+                    row |= {name: float(value) for name, value in parts.items()}
+                    if not np.isfinite(row["total"]):
+                        raise FloatingPointError(f"the loss is {row['total']} at step {number}; see {out}")
+                    log.append(json.dumps(row))
+                    write_text(out / "metrics.jsonl", "\n".join(log) + "\n")
+                if number % config.save_every == 0 or number == last:
+                    manager.save(number, args=ocp.args.StandardSave(state))
+        manager.wait_until_finished()
+    if int(state.step) == config.steps:
+        averaged = trainer.stage.network(state.variables.replace(parameters=state.average))
+        save_network(out / "weights.safetensors", averaged, _facts(config))
+    return state
+
+
+def _facts(config: Config) -> dict[str, Any]:
+    kept = ("stage", "dataset", "split", "size", "level", "vertices", "steps", "batch", "seed")
+    facts = {name: getattr(config, name) for name in kept}
+    return facts | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
+
+
+def _check_same_run(out: pathlib.Path, config: Config) -> None:
+    wanted = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    path = out / "config.json"
+    if path.exists():
+        got = json.loads(path.read_text())
+        other = [name for name in wanted if got.get(name) != wanted[name] and name not in FREE]
+        if other:
+            raise InputError(f"{out} holds a run with another {', '.join(other)}; choose another --out or remove it")
+    write_json(path, wanted)
+
+
+def _log_before(path: pathlib.Path, step: int) -> list[str]:
+    """Lines of a log up to a step: what a stopped run wrote after its last checkpoint will be written again."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        train(tyro.cli(Config))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()
