@@ -22,7 +22,7 @@ Numbers = dict[str, Any]
 class EvaluateConfig:
     """What is measured and how; all of it stands in the results."""
 
-    metrics: tuple[str, ...] = ("body", "object", "surface", "contact", "penetration", "scene")
+    metrics: tuple[str, ...] = ("body", "object", "surface", "contact", "affordance", "penetration", "scene")
     """Groups of metrics, of `GROUPS`."""
     contact_thresholds: tuple[float, ...] = (0.05,)
     """Metres; a body vertex nearer to an object vertex is in contact. 0.05 in CONTHO and ScoreHOI, 0.04 in DECO."""
@@ -169,6 +169,14 @@ def _contact(prediction: State, subject: Subject, config: EvaluateConfig) -> Num
     return out
 
 
+def _affordance(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+    guess, labels = prediction.contact_object, subject.truth.contact_object
+    if guess is None or labels is None:
+        return {}
+    scores = metrics.affordance_scores_host(guess, labels)
+    return {f"affordance_{name}": value for name, value in dataclasses.asdict(scores).items()}
+
+
 def _penetration(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
     meshes = (prediction.body, prediction.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
@@ -210,6 +218,7 @@ GROUPS: dict[str, Callable[[State, Subject, EvaluateConfig], Numbers]] = {
     "object": _object,
     "surface": _surface,
     "contact": _contact,
+    "affordance": _affordance,
     "penetration": _penetration,
     "scene": _scene,
 }

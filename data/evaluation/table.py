@@ -11,7 +11,7 @@ from hoijax.data.evaluation.measures import EvaluateConfig
 from hoijax.metrics import bootstrap_contact, bootstrap_mean
 
 _UNITS = {"mm": "mm", "cm": "cm", "deg": "°", "percent": "%", "cm3": "cm³"}
-_HIGHER = ("precision", "recall", "f1", "f_score")
+_HIGHER = ("precision", "recall", "f1", "f_score", "affordance_auc", "affordance_sim", "affordance_aiou")
 
 
 def rows_of(

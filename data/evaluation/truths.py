@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from hoijax.body_models import BodyModel, free_body, load
 from hoijax.data.evaluation.predictions import Record, parse_record, read_predictions
+from hoijax.data.evaluation.rooms import room_scene
 from hoijax.data.evaluation.states import SceneTruth, State, Subject, state_of
 from hoijax.data.objects import random_object
 from hoijax.data.real import DATASETS, HOIFrame, SceneFrame, behave, imhd, intercap, prox
@@ -69,16 +71,16 @@ TRUTHS: tuple[str, ...] = ("synth_hoi", *DATASETS, "files")
 
 
 def _synth(root: pathlib.Path, split: str) -> TruthSource:
-    from hoijax.data.synth import SPLITS, open_split
+    from hoijax.data.synth import open_split
 
-    if split not in SPLITS:
-        raise InputError(f"SynthHOI's interactions have the splits {', '.join(SPLITS)}, asked for {split!r}")
     samples = open_split(root, split)
     model = free_body()
     place = {samples[i]["key"]: i for i in range(len(samples))}
 
     def one(key: str) -> Subject:
         sample = samples[place[key]]
+        if "room" in sample:
+            return synth_scene(sample, model)
         mesh = random_object(sample["category"], int(sample["object_seed"])).mesh
         template = Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32))
         values = {**sample["body"], "obj_rot": sample["obj_rot"], "obj_trans": sample["obj_trans"]}
@@ -153,6 +155,14 @@ def _subject(key: str, group: str, record: Record, model: BodyModel, template: M
         body_faces=np.asarray(model.faces) if own else None,
         object_faces=None if template is None else np.asarray(template.faces),
     )  # fmt: skip
+
+
+def synth_scene(sample: dict[str, Any], model: BodyModel) -> Subject:
+    """One of SynthHOI's human-scene samples: the body in its furnished room; its label is contact with any of it."""
+    contact = sample["body_contact"] | sample["body_floor_contact"]
+    record = parse_record({**sample["body"], "contact_body": contact}, pathlib.Path(sample["key"]))
+    subject = _subject(sample["key"], sample["key"], record, model, None)
+    return dataclasses.replace(subject, scene=room_scene(sample, model))
 
 
 def _contact_subject(sample: ContactSample) -> Subject:

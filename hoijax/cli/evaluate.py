@@ -25,7 +25,7 @@ class Options:
     """Split of the dataset."""
     body_model: pathlib.Path | None = None
     """File or folder of the body that the dataset's parameters belong to; SynthHOI needs none."""
-    metrics: tuple[str, ...] = ("body", "object", "surface", "contact", "penetration", "scene")
+    metrics: tuple[str, ...] = ("body", "object", "surface", "contact", "affordance", "penetration", "scene")
     """Groups of metrics to compute; penetration takes most of the time."""
     contact_thresholds: tuple[float, ...] = (0.05,)
     """Distances in metres under which body and object are in contact."""

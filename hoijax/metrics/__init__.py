@@ -1,5 +1,6 @@
 """The numbers that papers report: reconstruction, contact, scene, penetration; per sample, and summarised."""
 
+from hoijax.metrics.affordance import AffordanceScores, affordance_scores_host
 from hoijax.metrics.contact import (
     ContactCounts,
     ContactSummary,
@@ -48,6 +49,7 @@ from hoijax.metrics.volume import penetration_volume_host, six_ray_winding
 
 __all__ = [
     "CHAMFER_SAMPLES",
+    "AffordanceScores",
     "AlignedPair",
     "ContactCounts",
     "ContactInterval",
@@ -57,6 +59,7 @@ __all__ = [
     "Interval",
     "PenetrationDepth",
     "SurfaceScores",
+    "affordance_scores_host",
     "bootstrap_contact",
     "bootstrap_mean",
     "chamfer_cm",

@@ -328,10 +328,49 @@ def test_synth_hoi_is_posed_from_its_own_fields(monkeypatch, tmp_path):
     got = measure(state_of(record, subject.model, subject.template), subject, config)
     assert got["mpjpe_mm"] == got["object_v2v_mm"] == 0
     assert got["contact_body_label_precision"] == got["contact_body_label_recall"] == 1
-    with pytest.raises(InputError, match="interactions have the splits"):
-        open_truth("synth_hoi", root=tmp_path, split="scenes_test")
     with pytest.raises(InputError, match="leave --body-model out"):
         open_truth("synth_hoi", root=tmp_path, body_model=tmp_path)
+
+
+def test_synth_scenes_know_their_room(monkeypatch, tmp_path):
+    """A person on the floor beside a bench: sunk by 3 cm, V2S says so; the truth scores itself perfect."""
+    model = free_body()
+    label = np.zeros(model.num_vertices, bool)
+    down = -float(np.asarray(model.v_template)[:, 1].min())
+    bench = {"category": "bench", "seed": 2, "rotation": np.zeros(3), "translation": np.array([0.0, 0.3, 2.3])}
+    sample = {
+        "key": "scenes_test-000000", "room": np.array([-3.0, 3.0, -3.0, 3.0, 3.6], np.float32), "furniture": [bench],
+        "body": {"body_pose": np.zeros(63, np.float32), "transl": np.array([0, down, 0], np.float32)},
+        "body_contact": label, "body_floor_contact": ~label,
+    }  # fmt: skip
+    monkeypatch.setattr("hoijax.data.synth.open_split", lambda root, split: [sample])
+    subject = open_truth("synth_hoi", root=tmp_path, split="scenes_test").load("scenes_test-000000")
+    scene = subject.scene
+    on_floor = scene.points[:, 1] < 1e-6
+    assert 0.8 < on_floor.sum() * 4e-4 / 36 < 1.3 and (scene.normals[on_floor][:, 1] > 0.99).mean() > 0.97
+    assert subject.truth.contact_body.all()
+    config = EvaluateConfig(metrics=("body", "scene"))
+    same = measure(subject.truth, subject, config)
+    assert same["v2s_mm"] == 0 and same["scene_contact_recall"] == 1
+    sunk = measure(State(body=subject.truth.body - np.float32([0, 0.03, 0])), subject, config)
+    assert sunk["pve_mm"] == pytest.approx(30, abs=0.01) and sunk["v2s_mm"] == pytest.approx(30, abs=2)
+
+
+def test_affordances_are_scored_by_piads_protocol():
+    labels = np.array([1.0, 0.8, 0.2, 0.0], np.float32)
+    subject = Subject("a", "a", State(contact_object=labels))
+    config = EvaluateConfig(metrics=("affordance",))
+    same = measure(State(contact_object=labels), subject, config)
+    assert same["affordance_auc"] == 1 and same["affordance_sim"] == pytest.approx(1) and same["affordance_mae"] == 0
+    # One of four pairs of positive and negative is in the wrong order.
+    got = measure(State(contact_object=np.array([0.9, 0.1, 0.2, 0.0], np.float32)), subject, config)
+    assert got["affordance_auc"] == pytest.approx(0.75)
+    assert got["affordance_sim"] == pytest.approx(0.5 + 0.1 / 1.2 + 0.1, abs=1e-6)
+    assert got["affordance_mae"] == pytest.approx(0.2)
+    # Two are positive: threshold 0 takes four points, 1/19 three, 2/19 and 3/19 two of which one, to 17/19 the first.
+    assert got["affordance_aiou"] == pytest.approx((2 / 4 + 2 / 3 + 2 * 1 / 3 + 14 * 1 / 2) / 20)
+    none = measure(State(contact_object=labels), Subject("a", "a", State(contact_object=0 * labels)), config)
+    assert math.isnan(none["affordance_auc"]) and math.isnan(none["affordance_aiou"])
 
 
 def test_scene_metrics_in_a_turned_camera():
