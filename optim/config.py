@@ -98,12 +98,14 @@ class Stage:
 
 
 #: Objects and bodies first find each other as rigid things, hardly minding what is inside what; then limbs reach; then
-#: penetration is driven out, at last with matches that prefer what is near to what faces the right way.
+#: penetration is driven out, with matches that prefer what is near to what faces the right way; at last contact lets go
+#: where it held something inside.
 DEFAULT_STAGES: tuple[Stage, ...] = (
     Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
     Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
     Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
-    Stage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+    Stage("polish", 60, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+    Stage("clear", 60, rate=0.25, facing=0.05, weights=Weights(contact=0.3, penetration=20.0, interior=20.0)),
 )
 
 

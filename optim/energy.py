@@ -30,6 +30,8 @@ LIMIT = 0.1
 SOLE = 0.02
 #: How many object points a round watches for being inside the body, or touching it.
 PROBES = 96
+#: How much longer than the shortest way out of the body that through a contact part may be, metres: a hand's thickness.
+DETOUR = 0.03
 #: What an object point that is known not to touch costs a match, as a distance in metres.
 NOT_A_CONTACT = 0.2
 
@@ -122,11 +124,17 @@ def find_matches(
     touched = cloud.object_index[jnp.argmin(cost, axis=1)]
     pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread)
 
-    scout = nearest(place, points).index
-    offset = points[scout] - place
-    depth, length = jnp.sum(offset * normals[scout], axis=-1), safe_norm(offset)
+    scout = nearest(place, points).index.astype(jnp.int32)
+    depth, length = _way_out(place, points, normals, scout)
     # Out along the normal within about 70 degrees, and not from the other side of the room.
     inside = (depth > 0.3 * length) & (length < 0.2)
+    # Out of thin parts, as hands are, to the side that is meant to touch: nearest would be one side for one half of the
+    # points and the other for the other half, and the object would stay within.
+    meant = _nearest_of_parts(place, points, cloud)
+    if meant is not None:
+        depth_meant, length_meant = _way_out(place, points, normals, meant)
+        better = inside & (depth_meant > 0.5 * length_meant) & (length_meant < length + DETOUR)
+        scout, depth = jnp.where(better, meant, scout), jnp.where(better, depth_meant, depth)
     asked = jnp.zeros_like(depth).at[: targets.object.shape[0]].set(targets.object)
     probe = jax.lax.top_k(asked + jnp.where(inside, depth, 0), min(PROBES, depth.shape[0]))[1]
     known = cloud.index.shape[0]
@@ -144,6 +152,21 @@ def find_matches(
             asked=asked[probe],
         )
     )
+
+
+def _way_out(place: jax.Array, points: jax.Array, normals: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of each place to its point: height of the point above it along the point's normal, and distance; (N,)."""
+    offset = points[index] - place
+    return jnp.sum(offset * normals[index], axis=-1), safe_norm(offset)
+
+
+def _nearest_of_parts(place: jax.Array, points: jax.Array, cloud: Cloud) -> jax.Array | None:
+    """Index of the nearest contact vertex, (N,); None where there is none."""
+    if cloud.part_weight.size == 0:
+        return None
+    unasked = jnp.where(cloud.part_weight.reshape(-1) > 0, 0.0, 1e6)
+    away = squared_distances(place, points[cloud.parts]) + unasked[None].astype(place.dtype)
+    return (cloud.parts.start + jnp.argmin(away, axis=1)).astype(jnp.int32)
 
 
 def point_winding(

@@ -13,7 +13,7 @@ from hoijax.data.synth.focus import Box, focus, solid
 from hoijax.data.synth.sampling import Candidate, instance
 from hoijax.geometry import Mesh, RigidPose, build_sdf
 from hoijax.interaction import ObjectTemplate, surface_points
-from hoijax.optim import BodyField, Floor, RefineConfig, Sizes, body_field, part_targets, refine_batch
+from hoijax.optim import BodyField, Floor, RefineConfig, Sizes, Stage, Weights, body_field, part_targets, refine_batch
 
 #: Interactions fitted at a time; a smaller batch is filled up, so that one program serves all.
 BATCH = 25
@@ -118,10 +118,19 @@ def fields(lod: str) -> tuple[BodyModel, BodyField]:
     return model, body_field(model)
 
 
+#: The dataset's own, whatever the refiner's defaults become: the samples of a seed must stay what they are.
+STAGES = (
+    Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
+    Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
+    Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
+    Stage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+)
+
+
 def refine_config(steps: int) -> RefineConfig:
     """The refiner's settings: fewer points than its defaults, the shape held."""
     sizes = Sizes(steps_per_round=10, body_points=256, contact_points=24, object_points=192)
-    return RefineConfig(freeze=("object_scale", "betas"), sizes=sizes).with_steps(steps)
+    return RefineConfig(stages=STAGES, freeze=("object_scale", "betas"), sizes=sizes).with_steps(steps)
 
 
 def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:

@@ -161,7 +161,7 @@ def test_progress_counts_up_to_the_end(model, template, body, starts, quick):
     assert steps[-1] == seen[-1].total == 8 * 40
     assert seen[-1].finished == seen[-1].batch == 8
     assert seen[0].stage == "align"
-    assert seen[-1].stage == "polish"
+    assert seen[-1].stage == "clear"
 
 
 @pytest.mark.parametrize(
