@@ -2,6 +2,16 @@
 
 from hoijax.data.synth.building import BuildReport, build
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
-from hoijax.data.synth.reading import SynthSplit, open_split
+from hoijax.data.synth.reading import SynthSplit, open_split, read_config
 
-__all__ = ["SCENE_SPLITS", "SPLITS", "UNSEEN", "BuildReport", "SynthConfig", "SynthSplit", "build", "open_split"]
+__all__ = [
+    "SCENE_SPLITS",
+    "SPLITS",
+    "UNSEEN",
+    "BuildReport",
+    "SynthConfig",
+    "SynthSplit",
+    "build",
+    "open_split",
+    "read_config",
+]

@@ -1,12 +1,13 @@
 """Reading a built SynthHOI: a sequence of samples as NumPy arrays, without TensorFlow."""
 
+import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from hoijax.data.synth.config import SCENE_SPLITS, SPLITS
+from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, SynthConfig
 from hoijax.data.synth.schema import VERSION, dataset_name, decode
 from hoijax.errors import InputError
 
@@ -36,6 +37,23 @@ class SynthSplit(Sequence):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))
+
+
+def read_config(root: str | pathlib.Path) -> SynthConfig | None:
+    """What a build was asked to make, `workers` apart; None where no build was begun.
+
+    Raises:
+      InputError: its file is damaged.
+    """
+    for name in ("synth_hoi", "synth_scene"):
+        path = pathlib.Path(root) / name / VERSION / "config.json"
+        if path.is_file():
+            try:
+                values = json.loads(path.read_text())
+                return SynthConfig(**values | {"actions": tuple(values["actions"])})
+            except (ValueError, TypeError, KeyError) as error:
+                raise InputError(f"{path} is damaged: {error}") from error
+    return None
 
 
 def open_split(root: str | pathlib.Path, split: str) -> SynthSplit:

@@ -132,10 +132,13 @@ def _real_state(options: Check) -> tuple[list[str], dict[str, int]]:
 
 def _synth_state(options: Check) -> tuple[list[str], dict[str, int]]:
     """Samples per split, and what a build lacks: splits, records that cannot be read."""
-    from hoijax.data.synth import SCENE_SPLITS, SPLITS, open_split
+    from hoijax.data.synth import SCENE_SPLITS, SPLITS, open_split, read_config
 
     problems, counts = [], {}
+    config = read_config(options.root)
     for split in (*SPLITS, *SCENE_SPLITS):
+        if config is not None and not config.count(split):
+            continue  # was never asked for
         try:
             samples = open_split(options.root, split)
             counts[split] = len(samples)

@@ -10,7 +10,7 @@ import pytest
 from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.camera import Camera, project
 from hoijax.data.objects import random_object
-from hoijax.data.synth import SynthConfig, build, building, open_split, solving
+from hoijax.data.synth import SynthConfig, build, building, open_split, read_config, solving
 from hoijax.errors import InputError
 
 CONFIG = SynthConfig(
@@ -104,3 +104,10 @@ def test_what_is_not_there_is_named(root, tmp_path):
         open_split(tmp_path, "train")
     with pytest.raises(IndexError):
         open_split(root, "train")[3]
+    assert read_config(tmp_path) is None
+    assert dataclasses.replace(read_config(root), workers=0) == CONFIG
+    folder = tmp_path / "synth_hoi" / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"seed": 0')
+    with pytest.raises(InputError, match="config.json is damaged"):
+        read_config(tmp_path)
