@@ -36,7 +36,7 @@ class SynthConfig:
     shapes: int = 256
     #: Gradient steps of the contact fitting.
     steps: int = 150
-    #: Processes; 0 works in this one. Changes nothing but the time.
+    #: Processes, which change nothing but the time; 0 works in this one, with its threads, which may round differently.
     workers: int = 2
 
     def __post_init__(self):
