@@ -103,7 +103,8 @@ def _serializer(scene: bool, size: int):
 
     def run(sample: dict[str, Any]) -> bytes:
         ready = sample | {name: io.BytesIO(sample[name]) for name in ("image", "labels")}
-        return serializer.serialize_example(form.encode_example(ready))
+        # The order of a protocol buffer's map changes from process to process unless this is asked for.
+        return serializer.get_tf_example(form.encode_example(ready)).SerializeToString(deterministic=True)
 
     return run
 
