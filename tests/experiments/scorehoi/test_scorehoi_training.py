@@ -90,7 +90,7 @@ def test_the_geometry_feature_tells_objects_apart_and_not_the_order_of_points():
 
 def config(out, **changes):
     return training.Config(
-        out=out, size="tiny", level="test", vertices=48, batch=2, log_every=1, save_every=2, **changes
+        out=out, size="tiny", level="test", vertices=48, batch=2, log_every=1, save_every=50, **changes
     )
 
 
