@@ -105,7 +105,7 @@ DEFAULT_STAGES: tuple[Stage, ...] = (
     Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
     Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
     Stage("polish", 60, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
-    Stage("clear", 60, rate=0.25, facing=0.05, weights=Weights(contact=0.3, penetration=20.0, interior=20.0)),
+    Stage("clear", 60, rate=0.25, facing=0.05, weights=Weights(contact=0.6, penetration=20.0, interior=20.0)),
 )
 
 
