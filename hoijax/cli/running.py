@@ -11,6 +11,7 @@ import tqdm
 
 from hoijax.body_models import BodyModel
 from hoijax.cli import results
+from hoijax.cli.interrupts import Interrupts
 from hoijax.cli.jobs import Item, refine_items
 from hoijax.cli.plans import Plan
 from hoijax.io import output_directory, remove_partial_files, write_json
@@ -102,19 +103,23 @@ def _refine(
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total} steps [{elapsed}<{remaining}{postfix}]",
     )
 
+    stop = Interrupts()
+
     def show(progress: Progress, finished: int) -> None:
+        stop.check()
         bar.set_description(progress.stage, refresh=False)
         share = progress.steps / max(1, progress.total)
         bar.update(per_item * (finished + share * progress.batch) - bar.n)
 
     try:
-        with bar:
+        with bar, stop:
             for refined in refine_items(model, waiting, batch_size, show):
                 results.write_item(model, refined, record, full=len(items) == 1)
                 written += 1
                 bar.set_postfix_str(f"{written} of {len(items)} written", refresh=False)
                 if bar.disable and (written % batch_size == 0 or written == len(items)):
                     tell(f"{written} of {len(items)} written")
+                stop.check()
     except KeyboardInterrupt:
         tell(f"{written} of {len(items)} interactions are finished and written; the same command goes on from there")
         raise
