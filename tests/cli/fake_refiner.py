@@ -4,6 +4,7 @@ As a script it runs `hoijax` that way, waiting `FAKE_SECONDS` in each batch, so 
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -65,5 +66,6 @@ def patch(setattr_):
 if __name__ == "__main__":
     from hoijax.cli import main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started in the background
     patch(setattr)
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,14 @@ import pytest
 from hoijax.cli.interrupts import Interrupts
 
 
+@pytest.fixture(autouse=True)
+def default_handler():
+    """Python's own, which a process that a shell started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Dying:
     """Takes a Ctrl-C where Python drops exceptions."""
 
