@@ -6,7 +6,9 @@ inputs, and tests of the float32 path pass float32 arrays.
 
 import sys
 import types
+from pathlib import Path
 
+import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
@@ -21,3 +23,17 @@ import jax  # noqa: E402
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+# Linux gives a process 65,530 memory mappings (vm.max_map_count) and every compiled program takes several: a worker
+# that has compiled thousands of them crashes inside the compiler.
+MAPPINGS = Path("/proc/self/maps")
+MANY_MAPPINGS = 30_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs_fit():
+    """Drops the compiled programs of earlier test modules when they come near the system's limit of mappings."""
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
+        jax.clear_caches()

@@ -12,19 +12,15 @@ noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoi
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import tyro
 from flax import struct
-from tqdm import tqdm
 
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
@@ -41,7 +37,8 @@ from hoijax.experiments.scorehoi.stages import (
     layout_of,
 )
 from hoijax.experiments.scorehoi.weights import save_network
-from hoijax.io import output_directory, write_json, write_text
+from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
+from hoijax.io import output_directory
 
 FREE = ("out", "root", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""
@@ -150,9 +147,7 @@ def make_step(stage: Stage, config: Config, compiler_options: dict[str, Any] | N
         gradient, (parts, statistics) = jax.grad(loss, has_aux=True)(parameters)
         updates, optimiser_state = optimiser.update(gradient, state.optimiser, parameters)
         parameters = optax.apply_updates(parameters, updates)
-        # The mean of the first steps must not remember the random start.
-        decay = jnp.minimum(config.average, (1.0 + state.step) / (10.0 + state.step)).astype(jnp.float32)
-        average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, parameters)
+        average = running_mean(state.average, parameters, state.step, config.average)
         new = TrainState(state.step + 1, Variables(parameters, statistics), average, optimiser_state)
         return new, parts | {"total": sum(parts.values())}, optax.global_norm(gradient)
 
@@ -187,32 +182,22 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
     source = make_source(config) if source is None else source
     trainer = Trainer(config) if trainer is None else trainer
     out = output_directory(config.out)
-    _check_same_run(out, config)
-    state = trainer.start()
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
-    with ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager:
-        latest = manager.latest_step()
-        if latest is not None:
-            shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-            state = manager.restore(latest, args=ocp.args.StandardRestore(shapes))
-        first, last = int(state.step), min(config.steps, config.until or config.steps)
+    check_same_run(out, config, FREE)
+
+    def begin(first: int) -> Advance:
         batches = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed)).batches(first)
-        log = _log_before(out / "metrics.jsonl", first)
-        with tqdm(total=config.steps, initial=first, desc=f"ScoreHOI stage {config.stage}", disable=None) as progress:
-            for number in range(first + 1, last + 1):
-                batch = {name: value for name, value in next(batches).items() if name != POSITION}
-                state, parts, norm = trainer.step(state, batch)
-                progress.update()
-                if number % config.log_every == 0 or number == last:
-                    row = {"step": number, "gradient": float(norm)}
-                    row |= {name: float(value) for name, value in parts.items()}
-                    if not np.isfinite(row["total"]):
-                        raise FloatingPointError(f"the loss is {row['total']} at step {number}; see {out}")
-                    log.append(json.dumps(row))
-                    write_text(out / "metrics.jsonl", "\n".join(log) + "\n")
-                if number % config.save_every == 0 or number == last:
-                    manager.save(number, args=ocp.args.StandardSave(state))
-        manager.wait_until_finished()
+
+        def advance(state: TrainState, _: int) -> tuple[TrainState, dict[str, Any]]:
+            batch = {name: value for name, value in next(batches).items() if name != POSITION}
+            state, parts, norm = trainer.step(state, batch)
+            return state, {"gradient": norm} | parts
+
+        return advance
+
+    state = run_steps(
+        out, trainer.start(), begin, steps=config.steps, last=min(config.steps, config.until or config.steps),
+        log_every=config.log_every, save_every=config.save_every, title=f"ScoreHOI stage {config.stage}",
+    )  # fmt: skip
     if int(state.step) == config.steps:
         averaged = trainer.stage.network(state.variables.replace(parameters=state.average))
         save_network(out / "weights.safetensors", averaged, _facts(config))
@@ -223,24 +208,6 @@ def _facts(config: Config) -> dict[str, Any]:
     kept = ("stage", "dataset", "split", "size", "level", "vertices", "steps", "batch", "seed")
     facts = {name: getattr(config, name) for name in kept}
     return facts | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
-
-
-def _check_same_run(out: pathlib.Path, config: Config) -> None:
-    wanted = json.loads(json.dumps(dataclasses.asdict(config), default=str))
-    path = out / "config.json"
-    if path.exists():
-        got = json.loads(path.read_text())
-        other = [name for name in wanted if got.get(name) != wanted[name] and name not in FREE]
-        if other:
-            raise InputError(f"{out} holds a run with another {', '.join(other)}; choose another --out or remove it")
-    write_json(path, wanted)
-
-
-def _log_before(path: pathlib.Path, step: int) -> list[str]:
-    """Lines of a log up to a step: what a stopped run wrote after its last checkpoint will be written again."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
 
 
 def main() -> None:

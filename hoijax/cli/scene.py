@@ -13,8 +13,10 @@ from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body
 from hoijax.cli.scene_inputs import Geometry, read_scene
 from hoijax.cli.scene_report import write_results
 from hoijax.errors import InputError
-from hoijax.geometry import nearest_host
+from hoijax.geometry import inverse, nearest_host
 from hoijax.io import check_output_directory, file_digest
+from hoijax.metrics import touches_scene
+from hoijax.metrics.scene import BEHIND
 from hoijax.optim.graft import (
     UPDATE_PRESETS,
     BodySpec,
@@ -30,7 +32,7 @@ from hoijax.optim.graft import (
     read_people,
     rollout,
 )
-from hoijax.optim.graft.frames import facing_camera, inverse
+from hoijax.optim.graft.frames import facing_camera
 from hoijax.optim.graft.gradient import gradient_refine
 
 if TYPE_CHECKING:
@@ -177,7 +179,7 @@ def _refine_one(
             f"{name} is {nearest:.1f} m away from the nearest scene point; scene and people must share a frame and "
             "be in metres"
         )
-    points, normals = _around(geometry, joints)
+    scene = points, normals = _around(geometry, joints)
     state = GraftState.of(person)
     pose = None
     if not geometry.from_camera:
@@ -194,7 +196,6 @@ def _refine_one(
     after = np.asarray(_posed(model, params).vertices)
     if not np.isfinite(after).all():
         raise InputError(f"{name}: the refined body is not finite; is the estimate usable?")
-    scene = _around(geometry, joints)
     metrics = {"before": _measure(before, scene, spec), "after": _measure(after, scene, spec)}
     metrics["moved"] = float(np.linalg.norm(after - before, axis=1).mean())
     return Person(name, before, after, params, metrics)
@@ -219,8 +220,8 @@ def _measure(vertices: np.ndarray, scene: tuple[np.ndarray, np.ndarray], spec: B
     found = nearest_host(vertices, points)
     index, distance = np.asarray(found.index), np.asarray(found.distance)
     height = np.sum((vertices - points[index]) * normals[index], axis=1)
-    behind = (height < 0) & (distance <= 0.15)
-    touching = ((distance <= 0.02) | behind)[np.asarray(spec.contact_vertices)]
+    behind = (height < 0) & (distance <= BEHIND)
+    touching = touches_scene(distance, height)[np.asarray(spec.contact_vertices)]
     return {
         "deepest": float(np.maximum(-height[behind], 0).max(initial=0.0)),
         "touching": float(touching.mean()),

@@ -42,6 +42,7 @@ from hoijax.metrics.scene import (
     scene_contact_host,
     scene_displacement,
     scene_displacement_host,
+    touches_scene,
     v2s_mm,
 )
 from hoijax.metrics.summary import ContactInterval, Interval, bootstrap_contact, bootstrap_mean
@@ -92,5 +93,6 @@ __all__ = [
     "surface_chamfer_cm_host",
     "surface_f_score",
     "surface_scores_host",
+    "touches_scene",
     "v2s_mm",
 ]

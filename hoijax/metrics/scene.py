@@ -125,13 +125,32 @@ def d2s_deg(
     return DirectionError(jnp.degrees(mean), jnp.where(all_total > 0, dropped, 0))
 
 
+#: PhySIC's rule for contact, metres: a vertex this near to the scene touches it, as does one this far behind it.
+TOUCHES, BEHIND = 0.02, 0.15
+
+
+def touches_scene(distance: Any, height: Any, *, threshold: float = TOUCHES, behind: float = BEHIND) -> Any:
+    """The rule of PhySIC's code from distance to the nearest scene point and height above its tangent plane, metres.
+
+    Args:
+      distance: NumPy's or JAX's, any shape.
+      height: likewise, negative behind the surface.
+      threshold: see `scene_contact`.
+      behind: see `scene_contact`.
+
+    Returns:
+      Booleans.
+    """
+    return (distance <= threshold) | ((height < 0) & (distance <= behind))
+
+
 def scene_contact(
     vertices: Float[ArrayLike, "V 3"],
     scene: Float[ArrayLike, "N 3"],
     scene_normals: Float[ArrayLike, "N 3"],
     *,
-    threshold: float = 0.02,
-    behind: float = 0.15,
+    threshold: float = TOUCHES,
+    behind: float = BEHIND,
     tile: int = 2048,
 ) -> Bool[jax.Array, "V"]:
     """Contact by the rule of PhySIC's code: near the scene, or behind its surface and not far.
@@ -150,7 +169,7 @@ def scene_contact(
     vertices, scene = jnp.asarray(vertices), jnp.asarray(scene)
     found = nearest(vertices, scene, tile=tile)
     side = dot(vertices - scene[found.index], jnp.asarray(scene_normals)[found.index])
-    return (found.distance <= threshold) | ((side < 0) & (found.distance <= behind))
+    return touches_scene(found.distance, side, threshold=threshold, behind=behind)
 
 
 def scene_contact_host(
@@ -158,8 +177,8 @@ def scene_contact_host(
     scene: Float[ArrayLike, "N 3"],
     scene_normals: Float[ArrayLike, "N 3"],
     *,
-    threshold: float = 0.02,
-    behind: float = 0.15,
+    threshold: float = TOUCHES,
+    behind: float = BEHIND,
 ) -> Bool[np.ndarray, "V"]:
     """`scene_contact` with a k-d tree on the host, for scenes of hundreds of thousands of points.
 
@@ -177,4 +196,4 @@ def scene_contact_host(
     found = nearest_host(vertices, scene)
     index, distance = np.asarray(found.index), np.asarray(found.distance)
     side = np.sum((vertices - scene[index]) * np.asarray(scene_normals)[index], axis=-1)
-    return (distance <= threshold) | ((side < 0) & (distance <= behind))
+    return touches_scene(distance, side, threshold=threshold, behind=behind)

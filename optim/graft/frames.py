@@ -34,10 +34,3 @@ def facing_camera(
     return RigidPose(
         rotation=rotation.astype(np.float32), translation=(-rotation @ eye).astype(np.float32), scale=np.float32(1.0)
     )
-
-
-def inverse(pose: RigidPose) -> RigidPose:
-    """The motion back; NumPy, float32."""
-    rotation, scale = np.asarray(pose.rotation, np.float64).T, 1.0 / float(pose.scale)
-    back = -scale * rotation @ np.asarray(pose.translation, np.float64)
-    return RigidPose(rotation.astype(np.float32), back.astype(np.float32), np.float32(scale))
