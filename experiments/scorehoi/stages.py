@@ -15,7 +15,7 @@ import optax
 from flax import nnx, struct
 
 from hoijax.body_models import free_body, resample_vertices
-from hoijax.diffusion import HOIState, cosine_schedule, pack
+from hoijax.diffusion import cosine_schedule
 from hoijax.experiments.scorehoi.losses import RegressorTerms, noise_loss, regressor_terms
 from hoijax.experiments.scorehoi.samples import Layout, betas_range
 from hoijax.experiments.scorehoi.weights import load_network
@@ -31,7 +31,7 @@ from hoijax.nets.scorehoi import (
     image_cells,
     make_denoiser,
 )
-from hoijax.optim.guided import GuidedBody, GuidedScene, guided_body, pose_state
+from hoijax.optim.guided import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
 
 Batch = dict[str, jax.Array]
 
@@ -144,12 +144,7 @@ class RegressorStage:
         # A copy, whose statistics the network may change under the gradient's trace.
         network = nnx.merge(self.graph, variables.parameters, variables.statistics, copy=True)
         estimate = network.estimate(batch["image"], batch["object_numbers"])
-        state = pack(HOIState(
-            pose=estimate.body.pose,
-            object_rotation=estimate.object_rotation,
-            object_translation=estimate.object_translation,
-            betas=self.body.betas.normalise(estimate.body.betas),
-        ))  # fmt: skip
+        state = state_from_estimate(self.body, estimate)
         gravity = jnp.broadcast_to(jnp.asarray(GRAVITY_CAMERA, state.dtype), (state.shape[0], 3))
         scene = GuidedScene(points=batch["points"], sdf=None, gravity=gravity)
         posed, truth = (pose_state(self.body, scene, x) for x in (state, batch["state"]))

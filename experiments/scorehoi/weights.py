@@ -49,7 +49,7 @@ def load_network(path: pathlib.Path, build: Callable[[nnx.Rngs], nnx.Module]) ->
         wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         raise InputError(f"{path} is not of this network: {len(wrong)} arrays differ, such as {', '.join(wrong[:3])}")
     for key, leaf in leaves:
-        leaf[...] = jnp.asarray(arrays[".".join(map(str, key))])
+        leaf[...] = jnp.asarray(arrays[".".join(map(str, key))], leaf[...].dtype)  # float16 on disk, maybe
     network.eval()
     return network
 

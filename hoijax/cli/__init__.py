@@ -36,6 +36,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "refine": Verb("hoijax.cli.refine", "body estimate + object mesh -> plausible interaction, one or a whole batch"),
+    "reconstruct": Verb("hoijax.cli.reconstruct", "picture + masks + object mesh -> body and object"),
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
     "convert": Verb("hoijax.cli.convert", "published PyTorch checkpoint -> safetensors, checked key by key"),

@@ -5,7 +5,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -16,6 +16,9 @@ from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import LoadedMesh, ParameterFile, read_mesh, simplify
 from hoijax.optim import SDF_RESOLUTION, Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
+
+if TYPE_CHECKING:
+    from hoijax.cli.prior import ScorePrior
 
 MAX_FACES = 20_000
 """Faces of the mesh that the distance grid is built from and that pictures show."""
@@ -129,6 +132,7 @@ def refine_items(
     items: Sequence[Item],
     batch_size: int,
     progress: Callable[[Progress, int], None] | None = None,
+    prior: "ScorePrior | None" = None,
 ) -> Iterator[Refined]:
     """Refines items in vmapped batches and yields each batch's results as it ends.
 
@@ -140,6 +144,7 @@ def refine_items(
       items: what to refine.
       batch_size: most items at a time.
       progress: called with the refiner's progress and the number of items finished before this batch.
+      prior: goes before the gradient refiner.
 
     Yields:
       One result per item, in the order of the batches.
@@ -155,7 +160,7 @@ def refine_items(
             filled = batch + [batch[-1]] * (batch_size - len(batch) if len(group) > batch_size else 0)
             watch = None if progress is None else lambda p, done=finished: progress(p, done)
             began = time.perf_counter()
-            result, before, after = _refine(model, filled, field, watch)
+            result, before, after = _refine(model, filled, field, watch, prior)
             seconds = (time.perf_counter() - began) / len(batch)
             for i, item in enumerate(batch):
                 yield _unpack(item, i, result, before[i], after[i], seconds)
@@ -171,7 +176,11 @@ def posed_vertices(model: BodyModel, params: BodyParams) -> np.ndarray:
 
 
 def _refine(
-    model: BodyModel, items: Sequence[Item], field: Any, progress: Callable[[Progress], None] | None
+    model: BodyModel,
+    items: Sequence[Item],
+    field: Any,
+    progress: Callable[[Progress], None] | None,
+    prior: "ScorePrior | None",
 ) -> tuple[RefineResult, np.ndarray, np.ndarray]:
     """The result of one batch and the bodies before and after, on the host."""
     params = jax.tree.map(lambda *x: np.stack(x), *(item.start.params for item in items))
@@ -179,17 +188,19 @@ def _refine(
     before = np.asarray(_posed(model, params))
     templates = [item.object.template for item in items]
     same = all(t is templates[0] for t in templates)
-    result = refine_batch(
-        model,
-        params,
-        templates[0] if same else templates,
-        pose,
-        None if items[0].contacts is None else [item.contacts for item in items],
-        items[0].config,
-        floor=_floor(items, before),
-        body=field,
-        progress=progress,
-    )
+    contacts = None if items[0].contacts is None else [item.contacts for item in items]
+    config, floor, found = items[0].config, _floor(items, before), (params, pose)
+    if prior is not None:
+        *found, contacts = prior(items, params, pose)
+
+    def run(params: BodyParams, pose: RigidPose, config: RefineConfig, watch: Any) -> RefineResult:
+        thing = templates[0] if same else templates
+        return refine_batch(model, params, thing, pose, contacts, config, floor=floor, body=field, progress=watch)
+
+    result = run(*found, config, progress)
+    if prior is not None:
+        # What the person gave, measured by the same parts.
+        result = result.replace(before=run(params, pose, config.with_steps(0), None).before)
     result = jax.tree.map(np.asarray, jax.device_get(result))
     return result, before, np.asarray(_posed(model, result.params))
 

@@ -45,10 +45,12 @@ class Options:
     scene: pathlib.Path | None = None
     """Instead of an object, the scene around BODY's people: a mesh, a cloud (PLY), or an .npz with a depth map and
     intrinsics, a point map or points."""
-    prior: Literal["graft", "gradient"] = "gradient"
-    """With --scene: GRAFT's network, or gradient steps on contact and penetration."""
+    prior: Literal["graft", "scorehoi", "gradient"] = "gradient"
+    """gradient: gradient steps on contact and penetration alone. With --object, scorehoi: before them ScoreHOI's
+    diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them."""
     weights: pathlib.Path | None = None
-    """With --prior graft: the network's weights, made by hoijax.experiments.graft.train."""
+    """Of the prior's network: with graft made by hoijax.experiments.graft.train; with scorehoi, without it those that
+    are shipped."""
     body_model: pathlib.Path | None = None
     """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
     hands: Literal["flat", "mean"] = "flat"
@@ -98,6 +100,7 @@ def run(options: Options) -> int:
     if (options.object is None) == (options.scene is None):
         given = "neither" if options.object is None else "both"
         raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
+    _check_prior(options)
     check_output_directory(options.out)
     if options.scene is not None:
         from hoijax.cli.scene import run_scene
@@ -109,12 +112,19 @@ def run(options: Options) -> int:
     model, digest = load_model(options, list(files.values()))
     contacts = contact_names(options.contact, model)
     plans = plan_files(files, options.out, model, config, contacts, floor, failures)
+    prior = None
+    if options.prior == "scorehoi":
+        from hoijax.cli.prior import ScorePrior
+
+        prior = ScorePrior(model, options.weights, AXES[options.up])
     count = sum(len(plan.starts) for plan in plans)
     tell(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
     asset = ObjectAsset.of(mesh)
     for note in asset.light.report.notes():
         tell(f"{options.object.name}: {note}")
     inputs = {"object": file_digest(options.object), "units": options.units, "model": digest}
+    if prior is not None:
+        inputs |= {"prior": prior.digest, "guidance": dataclasses.asdict(prior.config), "up": options.up}
     record = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     run_plans(
         model,
@@ -126,6 +136,7 @@ def run(options: Options) -> int:
         batch_size=options.batch_size,
         pictures=options.pictures,
         redo=options.redo,
+        prior=prior,
     )
     return 1 if failures else 0
 
@@ -225,6 +236,16 @@ def contact_names(contact: str, model: "BodyModel") -> tuple[str, ...] | None:
             f"'none' or any of {', '.join(known)}"
         )
     return names
+
+
+def _check_prior(options: Options) -> None:
+    """Refuses a prior that does not go with what is refined, and weights without a network."""
+    other = {"graft": options.scene, "scorehoi": options.object}.get(options.prior, options.body)
+    if other is None:
+        wanted = {"graft": "--scene", "scorehoi": "--object"}[options.prior]
+        raise InputError(f"--prior {options.prior} goes with {wanted}; without one the prior is 'gradient'")
+    if options.weights is not None and options.prior == "gradient":
+        raise InputError(f"--weights {options.weights}: which network? Give --prior scorehoi or --prior graft with it")
 
 
 def _check_numbers(options: Options) -> None:

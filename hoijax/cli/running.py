@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tqdm
@@ -17,6 +17,9 @@ from hoijax.cli.plans import Plan
 from hoijax.io import output_directory, remove_partial_files, write_json
 from hoijax.optim import Progress
 from hoijax.viz import Case, write_page
+
+if TYPE_CHECKING:
+    from hoijax.cli.prior import ScorePrior
 
 
 def tell(text: str) -> None:
@@ -39,6 +42,7 @@ def run_plans(
     title: str = "hoijax refine",
     titles: Mapping[str, str] | None = None,
     page: str = "report.html",
+    prior: "ScorePrior | None" = None,
 ) -> dict[str, dict[str, Any]]:
     """Refines what is not finished yet and writes everything.
 
@@ -55,6 +59,7 @@ def run_plans(
       title: of the page.
       titles: name of an interaction to the heading of its section; its name without it.
       page: the page's file name.
+      prior: goes before the gradient refiner.
 
     Returns:
       Name to the contents of `metrics.json` of every interaction.
@@ -69,7 +74,7 @@ def run_plans(
     waiting = [item for item in items if redo or not item.is_finished()]
     if len(waiting) < len(items):
         tell(f"{len(items) - len(waiting)} of {len(items)} are finished already")
-    _refine(model, waiting, items, batch_size, record)
+    _refine(model, waiting, items, batch_size, record, prior)
     records = {item.name: json.loads((item.folder / "metrics.json").read_text()) for item in items}
     for plan in plans:
         if plan.source.count > 1:
@@ -88,7 +93,12 @@ def run_plans(
 
 
 def _refine(
-    model: BodyModel, waiting: Sequence[Item], items: Sequence[Item], batch_size: int, record: Mapping[str, Any]
+    model: BodyModel,
+    waiting: Sequence[Item],
+    items: Sequence[Item],
+    batch_size: int,
+    record: Mapping[str, Any],
+    prior: "ScorePrior | None",
 ) -> None:
     """Refines and writes, batch by batch; Ctrl-C loses at most the batch in work."""
     if not waiting:
@@ -113,7 +123,7 @@ def _refine(
 
     try:
         with bar, stop:
-            for refined in refine_items(model, waiting, batch_size, show):
+            for refined in refine_items(model, waiting, batch_size, show, prior):
                 results.write_item(model, refined, record, full=len(items) == 1)
                 written += 1
                 bar.set_postfix_str(f"{written} of {len(items)} written", refresh=False)

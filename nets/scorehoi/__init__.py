@@ -15,6 +15,7 @@ from hoijax.nets.scorehoi.heads import (
     restore_boxes,
     soft_argmax_3d,
 )
+from hoijax.nets.scorehoi.pooled_denoiser import PooledDenoiser, PooledDenoiserConfig
 from hoijax.nets.scorehoi.regressor import (
     ContactEstimate,
     Estimate,
@@ -45,6 +46,8 @@ __all__ = [
     "Hand4WholeConfig",
     "HandRotationNet",
     "ObjectHead",
+    "PooledDenoiser",
+    "PooledDenoiserConfig",
     "PositionNet",
     "Reconstruction",
     "RegressorConfig",

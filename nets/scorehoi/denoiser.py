@@ -9,9 +9,12 @@ from flax import nnx
 
 from hoijax.nets.scorehoi.conditional_denoiser import ConditionalDenoiser, ConditionalDenoiserConfig
 from hoijax.nets.scorehoi.conditions import Conditions
+from hoijax.nets.scorehoi.pooled_denoiser import PooledDenoiser, PooledDenoiserConfig
 from hoijax.nets.scorehoi.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig
 
-Denoiser = ConditionalDenoiser | ReleasedDenoiser
+Denoiser = ConditionalDenoiser | PooledDenoiser | ReleasedDenoiser
+
+MODES = ("ip_adapter", "pooled", "released")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +22,15 @@ class DenoiserConfig:
     """Which denoiser, and the sizes of each kind."""
 
     attention_mode: str = "ip_adapter"
-    """"ip_adapter" sees its conditions and is the one to train; "released" loads the authors' weights and cannot."""
+    """"ip_adapter" sees its conditions, as many tokens; "pooled" sees them as one token each, for a fiftieth of the
+    work; "released" loads the authors' weights and cannot see them."""
     ip_adapter: ConditionalDenoiserConfig = dataclasses.field(default_factory=ConditionalDenoiserConfig)
     released: ReleasedDenoiserConfig = dataclasses.field(default_factory=ReleasedDenoiserConfig)
+    pooled: PooledDenoiserConfig = dataclasses.field(default_factory=PooledDenoiserConfig)
 
     def __post_init__(self):
-        if self.attention_mode not in ("ip_adapter", "released"):
-            raise ValueError(f"attention_mode must be 'ip_adapter' or 'released', got {self.attention_mode!r}")
+        if self.attention_mode not in MODES:
+            raise ValueError(f"attention_mode must be one of {', '.join(MODES)}, got {self.attention_mode!r}")
 
     @classmethod
     def small(cls) -> "DenoiserConfig":
@@ -37,6 +42,8 @@ def make_denoiser(config: DenoiserConfig, rngs: nnx.Rngs) -> Denoiser:
     """A denoiser with random weights: `net(x, t, net.encode(conditions))` is the noise."""
     if config.attention_mode == "released":
         return ReleasedDenoiser(config.released, rngs)
+    if config.attention_mode == "pooled":
+        return PooledDenoiser(config.pooled, rngs)
     return ConditionalDenoiser(config.ip_adapter, rngs)
 
 

@@ -2,7 +2,13 @@
 
 from hoijax.optim.guided.config import GuidedConfig
 from hoijax.optim.guided.losses import GuidanceTerms, ImageEvidence, guidance_terms, outside_distance
-from hoijax.optim.guided.reconstruct import GuidedReconstruction, compile_reconstruction, reconstruct
+from hoijax.optim.guided.prior import compile_prior, prior_body, prior_config
+from hoijax.optim.guided.reconstruct import (
+    GuidedReconstruction,
+    compile_reconstruction,
+    reconstruct,
+    state_from_estimate,
+)
 from hoijax.optim.guided.refine import GuidedResult, refine_guided
 from hoijax.optim.guided.scene import (
     GuidedBody,
@@ -24,6 +30,7 @@ __all__ = [
     "GuidedScene",
     "ImageEvidence",
     "Posed",
+    "compile_prior",
     "compile_reconstruction",
     "guidance_terms",
     "guided_body",
@@ -31,7 +38,10 @@ __all__ = [
     "interaction_from_state",
     "outside_distance",
     "pose_state",
+    "prior_body",
+    "prior_config",
     "reconstruct",
     "refine_guided",
+    "state_from_estimate",
     "state_from_interaction",
 ]

@@ -35,6 +35,13 @@ class GuidedConfig:
     restart: str = "xt"
     """What an iteration hands to the next: the state at time index 0 (released; nearly reversible) or the guided clean
     estimate of the last step (Algorithm A, line 13)."""
+    entry: str = "inverted"
+    """How an iteration gets to the noise level: "inverted" carries the state there by the deterministic sampler (the
+    paper), so that without guidance it comes back as it was; "noisy" takes the state's own errors for the noise, which
+    the prior then removes too: for estimates that no image speaks for."""
+    surface: bool = False
+    """Whether the body's distances to the object are those of its distance grid, rather than of its 64 points, which
+    lie up to a hand's length apart on large objects."""
     through_network: bool = False
     """Whether the loss is differentiated through the denoiser as well; neither ScoreHOI nor ScoreHMR does."""
     tolerance: float | None = None
@@ -45,7 +52,8 @@ class GuidedConfig:
             raise ValueError(f"iterations must be at least 1, got {self.iterations}")
         if not 0 < self.step <= self.noise_level:
             raise ValueError(f"need 0 < step <= noise_level, got {self.step} and {self.noise_level}")
-        for name, known in (("feedback", ("paper", "released")), ("restart", ("xt", "x0"))):
+        choices = {"feedback": ("paper", "released"), "restart": ("xt", "x0"), "entry": ("inverted", "noisy")}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 
@@ -62,4 +70,5 @@ class GuidedConfig:
     @property
     def evaluations(self) -> int:
         """Calls of the denoiser per sample."""
-        return 2 * self.iterations * (self.noise_level // self.step)
+        ways = 2 if self.entry == "inverted" else 1
+        return ways * self.iterations * (self.noise_level // self.step)

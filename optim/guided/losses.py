@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Bool, Float
 
 from hoijax.geometry import safe_norm
-from hoijax.interaction import Contacts, contact_loss, floor_contact_loss, object_sdf
+from hoijax.interaction import Contacts, contact_loss, floor_contact_loss, hinge_loss, object_sdf
 from hoijax.nets.layers import bilinear_sample
 from hoijax.nets.scorehoi.camera import FOCAL, project_to_crop
 from hoijax.optim.guided.config import GuidedConfig
@@ -80,8 +80,17 @@ def guidance_terms(
         depth = zero
         if sdf is not None and config.penetration:
             depth = jnp.sum(jax.nn.relu(-object_sdf(sdf, pose, vertices)))
+        if sdf is not None and config.surface:
+            distance = jnp.abs(object_sdf(sdf, pose, vertices))
+            touch = hinge_loss(masks.body.astype(distance.dtype) * distance, margin=config.margin)
+            # The body's side is done: what is left is the object's.
+            touch = touch + contact_loss(
+                vertices, points, jnp.zeros_like(masks.body), masks.object, margin=config.margin
+            )
+        else:
+            touch = contact_loss(vertices, points, masks.body, masks.object, margin=config.margin)
         return (
-            contact_loss(vertices, points, masks.body, masks.object, margin=config.margin),
+            touch,
             floor_contact_loss(points, vertices, masks.floor, gravity=gravity, margin=config.margin),
             depth,
         )

@@ -44,6 +44,16 @@ class GuidedReconstruction:
     """The object after the mesh refiner."""
 
 
+def state_from_estimate(body: GuidedBody, estimate: Estimate) -> Float[jax.Array, "B D"]:
+    """The regressor's answer as states (B, 331)."""
+    return pack(HOIState(
+        pose=estimate.body.pose,
+        object_rotation=estimate.object_rotation,
+        object_translation=estimate.object_translation,
+        betas=body.betas.normalise(estimate.body.betas),
+    ))  # fmt: skip
+
+
 def reconstruct(
     regressor: ScoreHOIRegressor,
     denoiser: Denoiser,
@@ -71,13 +81,7 @@ def reconstruct(
     """
     estimate = regressor.estimate(image, object_features)
     seen = estimate.body
-    state = HOIState(
-        pose=seen.pose,
-        object_rotation=estimate.object_rotation,
-        object_translation=estimate.object_translation,
-        betas=body.betas.normalise(seen.betas),
-    )
-    x = pack(state)
+    x = state_from_estimate(body, estimate)
     denoise = noise_function(denoiser, Conditions(image=image_cells(seen.features), geometry=object_features))
 
     def contacts(vertices, points):

@@ -11,6 +11,7 @@ from flax import struct
 from jaxtyping import Float
 
 from hoijax.diffusion import Guidance, Schedule, cosine_schedule, ddim_invert, ddim_sample, time_grid
+from hoijax.diffusion.schedule import signal_and_noise
 from hoijax.interaction import Contacts
 from hoijax.optim.guided.config import GuidedConfig
 from hoijax.optim.guided.losses import GuidanceTerms, ImageEvidence, guidance_terms
@@ -101,7 +102,11 @@ def refine_guided(
             scale=config.scale,
             through_network=config.through_network,
         )
-        noisy = ddim_invert(denoise, carry.x, schedule, times)
+        if config.entry == "inverted":
+            noisy = ddim_invert(denoise, carry.x, schedule, times)
+        else:
+            signal, _ = signal_and_noise(schedule, int(times[-1]), carry.x)
+            noisy = jnp.broadcast_to(signal, carry.x.shape) * carry.x
         back = ddim_sample(denoise, noisy, schedule, times, guidance=guidance)
         moved = back.xt if config.restart == "xt" else back.x0
         after = terms(moved, masks)

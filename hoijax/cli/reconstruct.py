@@ -1,0 +1,80 @@
+"""Reconstructs body and object: a picture, masks of both and the object's mesh go in, meshes and parameters come out.
+
+IMAGE is a picture, or a folder of pictures that all show the same object; then the masks are folders with files of the
+same names. Masks may be left out where --instances gives a PNG with person 1 and object 2, or where the picture has an
+alpha channel. Finished pictures are skipped when a command is run again. docs/reconstruct.md has the rest.
+"""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from hoijax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `hoijax reconstruct`."""
+
+    image: pathlib.Path
+    """A picture, or a folder of pictures."""
+    object: pathlib.Path
+    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF."""
+    out: pathlib.Path
+    """Folder for the results."""
+    human_mask: pathlib.Path | None = None
+    """Mask of the person, bright where they are seen; a folder with a folder of pictures."""
+    object_mask: pathlib.Path | None = None
+    """Mask of the object, likewise."""
+    instances: pathlib.Path | None = None
+    """Instead of both masks, a PNG of numbers: person 1, object 2; a folder with a folder of pictures."""
+    regressor: pathlib.Path | None = None
+    """Weights of the regressor, made by hoijax.experiments.scorehoi.train --stage 1."""
+    denoiser: pathlib.Path | None = None
+    """Weights of the denoiser, made by hoijax.experiments.scorehoi.train --stage 2 under that regressor."""
+    units: Literal["m", "cm", "mm", "in"] | None = None
+    """Unit of the mesh; without it metres, refused if the size cannot be."""
+    iterations: int = 10
+    """N: rounds of guided refinement; 2 is the paper's faster setting."""
+    step: int = 2
+    """Time indices between two evaluations of the denoiser."""
+    show: Literal["estimate", "guided", "refined"] = "guided"
+    """Which stage becomes the GLB and the overlay: the regressor's estimate, the diffusion's answer, or the mesh
+    refiner's; reconstruction.npz has all three."""
+    batch_size: int = 4
+    """How many pictures are reconstructed at a time."""
+    pictures: int = 4
+    """How many pictures get a section of report.html."""
+    redo: bool = False
+    """Reconstruct again what is finished."""
+
+
+def run(options: Options) -> int:
+    """Checks everything, reconstructs, writes.
+
+    Args:
+      options: see `Options`.
+
+    Returns:
+      0; 1 if some pictures of a folder could not be used.
+
+    Raises:
+      InputError: nothing can be reconstructed; raised before anything is written.
+    """
+    from hoijax.cli.photographs import read_photographs
+    from hoijax.io import check_output_directory, read_mesh
+
+    for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0)):
+        if getattr(options, name) < least:
+            shown = name.replace("_", "-")
+            raise InputError(f"--{shown} {getattr(options, name)}: wanted {least} or more")
+    if options.step > 50:
+        raise InputError(f"--step {options.step}: wanted at most 50, the time index that states are inverted to")
+    check_output_directory(options.out)
+    photographs, failures = read_photographs(options.image, options.human_mask, options.object_mask, options.instances)
+    mesh = read_mesh(options.object, units=options.units)
+    from hoijax.cli.reconstructing import load_reconstructor, reconstruct_all
+
+    reconstructor = load_reconstructor(options)
+    failures |= reconstruct_all(reconstructor, mesh, photographs, failures, options)
+    return 1 if failures else 0
