@@ -2,7 +2,7 @@
 
 A sample is a dictionary of arrays, a function of the source and an index alone:
 
-    image          (S, S, 5)   crop: RGB in [0, 1], human mask, object mask
+    image          (S, S, 5)   crop: RGB in [0, 1], human mask, object mask; wider by `Layout.margin`
     object_numbers (3 P + E,)  template points, then `geometry_feature`
     points         (P, 3)      template points in the canonical frame, metres
     state          (331,)      the truth as `hoijax.diffusion.HOIState` packs it, camera frame, pelvis at the origin
@@ -68,6 +68,8 @@ class Layout:
     """Pixels of a side."""
     geometry: int
     """Numbers of the object's global feature."""
+    margin: float = 1.0
+    """Side of the pictures over that of the crop: more to see around it for augmentation to turn into view."""
 
     @functools.cached_property
     def positional(self) -> np.ndarray:
@@ -115,8 +117,10 @@ class Truth:
 def training_sample(truth: Truth, layout: Layout) -> dict[str, np.ndarray]:
     """The fields of a sample."""
     low, side = crop_box(truth.human | truth.thing, truth.pixels)
-    layers = [crop(truth.image[..., i], low, side, layout.crop) for i in range(3)]
-    layers += [(crop(255 * m.astype(np.uint8), low, side, layout.crop) > 0.5) * 1.0 for m in (truth.human, truth.thing)]
+    size = round(layout.margin * layout.crop)
+    wide, corner = side * size / layout.crop, low - side * (size / layout.crop - 1) / 2
+    layers = [crop(truth.image[..., i], corner, wide, size) for i in range(3)]
+    layers += [(crop(255 * m.astype(np.uint8), corner, wide, size) > 0.5) * 1.0 for m in (truth.human, truth.thing)]
     place = (truth.pixels - low) / side - 0.5
     betas = truth.betas[:NUM_BETAS]
     betas = np.where(np.any(np.abs(betas) > BETAS_LIMIT), 0.0, betas)

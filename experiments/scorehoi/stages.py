@@ -94,12 +94,12 @@ class Stage(Protocol):
 
 
 @functools.cache
-def layout_of(size: str, body: BodyConfig) -> Layout:
-    """Of the samples that a network of a size is trained on."""
+def layout_of(size: str, body: BodyConfig, margin: float = 1.0) -> Layout:
+    """Of the samples that a network of a size is trained on; `margin`: see `Layout`."""
     model = free_body(body.level)
     parts = SIZES[size]()[0].hand4whole
     ids = resample_vertices(model, body.vertices).ids
-    return Layout(model, ids, crop=parts.crop, geometry=parts.object_features - 64 * 3)
+    return Layout(model, ids, crop=parts.crop, geometry=parts.object_features - 64 * 3, margin=margin)
 
 
 def _initial(build: Any, seed: int) -> Variables:

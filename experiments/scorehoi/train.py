@@ -22,9 +22,11 @@ import optax
 import tyro
 from flax import struct
 
+from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
+from hoijax.experiments.scorehoi.augmenting import augment_batch
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import SynthInteractions
 from hoijax.experiments.scorehoi.stages import (
@@ -42,6 +44,10 @@ from hoijax.io import output_directory
 
 FREE = ("out", "root", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""
+MARGIN = 1.5
+"""Side of the pictures that augmentation cuts from over that of the crops."""
+AUGMENTATION = AugmentConfig()
+"""CONTHO's and ScoreHOI's ranges."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Config:
     """Decay of the running mean of the parameters, which is what is kept; not in the paper."""
     drop: float = 0.1
     """How often each condition of the denoiser is dropped; not in the paper."""
+    augment: bool = True
+    """Scale, turn and colour the crops at random, as published."""
     seed: int = 0
     save_every: int = 1000
     log_every: int = 50
@@ -116,7 +124,8 @@ def make_stage(config: Config) -> Stage:
 
 def make_source(config: Config) -> Source:
     """The samples that a configuration asks for."""
-    layout = layout_of(config.size, BodyConfig(config.level, config.vertices))
+    margin = MARGIN if config.augment else 1.0
+    layout = layout_of(config.size, BodyConfig(config.level, config.vertices), margin)
     if config.dataset == "made_up":
         return MadeUp(layout, seed=config.seed)
     return SynthInteractions(open_split(config.root, config.split), layout)
@@ -136,9 +145,14 @@ def initial_state(stage: Stage, config: Config) -> TrainState:
 def make_step(stage: Stage, config: Config, compiler_options: dict[str, Any] | None = None) -> Any:
     """The compiled step: `(state, batch) -> (state, parts of the loss, norm of the gradient)`."""
     optimiser = stage.optimiser(config.rate, config.steps)
+    crop = SIZES[config.size]()[0].hand4whole.crop
 
     def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        if config.augment:
+            # Samples of a source of one's own may have no margin.
+            margin = MARGIN if batch["image"].shape[1] > crop else 1.0
+            batch = augment_batch(jax.random.fold_in(key, 1), batch, crop, margin, AUGMENTATION)
 
         def loss(parameters):
             return stage.loss(state.variables.replace(parameters=parameters), batch, key)
@@ -205,7 +219,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
 
 
 def _facts(config: Config) -> dict[str, Any]:
-    kept = ("stage", "dataset", "split", "size", "level", "vertices", "steps", "batch", "seed")
+    kept = ("stage", "dataset", "split", "size", "level", "vertices", "steps", "batch", "seed", "augment")
     facts = {name: getattr(config, name) for name in kept}
     return facts | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.diffusion import unpack
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import train as training
+from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import crop, crop_box, geometry_feature, truth_from_synth
 from hoijax.experiments.scorehoi.stages import BodyConfig, RegressorStage, layout_of
@@ -88,10 +90,53 @@ def test_the_geometry_feature_tells_objects_apart_and_not_the_order_of_points():
     assert np.abs(feature - geometry_feature(0.5 * points, 8)).max() > 0.01
 
 
-def config(out, **changes):
-    return training.Config(
-        out=out, size="tiny", level="test", vertices=48, batch=2, log_every=1, save_every=50, **changes
+def test_augmentation_turns_picture_and_labels_together(source):
+    """Before and after, the joints fall on the same things, and the turned state is the scene turned about z."""
+    layout = dataclasses.replace(source.layout, margin=1.5)
+    wide, plain = dataclasses.replace(source, layout=layout)[1], source[1]
+    assert wide["image"].shape == (192, 192, 5)
+    batch = jax.tree.map(lambda x: np.stack([x] * 4), wide)
+    turning = AugmentConfig(rotation_probability=1.0)
+
+    @jax.jit
+    def run(key, batch):
+        return augment_batch(key, batch, 128, 1.5, turning), augment_batch(key, batch, 128, 1.5, PLAIN)
+
+    turned, same = run(jax.random.key(3), batch)
+    for name in ("image", "joints_2d", "positional", "hand_boxes", "state"):
+        near = np.abs(np.asarray(same[name][0]) - plain[name])
+        # The middle of the wide crop is the plain one, but for half pixels at the masks' edges.
+        assert near.mean() < 0.01 and (name == "image" or near.max() < 1e-4), name
+    stage = RegressorStage("tiny", BODY)
+    scene = GuidedScene(
+        points=batch["points"], sdf=None, gravity=jnp.tile(jnp.asarray(GRAVITY_CAMERA, jnp.float32), (4, 1))
     )
+    pose = jax.jit(lambda x: pose_state(stage.body, scene, x), compiler_options=QUICK)
+    before, after = pose(batch["state"]), pose(turned["state"])
+    angles = []
+    for i in range(4):
+        # One rotation about z takes all joints and object points along.
+        a, b = (np.concatenate([np.asarray(p.joints[i]), np.asarray(p.points[i])]) for p in (before, after))
+        np.testing.assert_allclose(a[:, 2], b[:, 2], atol=2e-5)
+        flat, new = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
+        turn = np.vdot(flat, new) / np.vdot(flat, flat)
+        np.testing.assert_allclose(new, turn * flat, atol=2e-5)
+        places = [np.asarray(p["joints_2d"][i]) @ np.array([1, 1j]) for p in (batch, turned)]
+        zoom = np.vdot(*places) / np.vdot(places[0], places[0])
+        np.testing.assert_allclose(places[1], zoom * places[0], atol=1e-5)
+        np.testing.assert_allclose(np.angle(zoom), np.angle(turn), atol=1e-4)
+        assert 1 / 1.2 - 1e-4 <= abs(zoom) <= 1 / 0.8 + 1e-4
+        angles.append(np.angle(turn))
+        # Joints of the trunk still fall on the person's mask.
+        column, row = np.clip((np.asarray(turned["joints_2d"][i])[[0, 3, 6, 9]] + 0.5) * 128, 0, 127).astype(int).T
+        human = np.asarray(turned["image"][i, ..., 3])
+        assert all(human[max(r - 8, 0) : r + 9, max(c - 8, 0) : c + 9].any() for r, c in zip(row, column))
+    assert np.ptp(angles) > 0.05 and np.max(np.abs(angles)) <= np.radians(60) + 1e-4
+
+
+def config(out, **changes):
+    given = {"size": "tiny", "level": "test", "vertices": 48, "batch": 2, "log_every": 1, "save_every": 50}
+    return training.Config(out=out, augment=False, **given | changes)
 
 
 def run(config, source, trainer):
