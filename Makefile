@@ -21,11 +21,14 @@ $(VENV)/.test: $(VENV)/.main
 demo: $(VENV)/.main
 	$(BIN)/hoijax demo --out $(OUT)
 
+# Without restarts a crashed worker ends the run and is named; pytest-xdist's loadfile hangs when it restarts one.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0
+
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 # The import contracts are checked on an installed copy: there all packages lie in one folder.
 lint: $(VENV)/.test
