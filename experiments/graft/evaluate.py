@@ -24,7 +24,8 @@ from tqdm import tqdm
 from hoijax.body_models import BodyModel, free_body
 from hoijax.errors import InputError
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
-from hoijax.experiments.graft.rooms import Rooms, sample_points
+from hoijax.experiments.graft.rooms import Rooms
+from hoijax.experiments.graft.samples import sample_points
 from hoijax.geometry import nearest_host
 from hoijax.io import write_json, write_text
 from hoijax.metrics import (
@@ -34,8 +35,10 @@ from hoijax.metrics import (
     d2s_deg,
     pa_mpjpe_mm,
     summarize_contact,
+    touches_scene,
     v2s_mm,
 )
+from hoijax.metrics.scene import BEHIND
 from hoijax.nets.graft import load_graft
 from hoijax.optim.graft import (
     BodySpec,
@@ -61,7 +64,6 @@ METHODS = (
     "truth",
     "truth, T = 3",
 )
-TOUCHES, BEHIND = 0.02, 0.15  # PhySIC's rule for contact, metres
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _scores(vertices, joints, points, normals, chosen, area) -> dict[str, np.nda
     offset = points[index] - vertices
     height = -np.sum(offset * normals[index], axis=-1)
     inside = np.where(distance <= BEHIND, np.maximum(-height, 0), 0)
-    touches = ((distance <= TOUCHES) | ((height < 0) & (distance <= BEHIND)))[:, chosen]
+    touches = touches_scene(distance, height)[:, chosen]
     true = METHODS.index("truth")
     offset = offset[:, chosen]
     truth = np.broadcast_to(offset[true], offset.shape)

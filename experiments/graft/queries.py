@@ -44,8 +44,13 @@ class QueryConfig:
     """Standard deviation of the logarithm of an estimate's distance."""
     aligned: float = 0.03
     """Standard deviation of the head's depth after head alignment, metres; the pixel under the head is skin."""
+    near: float = 0.0
+    """Share of all queries whose errors are shrunk by the square of a uniform number, so that they lead from the
+    paper's size of errors to none; not in the paper."""
     scale: tuple[float, float] = (0.85, 1.15)
     """Range of the scale augmentation; (1, 1) is none."""
+    scaled: float = 1.0
+    """Share of the queries that "query" scales."""
     scale_what: str = "query"
     """"query": the start is scaled and the network must undo it; "sample": scene, truth and start together, which
     changes the size of the body. The paper does not say."""
@@ -55,7 +60,13 @@ class QueryConfig:
             raise ValueError(f'scale_what must be "query" or "sample", got {self.scale_what!r}')
 
 
-def perturb(key: Key[jax.Array, ""], spec: BodySpec, params: BodyParams, spread: Spread) -> BodyParams:
+def perturb(
+    key: Key[jax.Array, ""],
+    spec: BodySpec,
+    params: BodyParams,
+    spread: Spread,
+    level: float | Float[jax.Array, ""] = 1.0,
+) -> BodyParams:
     """A body with noise: every rotation turned about a random axis by a normal angle, from the left.
 
     Args:
@@ -63,24 +74,31 @@ def perturb(key: Key[jax.Array, ""], spec: BodySpec, params: BodyParams, spread:
       spec: of the body; joints that GRAFT does not predict stay as they are.
       params: the body.
       spread: how much.
+      level: multiplies all noise.
     """
     axis_key, angle_key, move_key, shape_key = jax.random.split(key, 4)
     count, dtype = params.rotations.shape[0], params.rotations.dtype
     axes = safe_normalize(jax.random.normal(axis_key, (count, 3), dtype))
     known = jnp.isin(jnp.arange(count), jnp.asarray(spec.rotations))
     degrees = jnp.where(jnp.arange(count) == 0, spread.orient, jnp.where(known, spread.pose, 0.0)).astype(dtype)
-    angles = jax.random.normal(angle_key, (count,), dtype) * jnp.radians(degrees)
+    angles = jax.random.normal(angle_key, (count,), dtype) * jnp.radians(degrees) * level
     turns = rotation_from_axis_angle(axes * angles[:, None])
-    noise = jax.random.normal(shape_key, params.betas.shape, dtype) * spread.betas
+    noise = jax.random.normal(shape_key, params.betas.shape, dtype) * spread.betas * level
     noise = jnp.where(jnp.arange(params.betas.shape[-1]) < 10, noise, 0.0)
     return BodyParams(
         rotations=einsum("jik,jkl->jil", turns, params.rotations),
         betas=params.betas + noise,
-        translation=params.translation + jax.random.normal(move_key, (3,), dtype) * spread.translation,
+        translation=params.translation + jax.random.normal(move_key, (3,), dtype) * spread.translation * level,
     )
 
 
-def imitate_estimate(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams, config: QueryConfig) -> BodyParams:
+def imitate_estimate(
+    key: Key[jax.Array, ""],
+    spec: BodySpec,
+    truth: BodyParams,
+    config: QueryConfig,
+    level: float | Float[jax.Array, ""] = 1.0,
+) -> BodyParams:
     """What a body estimator and the head alignment after it might give (specs/graft.md sections 10.4 and 13.6).
 
     A wrong depth scales the body's distance alone: an estimator knows the size of people. Head alignment then scales
@@ -91,17 +109,18 @@ def imitate_estimate(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams,
       spec: of the body.
       truth: the true body, camera frame.
       config: how wrong.
+      level: multiplies all errors.
     """
     noise_key, depth_key, head_key = jax.random.split(key, 3)
-    params = perturb(noise_key, spec, truth, config.estimate)
+    params = perturb(noise_key, spec, truth, config.estimate, level)
     dtype = params.translation.dtype
     state = GraftState.of(params)
     pelvis = pose_state(spec.probe_model, state).joints[0]
-    distance = jnp.exp(config.depth * jax.random.normal(depth_key, (), dtype))
+    distance = jnp.exp(level * config.depth * jax.random.normal(depth_key, (), dtype))
     # The pelvis goes along its ray; the body keeps its size.
     moved = params.replace(translation=params.translation + (distance - 1.0) * pelvis)
     heads = [pose_state(spec.probe_model, GraftState.of(x)).joints[spec.head, 2] for x in (moved, truth)]
-    wanted = heads[1] + config.aligned * jax.random.normal(head_key, (), dtype)
+    wanted = heads[1] + level * config.aligned * jax.random.normal(head_key, (), dtype)
     aligned = GraftState(params=moved, scale=wanted / heads[0])
     return fold_scale(spec, aligned)
 
@@ -115,18 +134,21 @@ def draw_query(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams, confi
       truth: the true body, camera frame.
       config: the mixture.
     """
-    kind_key, clean_key, noise_key, estimate_key, scale_key = jax.random.split(key, 5)
-    perturbed = perturb(noise_key, spec, truth, config.truth)
-    estimated = imitate_estimate(estimate_key, spec, truth, config)
+    kind_key, clean_key, noise_key, estimate_key, scale_key, near_key = jax.random.split(key, 6)
+    choose_near, choose_scaled, size_key = jax.random.split(near_key, 3)
+    near = jax.random.bernoulli(choose_near, config.near)
+    level = jnp.where(near, jax.random.uniform(size_key, (), truth.translation.dtype) ** 2, 1.0)
+    perturbed = perturb(noise_key, spec, truth, config.truth, level)
+    estimated = imitate_estimate(estimate_key, spec, truth, config, level)
     clean = jax.random.bernoulli(clean_key, config.clean)
     at_truth = jax.tree.map(lambda a, b: jnp.where(clean, a, b), truth, perturbed)
     use_estimate = jax.random.bernoulli(kind_key, config.estimated)
     state = GraftState.of(jax.tree.map(lambda a, b: jnp.where(use_estimate, a, b), estimated, at_truth))
     if config.scale_what != "query" or config.scale == (1.0, 1.0):
         return state
-    factor = jax.random.uniform(scale_key, (), state.scale.dtype, *config.scale)
+    factor = 1.0 + level * (jax.random.uniform(scale_key, (), state.scale.dtype, *config.scale) - 1.0)
     # A clean start stays clean: there the network must learn to do nothing.
-    untouched = clean & ~use_estimate
+    untouched = (clean & ~use_estimate) | ~jax.random.bernoulli(choose_scaled, config.scaled)
     scaled = folded(spec, state.replace(scale=factor))
     return jax.tree.map(lambda a, b: jnp.where(untouched, a, b), state, scaled)
 

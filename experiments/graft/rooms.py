@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -143,9 +142,3 @@ def _box(rng, count, corner, size) -> list[Surface]:
     ]
     parts = [_rectangle(rng, count // 2, top, [a, 0, 0], [0, 0, b], [0, 1, 0])]
     return parts + [_rectangle(rng, count // 8, start, along, [0, h, 0], normal) for start, along, normal in sides]
-
-
-def sample_points(sample: GraftSample) -> tuple[np.ndarray, np.ndarray]:
-    """The scene's points and normals as arrays `(P, 3)`; points that fill up the last block occur twice."""
-    points = np.asarray(jnp.moveaxis(jnp.asarray(sample.scene.blocks.points), 0, -1)).reshape(-1, 3)
-    return points, np.asarray(sample.scene.normals).reshape(-1, 3)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization, struct
 
-from hoijax.body_models import BodyModel, BodyParams
+from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.errors import InputError
+from hoijax.experiments.graft.losses import Touch, touch_of
 from hoijax.geometry import PointBlocks, RigidPose
 from hoijax.optim.graft import BodySpec, GraftState, Scene, apply_similarity, make_scene, normals_of_point_map
 from hoijax.optim.graft.estimates import points_from_depth
@@ -22,18 +23,31 @@ class GraftSample:
 
     scene: Scene
     truth: BodyParams | Any
+    #: The scene at the vertices of a loss (`WithTouch`), or nothing.
+    touch: Touch | Any = None
 
 
 def fields_of(sample: GraftSample) -> dict[str, Any]:
     """A sample as nested dictionaries of arrays, which `hoijax.data.loading` stacks to batches."""
-    return serialization.to_state_dict(sample)
+    fields = serialization.to_state_dict(sample)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def sample_of(fields: Mapping[str, Any]) -> GraftSample:
     """The sample, or batch of samples, of such dictionaries."""
     scene, truth = fields["scene"], fields["truth"]
     blocks = PointBlocks(**scene["blocks"])
-    return GraftSample(scene=Scene(blocks=blocks, normals=scene["normals"]), truth=BodyParams(**truth))
+    return GraftSample(
+        scene=Scene(blocks=blocks, normals=scene["normals"]),
+        truth=BodyParams(**truth),
+        touch=Touch(**fields["touch"]) if "touch" in fields else None,
+    )
+
+
+def sample_points(sample: GraftSample) -> tuple[np.ndarray, np.ndarray]:
+    """The scene's points and normals as arrays `(P, 3)`; points that fill up the last block occur twice."""
+    points = np.asarray(jnp.moveaxis(jnp.asarray(sample.scene.blocks.points), 0, -1)).reshape(-1, 3)
+    return points, np.asarray(sample.scene.normals).reshape(-1, 3)
 
 
 class Kept:
@@ -49,6 +63,22 @@ class Kept:
         if index not in self._known:
             self._known[index] = self._source[index]
         return self._known[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class WithTouch:
+    """A source's samples with the scene at the vertices of a model, for the loss on heights."""
+
+    source: Any
+    model: BodyModel
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> GraftSample:
+        sample = self.source[index]
+        vertices = np.asarray(_posed(self.model, sample.truth))
+        return sample.replace(touch=touch_of(vertices, *sample_points(sample)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +129,9 @@ def sample_from_synth(
     camera = RigidPose(rotation=pose[:3, :3], translation=pose[:3, 3], scale=np.float32(1.0))
     params = BodyParams.from_axis_angle(model, **body)
     return GraftSample(scene=make_scene(cloud, normals, capacity=points), truth=in_camera(spec, params, camera))
+
+
+_posed = jax.jit(lambda model, params: pose_body(model, jax.tree.map(jnp.asarray, params)).vertices)
 
 
 @jax.jit

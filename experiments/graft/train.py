@@ -10,7 +10,6 @@ Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safete
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 import tyro
 from flax import nnx, struct
-from tqdm import tqdm
 
 from hoijax.body_models import BodyModel, free_body, subset
 from hoijax.data.loading import Loader, LoaderConfig, Source
@@ -31,8 +28,9 @@ from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, fields_of, sample_of
-from hoijax.io import output_directory, write_json, write_text
+from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, WithTouch, fields_of, sample_of
+from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
+from hoijax.io import output_directory
 from hoijax.nets.graft import Graft, GraftConfig, save_graft
 from hoijax.optim.graft import BodySpec, RolloutOptions, body_spec, rollout
 
@@ -74,10 +72,14 @@ class Config:
     """Decay of the running mean of the weights, which is what is kept; not in the paper."""
     detach: bool = False
     """No derivatives from one refinement step to those before."""
+    fold: bool = True
+    """Carry the scale inside the parameters from step to step, as the paper does; False: as inference does."""
     points: int = 16384
     """Scene points of a sample."""
     loss_vertices: int = 1024
     """Vertices that the loss compares, a random subset; 0: all."""
+    contact_share: float = 0.0
+    """Share of these that are drawn from the contact set alone."""
     body: str = "light"
     """Level of detail of the free body."""
     rooms: int = 2048
@@ -119,9 +121,15 @@ def make_problem(config: Config) -> Problem:
     model = free_body(config.body)
     spec = body_spec(model)
     if config.loss_vertices and config.loss_vertices < model.num_vertices:
-        chosen = np.random.default_rng(config.seed).choice(model.num_vertices, config.loss_vertices, replace=False)
+        chosen = _loss_vertices(np.random.default_rng(config.seed), config, model, np.asarray(spec.contact_vertices))
         model = subset(model.replace(colors=None, landmarks=()), np.sort(chosen))
     return Problem(spec=spec, model=model.replace(faces=np.zeros((0, 3), np.int32)))
+
+
+def _loss_vertices(rng: np.random.Generator, config: Config, model: BodyModel, contacts: np.ndarray) -> np.ndarray:
+    first = rng.choice(contacts, min(len(contacts), round(config.contact_share * config.loss_vertices)), replace=False)
+    rest = np.setdiff1d(np.arange(model.num_vertices), first)
+    return np.concatenate([first, rng.choice(rest, config.loss_vertices - len(first), replace=False)])
 
 
 def make_optimiser(config: Config) -> optax.GradientTransformation:
@@ -152,7 +160,7 @@ def batch_loss(
     """Mean loss of a batch and its parts."""
     spec = problem.spec
     network = nnx.merge(graph, weights)
-    options = RolloutOptions(steps=steps, fold=True, detach=config.detach)
+    options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach)
 
     def one(sample: GraftSample, key: jax.Array) -> LossTerms:
         query_key, scale_key = jax.random.split(key)
@@ -162,7 +170,7 @@ def batch_loss(
             scene, truth = scale_sample(spec, scene, truth, factor)
         start = jax.lax.stop_gradient(draw_query(query_key, spec, truth, config.queries))
         result = rollout(network, spec, scene, start, options=options)
-        return rollout_loss(spec, problem.model, result.steps, truth, config.weights)
+        return rollout_loss(spec, problem.model, result.steps, truth, config.weights, sample.touch)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
     terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
@@ -182,10 +190,7 @@ def train_step(
     with jax.numpy_dtype_promotion("standard"):
         updates, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.weights)
     weights = optax.apply_updates(state.weights, updates)
-    # The mean of the first steps must not remember the random start.
-    seen = state.step.astype(jnp.float32)
-    decay = jnp.minimum(config.average, (1.0 + seen) / (10.0 + seen))
-    average = jax.tree.map(lambda a, w: decay * a + (1.0 - decay) * w, state.average, weights)
+    average = running_mean(state.average, weights, state.step, config.average)
     state = TrainState(step=state.step + 1, weights=weights, average=average, optimiser=optimiser)
     return state, terms, optax.global_norm(gradient)
 
@@ -199,9 +204,13 @@ def make_source(config: Config, problem: Problem) -> Source:
     """The samples that a configuration asks for."""
     model = free_body(config.body)
     if config.synth is None:
-        return Kept(Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed))
-    split = open_split(config.synth, config.split)
-    return SynthScenes(split, model, problem.spec, points=config.points, seed=config.seed)
+        source = Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed)
+    else:
+        split = open_split(config.synth, config.split)
+        source = SynthScenes(split, model, problem.spec, points=config.points, seed=config.seed)
+    if config.weights.heights:
+        source = WithTouch(source, problem.model)
+    return Kept(source) if config.synth is None else source
 
 
 def train(config: Config, source: Source | None = None) -> TrainState:
@@ -220,37 +229,27 @@ def train(config: Config, source: Source | None = None) -> TrainState:
     problem = make_problem(config)
     source = make_source(config, problem) if source is None else source
     out = output_directory(config.out)
-    _check_same_run(out, config)
+    # Where logs and checkpoints fall changes nothing of the weights.
+    check_same_run(out, config, free=("out", "log_every", "save_every"))
     graph, state = initial_state(config)
     # Where a run writes must not decide whether its program is compiled anew.
     program = dataclasses.replace(config, out=pathlib.Path())
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
-    with ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager:
-        latest = manager.latest_step()
-        if latest is not None:
-            shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-            state = manager.restore(latest, args=ocp.args.StandardRestore(shapes))
-        first = int(state.step)
-        loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
+    loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
+
+    def begin(first: int) -> Advance:
         batches = loader.batches(first)
-        log = _log_before(out / "metrics.jsonl", first)
-        with tqdm(total=config.steps, initial=first, desc="GRAFT", disable=None) as progress:
-            for step in range(first, config.steps):
-                batch = sample_of(next(batches))
-                steps = rollout_steps(config, step)
-                state, terms, norm = train_step(graph, state, problem, batch, config=program, steps=steps)
-                progress.update()
-                last = step + 1 == config.steps
-                if (step + 1) % config.log_every == 0 or last:
-                    row = {"step": step + 1, "rollout": steps, "gradient": float(norm)}
-                    row |= {name: float(value) for name, value in dataclasses.asdict(terms).items()}
-                    if not np.isfinite(row["total"]):
-                        raise FloatingPointError(f"the loss is {row['total']} at step {step + 1}; see {out}")
-                    log.append(json.dumps(row))
-                    write_text(out / "metrics.jsonl", "\n".join(log) + "\n")
-                if (step + 1) % config.save_every == 0 or last:
-                    manager.save(step + 1, args=ocp.args.StandardSave(state))
-        manager.wait_until_finished()
+
+        def advance(state: TrainState, step: int) -> tuple[TrainState, dict[str, Any]]:
+            batch, steps = sample_of(next(batches)), rollout_steps(config, step)
+            state, terms, norm = train_step(graph, state, problem, batch, config=program, steps=steps)
+            return state, {"rollout": steps, "gradient": norm} | vars(terms)
+
+        return advance
+
+    state = run_steps(
+        out, state, begin, steps=config.steps, last=config.steps, log_every=config.log_every,
+        save_every=config.save_every, title="GRAFT",
+    )  # fmt: skip
     facts = {
         "body": "free",
         "level": config.body,
@@ -263,25 +262,6 @@ def train(config: Config, source: Source | None = None) -> TrainState:
     }
     save_graft(out / "graft.safetensors", nnx.merge(graph, state.average), facts)
     return state
-
-
-def _check_same_run(out: pathlib.Path, config: Config) -> None:
-    wanted = json.loads(json.dumps(dataclasses.asdict(config), default=str))
-    path = out / "config.json"
-    if path.exists():
-        got = json.loads(path.read_text())
-        # Where logs and checkpoints fall changes nothing of the weights.
-        other = [k for k in wanted if got.get(k) != wanted[k] and k not in ("out", "log_every", "save_every")]
-        if other:
-            raise InputError(f"{out} holds a run with another {', '.join(other)}; choose another --out or remove it")
-    write_json(path, wanted)
-
-
-def _log_before(path: pathlib.Path, step: int) -> list[str]:
-    """Lines of a log up to a step: what a stopped run wrote after its last checkpoint will be written again."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from hoijax.optim.graft import (
     estimate_normals,
     fold_scale,
     make_scene,
+    on_rim,
     read_people,
     rollout,
 )
@@ -221,6 +222,9 @@ def _measure(vertices: np.ndarray, scene: tuple[np.ndarray, np.ndarray], spec: B
     index, distance = np.asarray(found.index), np.asarray(found.distance)
     height = np.sum((vertices - points[index]) * normals[index], axis=1)
     behind = (height < 0) & (distance <= BEHIND)
+    # Beside the rim of an open cloud nothing is known: a shin before a seat's front edge is not inside the seat.
+    below = np.flatnonzero(behind)
+    behind[below] = ~on_rim(points, normals, index[below])
     touching = touches_scene(distance, height)[np.asarray(spec.contact_vertices)]
     return {
         "deepest": float(np.maximum(-height[behind], 0).max(initial=0.0)),

@@ -49,7 +49,7 @@ def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
     if "config" not in notes:
         raise InputError(f"{path} holds no GRAFT weights of hoijax: it does not say its sizes")
     sizes = json.loads(notes["config"])
-    sizes["feature_widths"] = tuple(sizes["feature_widths"])
+    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     model = nnx.eval_shape(lambda: Graft(GraftConfig(**(sizes | changes)), nnx.Rngs(0)))
     graph, state = nnx.split(model)
     flat = dict(nnx.to_flat_state(state))

@@ -12,9 +12,13 @@ from jaxtyping import Bool, Float
 from hoijax.nets.layers import LAYER_NORM_EPSILON, ArrayLike, gelu
 
 
-def linear(inputs: int, outputs: int, rngs: nnx.Rngs, *, dtype: str, zero: bool = False) -> nnx.Linear:
-    """A linear layer that computes in `dtype`; `zero` starts it at zero."""
-    init = nnx.initializers.zeros_init() if zero else nnx.initializers.lecun_normal()
+def linear(
+    inputs: int, outputs: int, rngs: nnx.Rngs, *, dtype: str, zero: bool = False, gain: float = 1.0
+) -> nnx.Linear:
+    """A linear layer that computes in `dtype`; it starts at zero, or with outputs `gain` times as large as inputs."""
+    init = nnx.initializers.zeros_init()
+    if not zero:
+        init = nnx.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
     return nnx.Linear(inputs, outputs, dtype=jnp.dtype(dtype), kernel_init=init, rngs=rngs)
 
 
@@ -31,10 +35,13 @@ class Norm(nnx.Module):
 
 
 class Perceptron(nnx.Module):
-    """Two linear layers with a GELU between them; `zero` starts the second at zero."""
+    """Two linear layers with a GELU between them; `zero` starts the second at zero, `gain` is the first's."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, rngs: nnx.Rngs, *, dtype: str, zero: bool = False):
-        self.first = linear(inputs, hidden, rngs, dtype=dtype)
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, rngs: nnx.Rngs, *, dtype: str, zero: bool = False,
+        gain: float = 1.0,
+    ):  # fmt: skip
+        self.first = linear(inputs, hidden, rngs, dtype=dtype, gain=gain)
         self.second = linear(hidden, outputs, rngs, dtype=dtype, zero=zero)
 
     def __call__(self, x: Float[ArrayLike, "*B I"]) -> Float[jax.Array, "*B O"]:
@@ -43,18 +50,21 @@ class Perceptron(nnx.Module):
 
 
 class FourierEncoder(nnx.Module):
-    """Learnable Fourier features of a 3-vector (Li et al. 2021, eq. 3 to 6), with the vector itself beside them.
+    """Learnable Fourier features of a vector (Li et al. 2021, eq. 3 to 6), with the vector itself beside them.
 
-    r = W x; f = [cos r, sin r] / sqrt(F); a perceptron F -> F -> F. W has no bias and starts as N(0, gamma^-2).
+    r = W x; f = [cos r, sin r] / sqrt(F); a perceptron F -> F -> F. W has no bias; its rows start as N(0, gamma^-2),
+    with gamma from the first to the last of `bandwidth`.
     """
 
-    def __init__(self, features: int, bandwidth: float, rngs: nnx.Rngs, *, dtype: str):
-        frequencies = jax.random.normal(rngs.params(), (features // 2, 3), jnp.float32) / bandwidth
-        self.frequencies = nnx.Param(frequencies)
-        self.perceptron = Perceptron(features, features, features, rngs, dtype=dtype)
+    def __init__(self, features: int, bandwidth: tuple[float, float], rngs: nnx.Rngs, *, dtype: str, inputs: int = 3):
+        gamma = jnp.geomspace(*bandwidth, features // 2, dtype=jnp.float32)[:, None]
+        frequencies = jax.random.normal(rngs.params(), (features // 2, inputs), jnp.float32)
+        self.frequencies = nnx.Param(frequencies / jnp.broadcast_to(gamma, frequencies.shape))
+        # The waves' mean square is 1 / 2F: the perceptron starts with inputs of one.
+        self.perceptron = Perceptron(features, features, features, rngs, dtype=dtype, gain=(2.0 * features) ** 0.5)
 
-    def __call__(self, x: Float[ArrayLike, "*B 3"]) -> Float[jax.Array, "*B F"]:
-        """F features, then the three coordinates."""
+    def __call__(self, x: Float[ArrayLike, "*B I"]) -> Float[jax.Array, "*B F"]:
+        """F features, then the coordinates."""
         frequencies = self.frequencies[...]
         # Metres times frequencies in bf16 or TF32 would be centimetres off.
         phase = jnp.einsum("fi,...i->...f", frequencies, x, precision=jax.lax.Precision.HIGHEST)

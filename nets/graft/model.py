@@ -52,6 +52,8 @@ class Heads(nnx.Module):
         self.joint = head(6)
         self.left_hand, self.right_hand = head(6 * NUM_HAND), head(6 * NUM_HAND)
         self.root, self.translation, self.betas, self.scale = head(6), head(3), head(NUM_BETAS), head(1)
+        self.gate = head(1) if config.gate else None
+        self.units = config.units
 
     def __call__(self, tokens: Float[jax.Array, "*B 24 D"]) -> GraftUpdate:
         """Updates, float32."""
@@ -61,12 +63,17 @@ class Heads(nnx.Module):
             for head, x in ((self.left_hand, left), (self.right_hand, right))
         ]
         rotations = [self.root(body)[..., None, :], self.joint(tokens[..., :NUM_BODY, :]), *hands]
-        return GraftUpdate(
-            rotations=jnp.concatenate(rotations, axis=-2).astype(jnp.float32),
-            translation=self.translation(body).astype(jnp.float32),
-            betas=self.betas(body).astype(jnp.float32),
-            scale=self.scale(body)[..., 0].astype(jnp.float32),
+        turn, move, shape, grow = self.units
+        update = GraftUpdate(
+            rotations=turn * jnp.concatenate(rotations, axis=-2).astype(jnp.float32),
+            translation=move * self.translation(body).astype(jnp.float32),
+            betas=shape * self.betas(body).astype(jnp.float32),
+            scale=grow * self.scale(body)[..., 0].astype(jnp.float32),
         )
+        if self.gate is None:
+            return update
+        share = jax.nn.sigmoid(self.gate(body)[..., 0].astype(jnp.float32))
+        return jax.tree.map(lambda x: x * jnp.reshape(share, share.shape + (1,) * (x.ndim - share.ndim)), update)
 
 
 class Graft(nnx.Module):

@@ -22,9 +22,15 @@ class Tokenizer(nnx.Module):
 
     def __init__(self, config: GraftConfig, rngs: nnx.Rngs):
         width, probe, dtype = config.width, 3 * (config.fourier + 3), config.dtype
+        coarse = (config.bandwidth[0],) * 2
         self.encode_point, self.encode_offset, self.encode_normal = (
-            FourierEncoder(config.fourier, config.bandwidth, rngs, dtype=dtype) for _ in range(3)
+            FourierEncoder(config.fourier, bandwidth, rngs, dtype=dtype)
+            for bandwidth in (config.bandwidth, config.bandwidth, coarse)
         )
+        self.heights = config.heights
+        if config.heights:
+            self.encode_height = FourierEncoder(config.fourier, config.bandwidth, rngs, dtype=dtype, inputs=1)
+            probe += config.fourier + 1
         short = config.probe_features
         self.shorten = Perceptron(probe, config.probe_hidden, short, rngs, dtype=dtype)
         self.joint = Perceptron(probe + 6, width, width, rngs, dtype=dtype)
@@ -34,14 +40,15 @@ class Tokenizer(nnx.Module):
 
     def __call__(self, inputs: GraftInputs) -> Float[jax.Array, "*B 24 D"]:
         """Tokens: 21 body joints, left hand, right hand, the whole body."""
-        probes = jnp.concatenate(
-            [
-                self.encode_point(inputs.points),
-                self.encode_offset(inputs.offsets),
-                self.encode_normal(inputs.normals),
-            ],
-            axis=-1,
-        )
+        found = [
+            self.encode_point(inputs.points),
+            self.encode_offset(inputs.offsets),
+            self.encode_normal(inputs.normals),
+        ]
+        if self.heights:
+            height = -jnp.sum(jnp.asarray(inputs.offsets) * inputs.normals, axis=-1, keepdims=True)
+            found.append(self.encode_height(height))
+        probes = jnp.concatenate(found, axis=-1)
         dtype, batch = probes.dtype, probes.shape[:-2]
         rotations = jnp.asarray(inputs.rotations).astype(dtype)
         joints, fingers, surface = jnp.split(probes, [NUM_BODY, NUM_BODY + 2 * NUM_DISTAL], axis=-2)

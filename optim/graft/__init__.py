@@ -6,7 +6,16 @@ from hoijax.optim.graft.estimates import PeopleEstimate, SceneEstimate, read_peo
 from hoijax.optim.graft.icp import contact_model, similarity_icp
 from hoijax.optim.graft.probes import Anchors, ImageFeatures, anchors, network_inputs, probe_points, visual_context
 from hoijax.optim.graft.rollout import Rollout, RolloutOptions, refine_people, rollout
-from hoijax.optim.graft.scene import Probed, Scene, estimate_normals, make_scene, normals_of_point_map, probe
+from hoijax.optim.graft.scene import (
+    Probed,
+    Scene,
+    estimate_normals,
+    make_scene,
+    normals_of_point_map,
+    on_rim,
+    probe,
+    straight_ahead,
+)
 from hoijax.optim.graft.state import (
     SCALE_RANGE,
     UPDATE_PRESETS,
@@ -47,6 +56,7 @@ __all__ = [
     "make_scene",
     "network_inputs",
     "normals_of_point_map",
+    "on_rim",
     "pose_state",
     "probe",
     "probe_points",
@@ -56,5 +66,6 @@ __all__ = [
     "rollout",
     "scale_center",
     "similarity_icp",
+    "straight_ahead",
     "visual_context",
 ]

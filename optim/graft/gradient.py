@@ -11,7 +11,7 @@ import optax
 from hoijax.body_models import BodyModel
 from hoijax.geometry import dot, rotation_from_6d, safe_norm, sixd_from_rotation
 from hoijax.optim.graft.body import BodySpec
-from hoijax.optim.graft.scene import Scene, probe
+from hoijax.optim.graft.scene import Scene, probe, straight_ahead
 from hoijax.optim.graft.state import GraftState, pose_state
 
 
@@ -30,7 +30,8 @@ def gradient_refine(
     """Moves one body to touch a scene without lying behind it, by Adam on rotations and translation.
 
     Vertices within `reach` are drawn to the tangent plane of their nearest point, d metres away, by
-    d^2 / (d^2 + rho^2) with rho = 5 cm; those behind it cost the square of their depth. Fingers, shape and scale stay.
+    d^2 / (d^2 + rho^2) with rho = 5 cm; those behind it cost the square of their depth. A vertex beside the rim of a
+    surface feels nothing of it (`straight_ahead`). Fingers, shape and scale stay.
 
     Args:
       spec: of the body.
@@ -61,9 +62,10 @@ def gradient_refine(
     def energy(change: dict[str, jax.Array]) -> jax.Array:
         found = probe(scene, pose_state(contacts, moved(change)).vertices)
         distance = safe_norm(found.offset)
-        near = jax.lax.stop_gradient((distance < reach).astype(distance.dtype))
         # To the tangent plane: to the points themselves a body would slide from sample to sample.
         height = dot(found.offset, found.normal)
+        felt = (distance < reach) & straight_ahead(distance, height)
+        near = jax.lax.stop_gradient(felt.astype(distance.dtype))
         depth = jnp.maximum(height, 0.0)
         share = 1.0 / jnp.maximum(jnp.sum(near), 1.0)
         pull = share * jnp.sum(near * height**2 / (height**2 + 0.05**2))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from hoijax.errors import InputError
@@ -16,6 +16,8 @@ ArrayLike = jax.Array | np.ndarray
 
 #: Points farther from the camera than this are taken for a file in millimetres.
 FARTHEST = 500.0
+#: How far aside a nearest point may lie and still speak of what is behind it: metres, and a share of the height.
+ASIDE, ASIDE_SHARE = 0.03, 0.2
 
 
 @struct.dataclass
@@ -84,6 +86,51 @@ def probe(scene: Scene, queries: Float[ArrayLike, "Q 3"]) -> Probed:
     slot = _slot(scene, queries)
     points = jnp.asarray(scene.blocks.points).reshape(3, -1)[:, slot].T
     return Probed(offset=points - queries, normal=jnp.asarray(scene.normals).reshape(-1, 3)[slot])
+
+
+def straight_ahead(distance: Any, height: Any) -> Any:
+    """Whether the nearest point lies along its normal, so that a query is before or behind the surface there.
+
+    Where it lies aside, the surface ends: the shin of a sitting body hangs beside the rim of a seat's cloud, below its
+    plane, and is not inside anything. Aside by 3 cm is what the gaps between points and noisy normals make.
+
+    Args:
+      distance: to the nearest point, metres; NumPy's or JAX's, any shape.
+      height: above its tangent plane, metres.
+
+    Returns:
+      Booleans.
+    """
+    aside = distance**2 - height**2
+    return aside <= ASIDE**2 + (ASIDE_SHARE * height) ** 2
+
+
+def on_rim(
+    points: Float[ArrayLike, "N 3"],
+    normals: Float[ArrayLike, "N 3"],
+    chosen: Int[ArrayLike, "K"],
+    *,
+    neighbours: int = 64,
+) -> Bool[np.ndarray, "K"]:
+    """Whether chosen points of a cloud lie where its surface ends: their neighbours in the tangent plane are aside.
+
+    The middle of half a disc is 0.42 radii from its centre, that of a whole one with 64 points in it hardly ever 0.28;
+    at the edge of a box the neighbours on its other face make it 0.2. On the host.
+
+    Args:
+      points: metres; finite.
+      normals: unit vectors.
+      chosen: which points to look at.
+      neighbours: how many decide.
+    """
+    points, normals, chosen = np.asarray(points, np.float64), np.asarray(normals), np.asarray(chosen)
+    if not len(chosen):
+        return np.zeros(0, bool)
+    distance, index = cKDTree(points).query(points[chosen], k=min(neighbours, len(points)), workers=-1)
+    distance, index = (x.reshape(len(chosen), -1) for x in (distance, index))
+    middle = points[index].mean(axis=1) - points[chosen]
+    middle = middle - np.sum(middle * normals[chosen], axis=1, keepdims=True) * normals[chosen]
+    return np.linalg.norm(middle, axis=1) > 0.28 * distance.max(axis=1)
 
 
 def _slot(scene: Scene, queries: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.cli import main
@@ -151,6 +152,44 @@ def test_depth_maps_and_units_become_metres(folder):
     assert found.from_camera and "1 pixels hold no point" in found.notes[0]
     np.testing.assert_allclose(found.points[:, 2], 3, atol=1e-5)
     np.testing.assert_allclose(found.normals, np.broadcast_to([0, 0, -1], found.normals.shape), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_scan_of_a_million_noisy_points_with_holes_and_another_up(folder, tmp_path):
+    """A seat and a floor as a scanner gives them: no normals, 4 mm of noise, holes, strays, and z up."""
+    model, rng = free_body("test"), np.random.default_rng(0)
+    upright = named_pose("sit") | {"betas": np.zeros(10, np.float32)}
+    posed = pose_body(model, BodyParams.from_axis_angle(model, **upright))
+    body, pelvis = np.asarray(posed.vertices), np.asarray(posed.joints)[0]
+    under = body[np.linalg.norm(body[:, [0, 2]] - pelvis[[0, 2]], axis=1) < 0.2][:, 1].min()
+
+    def flat(count, low, high, y):
+        u = rng.random((count, 2)) * np.subtract(high, low) + low
+        return np.stack([pelvis[0] + u[:, 0], np.full(count, y), pelvis[2] + u[:, 1]], axis=1)
+
+    seat = flat(120_000, (-0.3, -0.35), (0.3, 0.25), under - LIFT)
+    seat = seat[np.linalg.norm(seat[:, [0, 2]] - pelvis[[0, 2]] - [0.2, -0.2], axis=1) > 0.06]
+    floor = flat(900_000, (-2.5, -2.5), (2.5, 2.5), body[:, 1].min() - LIFT)
+    strays = pelvis + rng.normal(size=(500, 3)) * 2
+    points = np.concatenate([seat, floor]) + 0.004 * rng.normal(size=(len(seat) + len(floor), 3))
+    points = np.concatenate([points, strays[np.linalg.norm(strays - pelvis, axis=1) > 1.2]])
+    assert len(points) > 1_000_000
+    # x, y, z become y, z, x: what was up is now the third axis.
+    turn = np.float32([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    trimesh.PointCloud((points @ turn.T).astype(np.float32)).export(tmp_path / "scan.ply")
+    params = BodyParams.from_axis_angle(model, **upright)
+    rotated = Rotation.from_matrix(turn @ np.asarray(params.rotations[0])).as_rotvec()
+    place = turn @ pelvis - (pelvis - upright["transl"])
+    people = upright | {"global_orient": rotated.astype(np.float32), "transl": place.astype(np.float32)}
+    np.savez(tmp_path / "person.npz", **{name: value[None] for name, value in people.items()})
+    code = refine(tmp_path, tmp_path / "out", "scan.ply", "--up=+z", "--pictures=0", body="person.npz")
+    assert code == 0
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert any("points were thinned to 400,000" in note for note in record["notes"])
+    person = record["people"]["person 0"]
+    assert person["before"]["touching"] < 0.01 and person["before"]["deepest"] < 0.01
+    assert person["after"]["touching"] > 0.08 and person["after"]["deepest"] < 0.03
+    assert 0.03 < person["moved"] < 0.15
 
 
 def test_a_room_that_faces_inward_keeps_facing_inward(tmp_path):

@@ -26,8 +26,9 @@ from hoijax.nets.graft import (
 from hoijax.nets.graft.model import Heads
 
 SMALL = dataclasses.replace(
-    GraftConfig.small(visual=True), width=32, layers=1, heads=2, feedforward=32, head_hidden=16, probe_hidden=16
-)
+    GraftConfig.small(visual=True),
+    width=32, layers=1, heads=2, feedforward=32, head_hidden=16, probe_hidden=16, gate=False,
+)  # fmt: skip
 
 
 def random_inputs(seed=0, batch=()):
@@ -134,8 +135,41 @@ def test_half_precision_stays_near(model):
         assert np.abs(np.asarray(a) - b).max() < 0.1 * (1.0 + np.abs(a).max())
 
 
+def test_a_closed_gate_changes_nothing_and_an_open_one_everything():
+    config = dataclasses.replace(SMALL, visual=False)
+    heads = {gate: Heads(dataclasses.replace(config, gate=gate), nnx.Rngs(1)) for gate in (False, True)}
+    tokens = np.random.default_rng(0).normal(size=(2, 24, 32)).astype(np.float32)
+    for head in heads.values():
+        for name in ("joint", "left_hand", "right_hand", "root", "translation", "betas", "scale"):
+            layer = getattr(head, name).second
+            layer.bias = nnx.Param(jnp.ones_like(layer.bias[...]))
+    tokens = jnp.asarray(tokens)
+    free = heads[False](tokens)
+    np.testing.assert_allclose(free.translation, config.units[1], rtol=1e-6)
+    np.testing.assert_allclose(free.scale, config.units[3], rtol=1e-6)
+    for bias, share in ((-100.0, 0.0), (0.0, 0.5), (100.0, 1.0)):
+        layer = heads[True].gate.second
+        layer.bias = nnx.Param(jnp.full_like(layer.bias[...], bias))
+        chex.assert_trees_all_close(heads[True](tokens), jax.tree.map(lambda x, s=share: s * x, free), atol=1e-6)
+
+
+def test_heights_do_not_depend_on_which_point_of_a_plane_is_nearest():
+    """Sliding the nearest point along its plane changes what the offset's encoder sees, not the height's."""
+    config = dataclasses.replace(SMALL, visual=False)
+    network = stirred(config)
+    inputs = random_inputs()
+    unit = inputs.normals / np.linalg.norm(inputs.normals, axis=-1, keepdims=True)
+    slide = np.cross(unit, np.float32([1, 0, 0]))
+    inputs, slid = (inputs.replace(normals=unit, offsets=inputs.offsets + s * slide) for s in (0.0, 0.3))
+    network.tokenizer.encode_offset = lambda x: jnp.zeros((*x.shape[:-1], config.fourier + 3), jnp.float32)
+    before, after = network.tokenizer(inputs), network.tokenizer(slid)
+    np.testing.assert_allclose(before, after, atol=1e-2)
+    raised = network.tokenizer(inputs.replace(offsets=inputs.offsets + 0.1 * unit))
+    assert np.abs(np.asarray(raised - before)).max() > 0.1
+
+
 def test_fourier_features_are_those_of_the_paper():
-    encoder = FourierEncoder(8, 1.0, nnx.Rngs(3), dtype="float32")
+    encoder = FourierEncoder(8, (1.0, 0.1), nnx.Rngs(3), dtype="float32")
     x = np.array([[0.3, -1.2, 2.0]], np.float32)
     phase = x @ np.asarray(encoder.frequencies[...]).T
     waves = np.concatenate([np.cos(phase), np.sin(phase)], axis=-1) / np.sqrt(8.0)

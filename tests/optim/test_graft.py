@@ -28,6 +28,7 @@ from hoijax.optim.graft import (
     folded,
     make_scene,
     normals_of_point_map,
+    on_rim,
     pose_state,
     refine_people,
     rollout,
@@ -387,6 +388,22 @@ def test_normals_face_the_camera_and_edges_are_dropped():
     np.testing.assert_allclose(normals[10, 5], [0, 0, -1], atol=1e-6)
     assert not kept[10, 14] and not kept[10, 15] and not kept[3, 3] and not kept[0, 5] and kept[10, 20]
     assert not normals[~kept].any()
+
+
+def test_the_rim_of_a_cloud_is_found_and_the_edge_of_a_box_is_none():
+    rng = np.random.default_rng(0)
+    top = np.concatenate([rng.uniform(-1, 1, (8000, 2)), np.zeros((8000, 1))], axis=1)
+    up = np.tile([0.0, 0.0, 1.0], (8000, 1))
+    side = np.concatenate([np.ones((8000, 1)), rng.uniform([-1, -2], [1, 0], (8000, 2))], axis=1)
+    out = np.tile([1.0, 0.0, 0.0], (8000, 1))
+    inner = np.flatnonzero(np.abs(top[:, :2]).max(axis=1) < 0.8)
+    front = np.flatnonzero((top[:, 0] > 0.99) & (np.abs(top[:, 1]) < 0.8))
+    noise = 0.003 * rng.normal(size=(16000, 3))
+    assert on_rim(top + noise[:8000], up, front).mean() > 0.9
+    assert on_rim(top + noise[:8000], up, inner).mean() < 0.01
+    box = np.concatenate([top, side]) + noise
+    assert on_rim(box, np.concatenate([up, out]), front).mean() < 0.3
+    assert on_rim(top, up, front[:0]).shape == (0,)
 
 
 def test_estimated_normals_of_a_floor_point_up(floor_points):

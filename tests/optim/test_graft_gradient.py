@@ -6,7 +6,7 @@ import pytest
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.geometry import inverse
-from hoijax.optim.graft import GraftState, body_spec, contact_model, make_scene, pose_state
+from hoijax.optim.graft import GraftState, body_spec, contact_model, make_scene, pose_state, straight_ahead
 from hoijax.optim.graft.frames import DISTANCE, facing_camera
 from hoijax.optim.graft.gradient import gradient_refine
 
@@ -27,6 +27,15 @@ def test_gradients_bring_a_body_to_the_floor_from_both_sides():
         state = GraftState.of(params.replace(translation=params.translation + move))
         after = np.asarray(pose_state(model, refine(state)).vertices)[:, 1].min()
         assert abs(after) < 0.02, height
+
+
+def test_behind_a_surface_is_straight_ahead_and_beside_its_rim_is_not():
+    """A seat's open cloud: 6 cm under its middle is inside, 6 cm under it and as far before its rim is not."""
+    for height in (0.06, -0.06, -0.13):
+        assert straight_ahead(np.hypot(0.0, height), height)
+        assert straight_ahead(np.hypot(0.02, height), height)  # between two points of the cloud
+        assert straight_ahead(np.hypot(0.17 * abs(height), height), height)  # a normal 10 degrees off
+        assert not straight_ahead(np.hypot(0.06, height), height)
 
 
 @pytest.mark.parametrize("up", [(0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)])

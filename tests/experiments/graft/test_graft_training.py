@@ -12,10 +12,10 @@ from hoijax.body_models import free_body, pose_body
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
 from hoijax.experiments.graft import train as training
-from hoijax.experiments.graft.losses import LossWeights, rollout_loss
+from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import fields_of, sample_from_synth, sample_of
+from hoijax.experiments.graft.samples import WithTouch, fields_of, sample_from_synth, sample_of
 from hoijax.geometry import rotation_angle
 from hoijax.nets.graft import load_graft
 from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
@@ -100,6 +100,10 @@ def test_queries_mix_as_configured(spec, sample):
     assert 0.4 < (gap > 0.2).mean() < 0.6  # estimates
     scaled = far(QueryConfig(estimated=0.0, clean=0.3))
     assert 0.2 < (scaled == 0).mean() < 0.4
+    # Noise of the shape is tenths, scaling changes it by more; half of the queries are nearer to the truth.
+    near = far(QueryConfig(estimated=0.0, clean=0.0, near=0.5, scaled=0.25))
+    assert 0.15 < (near > 0.2).mean() < 0.3 and (near == 0).sum() == 0
+    assert (near < 0.005).mean() > 0.1
 
 
 def test_an_imitated_estimate_has_its_head_at_the_scenes_depth(spec, sample):
@@ -139,6 +143,28 @@ def test_the_loss_is_the_papers(spec, model, sample):
     want = 5 * squares[0] + 2 * squares[1:22].mean() + 0.5 * (squares[22:37].mean() + squares[37:].mean())
     want += 7 * (v**2).sum(axis=1).mean() + 5 * ((v - v.mean(axis=0)) ** 2).sum(axis=1).mean()
     np.testing.assert_allclose(terms.total, want, rtol=1e-4)
+
+
+def test_rounded_lengths_and_heights_against_their_formulas(spec, model, sample, rooms):
+    weights = LossWeights(orient=0, body=0, hands=0, centred=0, vertices=1, heights=10, rounding=0.01)
+    touch = WithTouch(rooms, model)[0].touch
+    assert touch.normals.shape == (model.num_vertices, 3) and 0 <= touch.closeness.min() < touch.closeness.max() <= 1
+    moved = sample.truth.replace(translation=sample.truth.translation + jnp.float32([0.0, 0.05, 0.0]))
+    states = GraftState.of(jax.tree.map(lambda a, b: jnp.stack([a, b]), moved, sample.truth))
+    terms = quick_jit(lambda s: rollout_loss(spec, model, s, sample.truth, weights, touch))(states)
+    cost = np.sqrt(0.05**2 + 0.01**2) - 0.01
+    np.testing.assert_allclose(terms.vertices, cost, rtol=1e-3)
+    along = np.sqrt((0.05 * touch.normals[:, 1]) ** 2 + 0.01**2) - 0.01
+    height = (touch.closeness * along).sum() / (touch.closeness.sum() + 0.02 * len(along))
+    np.testing.assert_allclose(terms.heights, height, rtol=1e-3)
+    np.testing.assert_allclose(terms.total, cost + 10 * height, rtol=1e-3)
+
+
+def test_closeness_falls_with_the_distance_to_the_scene():
+    points, normals = np.zeros((1, 3), np.float32), np.float32([[0, 1, 0]])
+    touch = touch_of(np.float32([[0, 0, 0], [0.05, 0, 0], [0, 1, 0]]), points, normals)
+    np.testing.assert_allclose(touch.closeness, [1, np.exp(-1), 0], atol=1e-5)
+    np.testing.assert_array_equal(touch.normals, np.tile(normals, (3, 1)))
 
 
 def test_samples_of_synthhoi_become_camera_frame_scenes(spec, model):
