@@ -182,8 +182,12 @@ class Trainer:
         return PriorState(state.step + 1, parameters, average, optimiser), {"total": value}
 
 
-def train(config: Config) -> PriorState:
+def train(config: Config, *, trainer: Trainer | None = None) -> PriorState:
     """Runs or goes on with a training run.
+
+    Args:
+      config: the run.
+      trainer: of another run with the same settings, to save the compilation.
 
     Raises:
       InputError: the folder holds a run with another configuration, or SynthHOI is missing.
@@ -192,7 +196,7 @@ def train(config: Config) -> PriorState:
     check_same_run(out, config, FREE)
     whole, scripted = gather_states(config)
     arrays = jax.tree.map(jnp.asarray, (whole.states, whole.objects, whole.geometry))
-    trainer = Trainer(config)
+    trainer = Trainer(config) if trainer is None else trainer
 
     def begin(_: int) -> Advance:
         return lambda state, number: trainer.step(state, *arrays, scripted)

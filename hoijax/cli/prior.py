@@ -143,7 +143,7 @@ class ScorePrior:
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
-def scaled(template: ObjectTemplate, scale: float | np.ndarray) -> ObjectTemplate:
+def scaled(template: ObjectTemplate, scale: float | np.floating | np.ndarray) -> ObjectTemplate:
     """The template of an object that is larger by a factor."""
     scale = np.float32(scale)
     sdf = template.sdf

@@ -44,8 +44,8 @@ VERTICES = 431
 def prior_config(**changes: Any) -> GuidedConfig:
     """The settings of a refinement without a picture, chosen on SynthHOI's val split (docs/scorehoi.md)."""
     settings = {
-        "iterations": 3, "noise_level": 60, "step": 5, "contact": 8.0, "floor": 0.0, "penetration": 1.0, "margin": 0.0,
-        "entry": "noisy", "surface": True, "restart": "x0",
+        "iterations": 2, "noise_level": 100, "step": 10, "contact": 10.0, "floor": 0.0, "penetration": 1.0,
+        "margin": 0.0, "entry": "noisy", "surface": True, "restart": "x0",
     }  # fmt: skip
     return GuidedConfig(**settings | changes)
 
@@ -185,6 +185,7 @@ def from_facing_states(
         )  # fmt: skip
         if {"object", "object_rotation", "object_translation"} & set(names):
             moved = _person_moves(moved, start, pelvis[row])
+        moved = jax.tree.map(lambda v: jnp.asarray(v, jnp.float32), moved)
         kept = keep_frozen(model, tuple(names), moved, start)
         bodies.append(kept.params)
         things.append(kept.pose)

@@ -1,6 +1,6 @@
 """ScoreHOI from end to end: image to estimate, refinement by the diffusion prior, and the mesh refiner's last word."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -26,6 +26,8 @@ from hoijax.optim.guided.refine import GuidedResult, refine_guided
 from hoijax.optim.guided.scene import GuidedBody, GuidedScene, Posed, pose_state
 
 ArrayLike = jax.Array | np.ndarray
+CONDITIONS = ("image", "geometry")
+"""What the denoiser sees."""
 
 
 @struct.dataclass
@@ -65,6 +67,7 @@ def reconstruct(
     config: GuidedConfig | None = None,
     schedule: Schedule | None = None,
     evidence: ImageEvidence | None = None,
+    conditions: Collection[str] = CONDITIONS,
 ) -> GuidedReconstruction:
     """Bodies and objects in images; pure in its arrays, jit it by `compile_reconstruction`.
 
@@ -78,11 +81,16 @@ def reconstruct(
       config: the paper's by default.
       schedule: ScoreHOI's by default.
       evidence: keypoints and masks as further guidance.
+      conditions: what the denoiser sees, of "image" and "geometry".
     """
     estimate = regressor.estimate(image, object_features)
     seen = estimate.body
     x = state_from_estimate(body, estimate)
-    denoise = noise_function(denoiser, Conditions(image=image_cells(seen.features), geometry=object_features))
+    shown = Conditions(
+        image=image_cells(seen.features) if "image" in conditions else None,
+        geometry=object_features if "geometry" in conditions else None,
+    )
+    denoise = noise_function(denoiser, shown)
 
     def contacts(vertices, points):
         return regressor.contacts(seen.features, seen.camera, vertices, points).probabilities()
@@ -105,6 +113,7 @@ def compile_reconstruction(
     *,
     config: GuidedConfig | None = None,
     schedule: Schedule | None = None,
+    conditions: Collection[str] = CONDITIONS,
 ) -> Callable[..., GuidedReconstruction]:
     """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`.
 
@@ -116,8 +125,9 @@ def compile_reconstruction(
     def run(state, body, scene, image, object_features, evidence):
         nets = nnx.merge(graph, state)
         return reconstruct(
-            *nets, body, scene, image, object_features, config=config, schedule=schedule, evidence=evidence
-        )
+            *nets, body, scene, image, object_features, config=config, schedule=schedule, evidence=evidence,
+            conditions=conditions,
+        )  # fmt: skip
 
     def call(body, scene, image, object_features, evidence=None) -> GuidedReconstruction:
         return run(state, body, scene, image, object_features, evidence)

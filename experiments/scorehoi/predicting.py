@@ -1,0 +1,215 @@
+"""Predictions for ScoreHOI's tables: every row's answer on pictures of SynthHOI, as files for the harness."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from scipy.spatial.transform import Rotation
+from tqdm import tqdm
+
+from hoijax.body_models import BodyModel, free_body, pose_body, resample_vertices
+from hoijax.data.objects import random_object
+from hoijax.data.synth import open_split
+from hoijax.errors import InputError
+from hoijax.experiments.scorehoi.samples import Layout, betas_range, training_sample, truth_from_synth
+from hoijax.experiments.scorehoi.stages import SIZES
+from hoijax.experiments.scorehoi.variants import Variant
+from hoijax.experiments.scorehoi.weights import load_network, read_facts
+from hoijax.geometry import Mesh, RigidPose, einsum
+from hoijax.interaction import ObjectTemplate, make_template
+from hoijax.io import output_directory, write_json, write_npz
+from hoijax.nets.scorehoi import Denoiser, ScoreHOIRegressor, make_denoiser, pose_from_points
+from hoijax.optim import RefineConfig, body_field, refine_batch
+from hoijax.optim.guided import (
+    GuidedBody,
+    compile_reconstruction,
+    guided_body,
+    guided_scene,
+    interaction_from_state,
+    pose_state,
+    state_from_estimate,
+)
+
+#: Samples of the objects' distance grids along each side.
+RESOLUTION = 48
+#: Gradient steps by which the time of one is measured.
+TRIAL_STEPS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """One seed's networks and the body they see."""
+
+    regressor: ScoreHOIRegressor
+    denoiser: Denoiser
+    model: BodyModel
+    body: GuidedBody
+    layout: Layout
+
+
+def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path) -> Networks:
+    """The networks of two files of weights.
+
+    Raises:
+      InputError: weights of another stage, or that do not go together.
+    """
+    facts = [read_facts(path) for path in (regressor, denoiser)]
+    for path, found, stage in zip((regressor, denoiser), facts, (1, 2)):
+        if found.get("stage") != stage:
+            raise InputError(f"{path} is not of stage {stage} of ScoreHOI's training")
+    if facts[0]["size"] != facts[1]["size"]:
+        raise InputError(f"the networks are of sizes {facts[0]['size']} and {facts[1]['size']}")
+    sizes = SIZES[facts[0]["size"]]()
+    model = free_body(facts[0]["level"])
+    resampled = resample_vertices(model, facts[0]["vertices"])
+    parts = sizes[0].hand4whole
+    return Networks(
+        load_network(regressor, lambda rngs: ScoreHOIRegressor(sizes[0], rngs)),
+        load_network(denoiser, lambda rngs: make_denoiser(sizes[1], rngs)),
+        model,
+        guided_body(model, resampled, betas_range()),
+        Layout(model, resampled.ids, crop=parts.crop, geometry=parts.object_features - 64 * 3),
+    )
+
+
+@functools.lru_cache(maxsize=512)
+def template_of(category: str, seed: int) -> ObjectTemplate:
+    """The template of one of SynthHOI's objects."""
+    mesh = random_object(category, seed).mesh
+    whole = Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32))
+    return make_template(whole, resolution=RESOLUTION)
+
+
+class Predictor:
+    """Answers batches of samples as one row of a table does.
+
+    Args:
+      networks: of one seed.
+      variant: the row.
+      step: Delta t where the row does not say its own.
+      batch: pictures at a time.
+    """
+
+    def __init__(self, networks: Networks, variant: Variant, step: int, batch: int):
+        self.networks, self.variant, self.batch = networks, variant, batch
+        shown = [name for name in ("image", "geometry") if getattr(variant, name)]
+        self.full = compile_reconstruction(
+            networks.regressor, networks.denoiser, config=variant.guidance(step), conditions=shown
+        )
+        graph, state = nnx.split(networks.regressor)
+        first = jax.jit(lambda state, *args: _first_stage(nnx.merge(graph, state), *args))
+        self.first = lambda *args: first(state, *args)
+        self.field = body_field(networks.model) if variant.method == "gradient" else None
+        self.steps: int | None = None
+        """Gradient steps in as much time as the diffusion takes, once measured."""
+
+    def __call__(
+        self, samples: Sequence[Mapping[str, np.ndarray]], templates: Sequence[ObjectTemplate]
+    ) -> tuple[np.ndarray, RigidPose]:
+        """Body vertices (B, V, 3) and object poses, camera frame, relative to the pelvis."""
+        nets, method = self.networks, self.variant.method
+        scene = guided_scene(list(templates))
+        images, numbers = (np.stack([s[name] for s in samples]) for name in ("image", "object_numbers"))
+        if method == "scorehoi":
+            found = self.full(nets.body, scene, images, numbers)
+            answer = found.vertices, found.object
+        else:
+            refined, x = self.first(nets.body, scene, images, numbers)
+            answer = refined
+            if method != "regressor":
+                there = _interactions(nets.body, x)
+                params, pose = there.body, there.object
+                if method == "gradient":
+                    if self.steps is None:
+                        self.steps = self._equal_time(params, pose, templates, (scene, images, numbers))
+                    params, pose = self._by_gradient(params, pose, templates, self.steps)
+                answer = _posed(nets.model, params), pose
+        return jax.tree.map(np.asarray, answer)
+
+    def _by_gradient(
+        self, params: Any, pose: RigidPose, templates: Sequence[ObjectTemplate], steps: int
+    ) -> tuple[Any, RigidPose]:
+        config = RefineConfig().with_steps(steps)
+        found = refine_batch(self.networks.model, params, list(templates), pose, None, config, body=self.field)
+        return jax.block_until_ready((found.params, found.pose))
+
+    def _equal_time(
+        self, params: Any, pose: RigidPose, templates: Sequence[ObjectTemplate], inputs: tuple[Any, ...]
+    ) -> int:
+        """So many gradient steps take as long as the whole of ScoreHOI; both are compiled before they are timed."""
+
+        def seconds(run: Any) -> float:
+            run()
+            began = time.perf_counter()
+            run()
+            return time.perf_counter() - began
+
+        whole = seconds(lambda: jax.block_until_ready(self.full(self.networks.body, *inputs)))
+        trial = seconds(lambda: self._by_gradient(params, pose, templates, TRIAL_STEPS))
+        return int(np.clip(round(TRIAL_STEPS * whole / trial), 1, 4 * RefineConfig().steps))
+
+
+_interactions = jax.jit(interaction_from_state)
+_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
+
+
+def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, images: Any, numbers: Any) -> tuple:
+    """The mesh refiner's bodies and objects from the estimates, and the estimates' states."""
+    estimate = regressor.estimate(images, numbers)
+    x = state_from_estimate(body, estimate)
+    posed = pose_state(body, scene, x)
+    contact = regressor.contacts(estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
+    vertices, points = regressor.refine(contact)
+    refined = einsum("vk,bkc->bvc", body.up, vertices), pose_from_points(scene.points, points)
+    return refined, x
+
+
+def write_predictions(
+    folder: pathlib.Path, predictor: Predictor, root: pathlib.Path, split: str, ids: Sequence[str]
+) -> float:
+    """Predicts samples of SynthHOI and writes `predictions.npz`, unless that is there.
+
+    Returns:
+      Pictures per second, programs compiled before, reading and cropping left out.
+
+    Raises:
+      InputError: an answer is not finite.
+    """
+    path, facts = folder / "predictions.npz", folder / "facts.json"
+    if path.is_file() and facts.is_file():
+        known = json.loads(facts.read_text())
+        if known["ids"] == list(ids):
+            return known["images_per_second"]
+    source = open_split(root, split)
+    place = {source[i]["key"]: i for i in range(len(source))}
+    arrays: dict[str, list[np.ndarray]] = {"vertices": [], "obj_rot": [], "obj_trans": []}
+    seconds, counted, warm = 0.0, 0, False
+    for first in tqdm(range(0, len(ids), predictor.batch), desc=predictor.variant.name, disable=None):
+        chosen = [source[place[key]] for key in ids[first : first + predictor.batch]]
+        count = len(chosen)
+        chosen += chosen[-1:] * (predictor.batch - count)
+        samples = [training_sample(truth_from_synth(s), predictor.networks.layout) for s in chosen]
+        templates = [template_of(s["category"], int(s["object_seed"])) for s in chosen]
+        if not warm:
+            predictor(samples, templates)
+            warm = True
+        began = time.perf_counter()
+        vertices, pose = predictor(samples, templates)
+        seconds, counted = seconds + time.perf_counter() - began, counted + predictor.batch
+        if not np.isfinite(vertices).all():
+            raise InputError(f"row '{predictor.variant.name}': an answer is not finite; are these weights trained?")
+        arrays["vertices"] += list(vertices[:count])
+        arrays["obj_rot"] += list(Rotation.from_matrix(pose.rotation[:count]).as_rotvec().astype(np.float32))
+        arrays["obj_trans"] += list(pose.translation[:count])
+    output_directory(folder)
+    write_npz(path, {name: np.stack(rows) for name, rows in arrays.items()} | {"ids": np.asarray(list(ids))})
+    speed = counted / seconds
+    write_json(facts, {"ids": list(ids), "images_per_second": speed, "gradient_steps": predictor.steps})
+    return speed

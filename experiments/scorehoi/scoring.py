@@ -1,0 +1,97 @@
+"""Scores of a table's rows by the evaluation harness, and the table as text."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hoijax.data.evaluation import EvaluateConfig, TruthSource, evaluate, read_predictions
+from hoijax.errors import InputError
+from hoijax.experiments.scorehoi.variants import PAPER_SPEED, Variant
+
+Scores = tuple[dict[str, dict[str, float]], dict[str, str]]
+"""Sample to metric to number, and sample to the group that the bootstrap draws."""
+COLUMNS = {
+    "chamfer_body_cm": "body Chamfer, cm",
+    "chamfer_object_cm": "object Chamfer, cm",
+    "contact_5cm_precision": "contact p",
+    "contact_5cm_recall": "r",
+    "contact_5cm_f1": "F",
+    "penetration_max_mm": "deepest penetration, mm",
+}
+
+
+def score_rows(folder: pathlib.Path, source: TruthSource, ids: Sequence[str], config: EvaluateConfig) -> Scores:
+    """Scores the predictions of one row of one seed; what was scored before is not scored again.
+
+    Args:
+      folder: holds `predictions.npz`; scores go to `scores` in it.
+      source: the truth.
+      ids: samples.
+      config: what is measured.
+
+    Raises:
+      InputError: a prediction cannot be used.
+    """
+    report = evaluate(source, read_predictions(folder / "predictions.npz"), folder / "scores", config, progress=False)
+    wrong = report.unusable | report.broken_truth
+    if wrong:
+        key, text = next(iter(wrong.items()))
+        raise InputError(f"{folder}: {len(wrong)} of {len(ids)} predictions cannot be scored; the first: {key}: {text}")
+    samples = {key: report.samples[key] for key in ids}
+    # Samples of one object instance are alike: SynthHOI's group.
+    return samples, {key: source.load(key).group for key in samples}
+
+
+def merged(scored: Sequence[Scores]) -> Scores:
+    """Each sample's mean over seeds; where a metric is defined for some seeds only, over those."""
+    samples: dict[str, dict[str, float]] = {}
+    for key in scored[0][0]:
+        rows = [one[0][key] for one in scored]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        values = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+        samples[key] = {n: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for n, v in values.items()}
+    return samples, scored[0][1]
+
+
+def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> str:
+    """The table with intervals, one section per split, the paper's numbers on BEHAVE in the last column."""
+    seeds, name = len(result["weights"]), result["dataset"]
+    lines = [f"# ScoreHOI, table {result['table']}, on {name}", ""]
+    facts = result["weights"][0]["regressor"]
+    lines += [
+        f"Networks of size {facts['size']}, {facts['steps']} steps on {facts['dataset']}, {seeds} "
+        f"seed{'s' * (seeds != 1)}; {result['device']}. Made by `python -m hoijax.experiments.scorehoi.tables --table "
+        f"{result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers are of "
+        "BEHAVE and of networks 20 times as large; only directions can be compared.",
+        "",
+    ]
+    for split, rows in result["splits"].items():
+        columns = [c for c in COLUMNS if any(c in row["metrics"] for row in rows.values())]
+        count = max((row["metrics"][columns[0]]["count"] for row in rows.values()), default=0) if columns else 0
+        head = ["row", *(COLUMNS[c] for c in columns), "images/s", "paper, BEHAVE"]
+        lines += [f"## {split}, {count} samples", "", _line(head), _line(["---"] * len(head))]
+        for variant in variants:
+            if variant.name not in rows:
+                continue
+            row = rows[variant.name]
+            cells = [_cell(row["metrics"].get(c)) for c in columns]
+            paper = " / ".join(f"{v:g}" for v in variant.paper) or "–"
+            if result["table"] in ("2", "A"):
+                paper = f"{paper}; {PAPER_SPEED[variant.name]:g} images/s"
+            lines.append(_line([variant.name, *cells, f"{row['images_per_second']:.2f}", paper]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None or not np.isfinite(row["mean"]):
+        return "–"
+    digits = 3 if abs(row["mean"]) < 1.5 and row["unit"] == "" else 2
+    interval = f" ({row['low']:.{digits}f} to {row['high']:.{digits}f})" if np.isfinite(row["low"]) else ""
+    return f"{row['mean']:.{digits}f}{interval}"

@@ -1,0 +1,159 @@
+"""ScoreHOI's tables on a data set with the evaluation harness: tables 1 to 4 and A of the paper.
+
+    python -m hoijax.experiments.scorehoi.tables --table 3 --dataset synth_hoi --root DIR \\
+        --regressor runs/regressor/weights.safetensors --denoiser runs/denoiser/weights.safetensors
+
+Several `--regressor` and `--denoiser`, in the same order, are several seeds: every row is the mean over seeds of each
+sample's numbers, with a bootstrap interval over samples (whole object instances, which are alike, are drawn). Each row
+of each seed is predicted and scored into its own folder below `--work`, and a stopped run goes on where it was.
+
+| table | rows |
+|---|---|
+| 1 | regressor alone, gradient refiner in as much time, ScoreHOI; each split |
+| 2, A | N = 2 and N = 10 with images per second; the paper's own rows are on BEHAVE and an RTX 4090 and stand apart |
+| 3 | what is left out: diffusion, repeated contact, conditions, guidance, each loss |
+| 4 | N, tau and Delta t |
+
+Writes `scorehoi_tableT.md` and `.json` to `--out`.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import tyro
+
+from hoijax.data.evaluation import EvaluateConfig, open_truth
+from hoijax.data.evaluation.table import rows_of
+from hoijax.errors import InputError
+from hoijax.experiments.scorehoi.predicting import Predictor, load_networks, write_predictions
+from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
+from hoijax.experiments.scorehoi.variants import TABLES, Variant
+from hoijax.io import check_output_directory, file_digest, output_directory, write_json, write_text
+
+Table = Literal["1", "2", "3", "4", "A"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every number of the run; written whole next to the results."""
+
+    root: pathlib.Path
+    """Where the data set lies."""
+    regressor: tuple[pathlib.Path, ...]
+    """Weights of stage 1, one per seed."""
+    denoiser: tuple[pathlib.Path, ...]
+    """Weights of stage 2, in the order of the regressors they were trained under."""
+    table: Table = "1"
+    dataset: str = "synth_hoi"
+    splits: tuple[str, ...] = ("test", "test_unseen_category")
+    """Table 1 has them all, the others the first."""
+    rows: tuple[str, ...] = ()
+    """Only these rows, by name; empty: all."""
+    samples: int | None = None
+    """Only so many samples of each split, the first."""
+    batch: int = 16
+    """Pictures at a time."""
+    steps: int = 2
+    """Delta t of every row that does not say its own; the paper's is 2."""
+    metrics: tuple[str, ...] = ("surface", "contact")
+    """Groups of metrics; `penetration` takes seconds a sample."""
+    resamples: int = 1000
+    """Of the bootstrap."""
+    work: pathlib.Path = pathlib.Path("runs/scorehoi_tables")
+    """Where predictions and scores of each row are kept."""
+    out: pathlib.Path = pathlib.Path("docs/results")
+
+    def __post_init__(self):
+        if len(self.regressor) != len(self.denoiser) or not self.regressor:
+            raise InputError(
+                f"wanted as many --denoiser as --regressor, one of each per seed; got {len(self.denoiser)} and "
+                f"{len(self.regressor)}"
+            )
+        known = [variant.name for variant in TABLES[self.table]]
+        unknown = [name for name in self.rows if name not in known]
+        if unknown:
+            raise InputError(f"table {self.table} has no row {', '.join(unknown)}; its rows are {', '.join(known)}")
+        if self.dataset != "synth_hoi":
+            raise InputError(
+                f"pictures are read from synth_hoi, got --dataset {self.dataset}: predict its samples with `hoijax "
+                "reconstruct` and score them with `hoijax evaluate`"
+            )
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Predicts and scores every row of a table.
+
+    Returns:
+      What is written as JSON: split to row to `metrics` (see `hoijax.data.evaluation`) and `images_per_second`.
+
+    Raises:
+      InputError: data or weights are missing; nothing is written then.
+    """
+    check_output_directory(config.out)
+    splits = config.splits if config.table == "1" else config.splits[:1]
+    chosen = [v for v in TABLES[config.table] if not config.rows or v.name in config.rows]
+    sources = {split: open_truth(config.dataset, root=config.root, split=split) for split in splits}
+    networks = [load_networks(*pair) for pair in zip(config.regressor, config.denoiser)]
+    evaluation = EvaluateConfig(metrics=config.metrics, resamples=config.resamples)
+    found: dict[str, dict[str, Any]] = {}
+    for split, source in sources.items():
+        ids = source.ids[: config.samples]
+        found[split] = {}
+        for variant in chosen:
+            scored, speeds = [], []
+            for seed, nets in enumerate(networks):
+                folder = config.work / config.dataset / split / _folder(variant, config, seed)
+                predictor = Predictor(nets, variant, config.steps, config.batch)
+                speeds.append(write_predictions(folder, predictor, config.root, split, ids))
+                scored.append(score_rows(folder, source, ids, evaluation))
+            samples, groups = merged(scored)
+            found[split][variant.name] = {
+                "metrics": rows_of(samples, groups, evaluation),
+                "seeds": [rows_of(*one, evaluation) for one in scored] if len(scored) > 1 else [],
+                "images_per_second": float(np.mean(speeds)),
+            }
+    result = {
+        "table": config.table,
+        "dataset": config.dataset,
+        "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "weights": [{n: _provenance(p) for n, p in zip(("regressor", "denoiser"), pair)}
+                    for pair in zip(config.regressor, config.denoiser)],
+        "splits": found,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }  # fmt: skip
+    out = output_directory(config.out)
+    write_json(out / f"scorehoi_table{config.table}.json", result)
+    write_text(out / f"scorehoi_table{config.table}.md", markdown_table(result, chosen))
+    return result
+
+
+def _provenance(path: pathlib.Path) -> dict[str, Any]:
+    from hoijax.experiments.scorehoi.weights import read_facts
+
+    return {"sha256": file_digest(path), **read_facts(path)}
+
+
+def _folder(variant: Variant, config: Config, seed: int) -> str:
+    """Named by what the predictions depend on: rows of several tables may share them."""
+    digests = "".join(file_digest(path)[:8] for path in (config.regressor[seed], config.denoiser[seed]))
+    return f"{variant.slug(config.steps)}-{digests}"
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        result = run(tyro.cli(Config))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    print(markdown_table(result, TABLES[result["table"]]))
+
+
+if __name__ == "__main__":
+    main()

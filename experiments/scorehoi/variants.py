@@ -1,0 +1,80 @@
+"""The rows of ScoreHOI's tables: what each changes in the refinement, and what the paper measured on BEHAVE."""
+
+import dataclasses
+import re
+
+from hoijax.optim.guided import GuidedConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row."""
+
+    name: str
+    method: str = "scorehoi"
+    """"scorehoi", "regressor" (its answer and the mesh refiner's, no diffusion), "estimate" (its answer alone), or
+    "gradient": the answer refined by gradient steps on contact and penetration, in as much time as N = 10 takes."""
+    changes: tuple[tuple[str, object], ...] = ()
+    """Of `GuidedConfig`."""
+    image: bool = True
+    """Whether the denoiser sees the image, c_I."""
+    geometry: bool = True
+    """Whether it sees the object, c_G."""
+    paper: tuple[float, ...] = ()
+    """The paper's row: body and object Chamfer distance in cm, contact precision, recall and F; or some of them."""
+
+    def guidance(self, step: int) -> GuidedConfig:
+        """The settings of this row; `step` where the row does not say its own."""
+        return GuidedConfig(**{"step": step} | dict(self.changes))
+
+    def slug(self, step: int) -> str:
+        """A folder's name that tells these predictions from those of other rows and steps."""
+        config, usual = self.guidance(step), GuidedConfig()
+        names = [field.name for field in dataclasses.fields(config)]
+        changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(usual, n)}
+        settings = {"method": self.method, "image": self.image, "geometry": self.geometry}
+        text = "_".join(f"{k}-{v}" for k, v in (settings | changed).items())
+        return re.sub(r"[^A-Za-z0-9_.-]", "", text)
+
+
+def _with(name: str, *paper: float, **changes: object) -> Variant:
+    return Variant(name, changes=tuple(changes.items()), paper=paper)
+
+
+FULL = Variant("full", paper=(4.85, 7.86, 0.634, 0.586, 0.609))
+_NO_GUIDANCE = {"contact": 0.0, "floor": 0.0, "penetration": 0.0}
+
+TABLES: dict[str, tuple[Variant, ...]] = {
+    "1": (
+        Variant("regressor's estimate", "estimate"),
+        Variant("regressor and mesh refiner", "regressor", paper=(4.99, 8.42, 0.628, 0.496, 0.554)),
+        Variant("gradient refiner, equal time", "gradient"),
+        FULL,
+    ),
+    "2": (_with("N = 2", 4.87, 7.95, iterations=2), FULL),
+    "3": (
+        Variant("without diffusion", "regressor", paper=(5.03, 8.48, 0.612, 0.523, 0.588)),
+        _with("contact predicted once", 4.93, 7.98, 0.628, 0.545, 0.577, feedback="released"),
+        Variant("no condition", image=False, geometry=False, paper=(4.94, 8.23, 0.626, 0.549, 0.585)),
+        Variant("without the object, c_G", geometry=False, paper=(4.87, 7.99, 0.628, 0.559, 0.591)),
+        Variant("without the image, c_I", image=False, paper=(4.88, 8.03, 0.631, 0.566, 0.597)),
+        _with("no guidance", 4.93, 8.01, 0.624, 0.524, 0.570, **_NO_GUIDANCE),
+        _with("without contact, L_ho", 4.87, 7.95, 0.632, 0.525, 0.574, contact=0.0),
+        _with("without penetration, L_pt", 4.87, 7.93, 0.619, 0.567, 0.592, penetration=0.0),
+        _with("without floor, L_of", 4.89, 7.95, 0.631, 0.577, 0.602, floor=0.0),
+        FULL,
+    ),
+    "4": tuple(
+        _with(f"N = {n}, tau = {tau}, dt = {dt}", *paper, iterations=n, noise_level=tau, step=dt)
+        for n, tau, dt, *paper in (
+            (10, 50, 25, 5.80, 10.70, 0.539), (10, 50, 10, 5.22, 8.72, 0.584), (10, 50, 5, 4.99, 8.16, 0.569),
+            (2, 50, 2, 4.87, 7.95, 0.604), (5, 50, 2, 4.86, 7.87, 0.607), (20, 50, 2, 4.87, 7.89, 0.610),
+            (10, 25, 2, 4.87, 7.95, 0.606), (10, 100, 2, 4.88, 8.07, 0.615), (10, 50, 2, 4.85, 7.86, 0.609),
+        )
+    ),
+    "A": (_with("N = 2", iterations=2), FULL),
+}  # fmt: skip
+"""Rows by table. The paper's CONTHO row stands beside the regressor with mesh refiner, which has its architecture."""
+
+PAPER_SPEED = {"N = 2": 2.0080, "full": 0.2895}
+"""Images per second in the paper (tables 2 and A, RTX 4090)."""
