@@ -18,7 +18,7 @@ from hoijax.io import LoadedMesh, ParameterFile, read_mesh, simplify
 from hoijax.optim import SDF_RESOLUTION, Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
 
 if TYPE_CHECKING:
-    from hoijax.cli.prior import ScorePrior
+    from hoijax.experiments.scorehoi.refining import ScorePrior
 
 MAX_FACES = 20_000
 """Faces of the mesh that the distance grid is built from and that pictures show."""
@@ -191,7 +191,8 @@ def _refine(
     contacts = None if items[0].contacts is None else [item.contacts for item in items]
     config, floor, found = items[0].config, _floor(items, before), (params, pose)
     if prior is not None:
-        *found, contacts = prior(items, params, pose)
+        freeze = [item.config.freeze for item in items]
+        *found, contacts = prior(templates, params, pose, contacts, freeze)
 
     def run(params: BodyParams, pose: RigidPose, config: RefineConfig, watch: Any) -> RefineResult:
         thing = templates[0] if same else templates

@@ -114,7 +114,7 @@ def run(options: Options) -> int:
     plans = plan_files(files, options.out, model, config, contacts, floor, failures)
     prior = None
     if options.prior == "scorehoi":
-        from hoijax.cli.prior import ScorePrior
+        from hoijax.experiments.scorehoi.refining import ScorePrior
 
         prior = ScorePrior(model, options.weights, AXES[options.up])
     count = sum(len(plan.starts) for plan in plans)

@@ -19,7 +19,7 @@ from hoijax.optim import Progress
 from hoijax.viz import Case, write_page
 
 if TYPE_CHECKING:
-    from hoijax.cli.prior import ScorePrior
+    from hoijax.experiments.scorehoi.refining import ScorePrior
 
 
 def tell(text: str) -> None:

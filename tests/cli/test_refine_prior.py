@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hoijax.cli import prior
-from hoijax.cli.prior import load_prior, scaled, shipped_weights
+from hoijax.experiments.scorehoi import refining
+from hoijax.experiments.scorehoi.refining import load_prior, scaled, shipped_weights
 from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
@@ -37,10 +37,10 @@ def load(path):
 @pytest.mark.slow
 def test_the_prior_goes_before_the_refiner(refine, fake, weights, save, estimate, tmp_path, monkeypatch):
     # The fake has templates without a distance grid.
-    monkeypatch.setattr(prior, "prior_config", lambda: prior_config(iterations=1, noise_level=40, step=20))
+    monkeypatch.setattr(refining, "prior_config", lambda: prior_config(iterations=1, noise_level=40, step=20))
     # One program for all runs.
-    monkeypatch.setattr(prior, "compile_prior", lambda network, config: compiled)
-    compiled = compile_prior(load_prior(weights)[0], config=prior.prior_config())
+    monkeypatch.setattr(refining, "compile_prior", lambda network, config: compiled)
+    compiled = compile_prior(load_prior(weights)[0], config=refining.prior_config())
     monkeypatch.setattr("hoijax.cli.jobs.make_template", lambda mesh, resolution: make_template(mesh, resolution=12))
     body = save("body.npz", estimate())
     options = ("--prior=scorehoi", f"--weights={weights}", "--contact=left_hand")

@@ -1,15 +1,15 @@
-"""ScoreHOI's prior in front of the gradient refiner: `hoijax refine --prior scorehoi`."""
+"""ScoreHOI's prior without pictures, ready for use: its weights, and batches of estimates refined by it."""
 
 import dataclasses
 import importlib.resources
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import betas_range, geometry_feature
 from hoijax.experiments.scorehoi.weights import load_network, read_facts
@@ -27,9 +27,6 @@ from hoijax.optim.guided.prior import (
     prior_body,
     prior_config,
 )
-
-if TYPE_CHECKING:
-    from hoijax.cli.jobs import Item
 
 #: Rows of asked-for parts in a program; `propose_parts` answers at most four.
 ROWS = 4
@@ -95,31 +92,43 @@ class ScorePrior:
         self.run = compile_prior(network, config=self.config)
 
     def __call__(
-        self, items: "Sequence[Item]", params: BodyParams, pose: RigidPose
+        self,
+        templates: Sequence[ObjectTemplate],
+        params: BodyParams,
+        pose: RigidPose,
+        contacts: Sequence[tuple[str, ...]] | None = None,
+        freeze: Sequence[Sequence[str]] | None = None,
     ) -> tuple[BodyParams, RigidPose, list[tuple[str, ...]]]:
         """Refined bodies and objects, and the parts that were asked for.
 
         Args:
-          items: what is refined: objects, parts that must touch, frozen groups.
-          params: their bodies, leading axis B.
-          pose: their objects, leading axis B.
+          templates: the object of each of B interactions; distance grids of one size.
+          params: estimated bodies, leading axis B.
+          pose: estimated objects, leading axis B.
+          contacts: parts that must touch, for each; None: read off the prior's own answer.
+          freeze: groups that must not move, for each (`hoijax.optim.config.GROUPS` and aliases); None: none.
         """
-        if all(item.contacts is not None for item in items):
-            parts = [tuple(item.contacts) for item in items]
+        freeze = [()] * len(templates) if freeze is None else freeze
+        if contacts is not None:
+            parts = [tuple(names) for names in contacts]
         else:
-            # What touches is read off the prior's own answer, in which body and object have found each other.
-            alone = self._refine(items, params, pose, [()] * len(items))
+            # Once more without asking for anything, whereby body and object find each other.
+            alone, things = self._refine(templates, params, pose, [()] * len(templates), freeze)
             parts = [
-                propose_parts(self.model, vertices, item.object.template, jax.tree.map(lambda x, i=i: x[i], alone[1]))
-                for i, (item, vertices) in enumerate(zip(items, np.asarray(_posed(self.model, alone[0]))))
+                propose_parts(self.model, vertices, template, jax.tree.map(lambda x, i=i: x[i], things))
+                for i, (template, vertices) in enumerate(zip(templates, np.asarray(_posed(self.model, alone))))
             ]
-        return (*self._refine(items, params, pose, parts), parts)
+        return (*self._refine(templates, params, pose, parts, freeze), parts)
 
     def _refine(
-        self, items: "Sequence[Item]", params: BodyParams, pose: RigidPose, parts: Sequence[tuple[str, ...]]
+        self,
+        templates: Sequence[ObjectTemplate],
+        params: BodyParams,
+        pose: RigidPose,
+        parts: Sequence[tuple[str, ...]],
+        freeze: Sequence[Sequence[str]],
     ) -> tuple[BodyParams, RigidPose]:
-        scales = np.asarray(pose.scale)
-        templates = [scaled(item.object.template, scale) for item, scale in zip(items, scales)]
+        templates = [scaled(template, scale) for template, scale in zip(templates, np.asarray(pose.scale))]
         features = self.facts["network"]["features"]
         numbers = [np.concatenate([t.points.ravel(), geometry_feature(t.points, features)]) for t in templates]
         rows = max(ROWS, *map(len, parts))
@@ -130,13 +139,9 @@ class ScorePrior:
         x, turns = facing_states(self.body, params, pose, self.up, shape=own_shape)
         geometry = np.stack(numbers).astype(np.float32)
         found = self.run(self.body, scene, x, geometry, regions)
-        return from_facing_states(
-            self.model, self.body, found.x, turns, params, pose, [item.config.freeze for item in items]
-        )
+        return from_facing_states(self.model, self.body, found.x, turns, params, pose, freeze)
 
     def _any_part(self) -> str:
-        from hoijax.body_models import contact_regions
-
         return next(iter(contact_regions(self.model)))
 
 
