@@ -39,6 +39,9 @@ class Rooms:
     count: int = 64
     points: int = 2048
     seed: int = 0
+    furniture: str = "boxes"
+    """"boxes", or "other" to test on what training did not see: round stools before a backrest, thin tables and beds on
+    nothing, a column that stands around."""
 
     def __len__(self) -> int:
         return self.count
@@ -57,7 +60,8 @@ class Rooms:
         floor, furniture = self._furniture(rng, family, surface, pelvis)
         yaw = rng.uniform(-np.pi, np.pi)
         camera = _camera(rng, floor, yaw)
-        points, normals = (np.concatenate(x) for x in zip(*self._surfaces(rng, floor, furniture, pelvis, yaw)))
+        surfaces = self._surfaces(rng, family, floor, furniture, pelvis, yaw)
+        points, normals = (np.concatenate(x) for x in zip(*surfaces))
         return GraftSample(
             scene=make_scene(_moved(camera, points), normals @ np.asarray(camera.rotation).T, capacity=self.points),
             truth=in_camera(self.spec, params, camera),
@@ -88,13 +92,18 @@ class Rooms:
         boxes.append(([corner[0], floor, corner[2]], size))
         return floor, boxes
 
-    def _surfaces(self, rng, floor: float, boxes: list, pelvis: np.ndarray, yaw: float) -> list[Surface]:
+    def _surfaces(self, rng, family: str, floor: float, boxes: list, pelvis: np.ndarray, yaw: float) -> list[Surface]:
         """Exactly `points` points."""
         x, z = pelvis[0], pelvis[2]
         parts = [_rectangle(rng, self.points * 3 // 10, [x - 1, floor, z - 1], [2, 0, 0], [0, 0, 2], [0, 1, 0])]
         parts += [_rectangle(rng, self.points // 8, [x - 2.5, floor, z - 2.5], [5, 0, 0], [0, 0, 5], [0, 1, 0])]
         for number, box in enumerate(boxes):
-            parts += _box(rng, self.points // (10 if number == len(boxes) - 1 else 4), *box)
+            stands_around = number == len(boxes) - 1
+            count = self.points // (10 if stands_around else 4)
+            if self.furniture == "boxes":
+                parts += _box(rng, count, *box)
+            else:
+                parts += _other(rng, count, "column" if stands_around else family, *box)
         # The wall is on the far side of the camera.
         side = -1.0 if np.cos(yaw) > 0 else 1.0
         left = self.points - sum(len(p) for p, _ in parts)
@@ -128,6 +137,34 @@ def _rectangle(rng, count, corner, a, b, normal) -> Surface:
     u, v = rng.random((2, count, 1))
     points = np.asarray(corner) + u * np.asarray(a) + v * np.asarray(b)
     return points.astype(np.float32), np.tile(np.asarray(normal, np.float32), (count, 1))
+
+
+def _other(rng, count, use, corner, size) -> list[Surface]:
+    """What stands where training has a box, with the same top."""
+    corner, size = np.asarray(corner, float), np.asarray(size, float)
+    if use in ("lie", "lean"):
+        thick = min(0.08, size[1])
+        return _box(rng, count, corner + [0, size[1] - thick, 0], [size[0], thick, size[2]])
+    parts = _column(rng, count - (count // 5 if use == "sit" else 0), corner, size)
+    if use == "sit":
+        # Behind the body, which faces +z.
+        start = corner + [0, size[1], -0.15]
+        parts.append(_rectangle(rng, count // 5, start, [size[0], 0, 0], [0, 0.45, 0], [0, 0, 1]))
+    return parts
+
+
+def _column(rng, count, corner, size) -> list[Surface]:
+    """Half of the points on the top of an upright elliptic cylinder inside a box, the others on its side."""
+    angle, radius = rng.uniform(-np.pi, np.pi, (2, count // 2)), np.sqrt(rng.random(count // 2))
+    middle = np.asarray(corner) + np.asarray(size) * [0.5, 0, 0.5]
+    a, b = size[0] / 2, size[2] / 2
+    around = np.stack([np.cos(angle), np.zeros_like(angle), np.sin(angle)], axis=-1)
+    top = middle + [0, size[1], 0] + radius[:, None] * around[0] * [a, 0, b]
+    side = middle + around[1] * [a, 0, b] + rng.random((count // 2, 1)) * [0, size[1], 0]
+    out = around[1] / [a, 1, b]
+    out = (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
+    up = np.tile(np.float32([0, 1, 0]), (count // 2, 1))
+    return [(top.astype(np.float32), up), (side.astype(np.float32), out)]
 
 
 def _box(rng, count, corner, size) -> list[Surface]:

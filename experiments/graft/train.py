@@ -31,7 +31,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, WithTouch, fields_of, sample_of
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
-from hoijax.nets.graft import Graft, GraftConfig, save_graft
+from hoijax.nets.graft import Graft, GraftConfig, load_graft, save_graft
 from hoijax.optim.graft import BodySpec, RolloutOptions, body_spec, rollout
 
 SIZES: dict[str, Callable[[], GraftConfig]] = {
@@ -52,6 +52,8 @@ class Config:
     """Of SynthHOI."""
     size: str = "small"
     """"small" or "full"."""
+    start: pathlib.Path | None = None
+    """Weights to begin with, of an earlier run with the same sizes; None: random ones."""
     steps: int = 150_000
     """Training steps; with fewer the schedule shrinks along."""
     batch: int = 16
@@ -145,7 +147,13 @@ def initial_state(config: Config) -> tuple[Any, TrainState]:
     """The network's structure and the state before the first step."""
     network = SIZES[config.size]()
     graph = nnx.split(nnx.eval_shape(lambda: Graft(network, nnx.Rngs(0))))[0]
-    weights = jax.jit(lambda: nnx.state(Graft(network, nnx.Rngs(config.seed)), nnx.Param))()
+    if config.start is None:
+        weights = jax.jit(lambda: nnx.state(Graft(network, nnx.Rngs(config.seed)), nnx.Param))()
+    else:
+        earlier = load_graft(config.start)[0]
+        if earlier.config != network:
+            raise InputError(f"{config.start} holds a network of other sizes than --size {config.size}")
+        weights = jax.tree.map(jnp.asarray, nnx.state(earlier, nnx.Param))
     # A copy: two names for one buffer could not both be donated.
     average = jax.tree.map(jnp.copy, weights)
     optimiser = make_optimiser(config).init(weights)
@@ -250,11 +258,13 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         out, state, begin, steps=config.steps, last=config.steps, log_every=config.log_every,
         save_every=config.save_every, title="GRAFT",
     )  # fmt: skip
-    facts = {
+    facts = {} if config.start is None else {"before": load_graft(config.start)[1]}
+    facts |= {
         "body": "free",
         "level": config.body,
         "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
         "steps": config.steps,
+        "batch": config.batch,
         "seed": config.seed,
         "data": "made-up rooms" if config.synth is None else f"SynthHOI {config.split}",
         "jax": jax.__version__,

@@ -15,8 +15,8 @@ from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import WithTouch, fields_of, sample_from_synth, sample_of
-from hoijax.geometry import rotation_angle
+from hoijax.experiments.graft.samples import WithTouch, fields_of, sample_from_synth, sample_of, sample_points
+from hoijax.geometry import nearest_host, rotation_angle
 from hoijax.nets.graft import load_graft
 from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
 
@@ -62,6 +62,19 @@ def test_bodies_in_rooms_touch_and_are_before_the_camera(rooms, model):
         lowest = vertices[np.argmax(vertices[:, 1])]  # y is down, the camera hardly tilts
         # The floor is a cloud of random points, 0.2 m apart.
         assert np.linalg.norm(cloud - lowest, axis=1).min() < 0.5
+
+
+@pytest.mark.parametrize("furniture", ["boxes", "other"])
+def test_seats_are_under_bodies_with_normals_of_unit_length(model, spec, furniture):
+    """Of a sitting body something is within a few centimetres of the seat's top, whatever the seat is."""
+    rooms = Rooms(model, spec, count=64, points=4096, seed=5, furniture=furniture)
+    room = rooms[7]
+    points, normals = sample_points(room)
+    assert len(points) == 4096
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    vertices = np.asarray(pose_body(model, jax.tree.map(jnp.asarray, room.truth)).vertices)
+    found = nearest_host(vertices[np.asarray(spec.contact_vertices)], points)
+    assert np.asarray(found.distance).min() < 0.05
 
 
 def test_batches_hold_whole_samples(rooms):
