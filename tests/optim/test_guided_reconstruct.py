@@ -73,3 +73,11 @@ def test_image_to_meshes(template):
     other = run(body, scene, jnp.zeros_like(image), feature)
     chex.assert_tree_all_finite(other)
     assert np.all(np.any(other.guided.x != got.guided.x, axis=1))
+    # A broken picture says so itself and leaves the others of its batch alone.
+    broken = run(body, scene, image.at[1].set(jnp.nan), feature)
+    assert not np.isfinite(broken.guided.x[1]).all() and broken.guided.iterations[1] == 0
+    np.testing.assert_allclose(broken.guided.x[0], got.guided.x[0], atol=1e-5)
+    np.testing.assert_allclose(broken.vertices[0], got.vertices[0], atol=1e-5)
+    # All masks full, and one pixel of a mask.
+    for masks in (jnp.ones_like(image[..., 3:]), jnp.zeros_like(image[..., 3:]).at[:, 5, 5].set(1.0)):
+        chex.assert_tree_all_finite(run(body, scene, image.at[..., 3:].set(masks), feature))
