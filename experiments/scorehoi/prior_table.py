@@ -6,7 +6,8 @@ Every interaction of the split is perturbed as in `refine_stats` (body and objec
 degrees, every joint by 5 degrees, root mean square) and refined by gradients, by the prior, and by the prior and then
 gradients, which is what `hoijax refine --prior scorehoi` does. Which parts touch is not told unless `--given`: it is
 proposed from the estimate, or from the prior's answer. Scores are the evaluation harness's, which shares no code with
-either refiner; intervals are bootstraps over object instances. Writes `scorehoi_prior.md` and `.json`.
+either refiner, but for the depth of the body in the object, read from a distance grid; intervals are bootstraps over
+object instances. A finished split's predictions are kept and not made again. Writes `scorehoi_prior.md` and `.json`.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, BodyParams, free_body
+from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body
 from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.data.synth import open_split
@@ -33,8 +34,8 @@ from hoijax.experiments.scorehoi.predicting import template_of
 from hoijax.experiments.scorehoi.refining import ScorePrior
 from hoijax.experiments.scorehoi.scoring import score_rows
 from hoijax.experiments.scorehoi.states import POSES
-from hoijax.geometry import RigidPose
-from hoijax.io import output_directory, write_json, write_npz, write_text
+from hoijax.geometry import RigidPose, query_sdf
+from hoijax.io import output_directory, value_digest, write_json, write_npz, write_text
 from hoijax.optim import RefineConfig, body_field, refine_batch
 
 METHODS = ("as given", "gradients", "prior", "prior, then gradients")
@@ -43,7 +44,7 @@ COLUMNS = {
     "chamfer_body_cm": "body Chamfer, cm",
     "chamfer_object_cm": "object Chamfer, cm",
     "contact_5cm_f1": "contact F at 5 cm",
-    "penetration_max_mm": "deepest penetration, mm",
+    "body_in_object_mm": "body in object, mm",
 }
 
 
@@ -65,7 +66,7 @@ class Config:
     """Gradient steps; the refiner's own number."""
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     seed: int = 0
-    metrics: tuple[str, ...] = ("body", "surface", "contact", "penetration")
+    metrics: tuple[str, ...] = ("body", "surface", "contact")
     work: pathlib.Path = pathlib.Path("runs/scorehoi_prior_table")
     """Where predictions and scores are kept."""
     out: pathlib.Path = pathlib.Path("docs/results")
@@ -134,11 +135,22 @@ class Refiners:
         return params, pose
 
 
-def predict(config: Config, split: str, refiners: Refiners, folders: dict[str, pathlib.Path]) -> list[str]:
-    """Writes `predictions.npz` of every method and returns the samples' ids."""
+def made_from(config: Config, refiners: Refiners) -> str:
+    """Digest of what predictions depend on."""
+    settings = [dataclasses.asdict(x) for x in (config.perturbation, refiners.prior.config, refiners.settings)]
+    return value_digest([*settings, config.seed, config.given, config.samples, refiners.prior.digest])
+
+
+def predict(config: Config, split: str, refiners: Refiners, folders: dict[str, pathlib.Path]) -> dict[str, Any]:
+    """Writes `predictions.npz` of every method, and `facts.json`, which it returns: ids, depths, speeds."""
+    facts = config.work / split / "facts.json"
+    made_by = made_from(config, refiners)
+    if facts.is_file() and json.loads(facts.read_text())["made_by"] == made_by:
+        return json.loads(facts.read_text())
     source = open_split(config.root, split)
     count = len(source) if config.samples is None else min(len(source), config.samples)
     rows: dict[str, list[dict[str, np.ndarray]]] = {method: [] for method in METHODS}
+    depths: dict[str, list[float]] = {method: [] for method in METHODS}
     ids = []
     for first in tqdm(range(0, count, config.batch), desc=split, disable=None):
         samples = [source[i] for i in range(first, min(first + config.batch, count))]
@@ -148,10 +160,27 @@ def predict(config: Config, split: str, refiners: Refiners, folders: dict[str, p
         for method in METHODS:
             params, pose = refiners(method, filled, *start)
             rows[method] += records(refiners.model, params, pose)[: len(samples)]
+            depths[method] += depth(refiners.model, params, pose, samples)
     for method, folder in folders.items():
         stacked = {name: np.stack([row[name] for row in rows[method]]) for name in rows[method][0]}
         write_npz(output_directory(folder) / "predictions.npz", stacked | {"ids": np.asarray(ids)})
-    return ids
+    speed = {m: refiners.counted[m] / s for m, s in refiners.seconds.items() if m != "as given" and s}
+    write_json(facts, {"made_by": made_by, "ids": ids, "depths": depths, "per_second": speed})
+    return json.loads(facts.read_text())
+
+
+_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
+_distance = jax.jit(query_sdf)
+
+
+def depth(model: BodyModel, params: BodyParams, pose: RigidPose, samples: list[dict[str, Any]]) -> list[float]:
+    """How deep the deepest body vertex of each interaction lies in the object, millimetres, by its distance grid."""
+    vertices, out = np.asarray(_posed(model, params)), []
+    for i, sample in enumerate(samples):
+        template = template_of(sample["category"], int(sample["object_seed"]))
+        local = (vertices[i] - np.asarray(pose.translation[i])) @ np.asarray(pose.rotation[i])
+        out.append(1000 * float(max(0.0, -np.asarray(_distance(template.sdf, local.astype(np.float32))).min())))
+    return out
 
 
 def records(model: BodyModel, params: BodyParams, pose: RigidPose) -> list[dict[str, np.ndarray]]:
@@ -174,9 +203,14 @@ def run(config: Config) -> dict[str, Any]:
     splits = {}
     for split, source in sources.items():
         folders = {m: config.work / split / m.replace(", ", "_").replace(" ", "_") for m in METHODS}
-        ids = predict(config, split, refiners, folders)
-        splits[split] = {m: rows_of(*score_rows(f, source, ids, evaluation), evaluation) for m, f in folders.items()}
-    speed = {m: refiners.counted[m] / s for m, s in refiners.seconds.items() if m != "as given" and s}
+        facts = predict(config, split, refiners, folders)
+        speed = facts["per_second"]  # of the last split, whose programs were warm
+        splits[split] = {}
+        for method, folder in folders.items():
+            numbers, groups = score_rows(folder, source, facts["ids"], evaluation)
+            for key, value in zip(facts["ids"], facts["depths"][method]):
+                numbers[key] = numbers[key] | {"body_in_object_mm": value}
+            splits[split][method] = rows_of(numbers, groups, evaluation)
     result = {
         "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
         "weights": {"sha256": refiners.prior.digest, **refiners.prior.facts},
