@@ -54,12 +54,17 @@ def prior_body(model: BodyModel, betas: BetasRange) -> tuple[GuidedBody, np.ndar
     """A body for `compile_prior`, and which of its vertices the guidance looks at. Host function, seconds.
 
     Raises:
-      InputError: the model has other joints than SMPL-H.
+      InputError: the model has other joints than SMPL-H, or too few shape coefficients.
     """
     if model.num_joints != NUM_JOINTS:
         raise InputError(
             f"ScoreHOI's prior is of bodies with {NUM_JOINTS} joints (the free body, SMPL-H); the {model.kind} body "
             f"has {model.num_joints}"
+        )
+    if model.num_betas < NUM_BETAS:
+        raise InputError(
+            f"ScoreHOI's states have {NUM_BETAS} shape coefficients, the {model.kind} body has {model.num_betas}: give "
+            "the estimate's betas that many, with zeros at the end"
         )
     resampled = resample_vertices(model, min(VERTICES, model.num_vertices))
     return guided_body(model, resampled, betas), resampled.ids

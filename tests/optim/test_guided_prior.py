@@ -164,3 +164,5 @@ def test_bodies_with_other_joints_are_refused():
     model = free_body("test")
     with pytest.raises(InputError, match="52 joints"):
         prior_body(model.replace(parents=model.parents[:24]), RANGE)
+    with pytest.raises(InputError, match="10 shape coefficients"):
+        prior_body(model.replace(shape_dirs=model.shape_dirs[..., :8]), RANGE)
