@@ -29,6 +29,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import SynthScenes, sample_points
+from hoijax.experiments.graft.variants import without
 from hoijax.geometry import nearest_host
 from hoijax.io import write_json, write_text
 from hoijax.metrics import (
@@ -81,6 +82,8 @@ class Config:
     """Folder for `graft.json` and `graft.md`."""
     rooms: int = 200
     """Held-out rooms; half as many with other furniture."""
+    others: bool = True
+    """Rooms with other furniture too."""
     points: int = 32768
     """Scene points of a room; training sees fewer."""
     body: str = "light"
@@ -91,17 +94,21 @@ class Config:
     """Errors of the starts."""
 
 
-def make_refine(network: Any, spec: BodySpec, model: BodyModel, queries: QueryConfig) -> Any:
-    """A compiled function from scene, truth and key to surfaces `(9, V, 3)` and joints `(9, 22, 3)` of `METHODS`."""
+def make_refine(network: Any, spec: BodySpec, model: BodyModel, queries: QueryConfig, part: str | None = None) -> Any:
+    """A compiled function from scene, truth and key to surfaces `(9, V, 3)` and joints `(9, 22, 3)` of `METHODS`.
+
+    `part` is what the network was trained without (`train.Config`).
+    """
     contacts = contact_model(spec, model)
 
     @jax.jit
     def refine(weights: Any, scene: Any, truth: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        net = nnx.merge(graph, weights)
+        net, update = without(nnx.merge(graph, weights), part)
+        options = RolloutOptions(steps=3, update=update)
         start, true = GraftState.of(imitate_estimate(key, spec, truth, queries)), GraftState.of(truth)
-        full = rollout(net, spec, scene, start, options=RolloutOptions(steps=3))
+        full = rollout(net, spec, scene, start, options=options)
         whole = rollout(net, spec, scene, start, options=RolloutOptions(steps=3, update="similarity"))
-        still = rollout(net, spec, scene, true, options=RolloutOptions(steps=3))
+        still = rollout(net, spec, scene, true, options=options)
         icp, slope = (f(spec, contacts, scene, start) for f in (similarity_icp, gradient_refine))
         steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
         states = [start, icp, slope, *steps, whole.final, true, still.final]
@@ -114,11 +121,12 @@ def make_refine(network: Any, spec: BodySpec, model: BodyModel, queries: QueryCo
 
 def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
     """The sets of held-out samples by name."""
-    others = Rooms(model, spec, count=config.rooms // 2, points=config.points, seed=config.seed + 1, furniture="other")
-    sources: dict[str, Any] = {
-        "made-up rooms": Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed),
-        "other furniture": others,
-    }
+    rooms = Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed)
+    sources: dict[str, Any] = {"made-up rooms": rooms}
+    if config.others:
+        sources["other furniture"] = dataclasses.replace(
+            rooms, count=config.rooms // 2, seed=config.seed + 1, furniture="other"
+        )
     if config.synth is not None:
         split = open_split(config.synth, "scenes_test")
         sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.seed)
@@ -139,7 +147,7 @@ def evaluate(config: Config) -> dict[str, dict[str, Any]]:
     ids = np.asarray(facts["probe_vertices"]) if facts.get("level") == config.body else None
     spec = body_spec(model, ids)
     area = np.asarray(contact_set_weights(model.v_template, model.faces, spec.contact_vertices))
-    refine = make_refine(network, spec, model, config.queries)
+    refine = make_refine(network, spec, model, config.queries, facts.get("without"))
     result = {}
     for name, source in make_sources(config, model, spec).items():
         rows = []

@@ -29,6 +29,7 @@ from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, WithTouch, fields_of, sample_of
+from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
 from hoijax.nets.graft import Graft, GraftConfig, load_graft, save_graft
@@ -72,6 +73,8 @@ class Config:
     """Largest norm of a gradient; not in the paper."""
     average: float = 0.999
     """Decay of the running mean of the weights, which is what is kept; not in the paper."""
+    without: str | None = None
+    """What an ablation leaves out: "probes", where the scene is and how it faces; "scale", the scale's prediction."""
     detach: bool = False
     """No derivatives from one refinement step to those before."""
     fold: bool = True
@@ -95,6 +98,8 @@ class Config:
     def __post_init__(self):
         if self.size not in SIZES:
             raise InputError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
+        if self.without not in (None, *PARTS):
+            raise InputError(f"without must be one of {', '.join(PARTS)}, got {self.without!r}")
         for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -167,8 +172,8 @@ def batch_loss(
 ) -> tuple[jax.Array, LossTerms]:
     """Mean loss of a batch and its parts."""
     spec = problem.spec
-    network = nnx.merge(graph, weights)
-    options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach)
+    network, update = without(nnx.merge(graph, weights), config.without)
+    options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
     def one(sample: GraftSample, key: jax.Array) -> LossTerms:
         query_key, scale_key = jax.random.split(key)
@@ -265,6 +270,7 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
         "steps": config.steps,
         "batch": config.batch,
+        "without": config.without,
         "seed": config.seed,
         "data": "made-up rooms" if config.synth is None else f"SynthHOI {config.split}",
         "jax": jax.__version__,

@@ -49,8 +49,7 @@ class Options:
     """gradient: gradient steps on contact and penetration alone. With --object, scorehoi: before them ScoreHOI's
     diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them."""
     weights: pathlib.Path | None = None
-    """Of the prior's network: with graft made by hoijax.experiments.graft.train; with scorehoi, without it those that
-    are shipped."""
+    """Of the prior's network, as hoijax.experiments trains them; without it those that are shipped."""
     body_model: pathlib.Path | None = None
     """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
     hands: Literal["flat", "mean"] = "flat"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib.metadata
+import importlib.resources
+import pathlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,8 @@ REACH = 2.5
 """Scene points farther than this from a person's pelvis are not looked at, metres."""
 FARTHEST = 1.5
 """A person whose body is farther than this from every scene point cannot be meant to touch it, metres."""
+SHIPPED = "graft/graft.safetensors"
+"""Weights among `hoijax.assets`."""
 CAPACITY = 65_536
 """Scene points around a person; more are thinned out."""
 
@@ -129,7 +133,7 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
     """A compiled function from scene and state to the refined state, the body's spec, and where weights come from.
 
     Raises:
-      InputError: no weights, or a body that GRAFT cannot refine.
+      InputError: no GRAFT weights, or a body that GRAFT cannot refine.
     """
     if options.prior == "gradient":
         spec = body_spec(model)
@@ -137,9 +141,8 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
         return jax.jit(lambda s, x: gradient_refine(spec, contacts, s, x, steps=steps)), spec, {}
     from hoijax.nets.graft import load_graft
 
-    if options.weights is None:
-        raise InputError("--prior graft needs --weights FILE (train some: docs/graft.md), or give --prior gradient")
-    network, facts = load_graft(options.weights)
+    weights = shipped_weights() if options.weights is None else options.weights
+    network, facts = load_graft(weights)
     spec = body_spec(model, _probe_vertices(model, facts))
     mask = UPDATE_PRESETS["all"]
     if model.kind != facts.get("body", model.kind):
@@ -147,7 +150,12 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
         mask = UpdateMask(betas=False)
     rule = RolloutOptions(steps=graft_steps(options), update=mask)
     refine = jax.jit(lambda scene, state: rollout(network, spec, scene, state, options=rule).final)
-    return refine, spec, {"file": str(options.weights), "sha256": file_digest(options.weights), **facts}
+    return refine, spec, {"file": str(weights), "sha256": file_digest(weights), **facts}
+
+
+def shipped_weights() -> pathlib.Path:
+    """The network that comes with hoijax (docs/graft.md)."""
+    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / SHIPPED))
 
 
 def _probe_vertices(model: BodyModel, facts: dict[str, Any]) -> np.ndarray | None:

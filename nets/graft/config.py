@@ -64,7 +64,7 @@ class GraftConfig:
 
     @classmethod
     def small(cls, *, visual: bool = False) -> "GraftConfig":
-        """The sizes of the weights that hoijax ships and of tests: 0.7 M parameters without image features.
+        """The sizes of the weights that hoijax ships and of tests: 0.9 M parameters without image features.
 
         Short training needs help that the paper's 150,000 steps may do without: heights, the gate, and
 

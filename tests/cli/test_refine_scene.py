@@ -107,6 +107,17 @@ def test_an_untrained_graft_changes_nothing(folder):
     assert any("7 of 20,007 points are not finite" in note for note in notes)
 
 
+@pytest.mark.slow
+def test_the_shipped_graft_brings_people_to_the_floor(folder):
+    assert refine(folder, folder / "shipped", "floor.obj", "--prior=graft", "--pictures=0") == 0
+    record = json.loads((folder / "shipped" / "metrics.json").read_text())
+    assert record["weights"]["file"].endswith("graft.safetensors") and record["weights"]["steps"] > 1000
+    for person in record["people"].values():
+        assert person["before"]["touching"] == 0 and person["after"]["touching"] > 0.02
+        assert person["after"]["nearest"] < 0.02 and person["after"]["deepest"] < 0.05
+        assert person["moved"] < 0.25
+
+
 def test_one_person_far_away_is_named_and_the_other_refined(folder, capsys):
     assert refine(folder, folder / "far", "cloud.ply", body="far.npz") == 1
     record = json.loads((folder / "far" / "metrics.json").read_text())
@@ -126,7 +137,7 @@ def test_refusals_name_the_trouble_and_write_nothing(folder, capsys):
 
     assert "m away from the nearest scene point" in told("cloud.ply", body="lost.npz")
     assert "there is no scene file" in told("missing.ply")
-    assert "--prior graft needs --weights" in told("cloud.ply", "--prior=graft")
+    assert "cannot read GRAFT's weights" in told("cloud.ply", "--prior=graft", f"--weights={folder / 'people.npz'}")
     np.savez(folder / "nan.npz", points=np.full((9, 3), np.nan))
     assert "none of the 9 points" in told("nan.npz")
     np.savez(folder / "empty.npz", points=np.zeros((0, 3)))
