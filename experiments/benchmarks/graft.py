@@ -80,7 +80,7 @@ def main(config: Config) -> dict[str, Any]:
         sample = Rooms(model, spec, count=1, points=points, seed=7)[0]
         cloud = sample_points(sample)
         began = time.perf_counter()
-        scene = make_scene(*cloud, capacity=points)
+        scene = make_scene(*cloud)
         arranged = 1e3 * (time.perf_counter() - began)
         scene = jax.device_put(scene)
         for batch in config.batches:

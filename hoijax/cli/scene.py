@@ -83,6 +83,10 @@ def run_scene(options: "Options", model: BodyModel, digest: str, up: tuple[float
     count = len(people.betas)
     tell(f"{count} {'person' if count == 1 else 'people'}, {len(geometry.points):,} scene points")
     refine, spec, facts = make_refiner(options, model)
+    if geometry.from_camera and facts.get("data") == "made-up rooms":
+        note = "these weights know rooms whose every surface is there; in what one camera sees gradients do better"
+        geometry = dataclasses.replace(geometry, notes=(*geometry.notes, note))
+        tell(note)
     up = (0.0, -1.0, 0.0) if geometry.from_camera else up
     done, failed, began = [], {}, time.perf_counter()
     for row in tqdm(range(count), desc=options.prior, unit="person", disable=None):
