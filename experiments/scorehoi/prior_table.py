@@ -31,7 +31,7 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.experiments.scorehoi.predicting import template_of
-from hoijax.experiments.scorehoi.refining import ScorePrior
+from hoijax.experiments.scorehoi.refining import ScorePrior, polish_config
 from hoijax.experiments.scorehoi.scoring import score_rows
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.geometry import RigidPose, query_sdf
@@ -62,8 +62,6 @@ class Config:
     batch: int = 25
     given: bool = False
     """Tell the refiners which parts touch."""
-    steps: int | None = None
-    """Gradient steps; the refiner's own number."""
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     seed: int = 0
     metrics: tuple[str, ...] = ("body", "surface", "contact")
@@ -103,7 +101,7 @@ class Refiners:
         self.config, self.model = config, free_body()
         self.prior = ScorePrior(self.model, config.weights, (0.0, 1.0, 0.0))
         self.field = body_field(self.model)
-        self.settings = RefineConfig() if config.steps is None else RefineConfig().with_steps(config.steps)
+        self.settings, self.polish = RefineConfig(), polish_config()
         self.seconds = dict.fromkeys(METHODS, 0.0)
         self.counted = dict.fromkeys(METHODS, 0)
         self.warm: set[str] = set()
@@ -130,14 +128,16 @@ class Refiners:
         if method != "gradients":
             params, pose, parts = self.prior(templates, params, pose, parts)
         if method != "prior":
-            found = refine_batch(self.model, params, templates, pose, parts, self.settings, body=self.field)
+            settings = self.settings if method == "gradients" else self.polish
+            found = refine_batch(self.model, params, templates, pose, parts, settings, body=self.field)
             params, pose = found.params, found.pose
         return params, pose
 
 
 def made_from(config: Config, refiners: Refiners) -> str:
     """Digest of what predictions depend on."""
-    settings = [dataclasses.asdict(x) for x in (config.perturbation, refiners.prior.config, refiners.settings)]
+    parts = (config.perturbation, refiners.prior.config, refiners.settings, refiners.polish)
+    settings = [dataclasses.asdict(x) for x in parts]
     return value_digest([*settings, config.seed, config.given, config.samples, refiners.prior.digest])
 
 
@@ -215,7 +215,7 @@ def run(config: Config) -> dict[str, Any]:
         "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
         "weights": {"sha256": refiners.prior.digest, **refiners.prior.facts},
         "guidance": dataclasses.asdict(refiners.prior.config),
-        "gradient_steps": refiners.settings.steps,
+        "gradient_steps": {"alone": refiners.settings.steps, "after the prior": refiners.polish.steps},
         "splits": splits,
         "per_second": speed,
         "jax": jax.__version__,

@@ -14,10 +14,11 @@ from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import betas_range, geometry_feature
 from hoijax.experiments.scorehoi.weights import load_network, read_facts
 from hoijax.geometry import RigidPose
-from hoijax.interaction import ObjectTemplate
+from hoijax.interaction import ObjectTemplate, object_sdf
 from hoijax.io import file_digest
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
-from hoijax.optim.contacts import propose_parts
+from hoijax.optim import RefineConfig
+from hoijax.optim.contacts import PROPOSED_PARTS, propose_parts
 from hoijax.optim.guided import GuidedConfig, guided_scene
 from hoijax.optim.guided.prior import (
     compile_prior,
@@ -59,6 +60,13 @@ def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[s
         width=sizes["width"], depth=sizes["depth"], image_features=1, object_features=sizes["features"]
     )
     return load_network(path, lambda rngs: PooledDenoiser(config, rngs)), facts
+
+
+def polish_config() -> RefineConfig:
+    """The gradient refiner's settings after the prior: body and object have found each other, so its first two stages,
+    which look for that and mind no penetration, are left out."""
+    config = RefineConfig()
+    return dataclasses.replace(config, stages=config.stages[2:])
 
 
 class ScorePrior:
@@ -115,10 +123,17 @@ class ScorePrior:
             # Once more without asking for anything, whereby body and object find each other.
             alone, things = self._refine(templates, params, pose, [()] * len(templates), freeze)
             parts = [
-                propose_parts(self.model, vertices, template, jax.tree.map(lambda x, i=i: x[i], things))
+                self._near(vertices, template, jax.tree.map(lambda x, i=i: x[i], things))
                 for i, (template, vertices) in enumerate(zip(templates, np.asarray(_posed(self.model, alone))))
             ]
         return (*self._refine(templates, params, pose, parts, freeze), parts)
+
+    def _near(self, vertices: np.ndarray, template: ObjectTemplate, pose: RigidPose) -> tuple[str, ...]:
+        """Parts that seem to touch; none where even the nearest is too far, as of who kicks a ball."""
+        names = propose_parts(self.model, vertices, template, pose)
+        distance = np.abs(np.asarray(_distance(template.sdf, pose, vertices)))
+        regions = contact_regions(self.model)
+        return tuple(n for n in names if np.sort(distance[regions[n]])[:5].max() <= PROPOSED_PARTS[n])
 
     def _refine(
         self,
@@ -145,6 +160,7 @@ class ScorePrior:
         return next(iter(contact_regions(self.model)))
 
 
+_distance = jax.jit(object_sdf)
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 

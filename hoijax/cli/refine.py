@@ -182,6 +182,10 @@ def refine_config(options: Options) -> "RefineConfig":
     from hoijax.optim import RefineConfig
 
     config = RefineConfig()
+    if options.prior == "scorehoi":
+        from hoijax.experiments.scorehoi.refining import polish_config
+
+        config = polish_config()
     names = tuple(name.strip() for name in options.freeze.split(",") if name.strip())
     kept = () if options.fit_scale else config.freeze
     try:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from hoijax.body_models import contact_regions, free_body
 from hoijax.experiments.scorehoi import refining
 from hoijax.experiments.scorehoi.refining import load_prior, scaled, shipped_weights
 from hoijax.experiments.scorehoi.weights import save_network
-from hoijax.geometry import Mesh
+from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
 from hoijax.optim.guided import compile_prior, prior_config
@@ -49,6 +50,8 @@ def test_the_prior_goes_before_the_refiner(refine, fake, weights, save, estimate
     # Once from the prior's answer, once for the metrics of what was given.
     assert [call["config"].steps > 0 for call in calls] == [True, False]
     assert calls[0]["contacts"] == [("left_hand",)]
+    # Body and object have found each other: only the stages that clear penetration are left.
+    assert [stage.name for stage in calls[0]["config"].stages] == ["settle", "polish", "clear"]
     after, before = load(tmp_path / "out" / "refined.npz"), estimate()
     turned = np.abs(after["body_pose"] - before["body_pose"])
     assert np.sum(turned > 1e-3) > 30  # the fake turns one elbow
@@ -81,6 +84,25 @@ def test_wrong_combinations_are_refused(refine, save, estimate, tmp_path, weight
     other = tmp_path / "other.safetensors"
     save_network(other, PooledDenoiser(PooledDenoiserConfig(width=8, depth=1), nnx.Rngs(0)), {"stage": 2})
     assert "holds no prior of ScoreHOI" in told("--prior=scorehoi", f"--weights={other}")
+
+
+def test_parts_that_are_too_far_are_not_asked_for():
+    """A box at the left hand is held, one a metre before the belly touches nothing."""
+    prior = object.__new__(refining.ScorePrior)
+    prior.model = free_body("test")
+    vertices = np.asarray(prior.model.v_template, np.float32)
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32) * 0.08
+    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
+                      [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]], np.int32)  # fmt: skip
+    template = make_template(Mesh(corners, faces), resolution=12)
+    hand = vertices[contact_regions(prior.model)["left_hand"]].mean(axis=0)
+
+    def near(place):
+        one = np.float32(1.0)
+        return prior._near(vertices, template, RigidPose(np.eye(3, dtype=np.float32), np.float32(place), one))
+
+    assert near(hand - [0, 0.12, 0]) == ("left_hand",)
+    assert near([0.0, 0.0, 1.0]) == ()
 
 
 def test_a_scaled_template_is_that_of_the_scaled_mesh():
