@@ -8,6 +8,7 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
@@ -19,6 +20,7 @@ sys.modules["_checker"].check = beartype(conf=BeartypeConf(is_pep484_tower=True)
 install_import_hook("hoijax", "_checker.check")
 
 import jax  # noqa: E402
+from flax import nnx  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -37,3 +39,25 @@ def compiled_programs_fit():
     yield
     if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def random_module():
+    """Makes a module in evaluation mode with random weights, without compiling its initialisers."""
+
+    def make(build, seed=0):
+        graph, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+        rng = np.random.default_rng(seed)
+
+        def draw(x):
+            if not np.issubdtype(x.dtype, np.floating):
+                return np.zeros(x.shape, x.dtype)
+            noise = rng.normal(size=x.shape)
+            noise = 1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1]))
+            return noise.astype(x.dtype)
+
+        module = nnx.merge(graph, jax.tree.map(draw, state))
+        module.eval()
+        return module
+
+    return make

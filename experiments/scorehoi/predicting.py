@@ -1,6 +1,5 @@
 """Predictions for ScoreHOI's tables: every row's answer on pictures of SynthHOI, as files for the harness."""
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -14,23 +13,21 @@ from flax import nnx
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, free_body, pose_body, resample_vertices
+from hoijax.body_models import pose_body
 from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.samples import Layout, betas_range, training_sample, truth_from_synth
-from hoijax.experiments.scorehoi.stages import SIZES
+from hoijax.experiments.scorehoi.networks import Networks
+from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
 from hoijax.experiments.scorehoi.variants import Variant
-from hoijax.experiments.scorehoi.weights import load_network, read_facts
 from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import output_directory, write_json, write_npz
-from hoijax.nets.scorehoi import Denoiser, ScoreHOIRegressor, make_denoiser, pose_from_points
+from hoijax.nets.scorehoi import ScoreHOIRegressor, pose_from_points
 from hoijax.optim import RefineConfig, body_field, refine_batch
 from hoijax.optim.guided import (
     GuidedBody,
     compile_reconstruction,
-    guided_body,
     guided_scene,
     interaction_from_state,
     pose_state,
@@ -41,42 +38,6 @@ from hoijax.optim.guided import (
 RESOLUTION = 48
 #: Gradient steps by which the time of one is measured.
 TRIAL_STEPS = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """One seed's networks and the body they see."""
-
-    regressor: ScoreHOIRegressor
-    denoiser: Denoiser
-    model: BodyModel
-    body: GuidedBody
-    layout: Layout
-
-
-def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path) -> Networks:
-    """The networks of two files of weights.
-
-    Raises:
-      InputError: weights of another stage, or that do not go together.
-    """
-    facts = [read_facts(path) for path in (regressor, denoiser)]
-    for path, found, stage in zip((regressor, denoiser), facts, (1, 2)):
-        if found.get("stage") != stage:
-            raise InputError(f"{path} is not of stage {stage} of ScoreHOI's training")
-    if facts[0]["size"] != facts[1]["size"]:
-        raise InputError(f"the networks are of sizes {facts[0]['size']} and {facts[1]['size']}")
-    sizes = SIZES[facts[0]["size"]]()
-    model = free_body(facts[0]["level"])
-    resampled = resample_vertices(model, facts[0]["vertices"])
-    parts = sizes[0].hand4whole
-    return Networks(
-        load_network(regressor, lambda rngs: ScoreHOIRegressor(sizes[0], rngs)),
-        load_network(denoiser, lambda rngs: make_denoiser(sizes[1], rngs)),
-        model,
-        guided_body(model, resampled, betas_range()),
-        Layout(model, resampled.ids, crop=parts.crop, geometry=parts.object_features - 64 * 3),
-    )
 
 
 @functools.lru_cache(maxsize=512)

@@ -13,19 +13,18 @@ The same command goes on with a stopped run, with the same numbers as if it had 
 
 import dataclasses
 import pathlib
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from flax import nnx, struct
 
 from hoijax.data.synth import SynthConfig, open_split
 from hoijax.diffusion import Schedule, cosine_schedule, pack, q_sample, unpack
 from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
 from hoijax.experiments.scorehoi.states import StateSet, joined, scripted_states, solved_states
 from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
@@ -227,11 +226,7 @@ def facts(config: Config, whole: StateSet, scripted: int) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    try:
-        train(tyro.cli(Config))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    run_command(train, Config)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ object instances. A finished split's predictions are kept and not made again. Wr
 import dataclasses
 import json
 import pathlib
-import sys
 import time
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
@@ -28,7 +26,7 @@ from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body
 from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.data.synth import open_split
-from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.experiments.scorehoi.predicting import template_of
 from hoijax.experiments.scorehoi.refining import ScorePrior, polish_config
@@ -46,6 +44,9 @@ COLUMNS = {
     "contact_5cm_f1": "contact F at 5 cm",
     "body_in_object_mm": "body in object, mm",
 }
+
+PLACES = ("root", "work", "out")
+"""Settings that say where on this machine, not what; left out of the results."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +212,9 @@ def run(config: Config) -> dict[str, Any]:
             for key, value in zip(facts["ids"], facts["depths"][method]):
                 numbers[key] = numbers[key] | {"body_in_object_mm": value}
             splits[split][method] = rows_of(numbers, groups, evaluation)
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in PLACES}
     result = {
-        "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "config": json.loads(json.dumps(settings, default=str)),
         "weights": {"sha256": refiners.prior.digest, **refiners.prior.facts},
         "guidance": dataclasses.asdict(refiners.prior.config),
         "gradient_steps": {"alone": refiners.settings.steps, "after the prior": refiners.polish.steps},
@@ -265,11 +267,7 @@ def _cell(row: dict[str, Any]) -> str:
 
 def main() -> None:
     """The command line."""
-    try:
-        result = run(tyro.cli(Config))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    result = run_command(run, Config)
     print(markdown(result))
 
 

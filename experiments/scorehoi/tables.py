@@ -20,17 +20,17 @@ Writes `scorehoi_tableT.md` and `.json` to `--out`.
 import dataclasses
 import json
 import pathlib
-import sys
 from typing import Any, Literal
 
 import jax
 import numpy as np
-import tyro
 
 from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.predicting import Predictor, load_networks, write_predictions
+from hoijax.experiments.command import run_command
+from hoijax.experiments.scorehoi.networks import load_networks
+from hoijax.experiments.scorehoi.predicting import Predictor, write_predictions
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, Variant
 from hoijax.io import check_output_directory, file_digest, output_directory, write_json, write_text
@@ -147,11 +147,7 @@ def _folder(variant: Variant, config: Config, seed: int) -> str:
 
 def main() -> None:
     """The command line."""
-    try:
-        result = run(tyro.cli(Config))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    result = run_command(run, Config)
     print(markdown_table(result, TABLES[result["table"]]))
 
 

@@ -13,19 +13,18 @@ noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoi
 
 import dataclasses
 import pathlib
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 from flax import struct
 
 from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
 from hoijax.experiments.scorehoi.augmenting import augment_batch
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import SynthInteractions
@@ -226,11 +225,7 @@ def _facts(config: Config) -> dict[str, Any]:
 
 def main() -> None:
     """The command line."""
-    try:
-        train(tyro.cli(Config))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    run_command(train, Config)
 
 
 if __name__ == "__main__":

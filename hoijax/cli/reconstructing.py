@@ -11,16 +11,15 @@ import jax
 import numpy as np
 import tqdm
 
-from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body, resample_vertices
+from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.cli.interrupts import Interrupts
 from hoijax.cli.jobs import MAX_FACES
 from hoijax.cli.photographs import Photograph
 from hoijax.cli.reconstruction_files import is_finished, page_case, write_reconstruction
 from hoijax.cli.running import tell
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.samples import betas_range, geometry_feature
-from hoijax.experiments.scorehoi.stages import SIZES
-from hoijax.experiments.scorehoi.weights import load_network, read_facts
+from hoijax.experiments.scorehoi.networks import load_networks
+from hoijax.experiments.scorehoi.samples import geometry_feature
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import (
@@ -32,13 +31,11 @@ from hoijax.io import (
     value_digest,
     write_json,
 )
-from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
 from hoijax.optim import SDF_RESOLUTION
 from hoijax.optim.guided import (
     GuidedBody,
     GuidedConfig,
     compile_reconstruction,
-    guided_body,
     guided_scene,
     interaction_from_state,
     state_from_estimate,
@@ -130,26 +127,14 @@ def make_reconstructor(regressor: pathlib.Path, denoiser: pathlib.Path, config: 
     Raises:
       InputError: weights of another stage, or that do not go together.
     """
-    paths = {"regressor": regressor, "denoiser": denoiser}
-    facts = {name: read_facts(path) for name, path in paths.items()}
-    for name, stage in WEIGHTS.items():
-        if facts[name].get("stage") != stage:
-            raise InputError(f"{paths[name]} is not of stage {stage} of ScoreHOI's training, as --{name} must be")
-    if facts["regressor"]["size"] != facts["denoiser"]["size"]:
-        sizes = " and ".join(facts[name]["size"] for name in WEIGHTS)
-        raise InputError(f"the networks are of sizes {sizes}; the denoiser must be trained under this regressor")
-    sizes = SIZES[facts["regressor"]["size"]]()
-    networks = [
-        load_network(paths["regressor"], lambda rngs: ScoreHOIRegressor(sizes[0], rngs)),
-        load_network(paths["denoiser"], lambda rngs: make_denoiser(sizes[1], rngs)),
-    ]
-    model = free_body(facts["regressor"]["level"])
-    body = guided_body(model, resample_vertices(model, facts["regressor"]["vertices"]), betas_range())
-    parts = sizes[0].hand4whole
-    record = {name: file_digest(path) for name, path in paths.items()} | {"guidance": dataclasses.asdict(config)}
+    networks = load_networks(regressor, denoiser)
+    record = {
+        "regressor": file_digest(regressor), "denoiser": file_digest(denoiser),
+        "guidance": dataclasses.asdict(config),
+    }  # fmt: skip
     return Reconstructor(
-        model, body, parts.crop, parts.object_features - 64 * 3, parts.focal,
-        compile_reconstruction(*networks, config=config), record,
+        networks.model, networks.body, networks.layout.crop, networks.layout.geometry, networks.focal,
+        compile_reconstruction(networks.regressor, networks.denoiser, config=config), record,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import trimesh
-from flax import nnx
 from PIL import Image
 
 from hoijax.body_models import BodyParams, free_body, pose_body
@@ -19,36 +18,22 @@ from hoijax.cli.photographs import read_photographs
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.stages import SIZES
 from hoijax.experiments.scorehoi.weights import save_network
-from hoijax.nets import convert
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
 
 HEIGHT, WIDTH = 90, 120
 
 
-def random_network(build):
-    """In evaluation mode, with weights that keep activations of order one."""
-    module, rng = convert.abstract(build), np.random.default_rng(0)
-
-    def draw(x):
-        noise = rng.normal(size=x.shape)
-        return jnp.asarray(1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1])), x.dtype)
-
-    nnx.update(module, jax.tree.map(draw, nnx.state(module, (nnx.Param, nnx.BatchStat))))
-    module.eval()
-    return module
-
-
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory, random_module):
     """Files of both networks."""
     folder, sizes = tmp_path_factory.mktemp("weights"), SIZES["tiny"]()
     facts = {"size": "tiny", "level": "test", "vertices": 48}
-    regressor = random_network(lambda rngs: ScoreHOIRegressor(sizes[0], rngs))
+    regressor = random_module(lambda rngs: ScoreHOIRegressor(sizes[0], rngs))
     # What a trained network says first: a person five metres away in the middle of the crop.
     head = regressor.hand4whole.body_rotation_net.cam_out[0]
     head.kernel[...], head.bias[...] = jnp.zeros_like(head.kernel[...]), jnp.asarray([0.0, 0.0, -1.0], jnp.float32)
     save_network(folder / "regressor.safetensors", regressor, facts | {"stage": 1})
-    denoiser = random_network(lambda rngs: make_denoiser(sizes[1], rngs))
+    denoiser = random_module(lambda rngs: make_denoiser(sizes[1], rngs))
     save_network(folder / "denoiser.safetensors", denoiser, facts | {"stage": 2})
     return folder
 

@@ -4,10 +4,8 @@ import json
 import pathlib
 import zlib
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "shared" / "golden"
 
@@ -43,25 +41,3 @@ def golden():
         return arrays, {key: seeded_weight(key, tuple(shape), seed) for key, shape, _ in keys}
 
     return load
-
-
-@pytest.fixture(scope="session")
-def random_module():
-    """Makes a module in evaluation mode with random weights, without compiling its initialisers."""
-
-    def make(build, seed=0):
-        graph, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-        rng = np.random.default_rng(seed)
-
-        def draw(x):
-            if not np.issubdtype(x.dtype, np.floating):
-                return np.zeros(x.shape, x.dtype)
-            noise = rng.normal(size=x.shape)
-            noise = 1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1]))
-            return noise.astype(x.dtype)
-
-        module = nnx.merge(graph, jax.tree.map(draw, state))
-        module.eval()
-        return module
-
-    return make

@@ -5,11 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from hoijax.body_models import free_body, resample_vertices
 from hoijax.diffusion import BetasRange
-from hoijax.nets import convert
 from hoijax.nets.scorehoi import (
     ConditionalDenoiserConfig,
     DenoiserConfig,
@@ -32,23 +30,8 @@ DENOISER = DenoiserConfig(
 )
 
 
-def random_module(build):
-    """A module in evaluation mode with random weights, without compiling its initialisers."""
-    module = convert.abstract(build)
-    rng = np.random.default_rng(0)
-
-    def draw(x):
-        noise = rng.normal(size=x.shape)
-        noise = 1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1]))
-        return jnp.asarray(noise, x.dtype)
-
-    nnx.update(module, jax.tree.map(draw, nnx.state(module, (nnx.Param, nnx.BatchStat))))
-    module.eval()
-    return module
-
-
 @pytest.mark.slow
-def test_image_to_meshes(template):
+def test_image_to_meshes(template, random_module):
     regressor = random_module(lambda rngs: ScoreHOIRegressor(REGRESSOR, rngs))
     denoiser = random_module(lambda rngs: make_denoiser(DENOISER, rngs))
     model = free_body("test")

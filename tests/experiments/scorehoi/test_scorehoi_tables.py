@@ -3,43 +3,32 @@
 import dataclasses
 import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
+from hoijax.body_models import free_body, resample_vertices
 from hoijax.data.evaluation import EvaluateConfig, TruthSource
 from hoijax.data.evaluation.states import State, Subject
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import predicting, tables
+from hoijax.experiments.scorehoi.networks import load_networks
+from hoijax.experiments.scorehoi.samples import betas_range
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged
 from hoijax.experiments.scorehoi.stages import SIZES
 from hoijax.experiments.scorehoi.variants import FULL, TABLES
 from hoijax.experiments.scorehoi.weights import save_network
-from hoijax.nets import convert
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
-
-
-def random_network(build):
-    module, rng = convert.abstract(build), np.random.default_rng(0)
-
-    def draw(x):
-        noise = rng.normal(size=x.shape)
-        return jnp.asarray(1 + 0.1 * noise if x.ndim < 2 else noise / np.sqrt(np.prod(x.shape[:-1])), x.dtype)
-
-    nnx.update(module, jax.tree.map(draw, nnx.state(module, (nnx.Param, nnx.BatchStat))))
-    module.eval()
-    return module
+from hoijax.optim.guided import guided_body
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory, random_module):
     folder, sizes = tmp_path_factory.mktemp("weights"), SIZES["tiny"]()
     facts = {"size": "tiny", "level": "test", "vertices": 48, "steps": 0, "dataset": "none"}
     networks = (
-        ("regressor", 1, random_network(lambda rngs: ScoreHOIRegressor(sizes[0], rngs))),
-        ("denoiser", 2, random_network(lambda rngs: make_denoiser(sizes[1], rngs))),
+        ("regressor", 1, random_module(lambda rngs: ScoreHOIRegressor(sizes[0], rngs))),
+        ("denoiser", 2, random_module(lambda rngs: make_denoiser(sizes[1], rngs))),
     )
     for name, stage, network in networks:
         save_network(folder / f"{name}.safetensors", network, facts | {"stage": stage})
@@ -49,7 +38,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def synth():
     """Three samples of one chair and a ball, as `open_split` gives them, and their truth."""
-    model = predicting.free_body("test")
+    model = free_body("test")
     template = predicting.random_object("chair", 3).mesh
     rng = np.random.default_rng(0)
     points = predicting.make_template(template, resolution=8).points
@@ -81,8 +70,8 @@ def synth():
 
 
 def _body(model):
-    resampled = predicting.resample_vertices(model, 48)
-    return predicting.guided_body(model, resampled, predicting.betas_range())
+    resampled = resample_vertices(model, 48)
+    return guided_body(model, resampled, betas_range())
 
 
 def _states(count):
@@ -150,7 +139,7 @@ def test_wrong_settings_are_refused(config, weights):
         with pytest.raises(InputError, match=message):
             dataclasses.replace(config, **changes)
     with pytest.raises(InputError, match="not of stage 1"):
-        predicting.load_networks(denoiser[0], regressor[0])
+        load_networks(denoiser[0], regressor[0])
 
 
 def test_the_table_names_what_is_undefined():
