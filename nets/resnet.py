@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import batch_norm, conv
+from hoijax.nets.layers import batch_norm, conv, max_pool
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -96,7 +96,7 @@ class ResNet(nnx.Module):
         if inject is not None:
             x = x + jnp.broadcast_to(self.obj_linear(inject)[:, None, None, :], x.shape)
         x = jax.nn.relu(self.bn1(x))
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = max_pool(x)
         for stage in range(len(self.config.blocks)):
             for block in getattr(self, f"layer{stage + 1}"):
                 x = block(x)

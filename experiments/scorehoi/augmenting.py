@@ -20,20 +20,20 @@ PLAIN = AugmentConfig(scale=0.0, rotation=0.0, gain=0.0)
 """Cuts the middle out of the wider crop and changes nothing."""
 
 
-def augment_batch(key: Key[jax.Array, ""], batch: Batch, crop: int, margin: float, config: AugmentConfig) -> Batch:
+def augment_batch(key: Key[jax.Array, ""], batch: Batch, crop: int, config: AugmentConfig) -> Batch:
     """A batch seen by turned, nearer or farther cameras in other colours.
 
     Args:
       key: of this step.
       batch: fields of `hoijax.experiments.scorehoi.samples`.
-      crop: pixels of a side that the network takes.
-      margin: side of the batch's pictures over that of the crop they were cut for.
+      crop: pixels of a side that the network takes; the batch's pictures are that much larger as their margin was.
       config: ranges.
 
     Returns:
       The same fields, `image` with `crop` pixels a side.
     """
     keys = jax.random.split(key, batch["state"].shape[0])
+    margin = batch["image"].shape[1] / crop
     one = lambda key, sample: _augment(key, sample, crop, margin, config)  # noqa: E731
     return jax.vmap(one)(keys, batch)
 

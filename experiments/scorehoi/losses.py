@@ -56,17 +56,18 @@ def regressor_terms(
       state: the estimate as a state (B, 331).
       estimate: of the regressor.
       posed: geometry of the estimate.
-      contact: of the regressor.
-      refined: body vertices (B, K, 3) and object points (B, P, 3) of the mesh refiner.
+      contact: of the regressor, for the batch or its first C samples.
+      refined: body vertices (C, K, 3) and object points (C, P, 3) of the mesh refiner.
       truth: geometry of the true state.
       focal: of the regressor's camera.
     """
-    human, points = (einsum("vk,bkc->bvc", body.up, v) for v in (refined[0], truth.vertices))
+    few = refined[0].shape[0]
+    human, points = (einsum("vk,bkc->bvc", body.up, v) for v in (refined[0], truth.vertices[:few]))
     return RegressorTerms(
-        contact=_cross_entropy(contact.human, batch["body_contact"])
-        + _cross_entropy(contact.object, batch["object_contact"])
-        + _cross_entropy(contact.floor, batch["object_floor"]),
-        vertices=_l1(human, points) + _l1(refined[1], truth.points),
+        contact=_cross_entropy(contact.human, batch["body_contact"][:few])
+        + _cross_entropy(contact.object, batch["object_contact"][:few])
+        + _cross_entropy(contact.floor, batch["object_floor"][:few]),
+        vertices=_l1(human, points) + _l1(refined[1], truth.points[:few]),
         edges=_l1(_edges(faces, human), _edges(faces, points)),
         # Rotations, object rotation, object translation, betas.
         parameters=sum(
@@ -94,10 +95,18 @@ def _edges(faces: jax.Array, vertices: jax.Array) -> jax.Array:
     return safe_norm(corners - jnp.roll(corners, 1, axis=2))
 
 
-def noise_loss(schedule: Schedule, denoise: Any, x0: jax.Array, key: jax.Array) -> jax.Array:
-    """Mean squared error of the noise at uniformly drawn time indices; `denoise(x, t)` with t (B,)."""
+def noise_loss(schedule: Schedule, denoise: Any, x0: jax.Array, key: jax.Array, levels: int | None = None) -> jax.Array:
+    """Mean squared error of the noise at uniformly drawn time indices; `denoise(x, t)` with t (B,).
+
+    Args:
+      schedule: of the noise.
+      denoise: the network.
+      x0: clean states (B, 331).
+      key: of this step.
+      levels: time indices are drawn from 0 to below this; None: all.
+    """
     time_key, noise_key = jax.random.split(key)
-    t = jax.random.randint(time_key, x0.shape[:1], 0, schedule.num_steps)
+    t = jax.random.randint(time_key, x0.shape[:1], 0, levels or schedule.num_steps)
     noise = jax.random.normal(noise_key, x0.shape, x0.dtype)
     noisy = jax.vmap(lambda x, t, e: q_sample(schedule, x, t, e))(x0, t, noise)
     return jnp.mean((denoise(noisy, t.astype(x0.dtype)) - noise) ** 2)

@@ -6,7 +6,7 @@ import pathlib
 from hoijax.body_models import BodyModel, free_body, resample_vertices
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import Layout, betas_range
-from hoijax.experiments.scorehoi.stages import SIZES
+from hoijax.experiments.scorehoi.stages import sizes_of
 from hoijax.experiments.scorehoi.weights import load_network, read_facts
 from hoijax.nets.scorehoi import Denoiser, ScoreHOIRegressor, make_denoiser
 from hoijax.optim.guided import GuidedBody, guided_body
@@ -40,7 +40,7 @@ def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path) -> Networks:
             f"the networks are of sizes {facts[0]['size']} and {facts[1]['size']}; the denoiser must be trained under "
             "this regressor"
         )
-    sizes = SIZES[facts[0]["size"]]()
+    sizes = sizes_of(facts[0]["size"], facts[1].get("attention", "ip_adapter"))
     model = free_body(facts[0]["level"])
     resampled = resample_vertices(model, facts[0]["vertices"])
     parts = sizes[0].hand4whole

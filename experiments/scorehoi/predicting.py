@@ -60,16 +60,22 @@ class Predictor:
 
     def __init__(self, networks: Networks, variant: Variant, step: int, batch: int):
         self.networks, self.variant, self.batch = networks, variant, batch
+        self.warm = False
+        """Whether everything is compiled."""
         shown = [name for name in ("image", "geometry") if getattr(variant, name)]
         self.full = compile_reconstruction(
             networks.regressor, networks.denoiser, config=variant.guidance(step), conditions=shown
         )
-        graph, state = nnx.split(networks.regressor)
-        first = jax.jit(lambda state, *args: _first_stage(nnx.merge(graph, state), *args))
-        self.first = lambda *args: first(state, *args)
+        graph = nnx.split(networks.regressor)[0]
+        self.first = jax.jit(lambda state, *args: _first_stage(nnx.merge(graph, state), *args))
         self.field = body_field(networks.model) if variant.method == "gradient" else None
         self.steps: int | None = None
         """Gradient steps in as much time as the diffusion takes, once measured."""
+
+    def use(self, networks: Networks) -> None:
+        """Goes on with the networks of another seed; nothing is compiled anew."""
+        self.networks = networks
+        self.full = self.full.with_networks(networks.regressor, networks.denoiser)
 
     def __call__(
         self, samples: Sequence[Mapping[str, np.ndarray]], templates: Sequence[ObjectTemplate]
@@ -81,8 +87,11 @@ class Predictor:
         if method == "scorehoi":
             found = self.full(nets.body, scene, images, numbers)
             answer = found.vertices, found.object
+            if self.variant.stage == "guided":
+                there = _interactions(nets.body, found.guided.x)
+                answer = _posed(nets.model, there.body), there.object
         else:
-            refined, x = self.first(nets.body, scene, images, numbers)
+            refined, x = self.first(nnx.state(nets.regressor), nets.body, scene, images, numbers)
             answer = refined
             if method != "regressor":
                 there = _interactions(nets.body, x)
@@ -151,16 +160,16 @@ def write_predictions(
     source = open_split(root, split)
     place = {source[i]["key"]: i for i in range(len(source))}
     arrays: dict[str, list[np.ndarray]] = {"vertices": [], "obj_rot": [], "obj_trans": []}
-    seconds, counted, warm = 0.0, 0, False
+    seconds, counted = 0.0, 0
     for first in tqdm(range(0, len(ids), predictor.batch), desc=predictor.variant.name, disable=None):
         chosen = [source[place[key]] for key in ids[first : first + predictor.batch]]
         count = len(chosen)
         chosen += chosen[-1:] * (predictor.batch - count)
         samples = [training_sample(truth_from_synth(s), predictor.networks.layout) for s in chosen]
         templates = [template_of(s["category"], int(s["object_seed"])) for s in chosen]
-        if not warm:
+        if not predictor.warm:
             predictor(samples, templates)
-            warm = True
+            predictor.warm = True
         began = time.perf_counter()
         vertices, pose = predictor(samples, templates)
         seconds, counted = seconds + time.perf_counter() - began, counted + predictor.batch

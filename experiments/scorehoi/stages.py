@@ -21,10 +21,12 @@ from hoijax.experiments.scorehoi.samples import Layout, betas_range
 from hoijax.experiments.scorehoi.weights import load_network
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.scorehoi import (
+    MODES,
     ConditionalDenoiserConfig,
     Conditions,
     DenoiserConfig,
     Hand4WholeConfig,
+    PooledDenoiserConfig,
     RegressorConfig,
     ScoreHOIRegressor,
     drop_conditions,
@@ -52,6 +54,24 @@ SIZES = {
     "full": lambda: (RegressorConfig(), DenoiserConfig()),
 }
 """Networks by name; "tiny" learns nothing worth having, in seconds."""
+WARM_UP = 200
+"""Steps over which the rate of the cosine schedule rises."""
+
+
+def sizes_of(size: str, attention: str = "ip_adapter") -> tuple[RegressorConfig, DenoiserConfig]:
+    """The networks of a size, the denoiser in one of its attention modes, fitted to the regressor's features.
+
+    Raises:
+      InputError: no such size or mode.
+    """
+    if size not in SIZES or attention not in MODES:
+        raise InputError(
+            f"wanted a size of {', '.join(SIZES)} and an attention of {', '.join(MODES)}; got {size!r}, {attention!r}"
+        )
+    regressor, denoiser = SIZES[size]()
+    parts = regressor.hand4whole
+    pooled = PooledDenoiserConfig(image_features=parts.features, object_features=parts.object_features - 3 * 64)
+    return regressor, dataclasses.replace(denoiser, attention_mode=attention, pooled=pooled)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +137,19 @@ def _graph(build: Any, *, training: bool) -> Any:
 
 
 class RegressorStage:
-    """Stage 1. Adam with beta1 = 0.5; the rate falls to a tenth after three fifths (epoch 30 of 50)."""
+    """Stage 1. Adam with beta1 = 0.5; the rate falls to a tenth after three fifths (epoch 30 of 50).
 
-    def __init__(self, size: str, body: BodyConfig):
-        self.config = SIZES[size]()[0]
+    Args:
+      size: of the regressor.
+      body: that is posed in the losses.
+      share: of each batch, its first samples, that contact predictor and mesh refiner learn from. They cost as much as
+        the rest and are ready long before it.
+      cosine: let the rate rise and fall along a cosine instead, for runs that are much shorter than the paper's.
+    """
+
+    def __init__(self, size: str, body: BodyConfig, share: float = 1.0, cosine: bool = False):
+        self.config = sizes_of(size)[0]
+        self.share, self.cosine = share, cosine
         model = free_body(body.level)
         self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), betas_range())
         self.faces = jnp.asarray(model.faces)
@@ -133,6 +162,8 @@ class RegressorStage:
 
     def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
         """See `Stage`."""
+        if self.cosine:
+            return optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 2), steps), b1=0.5)
         return optax.adam(optax.piecewise_constant_schedule(rate, {max(1, round(0.6 * steps)): 0.1}), b1=0.5)
 
     def network(self, variables: Variables) -> nnx.Module:
@@ -148,7 +179,9 @@ class RegressorStage:
         gravity = jnp.broadcast_to(jnp.asarray(GRAVITY_CAMERA, state.dtype), (state.shape[0], 3))
         scene = GuidedScene(points=batch["points"], sdf=None, gravity=gravity)
         posed, truth = (pose_state(self.body, scene, x) for x in (state, batch["state"]))
-        contact = network.contacts(estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
+        few = max(1, round(self.share * state.shape[0]))
+        seen = (estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
+        contact = network.contacts(*(x[:few] for x in seen))
         terms: RegressorTerms = regressor_terms(
             self.body, self.faces, batch, state, estimate, posed, contact, network.refine(contact), truth,
             self.config.hand4whole.focal,
@@ -164,14 +197,27 @@ class DenoiserStage:
     Args:
       size: of regressor and denoiser.
       first: the weights of stage 1, of the same size.
+      drop: how often each condition is dropped.
+      attention: of the denoiser, see `DenoiserConfig.attention_mode`.
+      levels: how many time indices are trained, from 0; None: all.
+      cosine: let the rate rise and fall along a cosine.
 
     Raises:
       InputError: `first` does not exist or is of another network.
     """
 
-    def __init__(self, size: str, first: pathlib.Path, drop: float = 0.1):
-        regressor_config, self.config = SIZES[size]()
-        self.drop = drop
+    def __init__(
+        self,
+        size: str,
+        first: pathlib.Path,
+        drop: float = 0.1,
+        attention: str = "ip_adapter",
+        levels: int | None = None,
+        cosine: bool = False,
+    ):
+        regressor_config, self.config = sizes_of(size, attention)
+        self.drop, self.levels, self.cosine = drop, levels, cosine
+        self.crop = regressor_config.hand4whole.crop
         regressor = load_network(first, lambda rngs: ScoreHOIRegressor(regressor_config, rngs))
         self.seen_graph, self.seen = nnx.split(regressor.hand4whole.backbone)
         self.build = lambda rngs: make_denoiser(self.config, rngs)
@@ -184,19 +230,26 @@ class DenoiserStage:
 
     def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
         """See `Stage`."""
+        if self.cosine:
+            return optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 2), steps))
         return optax.adam(rate)
+
+    def cells(self, batch: Batch) -> jax.Array:
+        """What the denoiser sees of a batch's pictures, (B, N, F): their mean where its attention is pooled."""
+        backbone = nnx.merge(self.seen_graph, self.seen)
+        cells = image_cells(backbone(batch["image"][:, ::2, ::2], batch["object_numbers"]))
+        return jnp.mean(cells, axis=1, keepdims=True) if self.config.attention_mode == "pooled" else cells
 
     def network(self, variables: Variables) -> nnx.Module:
         """See `Stage`."""
         return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
-        """See `Stage`."""
+        """See `Stage`; a batch with "cells" has been seen before (`hoijax.experiments.scorehoi.encoding`)."""
         network = nnx.merge(self.graph, variables.parameters, variables.statistics)
-        backbone = nnx.merge(self.seen_graph, self.seen)
-        cells = image_cells(backbone(batch["image"][:, ::2, ::2], batch["object_numbers"]))
+        cells = batch["cells"] if "cells" in batch else self.cells(batch)
         drop_key, noise_key = jax.random.split(key)
         conditions = Conditions(image=jax.lax.stop_gradient(cells), geometry=batch["object_numbers"])
         context = network.encode(drop_conditions(drop_key, conditions, rate=self.drop))
-        loss = noise_loss(self.schedule, lambda x, t: network(x, t, context), batch["state"], noise_key)
+        loss = noise_loss(self.schedule, lambda x, t: network(x, t, context), batch["state"], noise_key, self.levels)
         return loss, ({"noise": loss}, variables.statistics)

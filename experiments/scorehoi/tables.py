@@ -101,18 +101,18 @@ def run(config: Config) -> dict[str, Any]:
     networks = [load_networks(*pair) for pair in zip(config.regressor, config.denoiser)]
     evaluation = EvaluateConfig(metrics=config.metrics, resamples=config.resamples)
     found: dict[str, dict[str, Any]] = {}
-    for split, source in sources.items():
-        ids = source.ids[: config.samples]
-        found[split] = {}
-        for variant in chosen:
+    for variant in chosen:
+        predictor = Predictor(networks[0], variant, config.steps, config.batch)
+        for split, source in sources.items():
+            ids = source.ids[: config.samples]
             scored, speeds = [], []
             for seed, nets in enumerate(networks):
                 folder = config.work / config.dataset / split / _folder(variant, config, seed)
-                predictor = Predictor(nets, variant, config.steps, config.batch)
+                predictor.use(nets)
                 speeds.append(write_predictions(folder, predictor, config.root, split, ids))
                 scored.append(score_rows(folder, source, ids, evaluation))
             samples, groups = merged(scored)
-            found[split][variant.name] = {
+            found.setdefault(split, {})[variant.name] = {
                 "metrics": rows_of(samples, groups, evaluation),
                 "seeds": [rows_of(*one, evaluation) for one in scored] if len(scored) > 1 else [],
                 "images_per_second": float(np.mean(speeds)),

@@ -3,9 +3,11 @@
     python -m hoijax.experiments.scorehoi.train --stage 1 --dataset synth_hoi --root DIR --out runs/regressor
     python -m hoijax.experiments.scorehoi.train --stage 2 --dataset synth_hoi --root DIR --out runs/denoiser \
         --first runs/regressor/weights.safetensors
+    python -m hoijax.experiments.scorehoi.train --stage 1 --dataset views --views runs/views/scripted runs/views/solved
     python -m hoijax.experiments.scorehoi.train --size tiny --level test --vertices 48 --steps 4 --out runs/try
 
-Without `--dataset` it trains on made-up pictures (`made_up.MadeUp`): a check of the machinery. A stopped run goes on
+Without `--dataset` it trains on made-up pictures (`made_up.MadeUp`): a check of the machinery; `--dataset views` is
+pictures that `hoijax.experiments.scorehoi.views` drew. A stopped run goes on
 where its last checkpoint was and ends with the same numbers, bit for bit, as one that was never stopped: batches and
 noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end
 `weights.safetensors` with the averaged parameters.
@@ -25,7 +27,8 @@ from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.scorehoi.augmenting import augment_batch
+from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
+from hoijax.experiments.scorehoi.encoding import encoded
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import SynthInteractions
 from hoijax.experiments.scorehoi.stages import (
@@ -36,12 +39,14 @@ from hoijax.experiments.scorehoi.stages import (
     Stage,
     Variables,
     layout_of,
+    sizes_of,
 )
+from hoijax.experiments.scorehoi.views import Views
 from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
 
-FREE = ("out", "root", "first", "log_every", "save_every", "until")
+FREE = ("out", "root", "views", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""
 MARGIN = 1.5
 """Side of the pictures that augmentation cuts from over that of the crops."""
@@ -58,15 +63,19 @@ class Config:
     stage: int = 1
     """1: regressor, contact predictor and mesh refiner; 2: denoiser."""
     dataset: str = "made_up"
-    """"made_up" or "synth_hoi"."""
+    """"made_up", "synth_hoi" or "views"."""
     root: pathlib.Path | None = None
     """Root of a built SynthHOI."""
     split: str = "train"
     """Of SynthHOI."""
+    views: tuple[pathlib.Path, ...] = ()
+    """Folders of `hoijax.experiments.scorehoi.views`."""
     first: pathlib.Path | None = None
     """Weights of stage 1, for stage 2."""
     size: str = "small"
     """Of the networks: "tiny", "small" or "full"."""
+    attention: str = "ip_adapter"
+    """Of the denoiser: "ip_adapter", "pooled" (trained in minutes) or "released" (the authors', which sees nothing)."""
     level: str = "default"
     """Level of detail of the free body; SynthHOI's labels need "default"."""
     vertices: int = 431
@@ -76,6 +85,15 @@ class Config:
     """Samples per step; the paper's second stage has 256."""
     rate: float = 1e-4
     """Of Adam."""
+    cosine: bool = False
+    """Let the rate rise and fall along a cosine, for runs much shorter than the paper's."""
+    share: float = 1.0
+    """Of each batch of stage 1 that contact predictor and mesh refiner learn from."""
+    levels: int | None = None
+    """How many time indices stage 2 trains, from 0; refinement never leaves the lowest. All where None."""
+    passes: int = 0
+    """Stage 2 looks at every picture so many times before it begins, each time augmented anew, and learns from what the
+    frozen backbone saw; 0: the backbone runs in every step."""
     average: float = 0.999
     """Decay of the running mean of the parameters, which is what is kept; not in the paper."""
     drop: float = 0.1
@@ -89,7 +107,7 @@ class Config:
     """Stop after this step, to go on another time."""
 
     def __post_init__(self):
-        for name, known in (("stage", (1, 2)), ("dataset", ("made_up", "synth_hoi")), ("size", tuple(SIZES))):
+        for name, known in (("stage", (1, 2)), ("dataset", ("made_up", "synth_hoi", "views")), ("size", tuple(SIZES))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
         for name in ("steps", "batch", "vertices", "save_every", "log_every"):
@@ -97,7 +115,11 @@ class Config:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.dataset == "synth_hoi" and self.root is None:
             raise InputError("--dataset synth_hoi needs --root, the folder that `hoijax data build synth_hoi` filled")
-        if self.dataset == "synth_hoi" and self.level != "default":
+        if self.dataset == "views" and not self.views:
+            raise InputError("--dataset views needs --views, folders that hoijax.experiments.scorehoi.views filled")
+        if not 0 < self.share <= 1:
+            raise InputError(f"share is a fraction of the batch, got {self.share}")
+        if self.dataset != "made_up" and self.level != "default":
             raise InputError(f"SynthHOI's contact labels are of the level 'default', got --level {self.level}")
         if self.stage == 2 and self.first is None:
             raise InputError("--stage 2 needs --first, the weights.safetensors of a run of stage 1")
@@ -117,8 +139,8 @@ class TrainState:
 def make_stage(config: Config) -> Stage:
     """What a configuration trains."""
     if config.stage == 1:
-        return RegressorStage(config.size, BodyConfig(config.level, config.vertices))
-    return DenoiserStage(config.size, config.first, config.drop)
+        return RegressorStage(config.size, BodyConfig(config.level, config.vertices), config.share, config.cosine)
+    return DenoiserStage(config.size, config.first, config.drop, config.attention, config.levels, config.cosine)
 
 
 def make_source(config: Config) -> Source:
@@ -127,7 +149,14 @@ def make_source(config: Config) -> Source:
     layout = layout_of(config.size, BodyConfig(config.level, config.vertices), margin)
     if config.dataset == "made_up":
         return MadeUp(layout, seed=config.seed)
+    if config.dataset == "views":
+        return Joined(tuple(Views(folder) for folder in config.views))
     return SynthInteractions(open_split(config.root, config.split), layout)
+
+
+def augmentation(config: Config) -> AugmentConfig:
+    """How the crops of a run are changed at random."""
+    return AUGMENTATION if config.augment else PLAIN
 
 
 def initial_state(stage: Stage, config: Config) -> TrainState:
@@ -141,17 +170,32 @@ def initial_state(stage: Stage, config: Config) -> TrainState:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """Several sources, one after the other."""
+
+    parts: tuple[Source, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> Any:
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+
 def make_step(stage: Stage, config: Config, compiler_options: dict[str, Any] | None = None) -> Any:
     """The compiled step: `(state, batch) -> (state, parts of the loss, norm of the gradient)`."""
     optimiser = stage.optimiser(config.rate, config.steps)
-    crop = SIZES[config.size]()[0].hand4whole.crop
+    crop = sizes_of(config.size)[0].hand4whole.crop
 
     def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        if config.augment:
-            # Samples of a source of one's own may have no margin.
-            margin = MARGIN if batch["image"].shape[1] > crop else 1.0
-            batch = augment_batch(jax.random.fold_in(key, 1), batch, crop, margin, AUGMENTATION)
+        if "image" in batch and (config.augment or batch["image"].shape[1] != crop):
+            batch = augment_batch(jax.random.fold_in(key, 1), batch, crop, augmentation(config))
 
         def loss(parameters):
             return stage.loss(state.variables.replace(parameters=parameters), batch, key)
@@ -196,6 +240,9 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
     trainer = Trainer(config) if trainer is None else trainer
     out = output_directory(config.out)
     check_same_run(out, config, FREE)
+    if config.stage == 2 and config.passes:
+        changes = augmentation(config)
+        source = encoded(out / "seen.npz", trainer.stage, source, config.passes, config.seed, changes)
 
     def begin(first: int) -> Advance:
         batches = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed)).batches(first)
@@ -218,7 +265,8 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
 
 
 def _facts(config: Config) -> dict[str, Any]:
-    kept = ("stage", "dataset", "split", "size", "level", "vertices", "steps", "batch", "seed", "augment")
+    kept = ("stage", "dataset", "split", "size", "attention", "level", "vertices", "steps", "batch", "rate", "cosine",
+            "share", "levels", "passes", "seed", "augment")  # fmt: skip
     facts = {name: getattr(config, name) for name in kept}
     return facts | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 

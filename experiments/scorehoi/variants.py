@@ -16,12 +16,18 @@ class Variant:
     "gradient": the answer refined by gradient steps on contact and penetration, in as much time as N = 10 takes."""
     changes: tuple[tuple[str, object], ...] = ()
     """Of `GuidedConfig`."""
+    stage: str = "guided"
+    """Whose answer counts after the diffusion: "guided", its own, or "refined", the mesh refiner's (the paper)."""
     image: bool = True
     """Whether the denoiser sees the image, c_I."""
     geometry: bool = True
     """Whether it sees the object, c_G."""
     paper: tuple[float, ...] = ()
     """The paper's row: body and object Chamfer distance in cm, contact precision, recall and F; or some of them."""
+
+    def __post_init__(self):
+        if self.stage not in ("guided", "refined"):
+            raise ValueError(f"stage must be guided or refined, got {self.stage!r}")
 
     def guidance(self, step: int) -> GuidedConfig:
         """The settings of this row; `step` where the row does not say its own."""
@@ -32,7 +38,7 @@ class Variant:
         config, usual = self.guidance(step), GuidedConfig()
         names = [field.name for field in dataclasses.fields(config)]
         changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(usual, n)}
-        settings = {"method": self.method, "image": self.image, "geometry": self.geometry}
+        settings = {"method": self.method, "stage": self.stage, "image": self.image, "geometry": self.geometry}
         text = "_".join(f"{k}-{v}" for k, v in (settings | changed).items())
         return re.sub(r"[^A-Za-z0-9_.-]", "", text)
 

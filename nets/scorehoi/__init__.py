@@ -4,7 +4,7 @@ from hoijax.nets.scorehoi.camera import FOCAL, camera_translation, project_to_cr
 from hoijax.nets.scorehoi.checkpoints import CHECKPOINTS
 from hoijax.nets.scorehoi.conditional_denoiser import ConditionalDenoiser, ConditionalDenoiserConfig
 from hoijax.nets.scorehoi.conditions import Conditions, drop_conditions, image_cells
-from hoijax.nets.scorehoi.denoiser import Denoiser, DenoiserConfig, make_denoiser, noise_function
+from hoijax.nets.scorehoi.denoiser import MODES, Denoiser, DenoiserConfig, make_denoiser, noise_function
 from hoijax.nets.scorehoi.hand4whole import BodyEstimate, Hand4Whole, Hand4WholeConfig
 from hoijax.nets.scorehoi.heads import (
     BodyRotationNet,
@@ -30,6 +30,7 @@ from hoijax.nets.scorehoi.transformers import ContactFormer, CRFormer, Transform
 __all__ = [
     "CHECKPOINTS",
     "FOCAL",
+    "MODES",
     "BodyEstimate",
     "BodyRotationNet",
     "BoxNet",

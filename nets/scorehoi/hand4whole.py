@@ -36,7 +36,9 @@ class Hand4WholeConfig:
     """Sizes; the defaults are the released ones."""
 
     crop: int = 512
-    """Pixels of a side of the input; the body's and the hands' images have half."""
+    """Pixels of a side of the input; the body's image has half."""
+    hand_crop: int | None = None
+    """Pixels of a side of a hand's image; None: as many as the body's."""
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     """Blocks of each stage of both ResNets."""
     channels: int = 64
@@ -57,6 +59,11 @@ class Hand4WholeConfig:
     def cells(self) -> int:
         """Cells of a side of the feature map."""
         return self.crop // 2 // STRIDE
+
+    @property
+    def hand_side(self) -> int:
+        """Pixels of a side of a hand's image."""
+        return self.crop // 2 if self.hand_crop is None else self.hand_crop
 
     @property
     def features(self) -> int:
@@ -97,8 +104,11 @@ class Hand4Whole(nnx.Module):
     """Two backbones: one on the whole crop with both masks, one on the two hands."""
 
     def __init__(self, config: Hand4WholeConfig, rngs: nnx.Rngs):
-        if config.crop % (2 * STRIDE):
-            raise ValueError(f"crop must be a multiple of {2 * STRIDE} pixels, got {config.crop}")
+        if config.crop % (2 * STRIDE) or config.hand_side % STRIDE:
+            raise ValueError(
+                f"crop must be a multiple of {2 * STRIDE} pixels and hand_crop one of {STRIDE}, got {config.crop} and "
+                f"{config.hand_crop}"
+            )
         self.config = config
         features, depth, joint = config.features, config.depth, config.joint_width
         body = config.resnet(in_channels=5, inject=config.object_features, stem_name="conv1_mask")
@@ -130,7 +140,7 @@ class Hand4Whole(nnx.Module):
         boxes = restore_boxes(centre, size)  # in pixels of the body's image
         fixed = jax.lax.stop_gradient(boxes)
 
-        crops = roi_align(image[..., :3], 2.0 * fixed, (side // 2, side // 2))
+        crops = roi_align(image[..., :3], 2.0 * fixed, (config.hand_side, config.hand_side))
         # The hand network knows right hands only.
         both = jnp.concatenate([crops[:, 0, :, ::-1], crops[:, 1]])
         hand_features = self.hand_roi_net.backbone(both)
@@ -141,7 +151,7 @@ class Hand4Whole(nnx.Module):
             left_pose = left_pose * jnp.broadcast_to(jnp.asarray(MIRROR_6D, left_pose.dtype), left_pose.shape)
         left_joints, right_joints = jnp.split(hand_joints, 2)
         # A pixel p mirrors to S - 1 - p, a cell c = p / 32 to S / 32 - 1 / 32 - c.
-        mirrored = config.cells - 1.0 / STRIDE - left_joints[..., :1]
+        mirrored = config.hand_side / STRIDE - 1.0 / STRIDE - left_joints[..., :1]
         left_joints = jnp.concatenate([mirrored, left_joints[..., 1:]], axis=-1)
         left_features, right_features = jnp.split(hand_features, 2)
 
@@ -171,5 +181,5 @@ class Hand4Whole(nnx.Module):
         low, high = jnp.split(box[:, None], 2, axis=-1)
         place = joints[..., :2]
         low, extent = (jnp.broadcast_to(x, place.shape) for x in (low, high - low))
-        place = place * extent / (self.config.cells * STRIDE) + low / STRIDE
+        place = place * extent / self.config.hand_side + low / STRIDE
         return jnp.concatenate([place, joints[..., 2:]], axis=-1)

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import batch_norm, bilinear_sample, conv
+from hoijax.nets.layers import batch_norm, bilinear_sample, conv, double_conv_transpose
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -74,7 +74,8 @@ class BoxNet(nnx.Module):
         heatmap = jax.lax.stop_gradient(jnp.moveaxis(heatmap, (3, 4), (1, 2)))
         x = jnp.concatenate([features, heatmap.reshape((*heatmap.shape[:3], -1))], axis=-1)
         for i in (0, 3, 6):
-            x = jax.nn.relu(self.deconv[str(i + 1)](self.deconv[str(i)](x)))
+            x = double_conv_transpose(x, self.deconv[str(i)].kernel[...])
+            x = jax.nn.relu(self.deconv[str(i + 1)](x))
         logits = jnp.moveaxis(self.bbox_center_out[0](x), -1, 1)  # (B, 2, H, W)
         weights = jax.nn.softmax(logits.reshape((*logits.shape[:2], -1)), axis=-1).reshape(logits.shape)
         centre = soft_argmax_3d(weights[:, :, None])[..., :2]

@@ -40,8 +40,9 @@ class RegressorConfig:
     def small(cls) -> "RegressorConfig":
         """For training on a CPU: crops of 256 pixels, 4 x 4 cells of 512 channels, a 256-number object feature."""
         parts = Hand4WholeConfig(
-            crop=256, blocks=(1, 1, 1, 1), channels=16, box_width=32, joint_width=64, object_features=64 * 3 + 256
-        )
+            crop=256, hand_crop=64, blocks=(1, 1, 1, 1), channels=16, box_width=32, joint_width=64,
+            object_features=64 * 3 + 256,
+        )  # fmt: skip
         return cls(hand4whole=parts, object_width=256, token=61, depth=2)
 
     @property

@@ -4,6 +4,7 @@ from hoijax.optim.guided.config import GuidedConfig
 from hoijax.optim.guided.losses import GuidanceTerms, ImageEvidence, guidance_terms, outside_distance
 from hoijax.optim.guided.prior import compile_prior, prior_body, prior_config
 from hoijax.optim.guided.reconstruct import (
+    CompiledReconstruction,
     GuidedReconstruction,
     compile_reconstruction,
     reconstruct,
@@ -22,6 +23,7 @@ from hoijax.optim.guided.scene import (
 )
 
 __all__ = [
+    "CompiledReconstruction",
     "GuidanceTerms",
     "GuidedBody",
     "GuidedConfig",

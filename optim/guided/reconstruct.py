@@ -107,6 +107,24 @@ def reconstruct(
     )
 
 
+class CompiledReconstruction:
+    """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`."""
+
+    def __init__(self, run: Callable[..., GuidedReconstruction], state: Any):
+        self._run, self._state = run, state
+
+    def __call__(
+        self, body: GuidedBody, scene: GuidedScene, image: ArrayLike, object_features: ArrayLike,
+        evidence: ImageEvidence | None = None,
+    ) -> GuidedReconstruction:  # fmt: skip
+        """See `reconstruct`."""
+        return self._run(self._state, body, scene, image, object_features, evidence)
+
+    def with_networks(self, regressor: ScoreHOIRegressor, denoiser: Denoiser) -> "CompiledReconstruction":
+        """The same program with other weights of the same networks; nothing is compiled anew."""
+        return CompiledReconstruction(self._run, nnx.state((regressor, denoiser)))
+
+
 def compile_reconstruction(
     regressor: ScoreHOIRegressor,
     denoiser: Denoiser,
@@ -114,7 +132,7 @@ def compile_reconstruction(
     config: GuidedConfig | None = None,
     schedule: Schedule | None = None,
     conditions: Collection[str] = CONDITIONS,
-) -> Callable[..., GuidedReconstruction]:
+) -> CompiledReconstruction:
     """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`.
 
     The networks' arrays are arguments of the program, not constants in it.
@@ -129,7 +147,4 @@ def compile_reconstruction(
             conditions=conditions,
         )  # fmt: skip
 
-    def call(body, scene, image, object_features, evidence=None) -> GuidedReconstruction:
-        return run(state, body, scene, image, object_features, evidence)
-
-    return call
+    return CompiledReconstruction(run, state)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from hoijax.body_models import free_body, resample_vertices
 from hoijax.diffusion import BetasRange
@@ -61,6 +62,12 @@ def test_image_to_meshes(template, random_module):
     assert not np.isfinite(broken.guided.x[1]).all() and broken.guided.iterations[1] == 0
     np.testing.assert_allclose(broken.guided.x[0], got.guided.x[0], atol=1e-5)
     np.testing.assert_allclose(broken.vertices[0], got.vertices[0], atol=1e-5)
+    # An object that the regressor puts behind the camera.
+    away = nnx.clone(regressor)
+    away.objregressor.obj_trans_out.bias[...] = jnp.asarray([0.0, 0.0, -60.0], jnp.float32)
+    behind = run.with_networks(away, denoiser)(body, scene, image, feature)
+    assert np.all(behind.initial.points[..., 2] + behind.estimate.body.camera[:, None, 2] < 0)
+    chex.assert_tree_all_finite(behind)
     # All masks full, and one pixel of a mask.
     for masks in (jnp.ones_like(image[..., 3:]), jnp.zeros_like(image[..., 3:]).at[:, 5, 5].set(1.0)):
         chex.assert_tree_all_finite(run(body, scene, image.at[..., 3:].set(masks), feature))

@@ -100,7 +100,7 @@ def test_augmentation_turns_picture_and_labels_together(source):
 
     @jax.jit
     def run(key, batch):
-        return augment_batch(key, batch, 128, 1.5, turning), augment_batch(key, batch, 128, 1.5, PLAIN)
+        return augment_batch(key, batch, 128, turning), augment_batch(key, batch, 128, PLAIN)
 
     turned, same = run(jax.random.key(3), batch)
     for name in ("image", "joints_2d", "positional", "hand_boxes", "state"):
