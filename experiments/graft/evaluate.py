@@ -1,12 +1,13 @@
 """Scores of GRAFT on held-out made-up rooms: the start, baselines without learning, and T = 1, 2, 3 steps.
 
+    python -m hoijax.experiments.graft.evaluate --synth data/synth                       # the shipped weights
     python -m hoijax.experiments.graft.evaluate --weights runs/graft/graft.safetensors
 
 Rooms come from another seed than those of training: other people, furniture, layouts and cameras, but of the same
-families; then rooms with kinds of furniture that training has none of (`Rooms.furniture`); with `--synth`, SynthHOI's
-scene test split too, seen by one depth camera. The start imitates a body estimate after head alignment
-(`queries.imitate_estimate`). The scene is the same cloud for prediction and truth, so the scores speak of the body
-alone. Writes `docs/results/graft.json` and `.md`.
+families; then rooms with kinds of furniture that training has none of (`Rooms.furniture`), rooms as one noisy depth
+camera sees them, and with `--synth` SynthHOI's scene test split, seen by one depth camera too. The start imitates a
+body estimate after head alignment (`queries.imitate_estimate`). The scene is the same cloud for prediction and truth,
+so the scores speak of the body alone. Writes `docs/results/graft.json` and `.md`.
 """
 
 import dataclasses
@@ -19,16 +20,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 from tqdm import tqdm
 
 from hoijax.body_models import BodyModel, free_body
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
+from hoijax.experiments.graft.networks import features_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import SynthScenes, sample_points
+from hoijax.experiments.graft.samples import GraftSample, SynthScenes, sample_points
 from hoijax.experiments.graft.variants import without
 from hoijax.geometry import nearest_host
 from hoijax.io import write_json, write_text
@@ -43,10 +45,11 @@ from hoijax.metrics import (
     v2s_mm,
 )
 from hoijax.metrics.scene import BEHIND
-from hoijax.nets.graft import load_graft
+from hoijax.nets.graft import GraftWithEncoder, load_graft, shipped_graft
 from hoijax.optim.graft import (
     BodySpec,
     GraftState,
+    Rollout,
     RolloutOptions,
     body_spec,
     contact_model,
@@ -74,16 +77,18 @@ METHODS = (
 class Config:
     """Every number of the run; written next to the results."""
 
-    weights: pathlib.Path
-    """GRAFT's weights, a file of `save_graft`."""
+    weights: pathlib.Path | None = None
+    """GRAFT's weights, a file of `save_graft`; None: those that hoijax ships."""
     synth: pathlib.Path | None = None
     """Root of a built SynthHOI, for its scenes; None leaves them out."""
     out: pathlib.Path = RESULTS
     """Folder for `graft.json` and `graft.md`."""
     rooms: int = 200
-    """Held-out rooms; half as many with other furniture."""
+    """Held-out rooms; half as many with other furniture, and as one camera sees them."""
     others: bool = True
-    """Rooms with other furniture too."""
+    """Rooms with other furniture, and one camera's, too."""
+    gradient: bool = True
+    """The gradient prior too, which takes nine tenths of the time."""
     points: int = 32768
     """Scene points of a room; training sees fewer."""
     body: str = "light"
@@ -94,29 +99,49 @@ class Config:
     """Errors of the starts."""
 
 
-def make_refine(network: Any, spec: BodySpec, model: BodyModel, queries: QueryConfig, part: str | None = None) -> Any:
-    """A compiled function from scene, truth and key to surfaces `(9, V, 3)` and joints `(9, 22, 3)` of `METHODS`.
+def make_refine(
+    network: Any,
+    spec: BodySpec,
+    model: BodyModel,
+    queries: QueryConfig,
+    *,
+    part: str | None = None,
+    gradient: bool = True,
+) -> Any:
+    """A compiled function from a sample and a key to surfaces `(9, V, 3)` and joints `(9, 22, 3)` of `METHODS`.
 
-    `part` is what the network was trained without (`train.Config`).
+    Args:
+      network: `Graft`, or `GraftWithEncoder`, which looks at the sample's pictures.
+      spec: of the body.
+      model: the body.
+      queries: errors of the starts.
+      part: what the network was trained without (`train.Config`).
+      gradient: False: the row of the gradient prior repeats the start's.
     """
     contacts = contact_model(spec, model)
 
     @jax.jit
-    def refine(weights: Any, scene: Any, truth: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        net, update = without(nnx.merge(graph, weights), part)
-        options = RolloutOptions(steps=3, update=update)
+    def refine(weights: Any, sample: GraftSample, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        merged, image = nnx.merge(graph, weights), None
+        if isinstance(merged, GraftWithEncoder):
+            merged, image = merged.graft, features_of(merged, sample.pictures)
+        net, update = without(merged, part)
+        scene, truth = sample.scene, sample.truth
         start, true = GraftState.of(imitate_estimate(key, spec, truth, queries)), GraftState.of(truth)
-        full = rollout(net, spec, scene, start, options=options)
-        whole = rollout(net, spec, scene, start, options=RolloutOptions(steps=3, update="similarity"))
-        still = rollout(net, spec, scene, true, options=options)
-        icp, slope = (f(spec, contacts, scene, start) for f in (similarity_icp, gradient_refine))
+
+        def refined(begin: GraftState, update: Any) -> Rollout:
+            return rollout(net, spec, scene, begin, options=RolloutOptions(steps=3, update=update), image=image)
+
+        full, whole, still = refined(start, update), refined(start, "similarity"), refined(true, update)
+        icp = similarity_icp(spec, contacts, scene, start)
+        slope = gradient_refine(spec, contacts, scene, start) if gradient else start
         steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
         states = [start, icp, slope, *steps, whole.final, true, still.final]
         posed = jax.vmap(lambda state: pose_state(model, state))(jax.tree.map(lambda *x: jnp.stack(x), *states))
         return posed.vertices, posed.joints[:, :22]
 
     graph, weights = nnx.split(network)
-    return lambda scene, truth, key: refine(weights, scene, truth, key)
+    return lambda sample, key: refine(weights, sample.replace(touch=None), key)
 
 
 def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
@@ -127,6 +152,7 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
         sources["other furniture"] = dataclasses.replace(
             rooms, count=config.rooms // 2, seed=config.seed + 1, furniture="other"
         )
+        sources["one camera"] = dataclasses.replace(rooms, count=config.rooms // 2, seed=config.seed + 2, views=1.0)
     if config.synth is not None:
         split = open_split(config.synth, "scenes_test")
         sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.seed)
@@ -141,24 +167,33 @@ def evaluate(config: Config) -> dict[str, dict[str, Any]]:
     """
     if config.rooms < 4:
         raise InputError(f"rooms must be at least 4, got {config.rooms}")
-    network, facts = load_graft(config.weights)
+    network, facts = load_graft(weights_of(config))
     model = free_body(config.body)
     # Vertex ids belong to the level of detail that the weights were trained with.
     ids = np.asarray(facts["probe_vertices"]) if facts.get("level") == config.body else None
     spec = body_spec(model, ids)
+    refine = make_refine(network, spec, model, config.queries, part=facts.get("without"), gradient=config.gradient)
+    sources = make_sources(config, model, spec)
+    return {name: score(config, name, source, refine, model, spec) for name, source in sources.items()}
+
+
+def score(config: Config, name: str, source: Any, refine: Any, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
+    """Scores of every method on one set of samples, by the name of the method; `refine` of `make_refine`."""
     area = np.asarray(contact_set_weights(model.v_template, model.faces, spec.contact_vertices))
-    refine = make_refine(network, spec, model, config.queries, facts.get("without"))
-    result = {}
-    for name, source in make_sources(config, model, spec).items():
-        rows = []
-        for index in tqdm(range(len(source)), desc=name, disable=None):
-            sample = source[index]
-            key = jax.random.fold_in(jax.random.key(config.seed), index)
-            bodies = [np.asarray(x) for x in refine(sample.scene, sample.truth, key)]
-            rows.append(_scores(*bodies, *sample_points(sample), np.asarray(spec.contact_vertices), area))
-        table = jax.tree.map(lambda *x: np.stack(x), *rows)
-        result[name] = {"samples": len(rows)} | {m: _summary(table, number) for number, m in enumerate(METHODS)}
-    return result
+    rows = []
+    for index in tqdm(range(len(source)), desc=name, disable=None):
+        sample = source[index]
+        key = jax.random.fold_in(jax.random.key(config.seed), index)
+        bodies = [np.asarray(x) for x in refine(sample, key)]
+        rows.append(_scores(*bodies, *sample_points(sample), np.asarray(spec.contact_vertices), area))
+    table = jax.tree.map(lambda *x: np.stack(x), *rows)
+    found = {m: _summary(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
+    return {"samples": len(rows)} | found
+
+
+def weights_of(config: Config) -> pathlib.Path:
+    """The file that is scored."""
+    return shipped_graft() if config.weights is None else config.weights
 
 
 def _scores(vertices, joints, points, normals, chosen, area) -> dict[str, np.ndarray]:
@@ -199,19 +234,22 @@ def verdict(scores: dict[str, Any]) -> dict[str, Any]:
     """What was aimed at, with the numbers: gains over the start and the baseline, standing still, monotony."""
     start, icp, best = scores["start"], scores["similarity ICP"], scores["T = 3"]
     errors = [scores[name]["v2s"] for name in ("start", "T = 1", "T = 2", "T = 3")]
-    return {
+    found = {
         "V2S less than the start's by": 1 - best["v2s"] / start["v2s"],
         "contact F1 above the start's by": best["f1"] / start["f1"] - 1,
         "V2S better than similarity ICP": best["v2s"] < icp["v2s"],
         "contact F1 better than similarity ICP": best["f1"] > icp["f1"],
-        "contact F1 no worse than the gradient prior's": best["f1"] >= scores["gradient"]["f1"],
+    }
+    if "gradient" in scores:
+        found["contact F1 no worse than the gradient prior's"] = best["f1"] >= scores["gradient"]["f1"]
+    return found | {
         "V2S of a true start after three steps, mm": scores["truth, T = 3"]["v2s"],
         "V2S falls with every step": bool(np.all(np.diff(errors) < 0)),
     }
 
 
 def _report(config: Config, sets: dict[str, dict[str, Any]], seconds: float) -> None:
-    facts = load_graft(config.weights)[1]
+    facts = load_graft(weights_of(config))[1]
     verdicts = {name: verdict(scores) for name, scores in sets.items()}
     machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {importlib.metadata.version('jax')}"
     record = {"config": dataclasses.asdict(config), "scores": sets, "verdict": verdicts, "training": facts}
@@ -252,7 +290,7 @@ def _table(scores: dict[str, Any]) -> list[str]:
         "| | V2S, mm | median | D2S, degrees | PA-MPJPE, mm | precision | recall | contact F1 | deepest point, mm |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in METHODS:
+    for name in (m for m in METHODS if m in scores):
         s = scores[name]
         rows.append(
             f"| {name} | {s['v2s']:.1f} | {s['v2s_median']:.1f} | {s['d2s']:.1f} | {s['pa_mpjpe']:.1f} | "
@@ -270,19 +308,17 @@ def _say(question: str, value: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, pathlib.Path) else value
+    if isinstance(value, pathlib.Path):
+        return value.name if value.is_absolute() else str(value)
+    return value
 
 
-def main() -> None:
-    """The command line."""
-    config = tyro.cli(Config)
+def run(config: Config) -> None:
+    """Scores and writes."""
     began = time.perf_counter()
-    try:
-        scores = evaluate(config)
-        _report(config, scores, time.perf_counter() - began)
-    except InputError as error:
-        raise SystemExit(f"error: {error}") from error
+    scores = evaluate(config)
+    _report(config, scores, time.perf_counter() - began)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(run, Config)

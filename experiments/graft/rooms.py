@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, named_pose, pose_body
 from hoijax.experiments.graft.samples import GraftSample, in_camera
+from hoijax.experiments.graft.views import Flat, Shape, Side, one_view
 from hoijax.geometry import RigidPose
 from hoijax.optim.graft import BodySpec, make_scene
 
@@ -17,8 +18,8 @@ FAMILIES = {"stand": 24, "walk": 12, "sit": 28, "squat": 8, "kneel": 6, "bend": 
 SINK_FLOOR, SINK_FURNITURE = 0.015, 0.03
 #: Standard deviation of each component of a joint's rotation, radians, and the hips, knees, ankles and feet among them.
 NOISE, LEGS = 0.08, (0, 1, 3, 4, 6, 7, 9, 10)
-#: Surfaces: points and their unit normals.
-Surface = tuple[np.ndarray, np.ndarray]
+#: Surfaces: points, their unit normals, and what they lie on.
+Surface = tuple[np.ndarray, np.ndarray, Shape]
 
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
@@ -30,8 +31,9 @@ class Rooms:
     Standing, walking, squatting, kneeling and bending bodies touch the floor with their lowest point; sitting ones a
     box with their seat; leaning ones a table with their hands; lying ones the floor or a bed. A box that nobody touches
     stands around. Flesh gives way by one to three centimetres. Points lie on the surfaces themselves, with their
-    normals, as if everything were visible, and denser near the person. Enough to train and test on from a clean
-    checkout; SynthHOI is the real thing.
+    normals, as if everything were visible, and denser near the person; of a share of the rooms only those that one
+    depth camera would see (`views.one_view`). Enough to train and test on from a clean checkout; SynthHOI is the real
+    thing.
     """
 
     model: BodyModel
@@ -42,6 +44,8 @@ class Rooms:
     furniture: str = "boxes"
     """"boxes", or "other" to test on what training did not see: round stools before a backrest, thin tables and beds on
     nothing, a column that stands around."""
+    views: float = 0.0
+    """Share of the rooms that one camera sees, without the person; the same rooms otherwise."""
 
     def __len__(self) -> int:
         return self.count
@@ -61,11 +65,14 @@ class Rooms:
         yaw = rng.uniform(-np.pi, np.pi)
         camera = _camera(rng, floor, yaw)
         surfaces = self._surfaces(rng, family, floor, furniture, pelvis, yaw)
-        points, normals = (np.concatenate(x) for x in zip(*surfaces))
-        return GraftSample(
-            scene=make_scene(_moved(camera, points), normals @ np.asarray(camera.rotation).T, capacity=self.points),
-            truth=in_camera(self.spec, params, camera),
-        )
+        seen = np.random.default_rng([self.seed, index, 1])
+        if seen.random() < self.views:
+            points, normals = one_view(seen, [shape for _, _, shape in surfaces], camera, pelvis, self.points)
+        else:
+            points, normals = (np.concatenate(x) for x in list(zip(*surfaces))[:2])
+            points, normals = _moved(camera, points), normals @ np.asarray(camera.rotation).T
+        scene = make_scene(points, normals, capacity=self.points)
+        return GraftSample(scene=scene, truth=in_camera(self.spec, params, camera))
 
     def _furniture(self, rng, family: str, surface: np.ndarray, pelvis: np.ndarray) -> tuple[float, list]:
         """Height of the floor, and boxes: lowest corner and size."""
@@ -106,7 +113,7 @@ class Rooms:
                 parts += _other(rng, count, "column" if stands_around else family, *box)
         # The wall is on the far side of the camera.
         side = -1.0 if np.cos(yaw) > 0 else 1.0
-        left = self.points - sum(len(p) for p, _ in parts)
+        left = self.points - sum(len(points) for points, _, _ in parts)
         corner = [x - 2.5, floor, z + side * (1.0 + rng.random())]
         return parts + [_rectangle(rng, left, corner, [5, 0, 0], [0, 2.5, 0], [0, 0, -side])]
 
@@ -133,10 +140,11 @@ def _moved(camera: RigidPose, points: np.ndarray) -> np.ndarray:
 
 
 def _rectangle(rng, count, corner, a, b, normal) -> Surface:
-    """Random points on a parallelogram, and its normal at each."""
+    """Random points on a rectangle, and its normal at each."""
     u, v = rng.random((2, count, 1))
-    points = np.asarray(corner) + u * np.asarray(a) + v * np.asarray(b)
-    return points.astype(np.float32), np.tile(np.asarray(normal, np.float32), (count, 1))
+    corner, a, b = (np.asarray(x, float) for x in (corner, a, b))
+    points = (corner + u * a + v * b).astype(np.float32)
+    return points, np.tile(np.asarray(normal, np.float32), (count, 1)), Flat(corner, a, b)
 
 
 def _other(rng, count, use, corner, size) -> list[Surface]:
@@ -164,7 +172,12 @@ def _column(rng, count, corner, size) -> list[Surface]:
     out = around[1] / [a, 1, b]
     out = (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
     up = np.tile(np.float32([0, 1, 0]), (count // 2, 1))
-    return [(top.astype(np.float32), up), (side.astype(np.float32), out)]
+    corner = np.asarray(corner, float) + [0, size[1], 0]
+    lid = Flat(corner, np.array([size[0], 0, 0]), np.array([0, 0, size[2]]), ellipse=True)
+    return [
+        (top.astype(np.float32), up, lid),
+        (side.astype(np.float32), out, Side(middle, np.array([a, size[1], b]))),
+    ]
 
 
 def _box(rng, count, corner, size) -> list[Surface]:

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import serialization, struct
+from jaxtyping import Float, UInt8
+from PIL import Image
+from scipy import ndimage
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.errors import InputError
@@ -18,6 +21,16 @@ from hoijax.optim.graft.estimates import points_from_depth
 
 
 @struct.dataclass
+class Pictures:
+    """The two images that GRAFT's full mode looks at."""
+
+    #: Without the people and with them, 8 bits.
+    pair: UInt8[np.ndarray, "2 S S 3"] | Any
+    #: Of these images, pixels.
+    intrinsics: Float[np.ndarray, "3 3"] | Any
+
+
+@struct.dataclass
 class GraftSample:
     """A scene without its people, and one true body in it; camera frame, metres."""
 
@@ -25,6 +38,8 @@ class GraftSample:
     truth: BodyParams | Any
     #: The scene at the vertices of a loss (`WithTouch`), or nothing.
     touch: Touch | Any = None
+    #: For the full mode, or nothing.
+    pictures: Pictures | Any = None
 
 
 def fields_of(sample: GraftSample) -> dict[str, Any]:
@@ -41,6 +56,7 @@ def sample_of(fields: Mapping[str, Any]) -> GraftSample:
         scene=Scene(blocks=blocks, normals=scene["normals"]),
         truth=BodyParams(**truth),
         touch=Touch(**fields["touch"]) if "touch" in fields else None,
+        pictures=Pictures(**fields["pictures"]) if "pictures" in fields else None,
     )
 
 
@@ -90,14 +106,40 @@ class SynthScenes:
     spec: BodySpec
     points: int = 16384
     seed: int = 0
+    pictures: int = 0
+    """Side of the images for the full mode, pixels; 0: none."""
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, index: int) -> GraftSample:
-        return sample_from_synth(
-            self.split[index], self.model, self.spec, points=self.points, rng=np.random.default_rng([self.seed, index])
-        )
+        sample = self.split[index]
+        rng = np.random.default_rng([self.seed, index])
+        result = sample_from_synth(sample, self.model, self.spec, points=self.points, rng=rng)
+        return result.replace(pictures=pictures_of(sample, self.pictures)) if self.pictures else result
+
+
+def pictures_of(sample: Mapping[str, Any], side: int) -> Pictures:
+    """The image of one of SynthHOI's samples, without its person and with it.
+
+    SynthHOI keeps no image without the person, and the method makes one by inpainting. Here what is around the person
+    is drawn over it and blurred, which fools nobody but hides how the person looks.
+
+    Args:
+      sample: as `SynthSplit` decodes it.
+      side: of the images made, pixels.
+    """
+    whole = np.asarray(sample["image"])
+    size = len(whole)
+    image = np.asarray(Image.fromarray(whole).resize((side, side), Image.Resampling.BOX))
+    mask = Image.fromarray(np.asarray(sample["human_mask"]).reshape(size, size).astype(np.uint8) * 255)
+    covered = ndimage.binary_dilation(np.asarray(mask.resize((side, side), Image.Resampling.BOX)) > 0, iterations=2)
+    nearest = ndimage.distance_transform_edt(covered, return_distances=False, return_indices=True)
+    around = ndimage.gaussian_filter(image[tuple(nearest)].astype(np.float32), (side / 40, side / 40, 0))
+    erased = np.where(covered[..., None], around.astype(np.uint8), image)
+    shrink = np.diag([side / size, side / size, 1.0])
+    intrinsics = (shrink @ np.asarray(sample["intrinsics"], float)).astype(np.float32)
+    return Pictures(pair=np.stack([erased, image]), intrinsics=intrinsics)
 
 
 def sample_from_synth(

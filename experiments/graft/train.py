@@ -1,44 +1,53 @@
-"""Trains GRAFT's geometry-only network: rollouts with a loss at every step (GRAFT Alg. S2).
+"""Trains GRAFT's networks: rollouts with a loss at every step (GRAFT Alg. S2).
 
     python -m hoijax.experiments.graft.train --out runs/graft --steps=2            # does it run: a minute
     python -m hoijax.experiments.graft.train --out runs/graft --synth data/synth   # on SynthHOI's scenes
+    python -m hoijax.experiments.graft.train --out runs/full --synth data/synth --visual   # the full mode
 
-Without `--synth` it trains on made-up rooms (`rooms.Rooms`). A stopped run goes on where its last checkpoint was and
-ends with the same weights, bit for bit, as one that was never stopped: batches and noise are functions of the step.
-Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights.
+Without `--synth` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network also looks at SynthHOI's
+images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A stopped run goes on where
+its last checkpoint was and ends with the same weights, bit for bit, as one that was never stopped: batches and noise
+are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with
+the averaged weights, and `encoder.safetensors` with those of the encoder.
 """
 
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from flax import nnx, struct
 
-from hoijax.body_models import BodyModel, free_body, subset
+from hoijax.body_models import free_body
 from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
+from hoijax.experiments.graft.networks import SIDE, SIZES, begun, features_of, make_network, random_weights, sizes_of
+from hoijax.experiments.graft.problem import Problem, make_problem
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import GraftSample, Kept, SynthScenes, WithTouch, fields_of, sample_of
+from hoijax.experiments.graft.samples import (
+    GraftSample,
+    Kept,
+    SynthScenes,
+    WithTouch,
+    fields_of,
+    sample_of,
+)
 from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
-from hoijax.nets.graft import Graft, GraftConfig, load_graft, save_graft
-from hoijax.optim.graft import BodySpec, RolloutOptions, body_spec, rollout
+from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
+from hoijax.optim.graft import RolloutOptions, rollout
 
-SIZES: dict[str, Callable[[], GraftConfig]] = {
-    "small": GraftConfig.small,
-    "full": GraftConfig.geometry_only,
-}
+#: Sources of at most so many samples stay in memory.
+KEPT = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +61,14 @@ class Config:
     split: str = "scenes_train"
     """Of SynthHOI."""
     size: str = "small"
-    """"small" or "full"."""
+    """"small", "full", or "plain": small, with none of hoijax's departures from the paper's network."""
+    visual: bool = False
+    """The full mode, with images; needs SynthHOI."""
+    visual_dropout: float = 0.35
+    """Share of the tokens whose view of the images is hidden."""
     start: pathlib.Path | None = None
-    """Weights to begin with, of an earlier run with the same sizes; None: random ones."""
+    """Weights to begin with, of an earlier run with the same sizes; the full mode may begin with a geometry-only
+    network's. None: random ones."""
     steps: int = 150_000
     """Training steps; with fewer the schedule shrinks along."""
     batch: int = 16
@@ -89,6 +103,8 @@ class Config:
     """Level of detail of the free body."""
     rooms: int = 2048
     """Made-up rooms, without SynthHOI; they stay in memory, 28 bytes a point."""
+    views: float = 0.0
+    """Share of the made-up rooms of which only what one depth camera sees is there."""
     seed: int = 0
     save_every: int = 1000
     log_every: int = 50
@@ -100,6 +116,8 @@ class Config:
             raise InputError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
         if self.without not in (None, *PARTS):
             raise InputError(f"without must be one of {', '.join(PARTS)}, got {self.without!r}")
+        if self.visual and self.synth is None:
+            raise InputError("made-up rooms have no images; give --synth, the root of a built SynthHOI, with --visual")
         for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -115,30 +133,6 @@ class TrainState:
     optimiser: Any
 
 
-@struct.dataclass
-class Problem:
-    """What stays the same during a run: the bodies that are posed and compared."""
-
-    spec: BodySpec
-    model: BodyModel
-
-
-def make_problem(config: Config) -> Problem:
-    """The free body of a run, with the vertices of its loss."""
-    model = free_body(config.body)
-    spec = body_spec(model)
-    if config.loss_vertices and config.loss_vertices < model.num_vertices:
-        chosen = _loss_vertices(np.random.default_rng(config.seed), config, model, np.asarray(spec.contact_vertices))
-        model = subset(model.replace(colors=None, landmarks=()), np.sort(chosen))
-    return Problem(spec=spec, model=model.replace(faces=np.zeros((0, 3), np.int32)))
-
-
-def _loss_vertices(rng: np.random.Generator, config: Config, model: BodyModel, contacts: np.ndarray) -> np.ndarray:
-    first = rng.choice(contacts, min(len(contacts), round(config.contact_share * config.loss_vertices)), replace=False)
-    rest = np.setdiff1d(np.arange(model.num_vertices), first)
-    return np.concatenate([first, rng.choice(rest, config.loss_vertices - len(first), replace=False)])
-
-
 def make_optimiser(config: Config) -> optax.GradientTransformation:
     """Adam with clipping; the rate rises linearly, then falls along a cosine."""
     warmup = max(1, round(config.warmup * config.steps))
@@ -150,15 +144,11 @@ def make_optimiser(config: Config) -> optax.GradientTransformation:
 
 def initial_state(config: Config) -> tuple[Any, TrainState]:
     """The network's structure and the state before the first step."""
-    network = SIZES[config.size]()
-    graph = nnx.split(nnx.eval_shape(lambda: Graft(network, nnx.Rngs(0))))[0]
-    if config.start is None:
-        weights = jax.jit(lambda: nnx.state(Graft(network, nnx.Rngs(config.seed)), nnx.Param))()
-    else:
-        earlier = load_graft(config.start)[0]
-        if earlier.config != network:
-            raise InputError(f"{config.start} holds a network of other sizes than --size {config.size}")
-        weights = jax.tree.map(jnp.asarray, nnx.state(earlier, nnx.Param))
+    sizes = sizes_of(config.size, config.visual)
+    graph = nnx.split(nnx.eval_shape(lambda: make_network(sizes, nnx.Rngs(0))))[0]
+    weights = random_weights(sizes, config.seed)
+    if config.start is not None:
+        weights = begun(weights, config.start, sizes)
     # A copy: two names for one buffer could not both be donated.
     average = jax.tree.map(jnp.copy, weights)
     optimiser = make_optimiser(config).init(weights)
@@ -171,18 +161,22 @@ def batch_loss(
     graph: Any, weights: Any, problem: Problem, batch: GraftSample, key: jax.Array, config: Config, steps: int
 ) -> tuple[jax.Array, LossTerms]:
     """Mean loss of a batch and its parts."""
-    spec = problem.spec
-    network, update = without(nnx.merge(graph, weights), config.without)
+    spec, network = problem.spec, nnx.merge(graph, weights)
+    step, update = without(network.graft if config.visual else network, config.without)
     options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
     def one(sample: GraftSample, key: jax.Array) -> LossTerms:
-        query_key, scale_key = jax.random.split(key)
+        query_key, scale_key, look_key = jax.random.split(key, 3) if config.visual else (*jax.random.split(key), None)
         scene, truth = sample.scene, jax.tree.map(jnp.asarray, sample.truth)
         if config.queries.scale_what == "sample":
             factor = jax.random.uniform(scale_key, (), jnp.float32, *config.queries.scale)
             scene, truth = scale_sample(spec, scene, truth, factor)
         start = jax.lax.stop_gradient(draw_query(query_key, spec, truth, config.queries))
-        result = rollout(network, spec, scene, start, options=options)
+        image = seen = None
+        if config.visual:
+            image = features_of(network, sample.pictures)
+            seen = jax.random.bernoulli(look_key, 1.0 - config.visual_dropout, (steps, NUM_TOKENS))
+        result = rollout(step, spec, scene, start, options=options, image=image, context_mask=seen)
         return rollout_loss(spec, problem.model, result.steps, truth, config.weights, sample.touch)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
@@ -217,13 +211,17 @@ def make_source(config: Config, problem: Problem) -> Source:
     """The samples that a configuration asks for."""
     model = free_body(config.body)
     if config.synth is None:
-        source = Rooms(model, problem.spec, count=config.rooms, points=config.points, seed=config.seed)
+        source = Rooms(
+            model, problem.spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views
+        )
     else:
         split = open_split(config.synth, config.split)
-        source = SynthScenes(split, model, problem.spec, points=config.points, seed=config.seed)
+        source = SynthScenes(
+            split, model, problem.spec, points=config.points, seed=config.seed, pictures=SIDE if config.visual else 0
+        )
     if config.weights.heights:
         source = WithTouch(source, problem.model)
-    return Kept(source) if config.synth is None else source
+    return Kept(source) if len(source) <= KEPT else source
 
 
 def train(config: Config, source: Source | None = None) -> TrainState:
@@ -273,20 +271,17 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         "without": config.without,
         "seed": config.seed,
         "data": "made-up rooms" if config.synth is None else f"SynthHOI {config.split}",
+        "views": config.views if config.synth is None else 1.0,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
-    save_graft(out / "graft.safetensors", nnx.merge(graph, state.average), facts)
+    network = nnx.merge(graph, state.average)
+    if config.visual:
+        save_encoder(out / "encoder.safetensors", network.encoder)
+        network = network.graft
+    save_graft(out / "graft.safetensors", network, facts)
     return state
 
 
-def main() -> None:
-    """The command line."""
-    try:
-        train(tyro.cli(Config))
-    except InputError as error:
-        raise SystemExit(f"error: {error}") from error
-
-
 if __name__ == "__main__":
-    main()
+    run_command(train, Config)

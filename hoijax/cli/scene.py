@@ -2,8 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import importlib.resources
-import pathlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +43,6 @@ REACH = 2.5
 """Scene points farther than this from a person's pelvis are not looked at, metres."""
 FARTHEST = 1.5
 """A person whose body is farther than this from every scene point cannot be meant to touch it, metres."""
-SHIPPED = "graft/graft.safetensors"
-"""Weights among `hoijax.assets`."""
 CAPACITY = 65_536
 """Scene points around a person; more are thinned out."""
 
@@ -83,7 +79,7 @@ def run_scene(options: "Options", model: BodyModel, digest: str, up: tuple[float
     count = len(people.betas)
     tell(f"{count} {'person' if count == 1 else 'people'}, {len(geometry.points):,} scene points")
     refine, spec, facts = make_refiner(options, model)
-    if geometry.from_camera and facts.get("data") == "made-up rooms":
+    if geometry.from_camera and facts.get("data") == "made-up rooms" and not facts.get("views"):
         note = "these weights know rooms whose every surface is there; in what one camera sees gradients do better"
         geometry = dataclasses.replace(geometry, notes=(*geometry.notes, note))
         tell(note)
@@ -143,9 +139,9 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
         spec = body_spec(model)
         contacts, steps = contact_model(spec, model), gradient_steps(options)
         return jax.jit(lambda s, x: gradient_refine(spec, contacts, s, x, steps=steps)), spec, {}
-    from hoijax.nets.graft import load_graft
+    from hoijax.nets.graft import load_graft, shipped_graft
 
-    weights = shipped_weights() if options.weights is None else options.weights
+    weights = shipped_graft() if options.weights is None else options.weights
     network, facts = load_graft(weights)
     spec = body_spec(model, _probe_vertices(model, facts))
     mask = UPDATE_PRESETS["all"]
@@ -155,11 +151,6 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
     rule = RolloutOptions(steps=graft_steps(options), update=mask)
     refine = jax.jit(lambda scene, state: rollout(network, spec, scene, state, options=rule).final)
     return refine, spec, {"file": str(weights), "sha256": file_digest(weights), **facts}
-
-
-def shipped_weights() -> pathlib.Path:
-    """The network that comes with hoijax (docs/graft.md)."""
-    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / SHIPPED))
 
 
 def _probe_vertices(model: BodyModel, facts: dict[str, Any]) -> np.ndarray | None:

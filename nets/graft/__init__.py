@@ -4,7 +4,7 @@ The network knows no body model: 52 rotations in SMPL-H's order, 10 shape coeffi
 `hoijax.optim.graft` makes them from a body and a scene, and applies the network repeatedly.
 """
 
-from hoijax.nets.graft.checkpoints import load_graft, save_graft
+from hoijax.nets.graft.checkpoints import load_encoder, load_graft, save_encoder, save_graft, shipped_graft
 from hoijax.nets.graft.config import (
     NUM_ANCHORS,
     NUM_BETAS,
@@ -17,6 +17,7 @@ from hoijax.nets.graft.config import (
     NUM_TOKENS,
     GraftConfig,
 )
+from hoijax.nets.graft.encoder import PATCH, GraftWithEncoder, ImageEncoder
 from hoijax.nets.graft.layers import Attention, FourierEncoder, Perceptron
 from hoijax.nets.graft.model import Graft, parameter_counts
 from hoijax.nets.graft.types import GraftInputs, GraftUpdate, VisualContext
@@ -32,6 +33,7 @@ __all__ = [
     "NUM_ROTATIONS",
     "NUM_SURFACE",
     "NUM_TOKENS",
+    "PATCH",
     "Attention",
     "FourierEncoder",
     "Fusion",
@@ -39,11 +41,16 @@ __all__ = [
     "GraftConfig",
     "GraftInputs",
     "GraftUpdate",
+    "GraftWithEncoder",
+    "ImageEncoder",
     "Perceptron",
     "VisualContext",
     "drop_context",
     "gather_context",
+    "load_encoder",
     "load_graft",
     "parameter_counts",
+    "save_encoder",
     "save_graft",
+    "shipped_graft",
 ]

@@ -1,7 +1,9 @@
 """GRAFT's weights as a safetensors file that says what they are: sizes, probe vertices and provenance beside them."""
 
 import dataclasses
+import importlib.resources
 import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from safetensors.numpy import save
 from hoijax.errors import InputError
 from hoijax.io.files import PathLike, write_bytes
 from hoijax.nets.graft.config import GraftConfig
+from hoijax.nets.graft.encoder import ImageEncoder
 from hoijax.nets.graft.model import Graft
 
 
@@ -40,17 +43,45 @@ def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
     Raises:
       InputError: no such file, or not GRAFT's weights.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            notes = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read GRAFT's weights from {path}: {error}") from error
+    arrays, notes = _read(path)
     if "config" not in notes:
         raise InputError(f"{path} holds no GRAFT weights of hoijax: it does not say its sizes")
     sizes = json.loads(notes["config"])
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     model = nnx.eval_shape(lambda: Graft(GraftConfig(**(sizes | changes)), nnx.Rngs(0)))
+    return _filled(path, model, arrays), json.loads(notes["facts"])
+
+
+def save_encoder(path: PathLike, encoder: ImageEncoder) -> None:
+    """Writes the weights of hoijax's own image encoder, whole or not at all; see `save_graft`."""
+    arrays = {_name(key): np.asarray(leaf[...]) for key, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))}
+    write_bytes(path, save(arrays, metadata={"widths": json.dumps(encoder.widths)}))
+
+
+def load_encoder(path: PathLike) -> ImageEncoder:
+    """The encoder of a file of `save_encoder`.
+
+    Raises:
+      InputError: no such file, or not an encoder's weights.
+    """
+    arrays, notes = _read(path)
+    if "widths" not in notes:
+        raise InputError(f"{path} holds no image encoder of hoijax: it does not say its widths")
+    widths = tuple(json.loads(notes["widths"]))
+    return _filled(path, nnx.eval_shape(lambda: ImageEncoder(widths, nnx.Rngs(0))), arrays)
+
+
+def _read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return arrays, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read GRAFT's weights from {path}: {error}") from error
+
+
+def _filled(path: PathLike, model: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """A module of shapes with the arrays of a file."""
     graph, state = nnx.split(model)
     flat = dict(nnx.to_flat_state(state))
     wanted = {_name(key): leaf.shape for key, leaf in flat.items()}
@@ -59,7 +90,12 @@ def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
         wrong = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
         raise InputError(f"{path}: {len(wrong)} weights are missing, left over or of another shape, first {wrong[:3]}")
     filled = {key: leaf.replace(arrays[_name(key)]) for key, leaf in flat.items()}
-    return nnx.merge(graph, nnx.from_flat_state(filled)), json.loads(notes["facts"])
+    return nnx.merge(graph, nnx.from_flat_state(filled))
+
+
+def shipped_graft() -> pathlib.Path:
+    """The file of the network that comes with hoijax (docs/graft.md)."""
+    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / "graft" / "graft.safetensors"))
 
 
 def _name(key: tuple[Any, ...]) -> str:

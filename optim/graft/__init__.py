@@ -3,6 +3,7 @@
 from hoijax.optim.graft.align import align_head, head_depth
 from hoijax.optim.graft.body import BodySpec, body_spec, default_probe_vertices, scale_center
 from hoijax.optim.graft.estimates import PeopleEstimate, SceneEstimate, read_people, read_scene_estimate
+from hoijax.optim.graft.features import FeatureMaps, fuse_features, read_features
 from hoijax.optim.graft.icp import contact_model, similarity_icp
 from hoijax.optim.graft.probes import Anchors, ImageFeatures, anchors, network_inputs, probe_points, visual_context
 from hoijax.optim.graft.rollout import Rollout, RolloutOptions, refine_people, rollout
@@ -33,6 +34,7 @@ __all__ = [
     "UPDATE_PRESETS",
     "Anchors",
     "BodySpec",
+    "FeatureMaps",
     "GraftState",
     "ImageFeatures",
     "PeopleEstimate",
@@ -52,6 +54,7 @@ __all__ = [
     "estimate_normals",
     "fold_scale",
     "folded",
+    "fuse_features",
     "head_depth",
     "make_scene",
     "network_inputs",
@@ -60,6 +63,7 @@ __all__ = [
     "pose_state",
     "probe",
     "probe_points",
+    "read_features",
     "read_people",
     "read_scene_estimate",
     "refine_people",

@@ -17,7 +17,7 @@ from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, im
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import WithTouch, fields_of, sample_from_synth, sample_of, sample_points
 from hoijax.geometry import nearest_host, rotation_angle
-from hoijax.nets.graft import load_graft
+from hoijax.nets.graft import GraftConfig, load_graft
 from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
 
 
@@ -206,7 +206,7 @@ def model_params(model, body):
     return BodyParams.from_axis_angle(model, **{k: v.astype(np.float32) for k, v in body.items()})
 
 
-TINY = training.GraftConfig(
+TINY = GraftConfig(
     width=16, layers=1, heads=2, feedforward=16, fourier=8, probe_hidden=8, probe_features=8, head_hidden=8,
     visual=False,
 )  # fmt: skip
