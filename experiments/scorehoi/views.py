@@ -213,18 +213,19 @@ def _seen(
     vertices, joints = body_mesh(*pose)
     pieces = [body_piece(rng, vertices), thing_piece(rng, placed, OBJECT)]
     pieces += [thing_piece(rng, piece, SUPPORT) for piece in furniture]
-    points = object_points(placed.thing.category, placed.seed)
+    known = given is not None
+    points = np.asarray(given["object_points"]) if known else object_points(placed.thing.category, placed.seed)
     world = points @ placed.rotation.T + placed.translation
     wanted = [vertices[::7], world if max(placed.thing.size) < 1.1 else world[_distance(vertices, world) < 0.1]]
     drawn, _, camera, _ = picture(synth, config.split, rng, pieces, joints, np.concatenate(wanted))
     keypoints = keypoint_places(vertices, joints)
-    if given is None:
+    if known:
+        touched = {name: given[name] for name in ("body_contact", "object_points_contact")}
+    else:
         touched = {
             "body_contact": _distance(_surface(rng, placed), vertices) < config.near,
             "object_points_contact": _distance(vertices, world) < config.near,
         }
-    else:
-        touched = {name: given[name] for name in ("body_contact", "object_points_contact")}
     return touched | {
         "image": drawn.image, "human_mask": drawn.label == HUMAN, "object_mask": drawn.label == OBJECT,
         "body": body_fields(*pose), "T_camera_world": camera[1],

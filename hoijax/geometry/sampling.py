@@ -1,5 +1,6 @@
 """Random points on surfaces, and subsets of points spread as evenly as possible."""
 
+import functools
 from typing import Any
 
 import jax
@@ -51,18 +52,21 @@ def farthest_points(points: Float[ArrayLike, "N 3"], count: int, start: int = 0)
     Raises:
       ValueError: `count` or `start` does not fit the cloud.
     """
-    points = jax.lax.stop_gradient(jnp.asarray(points))
     size = points.shape[0]
     if not 1 <= count <= size:
         raise ValueError(f"farthest_points can choose 1 to {size} of {size} points, asked for {count}")
     if not 0 <= start < size:
         raise ValueError(f"start must index one of the {size} points, got {start}")
+    return _farthest(jax.lax.stop_gradient(jnp.asarray(points)), count, jnp.asarray(start, jnp.int32))
 
+
+@functools.partial(jax.jit, static_argnums=1)  # called eagerly, the scan would be compiled at every call
+def _farthest(points: jax.Array, count: int, start: jax.Array) -> jax.Array:
     def step(carry, _):
         distance, last = carry
         offset = points - points[last][None]
         distance = jnp.minimum(distance, jnp.sum(offset * offset, axis=-1))
         return (distance, jnp.argmax(distance).astype(jnp.int32)), last
 
-    first = (jnp.full((size,), jnp.inf, points.dtype), jnp.asarray(start, jnp.int32))
+    first = (jnp.full((points.shape[0],), jnp.inf, points.dtype), start)
     return jax.lax.scan(step, first, None, length=count)[1]

@@ -131,7 +131,29 @@ def test_translation_gradient_is_the_sum_of_pulls(clouds):
 
 def test_gradients_match_finite_differences(clouds):
     body, object, body_mask, object_mask = clouds
-    check_grads(lambda b, o: loss_of(b, o, body_mask, object_mask), (body, object), order=1, modes=("rev",), rtol=1e-5)
+    check_grads(lambda b, o: loss_of(b, o, body_mask, object_mask), (body, object), order=1, rtol=1e-5)
+
+
+def test_searched_and_tabled_distances_give_one_loss(clouds, monkeypatch):
+    """Many pairs are searched tile by tile, few are all kept; with padding on both sides."""
+    body, object, body_mask, object_mask = clouds
+    valid = {"body_valid": np.arange(40) != 3, "object_valid": np.arange(12) > 1}
+
+    def run(body, object):
+        return jax.value_and_grad(lambda b, o: loss_of(b, o, body_mask, object_mask, **valid), (0, 1))(body, object)
+
+    kept = run(body, object)
+    monkeypatch.setattr("hoijax.interaction.contact._DENSE", 0)
+    for a, b in zip(jax.tree.leaves(kept), jax.tree.leaves(run(body, object)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_points_equally_near_share_the_gradient():
+    between, ends = np.array([[0.5, 0.0, 0.0]]), np.array([[0.0, 0, 0], [1.0, 0, 0]])
+    value, (to_body, to_object) = slope_of(between, ends, np.ones(1), np.zeros(2), margin=0.0)
+    np.testing.assert_allclose(value, 0.25)
+    np.testing.assert_allclose(to_body, 0.0, atol=1e-12)
+    np.testing.assert_allclose(to_object, [[-0.5, 0, 0], [0.5, 0, 0]], atol=1e-12)
 
 
 def test_gradient_is_finite_where_points_coincide():

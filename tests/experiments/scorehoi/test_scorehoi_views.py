@@ -35,7 +35,7 @@ def drawn(tmp_path_factory):
 
 @pytest.mark.slow
 def test_labels_lie_where_the_picture_shows_them(drawn):
-    config, samples = drawn
+    _, samples = drawn
     assert len(samples) == 3
     for sample in samples:
         side = round(views.MARGIN * SIDE)
@@ -53,7 +53,7 @@ def test_labels_lie_where_the_picture_shows_them(drawn):
 
 @pytest.mark.slow
 def test_what_is_kept_says_how_it_was_made_and_other_settings_are_refused(drawn):
-    config, samples = drawn
+    config, _ = drawn
     assert json.loads((config.out / "views.json").read_text()) == {"count": 3, "shards": 2, "solved": 0}
     with pytest.raises(InputError, match="another seed"):
         views.run(dataclasses.replace(config, seed=9))
