@@ -7,6 +7,7 @@ The small network, hoijax's loss; the paper's squared loss is written beside it.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -56,6 +57,10 @@ class Config:
             raise InputError(f"batch must be between 1 and the number of samples {self.samples}, got {self.batch}")
 
 
+#: Compiled for a call or two: compiling is most of what these take.
+_once = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
     """Learns, and says how far it came: losses over all samples and V2S (mm) of each, before and after."""
     model = free_body("test")
@@ -80,31 +85,38 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
         costs, final = jax.vmap(one)(batch, start)
         return jnp.mean(costs, axis=0), final
 
-    @jax.jit
-    def learn(weights: Any) -> Any:
-        keys = jax.random.split(jax.random.key(1), config.samples)
-        start = jax.vmap(lambda key, x: GraftState.of(imitate_estimate(key, spec, x, QueryConfig())))(keys, every.truth)
+    @_once
+    def begin(key: jax.Array) -> GraftState:
+        keys = jax.random.split(key, config.samples)
+        return jax.vmap(lambda k, x: GraftState.of(imitate_estimate(k, spec, x, QueryConfig())))(keys, every.truth)
 
+    @jax.jit
+    def learn(weights: Any, start: GraftState) -> Any:
         def once(carry: Any, key: jax.Array) -> Any:
             weights, memory = carry
             chosen = jax.random.permutation(key, config.samples)[: config.batch]
-            batch, begin = jax.tree.map(lambda x: x[chosen], (every, start))
-            value, gradient = jax.value_and_grad(lambda w: losses(w, batch, begin, own)[0][0])(weights)
+            batch, at = jax.tree.map(lambda x: x[chosen], (every, start))
+            value, gradient = jax.value_and_grad(lambda w: losses(w, batch, at, own)[0][0])(weights)
             with jax.numpy_dtype_promotion("standard"):
                 updates, memory = optimiser.update(gradient, memory)
             return (optax.apply_updates(weights, updates), memory), value
 
         keys = jax.random.split(jax.random.key(2), config.steps)
         (learned, _), curve = jax.lax.scan(once, (weights, optimiser.init(weights)), keys)
+        return learned, curve
 
-        both = jax.tree.map(lambda *x: jnp.stack(x), weights, learned)
-        table, final = jax.vmap(lambda w: losses(w, every, start, own, papers))(both)
-        truth = jax.vmap(GraftState.of)(every.truth)
-        states = jax.tree.map(lambda a, b, c: jnp.concatenate([a[None], b[1:], c[None]]), start, final, truth)
-        surfaces = jax.vmap(jax.vmap(lambda state: pose_state(model, state).vertices))(states)
-        return table, curve, surfaces
+    @_once
+    def judge(weights: Any, start: GraftState) -> tuple[jax.Array, jax.Array]:
+        """Both losses over all samples, and the surfaces that come out."""
+        table, final = losses(weights, every, start, own, papers)
+        return table, jax.vmap(lambda state: pose_state(model, state).vertices)(final)
 
-    table, curve, surfaces = jax.tree.map(np.asarray, learn(weights))
+    start = begin(jax.random.key(1))
+    learned, curve = learn(weights, start)
+    # An untrained network changes nothing: what comes out is what went in.
+    (first, before), (last, after) = (jax.tree.map(np.asarray, judge(w, start)) for w in (weights, learned))
+    truth = np.asarray(judge(weights, jax.vmap(GraftState.of)(every.truth))[1])
+    table, surfaces = np.stack([first, last]), (before, after, truth)
     chosen = np.asarray(spec.contact_vertices)
     area = np.asarray(contact_set_weights(model.v_template, model.faces, chosen))
     errors = []
@@ -117,7 +129,7 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
         "loss": table[:, 0].tolist(),
         "paper's loss": table[:, 1].tolist(),
         "v2s": np.asarray(errors).T.tolist(),
-        "curve": [float(x) for x in curve[:: max(1, config.steps // 50)]],
+        "curve": np.asarray(curve)[:: max(1, config.steps // 50)].tolist(),
     }
 
 

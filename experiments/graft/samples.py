@@ -81,6 +81,22 @@ class Kept:
         return self._known[index]
 
 
+class Mixed:
+    """Two sources as one: each sample of the first once, those of the second as often as its share wants."""
+
+    def __init__(self, first: Any, second: Any, share: float):
+        """`share` is the first's, between 0 and 1; it is met as nearly as whole repetitions allow."""
+        self._first, self._second = first, second
+        self._repeats = max(1, round(len(first) * (1 - share) / share / len(second)))
+
+    def __len__(self) -> int:
+        return len(self._first) + self._repeats * len(self._second)
+
+    def __getitem__(self, index: int) -> Any:
+        own = index - len(self._first)
+        return self._first[index] if own < 0 else self._second[own % len(self._second)]
+
+
 @dataclasses.dataclass(frozen=True)
 class WithTouch:
     """A source's samples with the scene at the vertices of a model, for the loss on heights."""

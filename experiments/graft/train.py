@@ -35,6 +35,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import (
     GraftSample,
     Kept,
+    Mixed,
     SynthScenes,
     WithTouch,
     fields_of,
@@ -60,6 +61,8 @@ class Config:
     """Root of a built SynthHOI; None trains on made-up rooms."""
     split: str = "scenes_train"
     """Of SynthHOI."""
+    mixed: float = 0.0
+    """With SynthHOI: share of the samples that are made-up rooms all the same."""
     size: str = "small"
     """"small", "full", or "plain": small, with none of hoijax's departures from the paper's network."""
     visual: bool = False
@@ -118,6 +121,8 @@ class Config:
             raise InputError(f"without must be one of {', '.join(PARTS)}, got {self.without!r}")
         if self.visual and self.synth is None:
             raise InputError("made-up rooms have no images; give --synth, the root of a built SynthHOI, with --visual")
+        if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or self.synth is None)):
+            raise InputError(f"mixed is a share below 1, for --synth without --visual; got {self.mixed}")
         for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -209,19 +214,22 @@ def rollout_steps(config: Config, step: int) -> int:
 
 def make_source(config: Config, problem: Problem) -> Source:
     """The samples that a configuration asks for."""
-    model = free_body(config.body)
+    model, spec = free_body(config.body), problem.spec
+
+    def ready(source: Source) -> Source:
+        source = WithTouch(source, problem.model) if config.weights.heights else source
+        return Kept(source) if len(source) <= KEPT else source
+
+    rooms = ready(Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views))
     if config.synth is None:
-        source = Rooms(
-            model, problem.spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views
+        return rooms
+    scenes = ready(
+        SynthScenes(
+            open_split(config.synth, config.split), model, spec, points=config.points, seed=config.seed,
+            pictures=SIDE if config.visual else 0,
         )
-    else:
-        split = open_split(config.synth, config.split)
-        source = SynthScenes(
-            split, model, problem.spec, points=config.points, seed=config.seed, pictures=SIDE if config.visual else 0
-        )
-    if config.weights.heights:
-        source = WithTouch(source, problem.model)
-    return Kept(source) if len(source) <= KEPT else source
+    )  # fmt: skip
+    return Mixed(rooms, scenes, config.mixed) if config.mixed else scenes
 
 
 def train(config: Config, source: Source | None = None) -> TrainState:
@@ -270,8 +278,8 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         "batch": config.batch,
         "without": config.without,
         "seed": config.seed,
-        "data": "made-up rooms" if config.synth is None else f"SynthHOI {config.split}",
-        "views": config.views if config.synth is None else 1.0,
+        "data": _data(config),
+        "views": config.views if config.synth is None or config.mixed else 1.0,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
@@ -281,6 +289,13 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         network = network.graft
     save_graft(out / "graft.safetensors", network, facts)
     return state
+
+
+def _data(config: Config) -> str:
+    if config.synth is None:
+        return "made-up rooms"
+    scenes = f"SynthHOI {config.split}"
+    return f"{100 * config.mixed:.0f} % made-up rooms, else {scenes}" if config.mixed else scenes
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import pytest
 from hoijax.body_models import free_body, pose_body
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
+from hoijax.experiments.command import run_command
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import WithTouch, fields_of, sample_from_synth, sample_of, sample_points
+from hoijax.experiments.graft.samples import Mixed, WithTouch, fields_of, sample_from_synth, sample_of, sample_points
 from hoijax.geometry import nearest_host, rotation_angle
 from hoijax.nets.graft import GraftConfig, load_graft
 from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
@@ -84,6 +85,35 @@ def test_batches_hold_whole_samples(rooms):
     betas = [np.asarray(rooms[i].truth.betas)[0] for i in range(len(rooms))]
     row = int(np.flatnonzero(np.isclose(betas, batch.truth.betas[2, 0]))[0])
     np.testing.assert_array_equal(batch.scene.normals[2], rooms[row].scene.normals)
+
+
+def test_mixed_sources_have_the_share_that_was_asked_for():
+    mixed = Mixed(list(range(60)), ["a", "b", "c"], 0.5)
+    kinds = [isinstance(mixed[i], int) for i in range(len(mixed))]
+    assert len(mixed) == 120 and sum(kinds) == 60 and mixed[119] == "c" and mixed[60] == "a"
+    assert len(Mixed([0], ["a", "b"], 0.9)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"visual": True}, "made-up rooms have no images"),
+        ({"mixed": 0.5}, "for --synth without --visual"),
+        ({"size": "huge"}, "size must be one of small, full, plain"),
+        ({"without": "hands"}, "without must be one of probes, scale"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        training.Config(out=tmp_path, **changes)
+
+
+def test_bad_input_ends_with_exit_code_two(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["train", f"--out={tmp_path}", "--batch=0"])
+    with pytest.raises(SystemExit) as ended:
+        run_command(training.train, training.Config)
+    assert ended.value.code == 2 and "batch must be at least 1" in capsys.readouterr().err
 
 
 def test_noise_has_the_size_that_was_asked_for(spec, sample):
