@@ -107,7 +107,7 @@ def _real(name: str, root: pathlib.Path, split: str, path: pathlib.Path | None) 
     def template(item: Item, sample: HOIFrame) -> Mesh | None:
         file = item.files[0] if name == "intercap" else sample.object_name
         if file not in templates:
-            templates[file] = _template(name, index, item, sample)
+            templates[file] = sample_template(name, index, item, sample)
         return templates[file]
 
     def one(key: str) -> Subject:
@@ -115,7 +115,7 @@ def _real(name: str, root: pathlib.Path, split: str, path: pathlib.Path | None) 
         sample = dataset.read(index, item)
         if isinstance(sample, ContactSample):
             return _contact_subject(sample)
-        model = _model(path, sample)
+        model = sample_model(path, sample)
         if isinstance(sample, SceneFrame):
             return _scene_subject(root, sample, model)
         arrays = {**sample.body, "obj_rot": sample.obj_rot, "obj_trans": sample.obj_trans}
@@ -195,15 +195,23 @@ def _load(path: pathlib.Path, kind: str, gender: str | None, flat_hands: bool, c
     return load(path, kind=kind, gender=gender, flat_hand_mean=flat_hands, hand_pca=components)
 
 
-def _model(path: pathlib.Path, sample: HOIFrame | SceneFrame) -> BodyModel:
-    """The body that a sample's parameters belong to."""
+def sample_model(path: pathlib.Path, sample: HOIFrame | SceneFrame) -> BodyModel:
+    """The body that a sample's parameters belong to, loaded once.
+
+    Args:
+      path: its file, or a folder in which the sample's gender chooses.
+      sample: of `hoijax.data.real`.
+
+    Raises:
+      InputError: see `hoijax.body_models.load`.
+    """
     hand = sample.body.get("left_hand_pose")
     components = len(hand) if hand is not None and len(hand) < 45 else None
     gender = getattr(sample, "gender", "neutral") if path.is_dir() else None
     return _load(path, sample.body_kind, gender, getattr(sample, "flat_hands", False), components)
 
 
-def _template(name: str, index: Index, item: Item, sample: HOIFrame) -> Mesh | None:
+def sample_template(name: str, index: Index, item: Item, sample: HOIFrame) -> Mesh | None:
     """The object in the frame that the sample's pose applies to; None where the dataset's layout has none."""
     if name in ("behave", "behave_30fps"):
         return behave.object_template(index.root, sample.object_name)

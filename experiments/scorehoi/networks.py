@@ -3,10 +3,10 @@
 import dataclasses
 import pathlib
 
-from hoijax.body_models import BodyModel, free_body, resample_vertices
+from hoijax.body_models import BodyModel, resample_vertices
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import Layout, betas_range
-from hoijax.experiments.scorehoi.stages import sizes_of
+from hoijax.experiments.scorehoi.stages import BodyConfig, sizes_of
 from hoijax.experiments.scorehoi.weights import load_network, read_facts
 from hoijax.nets.scorehoi import Denoiser, ScoreHOIRegressor, make_denoiser
 from hoijax.optim.guided import GuidedBody, guided_body
@@ -25,11 +25,16 @@ class Networks:
     """Of the regressor's camera."""
 
 
-def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path) -> Networks:
+def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path, body_model: pathlib.Path | None = None) -> Networks:
     """The networks of two files of weights.
 
+    Args:
+      regressor: of stage 1.
+      denoiser: of stage 2, trained under it.
+      body_model: file or folder of SMPL-H, for networks that were trained on it.
+
     Raises:
-      InputError: weights of another stage, or that do not go together.
+      InputError: weights of another stage, or that do not go together, or the body is missing.
     """
     facts = [read_facts(path) for path in (regressor, denoiser)]
     for path, found, stage, name in zip((regressor, denoiser), facts, (1, 2), ("regressor", "denoiser")):
@@ -41,7 +46,10 @@ def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path) -> Networks:
             "this regressor"
         )
     sizes = sizes_of(facts[0]["size"], facts[1].get("attention", "ip_adapter"))
-    model = free_body(facts[0]["level"])
+    if (facts[0].get("body", "free") == "free") != (body_model is None):
+        wanted = "leave --body-model out" if body_model else "give --body-model, the file or folder of SMPL-H"
+        raise InputError(f"{regressor} is of networks that see the {facts[0].get('body', 'free')} body: {wanted}")
+    model = BodyConfig(facts[0]["level"], facts[0]["vertices"], body_model).model()
     resampled = resample_vertices(model, facts[0]["vertices"])
     parts = sizes[0].hand4whole
     return Networks(

@@ -1,11 +1,11 @@
-"""Predictions for ScoreHOI's tables: every row's answer on pictures of SynthHOI, as files for the harness."""
+"""Predictions for ScoreHOI's tables: every row's answer on a data set's pictures, as files for the harness."""
 
 import functools
 import json
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -18,7 +18,8 @@ from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.networks import Networks
-from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
+from hoijax.experiments.scorehoi.real import RealInteractions
+from hoijax.experiments.scorehoi.samples import Layout, training_sample, truth_from_synth
 from hoijax.experiments.scorehoi.variants import Variant
 from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
@@ -141,10 +142,69 @@ def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, ima
     return refined, x
 
 
-def write_predictions(
-    folder: pathlib.Path, predictor: Predictor, root: pathlib.Path, split: str, ids: Sequence[str]
-) -> float:
-    """Predicts samples of SynthHOI and writes `predictions.npz`, unless that is there.
+class Pictures(Protocol):
+    """Samples with pictures, by key."""
+
+    def has(self, key: str) -> bool:
+        """Whether a sample has a picture."""
+        ...
+
+    def samples(self, keys: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """As the networks take them."""
+        ...
+
+    def template(self, key: str) -> ObjectTemplate:
+        """Of the object of a sample."""
+        ...
+
+
+class SynthPictures:
+    """A split of SynthHOI."""
+
+    def __init__(self, root: pathlib.Path, split: str, layout: Layout):
+        self.source, self.layout = open_split(root, split), layout
+        self.place = {self.source[i]["key"]: i for i in range(len(self.source))}
+
+    def has(self, key: str) -> bool:
+        """See `Pictures`."""
+        return key in self.place
+
+    def samples(self, keys: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """See `Pictures`."""
+        return [training_sample(truth_from_synth(self.source[self.place[key]]), self.layout) for key in keys]
+
+    def template(self, key: str) -> ObjectTemplate:
+        """See `Pictures`."""
+        sample = self.source[self.place[key]]
+        return template_of(sample["category"], int(sample["object_seed"]))
+
+
+class RealPictures:
+    """A split of a published data set."""
+
+    def __init__(self, source: RealInteractions):
+        self.source = source
+        self.known: dict[bytes, ObjectTemplate] = {}
+
+    def has(self, key: str) -> bool:
+        """See `Pictures`."""
+        return key in self.source.items
+
+    def samples(self, keys: Sequence[str]) -> list[dict[str, np.ndarray]]:
+        """See `Pictures`."""
+        return [self.source.sample(key) for key in keys]
+
+    def template(self, key: str) -> ObjectTemplate:
+        """See `Pictures`."""
+        mesh = self.source.template(key)
+        name = np.asarray(mesh.vertices).tobytes()
+        if name not in self.known:
+            self.known[name] = make_template(mesh, resolution=RESOLUTION)
+        return self.known[name]
+
+
+def write_predictions(folder: pathlib.Path, predictor: Predictor, pictures: Pictures, ids: Sequence[str]) -> float:
+    """Predicts samples and writes `predictions.npz`, unless that is there.
 
     Returns:
       Pictures per second, programs compiled before, reading and cropping left out.
@@ -157,16 +217,14 @@ def write_predictions(
         known = json.loads(facts.read_text())
         if known["ids"] == list(ids):
             return known["images_per_second"]
-    source = open_split(root, split)
-    place = {source[i]["key"]: i for i in range(len(source))}
     arrays: dict[str, list[np.ndarray]] = {"vertices": [], "obj_rot": [], "obj_trans": []}
     seconds, counted = 0.0, 0
     for first in tqdm(range(0, len(ids), predictor.batch), desc=predictor.variant.name, disable=None):
-        chosen = [source[place[key]] for key in ids[first : first + predictor.batch]]
+        chosen = list(ids[first : first + predictor.batch])
         count = len(chosen)
         chosen += chosen[-1:] * (predictor.batch - count)
-        samples = [training_sample(truth_from_synth(s), predictor.networks.layout) for s in chosen]
-        templates = [template_of(s["category"], int(s["object_seed"])) for s in chosen]
+        samples = pictures.samples(chosen)
+        templates = [pictures.template(key) for key in chosen]
         if not predictor.warm:
             predictor(samples, templates)
             predictor.warm = True

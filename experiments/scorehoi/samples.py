@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import trimesh
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from scipy.spatial.transform import Rotation
@@ -142,6 +143,11 @@ def training_sample(truth: Truth, layout: Layout) -> dict[str, np.ndarray]:
         "object_floor": truth.object_floor,
     }
     return {name: np.asarray(value, np.float32) for name, value in fields.items()}
+
+
+def random_surface(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int) -> Float[np.ndarray, "count 3"]:
+    """Random points of a surface, to measure distances to it by."""
+    return trimesh.sample.sample_surface(trimesh.Trimesh(vertices, faces, process=False), count, seed=seed)[0]
 
 
 def sixd(rotation: Float[np.ndarray, "*B 3 3"]) -> Float[np.ndarray, "*B 6"]:

@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import optax
 from flax import nnx, struct
 
-from hoijax.body_models import free_body, resample_vertices
+from hoijax.body_models import BodyModel, free_body, load, resample_vertices
 from hoijax.diffusion import cosine_schedule
+from hoijax.diffusion.hoi_state import NUM_BETAS
+from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.losses import RegressorTerms, noise_loss, regressor_terms
 from hoijax.experiments.scorehoi.samples import Layout, betas_range
 from hoijax.experiments.scorehoi.weights import load_network
@@ -82,6 +84,19 @@ class BodyConfig:
     """Level of detail of the free body; SynthHOI's contact labels are of "default"."""
     vertices: int = 431
     """K, how many of its vertices the networks see."""
+    file: pathlib.Path | None = None
+    """Of SMPL-H, or a folder with its neutral file, instead of the free body."""
+
+    def model(self) -> BodyModel:
+        """The body; hand poses of SMPL-H are absolute.
+
+        Raises:
+          InputError: the file cannot be used.
+        """
+        if self.file is None:
+            return free_body(self.level)
+        gender = "neutral" if self.file.is_dir() else None
+        return load(self.file, kind="smplh", gender=gender, num_betas=NUM_BETAS, flat_hand_mean=True)
 
 
 @struct.dataclass
@@ -116,7 +131,7 @@ class Stage(Protocol):
 @functools.cache
 def layout_of(size: str, body: BodyConfig, margin: float = 1.0) -> Layout:
     """Of the samples that a network of a size is trained on; `margin`: see `Layout`."""
-    model = free_body(body.level)
+    model = body.model()
     parts = SIZES[size]()[0].hand4whole
     ids = resample_vertices(model, body.vertices).ids
     return Layout(model, ids, crop=parts.crop, geometry=parts.object_features - 64 * 3, margin=margin)
@@ -150,7 +165,7 @@ class RegressorStage:
     def __init__(self, size: str, body: BodyConfig, share: float = 1.0, cosine: bool = False):
         self.config = sizes_of(size)[0]
         self.share, self.cosine = share, cosine
-        model = free_body(body.level)
+        model = body.model()
         self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), betas_range())
         self.faces = jnp.asarray(model.faces)
         self.build = lambda rngs: ScoreHOIRegressor(self.config, rngs)

@@ -29,12 +29,15 @@ from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.scorehoi.networks import load_networks
-from hoijax.experiments.scorehoi.predicting import Predictor, write_predictions
+from hoijax.experiments.scorehoi.networks import Networks, load_networks
+from hoijax.experiments.scorehoi.predicting import Pictures, Predictor, RealPictures, SynthPictures, write_predictions
+from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, Variant
 from hoijax.io import check_output_directory, file_digest, output_directory, write_json, write_text
 
+DATASETS = ("synth_hoi", "behave", "imhd")
+"""Those with pictures and the networks' own kind of body."""
 Table = Literal["1", "2", "3", "4", "A"]
 
 
@@ -50,6 +53,9 @@ class Config:
     """Weights of stage 2, in the order of the regressors they were trained under."""
     table: Table = "1"
     dataset: str = "synth_hoi"
+    """"synth_hoi", or "behave" or "imhd" with the networks trained on them."""
+    body_model: pathlib.Path | None = None
+    """File or folder of SMPL-H, for the published data sets."""
     splits: tuple[str, ...] = ("test", "test_unseen_category")
     """Table 1 has them all, the others the first."""
     rows: tuple[str, ...] = ()
@@ -78,11 +84,14 @@ class Config:
         unknown = [name for name in self.rows if name not in known]
         if unknown:
             raise InputError(f"table {self.table} has no row {', '.join(unknown)}; its rows are {', '.join(known)}")
-        if self.dataset != "synth_hoi":
+        if self.dataset not in DATASETS:
             raise InputError(
-                f"pictures are read from synth_hoi, got --dataset {self.dataset}: predict its samples with `hoijax "
-                "reconstruct` and score them with `hoijax evaluate`"
+                f"wanted --dataset {' or '.join(DATASETS)}, got {self.dataset}: bodies of other kinds than the "
+                "networks' are predicted with `hoijax reconstruct` and scored with `hoijax evaluate`"
             )
+        if (self.dataset == "synth_hoi") != (self.body_model is None):
+            wanted = "no --body-model" if self.body_model else "--body-model, the file or folder of SMPL-H"
+            raise InputError(f"--dataset {self.dataset} needs {wanted}")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -97,19 +106,23 @@ def run(config: Config) -> dict[str, Any]:
     check_output_directory(config.out)
     splits = config.splits if config.table == "1" else config.splits[:1]
     chosen = [v for v in TABLES[config.table] if not config.rows or v.name in config.rows]
-    sources = {split: open_truth(config.dataset, root=config.root, split=split) for split in splits}
-    networks = [load_networks(*pair) for pair in zip(config.regressor, config.denoiser)]
+    sources = {
+        split: open_truth(config.dataset, root=config.root, split=split, body_model=config.body_model)
+        for split in splits
+    }
+    networks = [load_networks(*pair, config.body_model) for pair in zip(config.regressor, config.denoiser)]
+    pictures = {split: open_pictures(config, split, networks[0]) for split in splits}
     evaluation = EvaluateConfig(metrics=config.metrics, resamples=config.resamples)
     found: dict[str, dict[str, Any]] = {}
     for variant in chosen:
         predictor = Predictor(networks[0], variant, config.steps, config.batch)
         for split, source in sources.items():
-            ids = source.ids[: config.samples]
+            ids = [key for key in source.ids if pictures[split].has(key)][: config.samples]
             scored, speeds = [], []
             for seed, nets in enumerate(networks):
                 folder = config.work / config.dataset / split / _folder(variant, config, seed)
                 predictor.use(nets)
-                speeds.append(write_predictions(folder, predictor, config.root, split, ids))
+                speeds.append(write_predictions(folder, predictor, pictures[split], ids))
                 scored.append(score_rows(folder, source, ids, evaluation))
             samples, groups = merged(scored)
             found.setdefault(split, {})[variant.name] = {
@@ -131,6 +144,17 @@ def run(config: Config) -> dict[str, Any]:
     write_json(out / f"scorehoi_table{config.table}.json", result)
     write_text(out / f"scorehoi_table{config.table}.md", markdown_table(result, chosen))
     return result
+
+
+def open_pictures(config: Config, split: str, networks: Networks) -> Pictures:
+    """The pictures of a split.
+
+    Raises:
+      InputError: they are missing.
+    """
+    if config.dataset == "synth_hoi":
+        return SynthPictures(config.root, split, networks.layout)
+    return RealPictures(RealInteractions(config.dataset, config.root, split, config.body_model, networks.layout))
 
 
 def _provenance(path: pathlib.Path) -> dict[str, Any]:

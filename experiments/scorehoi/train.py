@@ -30,6 +30,7 @@ from hoijax.experiments.command import run_command
 from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.encoding import encoded
 from hoijax.experiments.scorehoi.made_up import MadeUp
+from hoijax.experiments.scorehoi.real import VIEWS, RealInteractions
 from hoijax.experiments.scorehoi.samples import SynthInteractions
 from hoijax.experiments.scorehoi.stages import (
     SIZES,
@@ -46,7 +47,7 @@ from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
 
-FREE = ("out", "root", "views", "first", "log_every", "save_every", "until")
+FREE = ("out", "root", "views", "body_model", "networks_body", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""
 MARGIN = 1.5
 """Side of the pictures that augmentation cuts from over that of the crops."""
@@ -63,11 +64,16 @@ class Config:
     stage: int = 1
     """1: regressor, contact predictor and mesh refiner; 2: denoiser."""
     dataset: str = "made_up"
-    """"made_up", "synth_hoi" or "views"."""
+    """"made_up", "synth_hoi", "views", "behave", "intercap" or "imhd"."""
     root: pathlib.Path | None = None
-    """Root of a built SynthHOI."""
+    """Root of the data set: a built SynthHOI, or a published one (`hoijax.experiments.scorehoi.real`)."""
     split: str = "train"
-    """Of SynthHOI."""
+    """Of the data set."""
+    body_model: pathlib.Path | None = None
+    """File or folder of the body that a published data set's parameters belong to."""
+    networks_body: pathlib.Path | None = None
+    """File of SMPL-H, or folder with its neutral file, that the networks see with published data; `body_model`
+    where None."""
     views: tuple[pathlib.Path, ...] = ()
     """Folders of `hoijax.experiments.scorehoi.views`."""
     first: pathlib.Path | None = None
@@ -107,7 +113,11 @@ class Config:
     """Stop after this step, to go on another time."""
 
     def __post_init__(self):
-        for name, known in (("stage", (1, 2)), ("dataset", ("made_up", "synth_hoi", "views")), ("size", tuple(SIZES))):
+        for name, known in (
+            ("stage", (1, 2)),
+            ("dataset", ("made_up", "synth_hoi", "views", *VIEWS)),
+            ("size", tuple(SIZES)),
+        ):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} must be one of {', '.join(map(str, known))}, got {getattr(self, name)!r}")
         for name in ("steps", "batch", "vertices", "save_every", "log_every"):
@@ -115,6 +125,10 @@ class Config:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.dataset == "synth_hoi" and self.root is None:
             raise InputError("--dataset synth_hoi needs --root, the folder that `hoijax data build synth_hoi` filled")
+        if self.dataset in VIEWS and (self.root is None or self.body_model is None):
+            raise InputError(
+                f"--dataset {self.dataset} needs --root, where it lies, and --body-model, its licensed body"
+            )
         if self.dataset == "views" and not self.views:
             raise InputError("--dataset views needs --views, folders that hoijax.experiments.scorehoi.views filled")
         if not 0 < self.share <= 1:
@@ -123,6 +137,11 @@ class Config:
             raise InputError(f"SynthHOI's contact labels are of the level 'default', got --level {self.level}")
         if self.stage == 2 and self.first is None:
             raise InputError("--stage 2 needs --first, the weights.safetensors of a run of stage 1")
+
+    def body(self) -> BodyConfig:
+        """The body that the networks see."""
+        given = (self.networks_body or self.body_model) if self.dataset in VIEWS else None
+        return BodyConfig(self.level, self.vertices, given)
 
 
 @struct.dataclass
@@ -139,18 +158,20 @@ class TrainState:
 def make_stage(config: Config) -> Stage:
     """What a configuration trains."""
     if config.stage == 1:
-        return RegressorStage(config.size, BodyConfig(config.level, config.vertices), config.share, config.cosine)
+        return RegressorStage(config.size, config.body(), config.share, config.cosine)
     return DenoiserStage(config.size, config.first, config.drop, config.attention, config.levels, config.cosine)
 
 
 def make_source(config: Config) -> Source:
     """The samples that a configuration asks for."""
     margin = MARGIN if config.augment else 1.0
-    layout = layout_of(config.size, BodyConfig(config.level, config.vertices), margin)
+    layout = layout_of(config.size, config.body(), margin)
     if config.dataset == "made_up":
         return MadeUp(layout, seed=config.seed)
     if config.dataset == "views":
         return Joined(tuple(Views(folder) for folder in config.views))
+    if config.dataset in VIEWS:
+        return RealInteractions(config.dataset, config.root, config.split, config.body_model, layout)
     return SynthInteractions(open_split(config.root, config.split), layout)
 
 
@@ -268,6 +289,7 @@ def _facts(config: Config) -> dict[str, Any]:
     kept = ("stage", "dataset", "split", "size", "attention", "level", "vertices", "steps", "batch", "rate", "cosine",
             "share", "levels", "passes", "seed", "augment")  # fmt: skip
     facts = {name: getattr(config, name) for name in kept}
+    facts["body"] = "smplh" if config.dataset in VIEWS else "free"
     return facts | {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 
 

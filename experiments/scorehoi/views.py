@@ -42,7 +42,7 @@ from hoijax.data.synth.start import Placed
 from hoijax.data.synth.styling import project
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.scorehoi.samples import Layout, training_sample, truth_from_synth
+from hoijax.experiments.scorehoi.samples import Layout, random_surface, training_sample, truth_from_synth
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.experiments.training import check_same_run
 from hoijax.io import output_directory, remove_partial_files, write_bytes, write_json, write_npz
@@ -222,8 +222,10 @@ def _seen(
     if known:
         touched = {name: given[name] for name in ("body_contact", "object_points_contact")}
     else:
+        faces = np.asarray(placed.thing.mesh.faces)
+        surface = random_surface(placed.vertices(), faces, _SURFACE, seed=int(rng.integers(1 << 31)))
         touched = {
-            "body_contact": _distance(_surface(rng, placed), vertices) < config.near,
+            "body_contact": _distance(surface, vertices) < config.near,
             "object_points_contact": _distance(vertices, world) < config.near,
         }
     return touched | {
@@ -238,15 +240,6 @@ def _seen(
 def _distance(to: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Of each point to the nearest of others."""
     return cKDTree(to).query(points)[0]
-
-
-def _surface(rng: np.random.Generator, placed: Placed) -> np.ndarray:
-    """Random points of an object's surface in the world."""
-    corners = placed.vertices()[np.asarray(placed.thing.mesh.faces)]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    chosen = rng.choice(len(corners), _SURFACE, p=area / area.sum())
-    weights = rng.dirichlet(np.ones(3), _SURFACE)
-    return np.einsum("nk,nkc->nc", weights, corners[chosen])
 
 
 def _stored(image: np.ndarray) -> np.ndarray:

@@ -7,9 +7,12 @@ alpha channel. Finished pictures are skipped when a command is run again. docs/r
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hoijax.errors import InputError
+
+if TYPE_CHECKING:
+    from hoijax.optim.guided import GuidedConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +35,17 @@ class Options:
     """Weights of the regressor, made by hoijax.experiments.scorehoi.train --stage 1."""
     denoiser: pathlib.Path | None = None
     """Weights of the denoiser, made by hoijax.experiments.scorehoi.train --stage 2 under that regressor."""
+    body_model: pathlib.Path | None = None
+    """File or folder of SMPL-H, for networks that were trained on it."""
     units: Literal["m", "cm", "mm", "in"] | None = None
     """Unit of the mesh; without it metres, refused if the size cannot be."""
-    iterations: int = 10
-    """N: rounds of guided refinement; 2 is the paper's faster setting."""
-    step: int = 2
-    """Time indices between two evaluations of the denoiser."""
+    setting: Literal["denoising", "paper", "faster", "released"] = "denoising"
+    """How the estimate is refined: hoijax's own, which trusts the estimate least; the paper's; its faster one of two
+    rounds; that of the released code."""
+    iterations: int | None = None
+    """N: rounds of guided refinement; without it the setting's."""
+    step: int | None = None
+    """Time indices between two evaluations of the denoiser; without it the setting's."""
     show: Literal["estimate", "guided", "refined"] = "guided"
     """Which stage becomes the GLB and the overlay: the regressor's estimate, the diffusion's answer, or the mesh
     refiner's; reconstruction.npz has all three."""
@@ -65,16 +73,33 @@ def run(options: Options) -> int:
     from hoijax.io import check_output_directory, read_mesh
 
     for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0)):
-        if getattr(options, name) < least:
+        if getattr(options, name) is not None and getattr(options, name) < least:
             shown = name.replace("_", "-")
             raise InputError(f"--{shown} {getattr(options, name)}: wanted {least} or more")
-    if options.step > 50:
-        raise InputError(f"--step {options.step}: wanted at most 50, the time index that states are inverted to")
+    config = guidance(options)
     check_output_directory(options.out)
     photographs, failures = read_photographs(options.image, options.human_mask, options.object_mask, options.instances)
     mesh = read_mesh(options.object, units=options.units)
     from hoijax.cli.reconstructing import load_reconstructor, reconstruct_all
 
-    reconstructor = load_reconstructor(options)
+    reconstructor = load_reconstructor(options, config)
     failures |= reconstruct_all(reconstructor, mesh, photographs, failures, options)
     return 1 if failures else 0
+
+
+def guidance(options: Options) -> "GuidedConfig":
+    """The settings that the options name.
+
+    Raises:
+      InputError: the step is wider than the noise level.
+    """
+    from hoijax.optim.guided import GuidedConfig
+
+    config = GuidedConfig() if options.setting == "paper" else getattr(GuidedConfig, options.setting)()
+    if options.step is not None and options.step > config.noise_level:
+        raise InputError(
+            f"--step {options.step}: wanted at most {config.noise_level}, the time index that --setting "
+            f"{options.setting} starts from"
+        )
+    changes = {name: getattr(options, name) for name in ("iterations", "step") if getattr(options, name) is not None}
+    return dataclasses.replace(config, **changes)

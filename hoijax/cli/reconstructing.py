@@ -45,8 +45,7 @@ from hoijax.viz import write_page
 if TYPE_CHECKING:
     from hoijax.cli.reconstruct import Options
 
-WEIGHTS = {"regressor": 1, "denoiser": 2}
-"""Which stage of training makes which weights."""
+WEIGHTS = ("regressor", "denoiser")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,38 +95,38 @@ def weights_path(options: "Options", name: str) -> pathlib.Path:
     """The file of a network's weights: given, or shipped.
 
     Raises:
-      InputError: neither.
+      InputError: one of both is given without the other, which was trained under it.
     """
-    given = getattr(options, name)
-    if given is not None:
-        return given
-    shipped = pathlib.Path(str(importlib.resources.files("hoijax.assets") / f"scorehoi/{name}.safetensors"))
-    if not shipped.is_file():
+    given = {other: getattr(options, other) for other in WEIGHTS}
+    if given[name] is not None:
+        return given[name]
+    if any(given.values()):
         raise InputError(
-            f"hoijax ships no trained {name} of ScoreHOI yet: give --{name} FILE, made by python -m "
-            f"hoijax.experiments.scorehoi.train --stage {WEIGHTS[name]} (docs/scorehoi.md)"
+            f"--{name} is missing: a denoiser goes with the regressor it was trained under, so give both, made by "
+            "python -m hoijax.experiments.scorehoi.train --stage 1 and --stage 2 (docs/scorehoi.md), or neither"
         )
-    return shipped
+    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / f"scorehoi/{name}.safetensors"))
 
 
-def load_reconstructor(options: "Options") -> Reconstructor:
-    """The networks that the options name.
+def load_reconstructor(options: "Options", config: GuidedConfig) -> Reconstructor:
+    """The networks that the options name, the shipped ones without.
 
     Raises:
       InputError: weights are missing, of another stage, or do not go together.
     """
     paths = {name: weights_path(options, name) for name in WEIGHTS}
-    config = GuidedConfig(iterations=options.iterations, step=options.step)
-    return make_reconstructor(paths["regressor"], paths["denoiser"], config)
+    return make_reconstructor(paths["regressor"], paths["denoiser"], config, options.body_model)
 
 
-def make_reconstructor(regressor: pathlib.Path, denoiser: pathlib.Path, config: GuidedConfig) -> Reconstructor:
+def make_reconstructor(
+    regressor: pathlib.Path, denoiser: pathlib.Path, config: GuidedConfig, body_model: pathlib.Path | None = None
+) -> Reconstructor:
     """The networks of two files of weights as one program.
 
     Raises:
       InputError: weights of another stage, or that do not go together.
     """
-    networks = load_networks(regressor, denoiser)
+    networks = load_networks(regressor, denoiser, body_model)
     record = {
         "regressor": file_digest(regressor), "denoiser": file_digest(denoiser),
         "guidance": dataclasses.asdict(config),

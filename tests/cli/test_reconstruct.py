@@ -15,10 +15,12 @@ from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.cli import main, reconstructing
 from hoijax.cli.overlays import SIZE, draw_crop, mask_agreement, write_overlay
 from hoijax.cli.photographs import read_photographs
+from hoijax.cli.reconstruct import Options, guidance
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.stages import SIZES
 from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
+from hoijax.optim.guided import GuidedConfig
 
 HEIGHT, WIDTH = 90, 120
 
@@ -66,10 +68,9 @@ def shared():
     loaded = {}
     load = reconstructing.make_reconstructor
 
-    def remembered(regressor, denoiser, config):
-        key = (regressor, denoiser, config)
+    def remembered(*key):
         if key not in loaded:
-            loaded[key] = load(regressor, denoiser, config)
+            loaded[key] = load(*key)
         return loaded[key]
 
     return remembered
@@ -86,7 +87,7 @@ def run(weights, folder, shared, tmp_path, monkeypatch, capsys):
         code = main([
             "reconstruct", f"--image={folder / image}", f"--object={folder / 'box.obj'}", f"--out={out}", *given,
             f"--regressor={weights / 'regressor.safetensors'}", f"--denoiser={weights / 'denoiser.safetensors'}",
-            "--iterations=1", "--step=25", "--batch-size=1", *options,
+            "--setting=paper", "--iterations=1", "--step=25", "--batch-size=1", *options,
         ])  # fmt: skip
         told = capsys.readouterr()
         return code, told.out, told.err
@@ -180,14 +181,23 @@ def _wrong_size(run, folder, tmp_path):
     return error
 
 
-def test_without_weights_the_command_says_how_to_make_them(folder, tmp_path, capsys):
+def test_one_network_without_the_other_is_refused_and_without_both_the_shipped_ones_are_taken(folder, tmp_path, capsys):
+    options = Options(image=folder / "a.png", object=folder / "box.obj", out=tmp_path / "o")
+    assert [reconstructing.weights_path(options, name).is_file() for name in reconstructing.WEIGHTS] == [True, True]
     code = main([
         "reconstruct", f"--image={folder / 'a.png'}", f"--human-mask={folder / 'human.png'}", f"--out={tmp_path / 'o'}",
-        f"--object-mask={folder / 'thing.png'}", f"--object={folder / 'box.obj'}",
+        f"--object-mask={folder / 'thing.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",
     ])  # fmt: skip
     told = capsys.readouterr().err
-    shipped = "scorehoi.train --stage 1" not in told
-    assert (code == 2) != shipped and (shipped or not (tmp_path / "o").exists())
+    assert code == 2 and "--denoiser is missing" in told and "--stage 2" in told and not (tmp_path / "o").exists()
+
+
+def test_settings_by_name(folder, tmp_path):
+    options = Options(image=folder / "a.png", object=folder / "box.obj", out=tmp_path)
+    assert guidance(options) == GuidedConfig.denoising()
+    paper = dataclasses.replace(options, setting="paper")
+    assert guidance(paper) == GuidedConfig()
+    assert guidance(dataclasses.replace(paper, iterations=3, step=5)) == GuidedConfig(iterations=3, step=5)
 
 
 def test_masks_from_alpha_and_from_numbers_are_those_of_files(folder):
