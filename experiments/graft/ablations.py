@@ -70,7 +70,7 @@ class Config:
     """Folder of the table."""
     rows: tuple[str, ...] = tuple(row.name for row in ROWS)
     """Which rows, by name; the first must be there."""
-    steps: int = 2000
+    steps: int = 1500
     """Of each training."""
     batch: int = 8
     """Samples per step."""

@@ -43,7 +43,7 @@ class Config:
     """Root of a built SynthHOI."""
     results: pathlib.Path = evaluation.RESULTS
     """Folder of the table."""
-    steps: int = 1000
+    steps: int = 500
     """Of each training."""
     batch: int = 8
     """Samples per step."""
@@ -78,10 +78,12 @@ def run(config: Config) -> None:
         jax.clear_caches()
 
     scored("shipped weights", load_graft(shipped_graft())[0])
-    sizes = {}
+    sizes, full = {}, training_of(config, "full")
+    # Made once for both; without images they are not looked at.
+    samples = training.make_source(full, training.make_problem(full))
     for arm, name in ARMS.items():
         one = training_of(config, arm)
-        training.train(one)
+        training.train(one, samples)
         network = load_graft(one.out / "graft.safetensors")[0]
         files = [one.out / "graft.safetensors"]
         if one.visual:

@@ -1,0 +1,54 @@
+"""The tables of GRAFT's ablations and of its full mode, from scores that are made up."""
+
+import pathlib
+
+import pytest
+
+from hoijax.errors import InputError
+from hoijax.experiments.graft import ablations, visual
+from hoijax.experiments.graft import evaluate as evaluation
+
+
+def scores(v2s, f1):
+    one = {"v2s": v2s, "v2s_median": v2s, "d2s": 20.0, "pa_mpjpe": 30.0, "precision": f1, "recall": f1, "f1": f1}
+    start = one | {"v2s": 80.0, "f1": 0.6}
+    steps = {f"T = {t}": one | {"v2s": v2s + 3 - t} for t in (1, 2, 3)}
+    return {"start": start, "similarity ICP": one | {"v2s": 200.0}, **steps, "truth, T = 3": one | {"v2s": 4.0}}
+
+
+def test_ablations_are_told_beside_the_papers_changes():
+    config = ablations.Config(out=pathlib.Path("runs"), rows=("whole", "without rollout", "the paper's loss"))
+    page = ablations.page(config, {row: scores(60.0 + 5 * k, 0.8 - 0.1 * k) for k, row in enumerate(config.rows)})
+    assert "| start | the estimates | 80.0 |" in page
+    assert "| without rollout | +5.0 | +51.8 | +0.0 | +1.7 | -0.100 | -0.211 |" in page
+    assert "| the paper's loss | +10.0 |  | +0.0 |  | -0.200 |  |" in page
+    assert "without scale" not in page
+    with pytest.raises(InputError, match="rows must be 'whole' and others of"):
+        ablations.Config(out=pathlib.Path("runs"), rows=("without rollout",))
+
+
+def test_each_ablation_changes_what_its_name_says():
+    config = ablations.Config(out=pathlib.Path("runs"))
+    whole, *rest = (ablations.training_of(config, row) for row in ablations.ROWS)
+    assert len({run.out for run in (whole, *rest)}) == 7
+    rollout, probes, scale, true, loss, network = rest
+    assert (whole.horizon, rollout.horizon, probes.without, scale.without) == (3, 1, "probes", "scale")
+    assert whole.queries.estimated < 1 and true.queries.estimated == 1 and true.queries.near == 0
+    assert loss.weights.rounding == loss.weights.heights == 0 and whole.weights.heights > 0
+    assert (whole.size, network.size) == ("small", "plain")
+
+
+def test_the_full_mode_is_told_beside_geometry_alone():
+    record = {"steps": 500, "batch": 8, "scenes_train": 160, "scenes_test": 40}
+    names = ("shipped weights", *visual.ARMS.values())
+    page = visual.page(record, {"trained on with images": 5.1}, {name: scores(70.0, 0.7) for name in names})
+    assert "500 steps of 8" in page and page.count("| 70.0 | 70.0 |") == 3 and "trained on with images 5.1 MB" in page
+    config = visual.Config(out=pathlib.Path("runs"), synth=pathlib.Path("synth"))
+    arms = [visual.training_of(config, arm) for arm in visual.ARMS]
+    assert [arm.visual for arm in arms] == [False, True] and arms[0].seed == arms[1].seed
+
+
+def test_without_the_gradient_prior_nothing_is_said_about_it():
+    found = evaluation.verdict(scores(60.0, 0.9))
+    assert "contact F1 no worse than the gradient prior's" not in found
+    assert found["V2S falls with every step"] is True and found["contact F1 above the start's by"] == pytest.approx(0.5)
