@@ -19,11 +19,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import nnx
 
 from hoijax.body_models import free_body
+from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.timing import compare, environment, write_results
+from hoijax.experiments.command import run_command
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
@@ -65,6 +66,13 @@ class Config:
     """Interleaved rounds per row."""
     min_seconds: float = 0.3
     """Length of one sample."""
+
+    def __post_init__(self):
+        unknown = [size for size in self.sizes if size not in SIZES]
+        if unknown or not self.sizes:
+            raise InputError(f"sizes must be of {', '.join(SIZES)}, got {', '.join(self.sizes) or 'none'}")
+        if min(*self.batches, *self.points, self.rounds) < 1:
+            raise InputError("batches, points and rounds must be at least 1")
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -185,4 +193,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    run_command(main, Config)
