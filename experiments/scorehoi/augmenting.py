@@ -34,6 +34,8 @@ def augment_batch(key: Key[jax.Array, ""], batch: Batch, crop: int, config: Augm
     """
     keys = jax.random.split(key, batch["state"].shape[0])
     margin = batch["image"].shape[1] / crop
+    if config == PLAIN and margin == 1.0:
+        return batch
     one = lambda key, sample: _augment(key, sample, crop, margin, config)  # noqa: E731
     return jax.vmap(one)(keys, batch)
 

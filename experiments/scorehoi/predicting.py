@@ -5,7 +5,7 @@ import json
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -142,6 +142,7 @@ def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, ima
     return refined, x
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Samples with pictures, by key."""
 

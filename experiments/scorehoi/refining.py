@@ -1,7 +1,6 @@
 """ScoreHOI's prior without pictures, ready for use: its weights, and batches of estimates refined by it."""
 
 import dataclasses
-import importlib.resources
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import betas_range, geometry_feature
-from hoijax.experiments.scorehoi.weights import load_network, read_facts
+from hoijax.experiments.scorehoi.weights import load_network, read_facts, weights_file
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectTemplate, object_sdf
 from hoijax.io import file_digest
@@ -31,12 +30,6 @@ from hoijax.optim.guided.prior import (
 
 #: Rows of asked-for parts in a program; `propose_parts` answers at most four.
 ROWS = 4
-SHIPPED = "scorehoi/prior.safetensors"
-
-
-def shipped_weights() -> pathlib.Path:
-    """The prior that comes with hoijax."""
-    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / SHIPPED))
 
 
 def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[str, Any]]:
@@ -48,7 +41,7 @@ def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[s
     Raises:
       InputError: no such file, or weights of something else.
     """
-    path = shipped_weights() if path is None else path
+    path = weights_file("prior") if path is None else path
     facts = read_facts(path)
     if facts.get("kind") != "scorehoi_prior":
         raise InputError(
@@ -95,7 +88,7 @@ class ScorePrior:
         levels = self.facts["levels"]
         if self.config.noise_level >= levels:
             raise InputError(f"the prior knows time indices below {levels}, asked for {self.config.noise_level}")
-        self.digest = file_digest(shipped_weights() if weights is None else weights)
+        self.digest = file_digest(weights_file("prior") if weights is None else weights)
         self.body, self.ids = prior_body(model, betas_range())
         self.run = compile_prior(network, config=self.config)
 

@@ -215,7 +215,7 @@ def make_step(stage: Stage, config: Config, compiler_options: dict[str, Any] | N
 
     def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        if "image" in batch and (config.augment or batch["image"].shape[1] != crop):
+        if "image" in batch:
             batch = augment_batch(jax.random.fold_in(key, 1), batch, crop, augmentation(config))
 
         def loss(parameters):

@@ -1,5 +1,6 @@
 """Weights of a trained network with what they are of, in one safetensors file."""
 
+import importlib.resources
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,11 @@ from safetensors.numpy import save
 from hoijax.errors import InputError
 from hoijax.io import write_bytes
 from hoijax.nets.convert import abstract, to_flat
+
+
+def weights_file(name: str) -> pathlib.Path:
+    """A file that is shipped: "regressor", "denoiser" or "prior"."""
+    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / f"scorehoi/{name}.safetensors"))
 
 
 def save_network(path: pathlib.Path, network: nnx.Module, facts: Mapping[str, Any]) -> None:

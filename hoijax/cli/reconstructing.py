@@ -1,7 +1,6 @@
 """Running reconstructions: the networks, batches of pictures, and what is written of each."""
 
 import dataclasses
-import importlib.resources
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from hoijax.cli.running import tell
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.networks import load_networks
 from hoijax.experiments.scorehoi.samples import geometry_feature
+from hoijax.experiments.scorehoi.weights import weights_file
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import (
@@ -105,7 +105,7 @@ def weights_path(options: "Options", name: str) -> pathlib.Path:
             f"--{name} is missing: a denoiser goes with the regressor it was trained under, so give both, made by "
             "python -m hoijax.experiments.scorehoi.train --stage 1 and --stage 2 (docs/scorehoi.md), or neither"
         )
-    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / f"scorehoi/{name}.safetensors"))
+    return weights_file(name)
 
 
 def load_reconstructor(options: "Options", config: GuidedConfig) -> Reconstructor:

@@ -9,8 +9,8 @@ from flax import nnx
 
 from hoijax.body_models import contact_regions, free_body
 from hoijax.experiments.scorehoi import refining
-from hoijax.experiments.scorehoi.refining import load_prior, scaled, shipped_weights
-from hoijax.experiments.scorehoi.weights import save_network
+from hoijax.experiments.scorehoi.refining import load_prior, scaled
+from hoijax.experiments.scorehoi.weights import save_network, weights_file
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
@@ -120,4 +120,5 @@ def test_the_shipped_prior_says_what_it_was_trained_on():
     network, facts = load_prior()
     assert facts["states"]["scripted"] >= 10_000 and facts["body"] == "free" and facts["levels"] > 100
     assert network.config.width == facts["network"]["width"]
-    assert shipped_weights().stat().st_size < 10e6
+    for name in ("prior", "regressor", "denoiser"):
+        assert weights_file(name).stat().st_size < 10e6

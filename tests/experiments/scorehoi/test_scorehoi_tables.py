@@ -134,10 +134,13 @@ def test_wrong_settings_are_refused(config, weights):
     for changes, message in (
         ({"regressor": regressor * 2}, "wanted as many --denoiser as --regressor"),
         ({"rows": ("nothing",)}, "has no row nothing; its rows are without diffusion"),
-        ({"dataset": "behave"}, "hoijax reconstruct"),
+        ({"dataset": "intercap"}, "hoijax reconstruct"),
+        ({"dataset": "behave"}, "needs --body-model"),
     ):
         with pytest.raises(InputError, match=message):
             dataclasses.replace(config, **changes)
+    with pytest.raises(InputError, match="see the free body: leave --body-model out"):
+        load_networks(regressor[0], denoiser[0], weights)
     with pytest.raises(InputError, match="not of stage 1"):
         load_networks(denoiser[0], regressor[0])
 

@@ -200,6 +200,33 @@ def test_denoiser_learns_under_the_frozen_regressor_and_resumes(first, samples):
         load_network(regressor, build)
 
 
+@pytest.mark.slow
+def test_pictures_are_seen_once_and_a_pooled_denoiser_learns_from_that(first, samples):
+    """`passes` keeps what the frozen backbone sees of every picture, in order, and a stopped run goes on from that."""
+    out, regressor = first[0], first[1].out / "weights.safetensors"
+    settings = config(
+        out / "seen", steps=80, rate=1e-2, stage=2, first=regressor, passes=2, attention="pooled", levels=100,
+        cosine=True,
+    )  # fmt: skip
+    trainer = make_trainer(settings)
+    whole = run(settings, samples, trainer)
+    with np.load(settings.out / "seen.npz") as seen:
+        assert seen["cells"].shape == (12, 1, 128) and seen["state"].shape == (12, 331)
+        # Without augmentation both passes see the same.
+        np.testing.assert_array_equal(seen["cells"][:6], seen["cells"][6:])
+        np.testing.assert_array_equal(seen["state"][3], samples[3]["state"])
+        with jax.enable_x64(False):
+            batch = jax.tree.map(lambda x: x[None], samples[3])
+            want = jax.jit(trainer.stage.cells, compiler_options=QUICK)(batch)
+        np.testing.assert_allclose(seen["cells"][3], want[0], atol=2e-2, rtol=2e-3)  # kept as float16
+    rows = [json.loads(line) for line in (settings.out / "metrics.jsonl").read_text().splitlines()]
+    assert np.mean([r["total"] for r in rows[-6:]]) < 0.9 * np.mean([r["total"] for r in rows[:4]])
+    assert read_facts(settings.out / "weights.safetensors")["attention"] == "pooled"
+    halves = dataclasses.replace(settings, out=out / "seen_halves")
+    run(dataclasses.replace(halves, until=7), samples, trainer)
+    assert_same_run(whole, run(halves, samples, trainer), settings.out, halves.out)
+
+
 def test_batches_hold_whole_samples(samples):
     batch = Loader(samples, LoaderConfig(batch_size=2, threads=0))[1]
     assert batch["image"].shape == (2, 128, 128, 5) and batch["state"].shape == (2, 331)
@@ -213,6 +240,8 @@ def test_wrong_settings_are_refused(tmp_path):
         ({"dataset": "synth_hoi", "root": tmp_path, "level": "test"}, "contact labels are of the level 'default'"),
         ({"stage": 2}, "needs --first"),
         ({"steps": 0}, "steps must be at least 1"),
+        ({"share": 0.0}, "share is a fraction"),
+        ({"dataset": "views"}, "needs --views"),
     ):
         with pytest.raises(InputError, match=message):
             training.Config(out=tmp_path, **changes)
