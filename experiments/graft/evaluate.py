@@ -12,6 +12,7 @@ so the scores speak of the body alone. Writes `docs/results/graft.json` and `.md
 
 import dataclasses
 import importlib.metadata
+import json
 import os
 import pathlib
 import time
@@ -88,7 +89,9 @@ class Config:
     others: bool = True
     """Rooms with other furniture, and one camera's, too."""
     gradient: bool = True
-    """The gradient prior too, which takes nine tenths of the time."""
+    """The gradient prior too, which takes most of the time."""
+    known: pathlib.Path | None = None
+    """A `graft.json` of the same rooms and starts: the gradient prior's scores, which no weights change, are its."""
     points: int = 32768
     """Scene points of a room; training sees fewer."""
     body: str = "light"
@@ -254,15 +257,14 @@ def _report(config: Config, sets: dict[str, dict[str, Any]], seconds: float) -> 
     machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {importlib.metadata.version('jax')}"
     record = {"config": dataclasses.asdict(config), "scores": sets, "verdict": verdicts, "training": facts}
     record |= {"machine": machine, "seconds": round(seconds)}
-    earlier = facts.get("before")
-    began = f", begun with the weights of {earlier['steps']:,} steps before" if earlier else ""
+    known = "" if config.known is None else " without the gradient prior, whose scores are those of an earlier run"
     lines = [
         "# GRAFT on made-up rooms",
         "",
         "Made by `python -m hoijax.experiments.graft.evaluate`, whose docstring says how: rooms that training did not "
         "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs.",
         "",
-        f"The network was trained for {facts['steps']:,} steps on {facts['data']}{began}. {machine}, {seconds:.0f} s.",
+        f"The network was trained for {_trained(facts)}. {machine}, {seconds:.0f} s{known}.",
         "",
         '"Similarity ICP" moves, turns and scales the whole body onto its nearest scene points; "gradient" is what '
         "`hoijax refine --scene --prior gradient` does. "
@@ -282,6 +284,14 @@ def _report(config: Config, sets: dict[str, dict[str, Any]], seconds: float) -> 
     config.out.mkdir(parents=True, exist_ok=True)
     write_json(config.out / "graft.json", _plain(record))
     write_text(config.out / "graft.md", "\n".join(lines) + "\n")
+
+
+def _trained(facts: dict[str, Any]) -> str:
+    """The trainings that led to some weights, the last one first."""
+    text = f"{facts['steps']:,} steps on {facts['data']}"
+    if "made-up" in facts["data"] and facts.get("views"):
+        text += f" ({100 * facts['views']:.0f} % of the rooms as one camera sees them)"
+    return text + (f"; before that {_trained(facts['before'])}" if "before" in facts else "")
 
 
 def _table(scores: dict[str, Any]) -> list[str]:
@@ -316,8 +326,33 @@ def _plain(value: Any) -> Any:
 def run(config: Config) -> None:
     """Scores and writes."""
     began = time.perf_counter()
-    scores = evaluate(config)
+    known = None if config.known is None else _known(config)
+    scores = evaluate(config if known is None else dataclasses.replace(config, gradient=False))
+    if known is not None:
+        scores = {
+            name: {"samples": s["samples"]} | {m: known[name][m] if m == "gradient" else s[m] for m in METHODS}
+            for name, s in scores.items()
+        }
     _report(config, scores, time.perf_counter() - began)
+
+
+def _known(config: Config) -> dict[str, Any]:
+    """The scores of an earlier run of the same rooms and starts.
+
+    Raises:
+      InputError: no such file, or other rooms or starts.
+    """
+    try:
+        earlier = json.loads(config.known.read_text())
+        settings, scores = earlier["config"], earlier["scores"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{config.known} is no graft.json of an earlier evaluation ({error})") from error
+    mine = json.loads(json.dumps(_plain(dataclasses.asdict(config))))
+    names = ("rooms", "others", "points", "body", "seed", "queries", "gradient")
+    other = [name for name in names if settings.get(name) != mine[name]]
+    if other or (config.synth is None) != (settings.get("synth") is None):
+        raise InputError(f"{config.known} is of another {', '.join(other) or 'synth'}; leave --known out")
+    return scores
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Config:
     """Root of a built SynthHOI."""
     results: pathlib.Path = evaluation.RESULTS
     """Folder of the table."""
-    steps: int = 500
+    steps: int = 300
     """Of each training."""
     batch: int = 8
     """Samples per step."""

@@ -1,5 +1,7 @@
 """The tables of GRAFT's ablations and of its full mode, from scores that are made up."""
 
+import dataclasses
+import json
 import pathlib
 
 import pytest
@@ -52,3 +54,17 @@ def test_without_the_gradient_prior_nothing_is_said_about_it():
     found = evaluation.verdict(scores(60.0, 0.9))
     assert "contact F1 no worse than the gradient prior's" not in found
     assert found["V2S falls with every step"] is True and found["contact F1 above the start's by"] == pytest.approx(0.5)
+
+
+def test_the_gradient_priors_scores_are_taken_from_a_run_of_the_same_rooms(tmp_path):
+    known = tmp_path / "graft.json"
+    config = evaluation.Config(rooms=10, known=known)
+    settings = evaluation._plain(dataclasses.asdict(config))
+    settings = json.loads(json.dumps(settings))
+    known.write_text(json.dumps({"config": settings, "scores": {"made-up rooms": {"gradient": {"v2s": 1.0}}}}))
+    assert evaluation._known(config)["made-up rooms"]["gradient"]["v2s"] == 1.0
+    with pytest.raises(InputError, match="is of another rooms, seed"):
+        evaluation._known(dataclasses.replace(config, rooms=20, seed=3))
+    known.write_text("{}")
+    with pytest.raises(InputError, match=r"is no graft\.json"):
+        evaluation._known(config)
