@@ -25,7 +25,7 @@ from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import output_directory, write_json, write_npz
 from hoijax.nets.scorehoi import ScoreHOIRegressor, pose_from_points
-from hoijax.optim import RefineConfig, body_field, refine_batch
+from hoijax.optim import BodyField, RefineConfig, body_field, refine_batch
 from hoijax.optim.guided import (
     GuidedBody,
     compile_reconstruction,
@@ -33,6 +33,7 @@ from hoijax.optim.guided import (
     interaction_from_state,
     pose_state,
     state_from_estimate,
+    unweighted,
 )
 
 #: Samples of the objects' distance grids along each side.
@@ -60,18 +61,26 @@ class Predictor:
     """
 
     def __init__(self, networks: Networks, variant: Variant, step: int, batch: int):
-        self.networks, self.variant, self.batch = networks, variant, batch
-        self.warm = False
-        """Whether everything is compiled."""
-        shown = [name for name in ("image", "geometry") if getattr(variant, name)]
-        self.full = compile_reconstruction(
-            networks.regressor, networks.denoiser, config=variant.guidance(step), conditions=shown
-        )
+        self.networks, self.variant, self.batch, self.step = networks, variant, batch, step
+        self.warm: set[str] = set()
+        """Methods whose programs are compiled."""
+        full = compile_reconstruction(networks.regressor, networks.denoiser, config=variant.guidance(step))
+        self.full = full.with_settings(variant.guidance(step), variant.conditions)
         graph = nnx.split(networks.regressor)[0]
         self.first = jax.jit(lambda state, *args: _first_stage(nnx.merge(graph, state), *args))
-        self.field = body_field(networks.model) if variant.method == "gradient" else None
+        self.field: BodyField | None = None
         self.steps: int | None = None
         """Gradient steps in as much time as the diffusion takes, once measured."""
+
+    @classmethod
+    def program(cls, variant: Variant, step: int) -> tuple[Any, ...]:
+        """Rows with equal ones share a predictor, see `show`."""
+        return variant.method in ("regressor", "estimate"), unweighted(variant.guidance(step))
+
+    def show(self, variant: Variant) -> None:
+        """Goes on with another row of the same program."""
+        self.variant = variant
+        self.full = self.full.with_settings(variant.guidance(self.step), variant.conditions)
 
     def use(self, networks: Networks) -> None:
         """Goes on with the networks of another seed; nothing is compiled anew."""
@@ -108,6 +117,8 @@ class Predictor:
         self, params: Any, pose: RigidPose, templates: Sequence[ObjectTemplate], steps: int
     ) -> tuple[Any, RigidPose]:
         config = RefineConfig().with_steps(steps)
+        if self.field is None:
+            self.field = body_field(self.networks.model)
         found = refine_batch(self.networks.model, params, list(templates), pose, None, config, body=self.field)
         return jax.block_until_ready((found.params, found.pose))
 
@@ -226,9 +237,9 @@ def write_predictions(folder: pathlib.Path, predictor: Predictor, pictures: Pict
         chosen += chosen[-1:] * (predictor.batch - count)
         samples = pictures.samples(chosen)
         templates = [pictures.template(key) for key in chosen]
-        if not predictor.warm:
+        if predictor.variant.method not in predictor.warm:
             predictor(samples, templates)
-            predictor.warm = True
+            predictor.warm.add(predictor.variant.method)
         began = time.perf_counter()
         vertices, pose = predictor(samples, templates)
         seconds, counted = seconds + time.perf_counter() - began, counted + predictor.batch

@@ -78,7 +78,7 @@ def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> st
             row = rows[variant.name]
             cells = [_cell(row["metrics"].get(c)) for c in columns]
             paper = " / ".join(f"{v:g}" for v in variant.paper) or "–"
-            if result["table"] in ("2", "A"):
+            if result["table"] in ("2", "A") and variant.name in PAPER_SPEED:
                 paper = f"{paper}; {PAPER_SPEED[variant.name]:g} images/s"
             lines.append(_line([variant.name, *cells, f"{row['images_per_second']:.2f}", paper]))
         lines.append("")

@@ -114,8 +114,13 @@ def run(config: Config) -> dict[str, Any]:
     pictures = {split: open_pictures(config, split, networks[0]) for split in splits}
     evaluation = EvaluateConfig(metrics=config.metrics, resamples=config.resamples)
     found: dict[str, dict[str, Any]] = {}
+    predictors: dict[Any, Predictor] = {}
     for variant in chosen:
-        predictor = Predictor(networks[0], variant, config.steps, config.batch)
+        program = Predictor.program(variant, config.steps)
+        if program not in predictors:
+            predictors[program] = Predictor(networks[0], variant, config.steps, config.batch)
+        predictor = predictors[program]
+        predictor.show(variant)
         for split, source in sources.items():
             ids = [key for key in source.ids if pictures[split].has(key)][: config.samples]
             scored, speeds = [], []

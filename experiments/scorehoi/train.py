@@ -47,7 +47,7 @@ from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
 
-FREE = ("out", "root", "views", "body_model", "networks_body", "first", "log_every", "save_every", "until")
+FREE = ("out", "root", "views", "body_model", "networks_body", "half", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""
 MARGIN = 1.5
 """Side of the pictures that augmentation cuts from over that of the crops."""
@@ -109,6 +109,8 @@ class Config:
     seed: int = 0
     save_every: int = 1000
     log_every: int = 50
+    half: bool = False
+    """Write the weights as float16, half as large."""
     until: int | None = None
     """Stop after this step, to go on another time."""
 
@@ -280,7 +282,10 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
         log_every=config.log_every, save_every=config.save_every, title=f"ScoreHOI stage {config.stage}",
     )  # fmt: skip
     if int(state.step) == config.steps:
-        averaged = trainer.stage.network(state.variables.replace(parameters=state.average))
+        kept = state.variables.replace(parameters=state.average)
+        if config.half:
+            kept = jax.tree.map(lambda x: x.astype(jnp.float16) if x.dtype == jnp.float32 else x, kept)
+        averaged = trainer.stage.network(kept)
         save_network(out / "weights.safetensors", averaged, _facts(config))
     return state
 

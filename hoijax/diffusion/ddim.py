@@ -40,6 +40,9 @@ class Guidance:
     """Scalar loss of x0hat; a sum over independent samples guides each sample by its own loss."""
     scale: float | jax.Array = 1.0
     """The paper's rho."""
+    last: int | None = struct.field(pytree_node=False, default=None)
+    """Time index above which nothing is pushed: the push grows like (1 - abar_t) / abar_t, and far up clean estimates
+    are guesses. None: everywhere."""
     through_network: bool = struct.field(pytree_node=False, default=False)
     """Whether the gradient passes through the denoiser; without it the noise counts as a constant."""
 
@@ -99,7 +102,10 @@ def guided_noise(
         # d x0hat / d x is 1 / sqrt(abar_t) for constant noise, so the loss is differentiated at x0hat itself.
         at_x0 = jax.grad(guidance.loss)(x0_from_noise(schedule, x, t, noise))
         gradient = at_x0 / jnp.broadcast_to(signal, at_x0.shape)
-    return noise + jnp.broadcast_to(guidance.scale * sigma, gradient.shape) * gradient
+    scale = guidance.scale * sigma
+    if guidance.last is not None:
+        scale = jnp.where(t <= guidance.last, scale, jnp.zeros_like(scale))
+    return noise + jnp.broadcast_to(scale, gradient.shape) * gradient
 
 
 def ddim_sample(

@@ -9,6 +9,7 @@ from hoijax.optim.guided.reconstruct import (
     compile_reconstruction,
     reconstruct,
     state_from_estimate,
+    unweighted,
 )
 from hoijax.optim.guided.refine import GuidedResult, refine_guided
 from hoijax.optim.guided.scene import (
@@ -46,4 +47,5 @@ __all__ = [
     "refine_guided",
     "state_from_estimate",
     "state_from_interaction",
+    "unweighted",
 ]

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import jax
+
 
 @dataclasses.dataclass(frozen=True)
 class GuidedConfig:
@@ -15,11 +17,13 @@ class GuidedConfig:
     """Delta t: time indices between two evaluations of the denoiser."""
     scale: float = 1.0
     """rho. Perturbs a clean estimate by -rho (1 - abar_t) / abar_t times the loss's gradient at each step."""
-    contact: float = 0.5
-    """lambda_ho, of the human-object contact loss."""
-    floor: float = 0.5
+    guided: int | None = None
+    """Time index above which the losses do not guide; None: everywhere, as published, where tau is 50."""
+    contact: float | jax.Array = 0.5
+    """lambda_ho, of the human-object contact loss. This and the next two may be arrays of a program that is traced."""
+    floor: float | jax.Array = 0.5
     """lambda_of, of the object-floor contact loss."""
-    penetration: float = 0.1
+    penetration: float | jax.Array = 0.1
     """lambda_pt, of the sum of the depths of body vertices inside the object, metres; 0 switches it off."""
     keypoints: float = 0.0
     """Of the 2D keypoints, where image evidence is given."""

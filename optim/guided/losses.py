@@ -78,7 +78,7 @@ def guidance_terms(
     def one(vertices, points, pose, masks, gravity, sdf):
         zero = jnp.zeros((), vertices.dtype)
         depth = zero
-        if sdf is not None and config.penetration:
+        if sdf is not None and _used(config.penetration):
             depth = jnp.sum(jax.nn.relu(-object_sdf(sdf, pose, vertices)))
         if sdf is not None and config.surface:
             distance = jnp.abs(object_sdf(sdf, pose, vertices))
@@ -102,6 +102,11 @@ def guidance_terms(
     keypoints = _keypoint_loss(posed, evidence) if config.keypoints else none
     mask = _mask_loss(posed, evidence) if config.mask else none
     return GuidanceTerms(*terms, keypoints=keypoints, mask=mask)
+
+
+def _used(weight: Any) -> bool:
+    """Whether a loss counts; one whose weight is known only when the program runs does."""
+    return isinstance(weight, jax.Array) or weight != 0
 
 
 def _keypoint_loss(posed: Posed, evidence: ImageEvidence) -> Float[jax.Array, "B"]:

@@ -1,5 +1,6 @@
 """ScoreHOI from end to end: image to estimate, refinement by the diffusion prior, and the mesh refiner's last word."""
 
+import dataclasses
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx, struct
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hoijax.diffusion import HOIState, Schedule, pack
 from hoijax.geometry import RigidPose, einsum
@@ -28,6 +29,8 @@ from hoijax.optim.guided.scene import GuidedBody, GuidedScene, Posed, pose_state
 ArrayLike = jax.Array | np.ndarray
 CONDITIONS = ("image", "geometry")
 """What the denoiser sees."""
+WEIGHTS = ("contact", "floor", "penetration")
+"""Of the losses that guide; `GuidedConfig`'s names."""
 
 
 @struct.dataclass
@@ -68,6 +71,7 @@ def reconstruct(
     schedule: Schedule | None = None,
     evidence: ImageEvidence | None = None,
     conditions: Collection[str] = CONDITIONS,
+    present: Bool[ArrayLike, "2"] | None = None,
 ) -> GuidedReconstruction:
     """Bodies and objects in images; pure in its arrays, jit it by `compile_reconstruction`.
 
@@ -82,6 +86,7 @@ def reconstruct(
       schedule: ScoreHOI's by default.
       evidence: keypoints and masks as further guidance.
       conditions: what the denoiser sees, of "image" and "geometry".
+      present: the same while the program runs: which of the two it sees.
     """
     estimate = regressor.estimate(image, object_features)
     seen = estimate.body
@@ -90,6 +95,9 @@ def reconstruct(
         image=image_cells(seen.features) if "image" in conditions else None,
         geometry=object_features if "geometry" in conditions else None,
     )
+    if present is not None:
+        flags = [jnp.broadcast_to(jnp.asarray(flag), x.shape[:1]) for flag in present]
+        shown = shown.replace(has_image=flags[0], has_geometry=flags[1])
     denoise = noise_function(denoiser, shown)
 
     def contacts(vertices, points):
@@ -110,19 +118,36 @@ def reconstruct(
 class CompiledReconstruction:
     """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`."""
 
-    def __init__(self, run: Callable[..., GuidedReconstruction], state: Any):
-        self._run, self._state = run, state
+    def __init__(self, run: Callable[..., GuidedReconstruction], state: Any, config: GuidedConfig, present: Any = None):
+        self._run, self._state, self._config, self._present = run, state, config, present
 
     def __call__(
         self, body: GuidedBody, scene: GuidedScene, image: ArrayLike, object_features: ArrayLike,
         evidence: ImageEvidence | None = None,
     ) -> GuidedReconstruction:  # fmt: skip
         """See `reconstruct`."""
-        return self._run(self._state, body, scene, image, object_features, evidence)
+        weights = jnp.asarray([getattr(self._config, name) for name in WEIGHTS], jnp.float32)
+        return self._run(self._state, weights, self._present, body, scene, image, object_features, evidence)
 
     def with_networks(self, regressor: ScoreHOIRegressor, denoiser: Denoiser) -> "CompiledReconstruction":
         """The same program with other weights of the same networks; nothing is compiled anew."""
-        return CompiledReconstruction(self._run, nnx.state((regressor, denoiser)))
+        return CompiledReconstruction(self._run, nnx.state((regressor, denoiser)), self._config, self._present)
+
+    def with_settings(self, config: GuidedConfig, conditions: Collection[str] = CONDITIONS) -> "CompiledReconstruction":
+        """The same program with other weights of contact, floor and penetration, and with conditions left out.
+
+        Raises:
+          ValueError: another setting differs, which would need another program.
+        """
+        if unweighted(config) != unweighted(self._config):
+            raise ValueError(f"{config} differs from {self._config} in more than {', '.join(WEIGHTS)}")
+        present = jnp.asarray([name in conditions for name in CONDITIONS])
+        return CompiledReconstruction(self._run, self._state, config, present)
+
+
+def unweighted(config: GuidedConfig) -> GuidedConfig:
+    """The settings that decide the program: those of a config with its three weights left out."""
+    return dataclasses.replace(config, **dict.fromkeys(WEIGHTS, 1.0))
 
 
 def compile_reconstruction(
@@ -135,16 +160,18 @@ def compile_reconstruction(
 ) -> CompiledReconstruction:
     """`reconstruct` as one compiled program of `(body, scene, image, object_features, evidence=None)`.
 
-    The networks' arrays are arguments of the program, not constants in it.
+    The networks' arrays and the weights of the three losses are arguments of the program, not constants in it.
     """
     graph, state = nnx.split((regressor, denoiser))
+    config = GuidedConfig() if config is None else config
 
     @jax.jit
-    def run(state, body, scene, image, object_features, evidence):
+    def run(state, weights, present, body, scene, image, object_features, evidence):
         nets = nnx.merge(graph, state)
+        weighted = dataclasses.replace(config, **dict(zip(WEIGHTS, weights)))
         return reconstruct(
-            *nets, body, scene, image, object_features, config=config, schedule=schedule, evidence=evidence,
-            conditions=conditions,
+            *nets, body, scene, image, object_features, config=weighted, schedule=schedule, evidence=evidence,
+            conditions=conditions, present=present,
         )  # fmt: skip
 
-    return CompiledReconstruction(run, state)
+    return CompiledReconstruction(run, state, config)

@@ -100,6 +100,7 @@ def refine_guided(
         guidance = Guidance(
             loss=lambda x0: jnp.sum(terms(x0, masks).total(config)),
             scale=config.scale,
+            last=config.guided,
             through_network=config.through_network,
         )
         if config.entry == "inverted":

@@ -95,6 +95,14 @@ def test_through_network_differentiates_the_denoiser():
     np.testing.assert_allclose(got, denoise(x, t) + np.sqrt(1 - abar) * 2 * k**2 * x, rtol=1e-10)
 
 
+def test_above_its_last_time_index_guidance_pushes_nothing():
+    x, denoise, loss = jnp.array([0.3, -0.8]), gaussian_denoiser(0.4), lambda x0: jnp.sum(x0**2)
+    for t in (40, 41):
+        got = diffusion.guided_noise(denoise, x, jnp.array(t), SCHEDULE, Guidance(loss=loss, last=40))
+        want = diffusion.guided_noise(denoise, x, jnp.array(t), SCHEDULE, Guidance(loss=loss) if t == 40 else None)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
 def test_samples_of_a_batch_are_guided_apart():
     denoise, times = gaussian_denoiser(0.4), time_grid(20, 10)
     x = jax.random.normal(jax.random.key(2), (3, 4), jnp.float64)

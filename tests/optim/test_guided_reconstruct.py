@@ -1,5 +1,7 @@
 """The whole of ScoreHOI at a tiny size with random weights: stages, shapes, and that the parts are wired together."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -39,7 +41,8 @@ def test_image_to_meshes(template, random_module):
     limits = np.full(10, 3.0, np.float32)
     body = guided_body(model, resample_vertices(model, K), BetasRange(low=-limits, high=limits))
     scene = guided_scene([template] * B)
-    run = compile_reconstruction(regressor, denoiser, config=GuidedConfig(iterations=2, step=25))
+    settings = GuidedConfig(iterations=2, step=25)
+    run = compile_reconstruction(regressor, denoiser, config=settings)
     image = jax.random.uniform(jax.random.key(0), (B, 128, 128, 5), jnp.float32)
     feature = jnp.concatenate([jnp.asarray(scene.points).reshape(B, -1), jnp.ones((B, 4), jnp.float32)], axis=1)
     got = run(body, scene, image, feature)
@@ -62,6 +65,14 @@ def test_image_to_meshes(template, random_module):
     assert not np.isfinite(broken.guided.x[1]).all() and broken.guided.iterations[1] == 0
     np.testing.assert_allclose(broken.guided.x[0], got.guided.x[0], atol=1e-5)
     np.testing.assert_allclose(broken.vertices[0], got.vertices[0], atol=1e-5)
+    # Weights and conditions change without another program, and are those of one that was made for them.
+    silent = dataclasses.replace(settings, contact=0.0, floor=0.0, penetration=0.0)
+    alone = run.with_settings(silent, ("geometry",))(body, scene, image, feature)
+    made = compile_reconstruction(regressor, denoiser, config=silent, conditions=("geometry",))
+    np.testing.assert_allclose(alone.guided.x, made(body, scene, image, feature).guided.x, atol=1e-5)
+    assert np.any(alone.guided.x != got.guided.x)
+    with pytest.raises(ValueError, match="differs from"):
+        run.with_settings(dataclasses.replace(settings, iterations=3))
     # An object that the regressor puts behind the camera.
     away = nnx.clone(regressor)
     away.objregressor.obj_trans_out.bias[...] = jnp.asarray([0.0, 0.0, -60.0], jnp.float32)

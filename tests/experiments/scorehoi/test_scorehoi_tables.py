@@ -16,10 +16,10 @@ from hoijax.experiments.scorehoi.networks import load_networks
 from hoijax.experiments.scorehoi.samples import betas_range
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged
 from hoijax.experiments.scorehoi.stages import SIZES
-from hoijax.experiments.scorehoi.variants import FULL, TABLES
+from hoijax.experiments.scorehoi.variants import FULL, PAPER, TABLES
 from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
-from hoijax.optim.guided import guided_body
+from hoijax.optim.guided import GuidedConfig, guided_body
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +111,14 @@ def test_rows_are_predicted_scored_and_kept(config, tmp_path):
 
 
 def test_every_table_has_the_papers_rows_and_each_row_its_own_folder():
-    assert [len(TABLES[t]) for t in "1234A"] == [4, 2, 10, 9, 2]
+    assert [len(TABLES[t]) for t in "1234A"] == [5, 3, 10, 9, 3]
     for rows in TABLES.values():
-        assert FULL.slug(2) in [v.slug(2) for v in rows] and len({v.slug(2) for v in rows}) == len(rows)
+        assert len({v.slug(2) for v in rows}) == len(rows)
         for variant in rows:
             variant.guidance(2)
+    assert all(FULL in TABLES[table] for table in "123A") and FULL.guidance(7) == GuidedConfig.denoising()
     row = next(v for v in TABLES["4"] if v.name == "N = 10, tau = 50, dt = 2")
-    assert row.guidance(7) == FULL.guidance(2)
+    assert row.guidance(7) == PAPER.guidance(2) == GuidedConfig()
 
 
 def test_seeds_are_averaged_sample_by_sample():
