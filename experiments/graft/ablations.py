@@ -20,7 +20,7 @@ from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.queries import QueryConfig
-from hoijax.io import write_json, write_text
+from hoijax.io import output_directory, write_json, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +103,7 @@ def training_of(config: Config, row: Row) -> training.Config:
 
 def run(config: Config) -> None:
     """Trains, scores and writes the table."""
+    output_directory(config.results)
     scores: dict[str, Any] = {}
     whole = training_of(config, ROWS[0])
     # Rooms are made once for all trainings.

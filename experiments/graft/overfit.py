@@ -26,7 +26,7 @@ from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import sample_points
 from hoijax.geometry import nearest_host
-from hoijax.io import write_json
+from hoijax.io import output_directory, write_json
 from hoijax.metrics import contact_set_weights, v2s_mm
 from hoijax.nets.graft import Graft, GraftConfig
 from hoijax.optim.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout
@@ -135,6 +135,7 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
 
 def run(config: Config) -> None:
     """Learns and writes."""
+    output_directory(config.results)
     found = overfit(config, GraftConfig.small())
     means = [float(np.mean(x)) for x in found.pop("v2s")]
     record = {name: value for name, value in dataclasses.asdict(config).items() if name != "results"}

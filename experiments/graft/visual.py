@@ -25,7 +25,7 @@ from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.networks import SIDE, with_encoder
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.samples import Kept, SynthScenes
-from hoijax.io import write_json, write_text
+from hoijax.io import output_directory, write_json, write_text
 from hoijax.nets.graft import load_encoder, load_graft, shipped_graft
 from hoijax.optim.graft import body_spec
 
@@ -65,6 +65,7 @@ def training_of(config: Config, arm: str) -> training.Config:
 
 def run(config: Config) -> None:
     """Trains, scores and writes the table."""
+    output_directory(config.results)
     asked = evaluation.Config(synth=config.synth, gradient=False)
     model, facts = free_body(asked.body), load_graft(shipped_graft())[1]
     spec = body_spec(model, np.asarray(facts["probe_vertices"]))
