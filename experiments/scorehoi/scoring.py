@@ -60,10 +60,12 @@ def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> st
     seeds, name = len(result["weights"]), result["dataset"]
     lines = [f"# ScoreHOI, table {result['table']}, on {name}", ""]
     facts = result["weights"][0]["regressor"]
+    several = len({pair["regressor"].get("sha256") for pair in result["weights"]}) > 1
+    of = "" if several or seeds == 1 else " of the denoiser under one regressor"
     lines += [
         f"Networks of size {facts['size']}, {facts['steps']} steps on {facts['dataset']}, {seeds} "
-        f"seed{'s' * (seeds != 1)}; {result['device']}. Made by `python -m hoijax.experiments.scorehoi.tables --table "
-        f"{result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers are of "
+        f"seed{'s' * (seeds != 1)}{of}; {result['device']}. Made by `python -m hoijax.experiments.scorehoi.tables "
+        f"--table {result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers are of "
         "BEHAVE and of networks 20 times as large; only directions can be compared.",
         "",
     ]

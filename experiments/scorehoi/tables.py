@@ -38,6 +38,8 @@ from hoijax.io import check_output_directory, file_digest, output_directory, wri
 
 DATASETS = ("synth_hoi", "behave", "imhd")
 """Those with pictures and the networks' own kind of body."""
+PLACES = ("root", "body_model", "regressor", "denoiser", "work", "out")
+"""Settings that say where on this machine, not what; left out of the results."""
 Table = Literal["1", "2", "3", "4", "A"]
 
 
@@ -138,7 +140,10 @@ def run(config: Config) -> dict[str, Any]:
     result = {
         "table": config.table,
         "dataset": config.dataset,
-        "config": json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        "config": json.loads(json.dumps(
+            {name: value for name, value in dataclasses.asdict(config).items() if name not in PLACES}, default=str
+        )),
+        "settings": {variant.name: dataclasses.asdict(variant.guidance(config.steps)) for variant in chosen},
         "weights": [{n: _provenance(p) for n, p in zip(("regressor", "denoiser"), pair)}
                     for pair in zip(config.regressor, config.denoiser)],
         "splits": found,
