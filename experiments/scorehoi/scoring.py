@@ -65,8 +65,8 @@ def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> st
     lines += [
         f"Networks of size {facts['size']}, {facts['steps']} steps on {facts['dataset']}, {seeds} "
         f"seed{'s' * (seeds != 1)}{of}; {result['device']}. Made by `python -m hoijax.experiments.scorehoi.tables "
-        f"--table {result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers are of "
-        "BEHAVE and of networks 20 times as large; only directions can be compared.",
+        f"--table {result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers "
+        "are of BEHAVE and of networks 20 times as large; only directions can be compared.",
         "",
     ]
     for split, rows in result["splits"].items():
