@@ -38,7 +38,7 @@ class Config:
 
     samples: int = 64
     """Rooms, with one start each."""
-    steps: int = 3000
+    steps: int = 1500
     """Of Adam."""
     batch: int = 16
     """Samples per step, drawn at random."""
