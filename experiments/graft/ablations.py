@@ -127,14 +127,15 @@ def run(config: Config) -> None:
 def page(config: Config, scores: dict[str, Any]) -> str:
     """The table, and the changes beside the paper's."""
     rows = [row for row in ROWS if row.name in scores]
+    left = [row.name for row in ROWS if row.name not in scores]
     lines = [
         "# GRAFT: what each part is for",
         "",
         f"Made by `python -m hoijax.experiments.graft.ablations`: one training of {config.steps:,} steps of "
         f"{config.batch} made-up rooms for each row, all from the same random weights, T = 3 steps on {config.rooms} "
-        "rooms that they did not see. It is the paper's table 3 as far as that needs no images, then what hoijax does "
-        "otherwise than the paper. One seed each: the differences of two trainings that differ in nothing but the seed "
-        "are not known.",
+        "rooms that they did not see. It is the paper's table 3 as far as that needs no images, and rows of what hoijax "
+        "does otherwise than the paper. One seed each: how far two trainings differ by their seeds alone is not known."
+        + (f" Not trained: {', '.join(left)}." if left else ""),
         "",
         "| | | V2S, mm | PA-MPJPE, mm | precision | recall | contact F1 | V2S after T = 1 | V2S of a true start, mm |",
         "|---|---|---|---|---|---|---|---|---|",
