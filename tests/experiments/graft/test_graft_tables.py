@@ -24,7 +24,7 @@ def test_ablations_are_told_beside_the_papers_changes():
     assert "| start | the estimates | 80.0 |" in page
     assert "| without rollout | +5.0 | +51.8 | +0.0 | +1.7 | -0.100 | -0.211 |" in page
     assert "| the paper's loss | +10.0 |  | +0.0 |  | -0.200 |  |" in page
-    assert "without scale" not in page
+    assert "Not trained: without geometric features, without scale" in page and "| without scale" not in page
     with pytest.raises(InputError, match="rows must be 'whole' and others of"):
         ablations.Config(out=pathlib.Path("runs"), rows=("without rollout",))
 
