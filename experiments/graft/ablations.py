@@ -135,8 +135,7 @@ def page(config: Config, scores: dict[str, Any]) -> str:
         f"{config.batch} made-up rooms for each row, all from the same random weights, T = 3 steps on {config.rooms} "
         "rooms that they did not see. It is the paper's table 3 as far as that needs no images, and rows of what "
         "hoijax does otherwise than the paper. One seed each: how far two trainings differ by their seeds alone is "
-        "not known."
-        + (f" Not trained: {', '.join(left)}." if left else ""),
+        "not known." + (f" Not trained: {', '.join(left)}." if left else ""),
         "",
         "| | | V2S, mm | PA-MPJPE, mm | precision | recall | contact F1 | V2S after T = 1 | V2S of a true start, mm |",
         "|---|---|---|---|---|---|---|---|---|",
