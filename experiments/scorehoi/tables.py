@@ -175,7 +175,9 @@ def _provenance(path: pathlib.Path) -> dict[str, Any]:
 
 def _folder(variant: Variant, config: Config, seed: int) -> str:
     """Named by what the predictions depend on: rows of several tables may share them."""
-    digests = "".join(file_digest(path)[:8] for path in (config.regressor[seed], config.denoiser[seed]))
+    used = (config.regressor[seed], config.denoiser[seed])
+    # What does not see the denoiser is the same for all of a regressor's denoisers.
+    digests = "".join(file_digest(path)[:8] for path in used[: 1 + (variant.method == "scorehoi")])
     return f"{variant.slug(config.steps)}-{digests}"
 
 
