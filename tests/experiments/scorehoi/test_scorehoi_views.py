@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -44,6 +45,7 @@ def drawn(tmp_path_factory):
 def test_labels_lie_where_the_picture_shows_them(drawn):
     _, samples = drawn
     assert len(samples) == COUNT
+    seen = []
     for sample in samples:
         side = round(views.MARGIN * SIDE)
         assert sample["image"].shape == (side, side, 5) and sample["image"].dtype == np.float32
@@ -52,10 +54,9 @@ def test_labels_lie_where_the_picture_shows_them(drawn):
         assert human.sum() > 800 and sample["image"][..., 4].sum() > 50
         # The trunk's joints fall on the person, as fractions of the inner crop.
         column, row = np.clip(((sample["joints_2d"][[0, 3, 6, 9]] * SIDE) + side / 2), 0, side - 1).astype(int).T
-        assert (
-            np.mean([human[max(r - 12, 0) : r + 13, max(c - 12, 0) : c + 13].any() for r, c in zip(row, column)]) > 0.7
-        )
+        seen += [human[max(r - 12, 0) : r + 13, max(c - 12, 0) : c + 13].any() for r, c in zip(row, column)]
         assert sample["state"].shape == (331,) and sample["body_contact"].shape == (48,)
+    assert np.mean(seen) > 0.85  # some stand behind things
     # Other indices, other pictures.
     assert len({sample["state"].tobytes() for sample in samples}) == COUNT
 
@@ -77,7 +78,7 @@ def test_the_shipped_regressor_beats_the_best_constant_answer(drawn):
     _, samples = drawn
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         nets = load_networks(*(weights_file(name) for name in ("regressor", "denoiser")))
-        batch = {name: np.stack([s[name] for s in samples]) for name in samples[0]}
+        batch = {name: jnp.asarray(np.stack([s[name] for s in samples])) for name in samples[0]}
         batch = augment_batch(jax.random.key(0), batch, SIDE, PLAIN)
         scene = GuidedScene(points=batch["points"], sdf=None, gravity=np.tile(np.float32(GRAVITY_CAMERA), (COUNT, 1)))
         graph, weights = nnx.split(nets.regressor)
