@@ -62,13 +62,13 @@ class Config:
     slow_batches: tuple[int, ...] = (1,)
     """The same of the sizes that are not "small", where 32 images take minutes on two cores."""
     sizes: tuple[str, ...] = ("small", "tokens", "full")
-    """Of regressor and denoiser; none keeps the rows that `out` already has."""
+    """Of regressor and denoiser; rows of others that `out` already has are kept."""
     iterations: tuple[int, ...] = (2, 10)
     """N."""
     step: int = 2
     """Time indices between two evaluations of the denoiser."""
     rival: bool = True
-    """Whether to measure the released denoiser against PyTorch."""
+    """Whether to measure the released denoiser against PyTorch; if not, the rows that `out` already has are kept."""
     longest: float = 20.0
     """Seconds a call may take."""
     rounds: int = 7
@@ -100,11 +100,14 @@ def main(config: Config) -> dict[str, Any]:
         "images": [],
     }
     path = config.out / "scorehoi_speed.json"
-    if not config.sizes and path.exists():
-        result["images"] = json.loads(path.read_text())["images"]
+    if path.exists():
+        known = json.loads(path.read_text())
+        result["images"] = [row for row in known["images"] if row["size"] not in config.sizes]
+        if not config.rival:
+            result["denoiser"] = known["denoiser"]
 
     def add(table: str, row: dict[str, Any]) -> None:
-        result[table].append(row)
+        result[table].append(row | {"cpu": result["environment"]["cpu"]})
         print(row, flush=True)
         write_results(path, result)
 
@@ -226,16 +229,16 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Speed of ScoreHOI",
         "",
-        "`python -m hoijax.experiments.benchmarks.scorehoi --out=docs/results` on "
-        f"{env['cores']} cores of {env['cpu']};",
-        f"jax {env['versions']['jax']}, torch {env['versions']['torch']}. {cores}",
+        "`python -m hoijax.experiments.benchmarks.scorehoi --out=docs/results`, "
+        f"{env['cores']} cores; jax {env['versions']['jax']}, torch {env['versions']['torch']}. {cores}",
+        "Rows of different processors are of different runs and do not compare.",
         "",
         "One evaluation of the released denoiser (362 million parameters), turn by turn in one process, medians in",
         "milliseconds; the ratio is that of clean rounds (both sides had the cores to themselves), of all rounds where",
         "marked with *. PyTorch runs with one thread and with all; the better counts.",
         "",
-        "| batch | | PyTorch (threads) | hoijax | ratio: median (min, max) | clean rounds |",
-        "|---|---|---|---|---|---|",
+        "| batch | | PyTorch (threads) | hoijax | ratio: median (min, max) | clean rounds | processor |",
+        "|---|---|---|---|---|---|---|",
     ]
     names = {"hoijax": "as released, less what cannot matter", "hoijax_folded": "folded"}
     for row in result["denoiser"]:
@@ -244,7 +247,9 @@ def markdown(result: dict[str, Any]) -> str:
         spread = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
         clean = f"{row['clean_rounds']} of {row['rounds']}"
         theirs = f"{row[row['rival']]['median_ms']:.1f} ({row['rival'].removeprefix('torch_')})"
-        lines.append(f"| {row['batch']} | {names[row['side']]} | {theirs} | {ours:.1f} | {spread} | {clean} |")
+        lines.append(
+            f"| {row['batch']} | {names[row['side']]} | {theirs} | {ours:.1f} | {spread} | {clean} | {row['cpu']} |"
+        )
     lines += [
         "",
         "As released, but without the queries and keys that cannot matter; folded, all that is linear is one matrix.",
@@ -259,8 +264,9 @@ def markdown(result: dict[str, Any]) -> str:
         "Small is what hoijax ships (a denoiser with one token per condition), tokens the same regressor with the "
         "denoiser that reads the state as 55 tokens, full the published regressor with such a denoiser.",
         "",
-        "| size | batch | N | seconds per call | images/s | per image, against the smallest batch | denoiser, ms |",
-        "|---|---|---|---|---|---|---|",
+        "| size | batch | N | seconds per call | images/s | per image, against the smallest batch | denoiser, ms "
+        "| processor |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     single: dict[tuple[str, int], float] = {}
     for row in result["images"]:
@@ -269,6 +275,7 @@ def markdown(result: dict[str, Any]) -> str:
         cells = [
             row["size"], str(row["batch"]), str(row["iterations"]), f"{row['seconds']:.2f}{derived}",
             f"{row['images_per_second']:.3f}", f"{row['images_per_second'] / base:.1f}", f"{row['denoiser_ms']:.1f}",
+            row["cpu"],
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
