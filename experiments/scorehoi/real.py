@@ -170,7 +170,10 @@ class RealInteractions:
     def template(self, key: str) -> Mesh:
         """The object's mesh in the frame that the sample's pose applies to."""
         item = self.items[key]
-        return sample_template(self.name, self.index, item, DATASETS[self.name].read(self.index, item))
+        return self._template(item, DATASETS[self.name].read(self.index, item))
+
+    def _template(self, item: Item, frame: HOIFrame) -> Mesh:
+        return sample_template(self.name, self.index, item, frame)
 
     def truth(self, key: str) -> Truth:
         """One frame in its camera's frame.
@@ -190,7 +193,7 @@ class RealInteractions:
         move = move[:, 0]
         rotations[0] = turn @ rotations[0]
         place = Rotation.from_rotvec(np.asarray(frame.obj_rot, np.float64)).as_matrix()
-        mesh = self.template(key)
+        mesh = self._template(item, frame)
         corners, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
         template = _template_points(corners.tobytes(), faces.tobytes()).astype(np.float64)
         dense = random_surface(corners, faces, _DENSE, seed=0)
