@@ -50,6 +50,9 @@ class Options:
     diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them."""
     weights: pathlib.Path | None = None
     """Of the prior's network, as hoijax.experiments trains them; without it those that are shipped."""
+    features: pathlib.Path | None = None
+    """With --prior graft, a depth or point map, and weights of the full mode: image features of the scene's camera, an
+    .npz with features_0, features_1, ... and intrinsics, such as MapAnything's."""
     body_model: pathlib.Path | None = None
     """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
     hands: Literal["flat", "mean"] = "flat"
@@ -249,6 +252,8 @@ def _check_prior(options: Options) -> None:
         raise InputError(f"--prior {options.prior} goes with {wanted}; without one the prior is 'gradient'")
     if options.weights is not None and options.prior == "gradient":
         raise InputError(f"--weights {options.weights}: which network? Give --prior scorehoi or --prior graft with it")
+    if options.features is not None and options.prior != "graft":
+        raise InputError(f"--features {options.features}: only GRAFT's network looks at images; give --prior graft")
 
 
 def _check_numbers(options: Options) -> None:

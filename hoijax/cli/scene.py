@@ -78,6 +78,11 @@ def run_scene(options: "Options", model: BodyModel, digest: str, up: tuple[float
         tell(f"{options.scene.name}: {note}")
     count = len(people.betas)
     tell(f"{count} {'person' if count == 1 else 'people'}, {len(geometry.points):,} scene points")
+    if options.features is not None and not geometry.from_camera:
+        raise InputError(
+            f"--features {options.features} are seen by a camera; where that is, {options.scene} does not say; "
+            "give a depth or point map"
+        )
     refine, spec, facts = make_refiner(options, model)
     if geometry.from_camera and facts.get("data") == "made-up rooms" and not facts.get("views"):
         note = "these weights know rooms whose every surface is there; in what one camera sees gradients do better"
@@ -140,17 +145,23 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
         contacts, steps = contact_model(spec, model), gradient_steps(options)
         return jax.jit(lambda s, x: gradient_refine(spec, contacts, s, x, steps=steps)), spec, {}
     from hoijax.nets.graft import load_graft, shipped_graft
+    from hoijax.optim.graft import fuse_features, read_features
 
     weights = shipped_graft() if options.weights is None else options.weights
     network, facts = load_graft(weights)
+    facts = {"file": str(weights), "sha256": file_digest(weights), **facts}
+    image = None
+    if options.features is not None:
+        image = fuse_features(network, read_features(options.features))
+        facts["features"] = {"file": str(options.features), "sha256": file_digest(options.features)}
     spec = body_spec(model, _probe_vertices(model, facts))
     mask = UPDATE_PRESETS["all"]
     if model.kind != facts.get("body", model.kind):
         # Shape coefficients of one body mean something else on another.
         mask = UpdateMask(betas=False)
     rule = RolloutOptions(steps=graft_steps(options), update=mask)
-    refine = jax.jit(lambda scene, state: rollout(network, spec, scene, state, options=rule).final)
-    return refine, spec, {"file": str(weights), "sha256": file_digest(weights), **facts}
+    refine = jax.jit(lambda scene, state, image: rollout(network, spec, scene, state, options=rule, image=image).final)
+    return lambda scene, state: refine(scene, state, image), spec, facts
 
 
 def _probe_vertices(model: BodyModel, facts: dict[str, Any]) -> np.ndarray | None:

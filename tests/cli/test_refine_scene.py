@@ -118,6 +118,59 @@ def test_the_shipped_graft_brings_people_to_the_floor(folder):
         assert person["moved"] < 0.25
 
 
+@pytest.fixture(scope="module")
+def seen(folder):
+    """A wall before a camera, a person before the wall, features of the image, and a full network of random weights."""
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    from hoijax.nets.graft import Graft, GraftConfig, save_graft
+
+    intrinsics = np.array([[30, 0, 16], [0, 30, 12], [0, 0, 1]], np.float32)
+    np.savez(folder / "wall.npz", depth=np.full((24, 32), 3.0, np.float32), intrinsics=intrinsics)
+    pose = named_pose("stand") | {"betas": np.zeros(10, np.float32), "global_orient": np.float32([np.pi, 0, 0])}
+    np.savez(folder / "person.npz", **{k: v[None] for k, v in (pose | {"transl": np.float32([0, 0, 2.8])}).items()})
+    config = GraftConfig(
+        width=16, layers=1, heads=2, feedforward=16, fourier=8, probe_hidden=8, probe_features=8, head_hidden=8,
+        feature_widths=(6, 4), level_width=8,
+    )  # fmt: skip
+    graph, state = nnx.split(nnx.eval_shape(lambda: Graft(config, nnx.Rngs(0))))
+    rng = np.random.default_rng(0)
+    state = jax.tree.map(lambda x: jnp.asarray(0.1 * rng.normal(size=x.shape), x.dtype), state)
+    save_graft(folder / "full.safetensors", nnx.merge(graph, state), {"body": "free"})
+    levels = {f"features_{k}": rng.normal(size=(2, 4, 5, n)) for k, n in enumerate(config.feature_widths)}
+    np.savez(folder / "features.npz", **levels, intrinsics=2 * intrinsics)
+    np.savez(folder / "other.npz", **{k: -v for k, v in levels.items()}, intrinsics=2 * intrinsics)
+
+
+@pytest.mark.slow
+def test_features_of_the_image_reach_the_network(folder, seen):
+    def told(name, features):
+        options = ("--prior=graft", f"--weights={folder / 'full.safetensors'}", "--pictures=0", features)
+        assert refine(folder, folder / name, "wall.npz", *options, body="person.npz") == 0
+        return load(folder / name / "refined.npz")["transl"]
+
+    first, other = (told(name, f"--features={folder / name}.npz") for name in ("features", "other"))
+    assert np.abs(first - other).max() > 1e-4
+    record = json.loads((folder / "features" / "metrics.json").read_text())
+    assert record["weights"]["features"]["file"].endswith("features.npz")
+
+
+def test_features_that_nothing_can_be_done_with_are_refused(folder, seen, capsys):
+    features = f"--features={folder / 'features.npz'}"
+
+    def told(scene, *options):
+        assert refine(folder, folder / "unseen", scene, features, *options, body="person.npz") == 2
+        assert not (folder / "unseen").exists()
+        return capsys.readouterr().err
+
+    full = f"--weights={folder / 'full.safetensors'}"
+    assert "give --prior graft" in told("wall.npz")
+    assert "where that is" in told("cloud.ply", "--prior=graft", full)
+    assert "without image features" in told("wall.npz", "--prior=graft")
+
+
 def test_one_person_far_away_is_named_and_the_other_refined(folder, capsys):
     assert refine(folder, folder / "far", "cloud.ply", body="far.npz") == 1
     record = json.loads((folder / "far" / "metrics.json").read_text())
