@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hoijax.body_models import BodyModel, free_body, load
+from hoijax.body_models import BodyModel, free_body, load, scene_contact_vertices
 from hoijax.data.evaluation.predictions import Record, parse_record, read_predictions
 from hoijax.data.evaluation.rooms import room_scene
 from hoijax.data.evaluation.states import SceneTruth, State, Subject, state_of
@@ -176,7 +176,10 @@ def _contact_subject(sample: ContactSample) -> Subject:
 def _scene_subject(root: pathlib.Path, sample: SceneFrame, model: BodyModel) -> Subject:
     record = parse_record(sample.body, root / sample.scene)
     subject = _subject(sample.key, sample.sequence, record, model, None)
-    points, normals, faces, ids = _scan(root, sample.scene)
+    points, normals, faces = _scan(root, sample.scene)
+    # PROX brings its contact set; RICH does not.
+    own = (root / "body_segments").is_dir()
+    ids = prox.contact_set(root) if own else scene_contact_vertices(model)
     weights = np.asarray(contact_set_weights(np.asarray(model.v_template), np.asarray(model.faces), ids))
     rotation, move = sample.T_scene_camera[:3, :3], sample.T_scene_camera[:3, 3]
     scene = SceneTruth(((points - move) @ rotation).astype(np.float32), normals @ rotation, ids, weights, faces)
@@ -185,9 +188,9 @@ def _scene_subject(root: pathlib.Path, sample: SceneFrame, model: BodyModel) -> 
 
 @functools.lru_cache(maxsize=4)
 def _scan(root: pathlib.Path, name: str) -> tuple[np.ndarray, ...]:
-    """Points, normals and faces of a scene in its own frame, and the body's contact set."""
+    """Points, normals and faces of a scene in its own frame."""
     mesh = read_template(root / name)
-    return np.asarray(mesh.vertices), np.asarray(mesh.vertex_normals), np.asarray(mesh.faces), prox.contact_set(root)
+    return np.asarray(mesh.vertices), np.asarray(mesh.vertex_normals), np.asarray(mesh.faces)
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """Readers of the field's datasets, on their layouts as published; no image is read and nothing is downloaded."""
 
-from hoijax.data.real import behave, contact_sets, imhd, intercap, procigen, prox
+from hoijax.data.real import behave, contact_sets, imhd, intercap, procigen, prox, rich
 from hoijax.data.real.schema import (
     ContactSample,
     Dataset,
@@ -25,6 +25,7 @@ DATASETS: dict[str, Dataset] = {
         contact_sets.PIAD,
         contact_sets.RICH,
         prox.PROX,
+        rich.RICH_SCENES,
         procigen.PROCIGEN,
     )
 }
@@ -46,4 +47,5 @@ __all__ = [
     "procigen",
     "prox",
     "read_all",
+    "rich",
 ]

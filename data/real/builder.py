@@ -19,7 +19,7 @@ from hoijax.data.real.schema import ContactSample, Dataset, HOIFrame, Index, Pro
 from hoijax.errors import InputError
 from hoijax.io import write_json
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 _BODY = {
     name: tfds.features.Tensor(shape=(None,), dtype=np.float32)
@@ -37,7 +37,7 @@ FEATURES: dict[type, dict[str, Any]] = {
         "images": tfds.features.Sequence({"camera": _TEXT, "path": _TEXT}),
     },
     SceneFrame: {
-        **{name: _TEXT for name in ("key", "sequence", "frame", "body_kind", "scene", "image")},
+        **{name: _TEXT for name in ("key", "sequence", "frame", "gender", "body_kind", "scene", "image")},
         "mirrored": np.bool_,
         "body": _BODY,
         "T_scene_camera": tfds.features.Tensor(shape=(4, 4), dtype=np.float64),

@@ -12,6 +12,10 @@ from hoijax.io.pickles import read_pickle
 # Sizes of the arrays of one fit; hands are PCA coefficients whose number the fit decides.
 SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
 HANDS = ("left_hand_pose", "right_hand_pose")
+# Subjects whose body is SMPL-X's female one; all others of the recordings have the male one.
+WOMEN = frozenset({159, 162, 3403, 3452})
+# Scenes that POSA and those after it test on, and the quantitative set's.
+TEST_SCENES = frozenset({"MPH16", "MPH1Library", "N0SittingBooth", "N3OpenArea", "vicon"})
 # Parts whose vertices make the field's contact set.
 CONTACT_SEGMENTS = ("L_Leg", "R_Leg", "L_Hand", "R_Hand", "gluteus", "back", "thighs")
 
@@ -42,7 +46,8 @@ def scan(root: str | pathlib.Path) -> Index:
             fit = folder / "000.pkl"
             where = fit.relative_to(root).as_posix()
             if fit.exists():
-                items.append(Item(f"{recording}/{folder.name}", "test", (where,)))
+                split = "test" if scene in TEST_SCENES else "train"
+                items.append(Item(f"{recording}/{folder.name}", split, (where,)))
             else:
                 problems.append(Problem(where, "missing"))
     return Index("prox", root, tuple(items), tuple(problems))
@@ -65,6 +70,7 @@ def read(index: Index, item: Item) -> SceneFrame:
         sequence=recording,
         frame=frame,
         body_kind="smplx",
+        gender=_gender(recording),
         body=body,
         scene=f"scenes/{scene}.ply",
         T_scene_camera=array(pose, "cam2world", (4, 4), np.float64),
@@ -86,6 +92,12 @@ def contact_set(root: str | pathlib.Path) -> np.ndarray:
             raise InputError(f"no body segment {path}")
         ids.append(np.asarray(json.loads(path.read_text())["verts_ind"], np.int64))
     return np.unique(np.concatenate(ids))
+
+
+def _gender(recording: str) -> str:
+    """Recordings are called SCENE_SUBJECT_NUMBER; the quantitative set's only subject is a man."""
+    subject = recording.split("_")[1] if "_" in recording else ""
+    return "female" if subject.isdigit() and int(subject) in WOMEN else "male"
 
 
 def _row(values):

@@ -106,6 +106,8 @@ class SceneFrame:
     """The scene's mesh, relative to the root."""
     T_scene_camera: np.ndarray
     """(4, 4): from the camera's frame to the scan's."""
+    gender: str = "neutral"
+    """"male", "female" or "neutral": whose shape the coefficients are of."""
     image: str = ""
     mirrored: bool = False
     """True: the stored image is flipped left to right."""

@@ -11,9 +11,7 @@ so the scores speak of the body alone. Writes `docs/results/graft.json` and `.md
 """
 
 import dataclasses
-import importlib.metadata
 import json
-import os
 import pathlib
 import time
 from typing import Any
@@ -24,17 +22,20 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, free_body
+from hoijax.body_models import BodyModel
+from hoijax.data.sheet import evenly
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.graft.networks import features_of
+from hoijax.experiments.graft.pages import METHODS, plain, write_report
+from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import GraftSample, SynthScenes, sample_points
+from hoijax.experiments.graft.samples import GraftSample, Some, SynthScenes, sample_points
+from hoijax.experiments.graft.scans import ScannedScenes
 from hoijax.experiments.graft.variants import without
 from hoijax.geometry import nearest_host
-from hoijax.io import write_json, write_text
 from hoijax.metrics import (
     bootstrap_mean,
     contact_counts,
@@ -57,21 +58,11 @@ from hoijax.optim.graft import (
     pose_state,
     rollout,
     similarity_icp,
+    trained_probes,
 )
 from hoijax.optim.graft.gradient import gradient_refine
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
-METHODS = (
-    "start",
-    "similarity ICP",
-    "gradient",
-    "T = 1",
-    "T = 2",
-    "T = 3",
-    "T = 3, similarity",
-    "truth",
-    "truth, T = 3",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +73,12 @@ class Config:
     """GRAFT's weights, a file of `save_graft`; None: those that hoijax ships."""
     synth: pathlib.Path | None = None
     """Root of a built SynthHOI, for its scenes; None leaves them out."""
+    scans: str | None = None
+    """"prox" or "rich_scenes": people of its test split too, a hundred of them spread over all of it."""
+    root: pathlib.Path | None = None
+    """Where that data set lies."""
+    body_model: pathlib.Path | None = None
+    """SMPL-X or SMPL-H, a file or a folder, instead of the free body; scans want SMPL-X."""
     out: pathlib.Path = RESULTS
     """Folder for `graft.json` and `graft.md`."""
     rooms: int = 200
@@ -159,6 +156,12 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
     if config.synth is not None:
         split = open_split(config.synth, "scenes_test")
         sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.seed)
+    if config.scans is not None:
+        found = ScannedScenes(
+            config.scans, config.root, "test", config.body_model, model, spec, points=config.points, seed=config.seed,
+            views=1.0,
+        )  # fmt: skip
+        sources[config.scans] = Some(found, evenly(len(found), 100))
     return sources
 
 
@@ -170,11 +173,13 @@ def evaluate(config: Config) -> dict[str, dict[str, Any]]:
     """
     if config.rooms < 4:
         raise InputError(f"rooms must be at least 4, got {config.rooms}")
+    if config.scans is not None and (config.root is None or config.body_model is None):
+        raise InputError(f"--scans {config.scans} wants --root, where it lies, and --body-model, SMPL-X")
+    if config.synth is not None and config.body_model is not None:
+        raise InputError("SynthHOI's people are the free body; leave --body-model out, or --synth")
     network, facts = load_graft(weights_of(config))
-    model = free_body(config.body)
-    # Vertex ids belong to the level of detail that the weights were trained with.
-    ids = np.asarray(facts["probe_vertices"]) if facts.get("level") == config.body else None
-    spec = body_spec(model, ids)
+    model = body_of(config.body, config.body_model)
+    spec = body_spec(model, trained_probes(model, facts))
     refine = make_refine(network, spec, model, config.queries, part=facts.get("without"), gradient=config.gradient)
     sources = make_sources(config, model, spec)
     return {name: score(config, name, source, refine, model, spec) for name, source in sources.items()}
@@ -233,96 +238,6 @@ def _summary(table: dict[str, Any], number: int) -> dict[str, Any]:
     }
 
 
-def verdict(scores: dict[str, Any]) -> dict[str, Any]:
-    """What was aimed at, with the numbers: gains over the start and the baseline, standing still, monotony."""
-    start, icp, best = scores["start"], scores["similarity ICP"], scores["T = 3"]
-    errors = [scores[name]["v2s"] for name in ("start", "T = 1", "T = 2", "T = 3")]
-    found = {
-        "V2S less than the start's by": 1 - best["v2s"] / start["v2s"],
-        "contact F1 above the start's by": best["f1"] / start["f1"] - 1,
-        "V2S better than similarity ICP": best["v2s"] < icp["v2s"],
-        "contact F1 better than similarity ICP": best["f1"] > icp["f1"],
-    }
-    if "gradient" in scores:
-        found["contact F1 no worse than the gradient prior's"] = best["f1"] >= scores["gradient"]["f1"]
-    return found | {
-        "V2S of a true start after three steps, mm": scores["truth, T = 3"]["v2s"],
-        "V2S falls with every step": bool(np.all(np.diff(errors) < 0)),
-    }
-
-
-def _report(config: Config, sets: dict[str, dict[str, Any]], seconds: float) -> None:
-    facts = load_graft(weights_of(config))[1]
-    verdicts = {name: verdict(scores) for name, scores in sets.items()}
-    machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {importlib.metadata.version('jax')}"
-    record = {"config": dataclasses.asdict(config), "scores": sets, "verdict": verdicts, "training": facts}
-    record |= {"machine": machine, "seconds": round(seconds)}
-    known = "" if config.known is None else " without the gradient prior, whose scores are those of an earlier run"
-    lines = [
-        "# GRAFT on made-up rooms",
-        "",
-        "Made by `python -m hoijax.experiments.graft.evaluate`, whose docstring says how: rooms that training did not "
-        "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs.",
-        "",
-        f"The network was trained for {_trained(facts)}. {machine}, {seconds:.0f} s{known}.",
-        "",
-        '"Similarity ICP" moves, turns and scales the whole body onto its nearest scene points; "gradient" is what '
-        "`hoijax refine --scene --prior gradient` does. "
-        '"Deepest point" is the mean over rooms of the largest depth behind the nearest scene point\'s plane. '
-        "PA-MPJPE is over 22 joints. Contact is PhySIC's rule: within 2 cm, or behind the surface and within 15 cm. "
-        '"Truth" is scored against itself.',
-    ]
-    for name, scores in sets.items():
-        lines += ["", f"## {name[0].upper()}{name[1:]}, {scores['samples']}", "", *_table(scores), ""]
-        change = scores["T = 3"]["v2s_change"]
-        lines += [
-            f"V2S changes from the start to T = 3 by {change[0]:.1f} mm (95 % of resampled means: {change[1]:.1f} to "
-            f"{change[2]:.1f}).",
-            "",
-            *[f"- {question}: {_say(question, value)}" for question, value in verdicts[name].items()],
-        ]
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_json(config.out / "graft.json", _plain(record))
-    write_text(config.out / "graft.md", "\n".join(lines) + "\n")
-
-
-def _trained(facts: dict[str, Any]) -> str:
-    """The trainings that led to some weights, the last one first."""
-    text = f"{facts['steps']:,} steps on {facts['data']}"
-    if "made-up" in facts["data"] and facts.get("views"):
-        text += f" ({100 * facts['views']:.0f} % of the rooms as one camera sees them)"
-    return text + (f"; before that {_trained(facts['before'])}" if "before" in facts else "")
-
-
-def _table(scores: dict[str, Any]) -> list[str]:
-    """The rows of one set."""
-    rows = [
-        "| | V2S, mm | median | D2S, degrees | PA-MPJPE, mm | precision | recall | contact F1 | deepest point, mm |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name in (m for m in METHODS if m in scores):
-        s = scores[name]
-        rows.append(
-            f"| {name} | {s['v2s']:.1f} | {s['v2s_median']:.1f} | {s['d2s']:.1f} | {s['pa_mpjpe']:.1f} | "
-            f"{s['precision']:.3f} | {s['recall']:.3f} | {s['f1']:.3f} | {s['penetration']:.0f} |"
-        )
-    return rows
-
-
-def _say(question: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.1f}" if question.endswith("mm") else f"{100 * value:.0f} %"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, pathlib.Path):
-        return value.name if value.is_absolute() else str(value)
-    return value
-
-
 def run(config: Config) -> None:
     """Scores and writes."""
     began = time.perf_counter()
@@ -333,7 +248,7 @@ def run(config: Config) -> None:
             name: {"samples": s["samples"]} | {m: known[name][m] if m == "gradient" else s[m] for m in METHODS}
             for name, s in scores.items()
         }
-    _report(config, scores, time.perf_counter() - began)
+    write_report(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began)
 
 
 def _known(config: Config) -> dict[str, Any]:
@@ -347,7 +262,7 @@ def _known(config: Config) -> dict[str, Any]:
         settings, scores = earlier["config"], earlier["scores"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{config.known} is no graft.json of an earlier evaluation ({error})") from error
-    mine = json.loads(json.dumps(_plain(dataclasses.asdict(config))))
+    mine = json.loads(json.dumps(plain(dataclasses.asdict(config))))
     names = ("rooms", "others", "points", "body", "seed", "queries", "gradient")
     other = [name for name in names if settings.get(name) != mine[name]]
     if other or (config.synth is None) != (settings.get("synth") is None):

@@ -1,11 +1,13 @@
-"""What a training of GRAFT compares: the free body, or those of its vertices that the loss looks at."""
+"""What a training of GRAFT compares: a body, or those of its vertices that the loss looks at."""
 
+import pathlib
 from typing import Any
 
 import numpy as np
 from flax import struct
 
-from hoijax.body_models import BodyModel, free_body, subset
+from hoijax.body_models import BodyModel, free_body, load, subset
+from hoijax.nets.graft import NUM_BETAS
 from hoijax.optim.graft import BodySpec, body_spec
 
 
@@ -17,9 +19,31 @@ class Problem:
     model: BodyModel
 
 
+def body_of(level: str, file: pathlib.Path | None) -> BodyModel:
+    """The body that a network is trained or scored on: the free body, or SMPL-H or SMPL-X, absolute hands.
+
+    Args:
+      level: of detail of the free body.
+      file: a file of SMPL-H or SMPL-X, or a folder with a neutral one, instead.
+
+    Raises:
+      InputError: see `hoijax.body_models.load`.
+    """
+    if file is None:
+        return free_body(level)
+    gender = "neutral" if file.is_dir() else None
+    model = load(file, gender=gender, num_betas=NUM_BETAS, flat_hand_mean=True)
+    if not model.num_expression:
+        return model
+    shape = slice(model.num_betas - model.num_expression)
+    return model.replace(
+        shape_dirs=model.shape_dirs[..., shape], joint_shape_dirs=model.joint_shape_dirs[..., shape], num_expression=0
+    )
+
+
 def make_problem(config: Any) -> Problem:
-    """The free body of a run (`train.Config`), with the vertices of its loss."""
-    model = free_body(config.body)
+    """The body of a run (`train.Config`), with the vertices of its loss."""
+    model = body_of(config.body, config.body_model)
     spec = body_spec(model)
     if config.loss_vertices and config.loss_vertices < model.num_vertices:
         chosen = _loss_vertices(np.random.default_rng(config.seed), config, model, np.asarray(spec.contact_vertices))

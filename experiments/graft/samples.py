@@ -1,7 +1,7 @@
 """Training samples: a true body in a scene, by index, so that runs resume; SynthHOI's as such samples."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,6 +79,20 @@ class Kept:
         if index not in self._known:
             self._known[index] = self._source[index]
         return self._known[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class Some:
+    """Chosen samples of a source."""
+
+    source: Any
+    chosen: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.source[self.chosen[index]]
 
 
 class Mixed:

@@ -3,12 +3,13 @@
     python -m hoijax.experiments.graft.train --out runs/graft --steps=2            # does it run: a minute
     python -m hoijax.experiments.graft.train --out runs/graft --synth data/synth   # on SynthHOI's scenes
     python -m hoijax.experiments.graft.train --out runs/full --synth data/synth --visual   # the full mode
+    python -m hoijax.experiments.graft.train --out runs/prox --scans prox --root data/prox --body-model data/smplx
 
-Without `--synth` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network also looks at SynthHOI's
-images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A stopped run goes on where
-its last checkpoint was and ends with the same weights, bit for bit, as one that was never stopped: batches and noise
-are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with
-the averaged weights, and `encoder.safetensors` with those of the encoder.
+Without `--synth` and `--scans` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network also looks at
+SynthHOI's images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A stopped run goes
+on where its last checkpoint was and ends with the same weights, bit for bit, as one that was never stopped: batches and
+noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors`
+with the averaged weights, and `encoder.safetensors` with those of the encoder.
 """
 
 import dataclasses
@@ -21,15 +22,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx, struct
+from tqdm import tqdm
 
-from hoijax.body_models import free_body
 from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.networks import SIDE, SIZES, begun, features_of, make_network, random_weights, sizes_of
-from hoijax.experiments.graft.problem import Problem, make_problem
+from hoijax.experiments.graft.problem import Problem, body_of, make_problem
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import (
@@ -41,6 +42,7 @@ from hoijax.experiments.graft.samples import (
     fields_of,
     sample_of,
 )
+from hoijax.experiments.graft.scans import ScannedScenes
 from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
@@ -58,11 +60,15 @@ class Config:
     out: pathlib.Path
     """Folder of the run."""
     synth: pathlib.Path | None = None
-    """Root of a built SynthHOI; None trains on made-up rooms."""
+    """Root of a built SynthHOI; None and no `scans`: made-up rooms."""
     split: str = "scenes_train"
     """Of SynthHOI."""
+    scans: str | None = None
+    """Real people in real scans instead, the training split of "prox" or "rich_scenes" (`scans.ScannedScenes`)."""
+    root: pathlib.Path | None = None
+    """Where that data set lies."""
     mixed: float = 0.0
-    """With SynthHOI: share of the samples that are made-up rooms all the same."""
+    """With SynthHOI or scans: share of the samples that are made-up rooms all the same."""
     size: str = "small"
     """"small", "full", or "plain": small, with none of hoijax's departures from the paper's network."""
     visual: bool = False
@@ -104,10 +110,13 @@ class Config:
     """Share of these that are drawn from the contact set alone."""
     body: str = "light"
     """Level of detail of the free body."""
+    body_model: pathlib.Path | None = None
+    """SMPL-H or SMPL-X instead of the free body, a file, or a folder with a neutral one; scans want SMPL-X, and in a
+    folder each subject's gender."""
     rooms: int = 2048
-    """Made-up rooms, without SynthHOI; they stay in memory, 28 bytes a point."""
+    """Made-up rooms; they stay in memory, 28 bytes a point."""
     views: float = 0.0
-    """Share of the made-up rooms of which only what one depth camera sees is there."""
+    """Share of the made-up rooms, and of scans, of which only what one depth camera sees is there."""
     seed: int = 0
     save_every: int = 1000
     log_every: int = 50
@@ -121,8 +130,13 @@ class Config:
             raise InputError(f"without must be one of {', '.join(PARTS)}, got {self.without!r}")
         if self.visual and self.synth is None:
             raise InputError("made-up rooms have no images; give --synth, the root of a built SynthHOI, with --visual")
-        if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or self.synth is None)):
-            raise InputError(f"mixed is a share below 1, for --synth without --visual; got {self.mixed}")
+        if self.scans is not None and (self.root is None or self.body_model is None):
+            raise InputError(f"--scans {self.scans} wants --root, where it lies, and --body-model, SMPL-X")
+        if self.synth is not None and (self.scans is not None or self.body_model is not None):
+            raise InputError("SynthHOI's people are the free body; leave --scans and --body-model out, or --synth")
+        other = self.synth is not None or self.scans is not None
+        if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or not other)):
+            raise InputError(f"mixed is a share below 1, for --scans or --synth without --visual; got {self.mixed}")
         for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -214,21 +228,26 @@ def rollout_steps(config: Config, step: int) -> int:
 
 def make_source(config: Config, problem: Problem) -> Source:
     """The samples that a configuration asks for."""
-    model, spec = free_body(config.body), problem.spec
+    model, spec = body_of(config.body, config.body_model), problem.spec
 
     def ready(source: Source) -> Source:
         source = WithTouch(source, problem.model) if config.weights.heights else source
         return Kept(source) if len(source) <= KEPT else source
 
     rooms = ready(Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views))
-    if config.synth is None:
+    if config.scans is not None:
+        found = ScannedScenes(
+            config.scans, config.root, "train", config.body_model, model, spec, points=config.points, seed=config.seed,
+            views=config.views,
+        )  # fmt: skip
+        if found.problems:
+            tqdm.write(f"{len(found.problems)} things of {config.scans} were left out, first: {found.problems[0]}")
+    elif config.synth is not None:
+        split, pictures = open_split(config.synth, config.split), SIDE if config.visual else 0
+        found = SynthScenes(split, model, spec, points=config.points, seed=config.seed, pictures=pictures)
+    else:
         return rooms
-    scenes = ready(
-        SynthScenes(
-            open_split(config.synth, config.split), model, spec, points=config.points, seed=config.seed,
-            pictures=SIDE if config.visual else 0,
-        )
-    )  # fmt: skip
+    scenes = ready(found)
     return Mixed(rooms, scenes, config.mixed) if config.mixed else scenes
 
 
@@ -271,7 +290,7 @@ def train(config: Config, source: Source | None = None) -> TrainState:
     )  # fmt: skip
     facts = {} if config.start is None else {"before": load_graft(config.start)[1]}
     facts |= {
-        "body": "free",
+        "body": problem.spec.probe_model.kind,
         "level": config.body,
         "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
         "steps": config.steps,
@@ -279,7 +298,7 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         "without": config.without,
         "seed": config.seed,
         "data": _data(config),
-        "views": config.views if config.synth is None or config.mixed else 1.0,
+        "views": 1.0 if config.synth is not None and not config.mixed else config.views,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
@@ -292,9 +311,9 @@ def train(config: Config, source: Source | None = None) -> TrainState:
 
 
 def _data(config: Config) -> str:
-    if config.synth is None:
+    if config.synth is None and config.scans is None:
         return "made-up rooms"
-    scenes = f"SynthHOI {config.split}"
+    scenes = f"SynthHOI {config.split}" if config.scans is None else config.scans
     return f"{100 * config.mixed:.0f} % made-up rooms, else {scenes}" if config.mixed else scenes
 
 

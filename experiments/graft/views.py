@@ -1,4 +1,4 @@
-"""What one depth camera sees of a made-up room without its person: a ray per pixel, noise, then points and normals."""
+"""What one depth camera sees of a room without its person: a picture, noise, then points and normals."""
 
 import dataclasses
 
@@ -93,11 +93,9 @@ def _cast_side(side: Side, eye: np.ndarray, rays: np.ndarray) -> np.ndarray:
 def one_view(
     rng: np.random.Generator, shapes: list[Shape], camera: RigidPose, middle: np.ndarray, points: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a depth map, as `hoijax refine --scene depth.npz` would take them from a file.
+    """Points of a depth map of simple shapes, as `hoijax refine --scene depth.npz` would take them from a file.
 
-    A picture of twice as many pixels as points; its errors lead from none to those of specs/graft.md section 13, less
-    the bleeding of edges, since pixels at edges are left out. The smooth warp is none at the person: body and scene
-    must agree there, or there is nothing to learn about their contact.
+    A picture of twice as many pixels as points; its errors are those of `noisy_points`.
 
     Args:
       rng: source of chance.
@@ -110,18 +108,73 @@ def one_view(
       Points and unit normals (P, 3), camera frame, float32.
     """
     rotation, translation = np.asarray(camera.rotation, float), np.asarray(camera.translation, float)
-    rows = round(np.sqrt(1.5 * points))
-    columns = round(2 * points / rows)
-    focal = columns / 2 / np.tan(np.radians(rng.uniform(*OPENING)) / 2)
+    rows, columns, focal = _picture(rng, points)
     x, y = np.meshgrid(np.arange(columns) + 0.5 - columns / 2, np.arange(rows) + 0.5 - rows / 2)
     rays = np.stack([x / focal, y / focal, np.ones_like(x)], axis=-1).astype(np.float32)
     depth = cast(shapes, -translation @ rotation, rays.reshape(-1, 3) @ rotation.astype(np.float32))
     depth = depth.reshape(rows, columns)
-    level = rng.random() ** 2
+    point_map = rays * np.where(np.isfinite(depth), depth, np.nan)[..., None]
     place = rotation @ middle + translation
-    at = np.clip(focal * place[:2] / place[2] + [columns / 2, rows / 2], 0, [columns, rows])
-    depth = depth * (1 + level * (_warp(rng, x + columns / 2, y + rows / 2, at) + NOISE * rng.normal(size=depth.shape)))
-    point_map = (rays * np.where(np.isfinite(depth), depth, np.nan)[..., None]).astype(np.float32)
+    return noisy_points(rng, point_map, focal * place[:2] / place[2] + [columns / 2, rows / 2], points)
+
+
+def one_view_of_cloud(
+    rng: np.random.Generator, cloud: np.ndarray, middle: np.ndarray, points: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a dense cloud: each pixel of a picture around the person keeps the nearest of its points.
+
+    Args:
+      rng: source of chance.
+      cloud: points (N, 3) of surfaces, camera frame; several per pixel, or what is behind shows through.
+      middle: of the person, camera frame.
+      points: most points.
+
+    Returns:
+      Points and unit normals (P, 3), camera frame, float32.
+    """
+    rows, columns, focal = _picture(rng, points)
+    cloud = cloud[cloud[:, 2] > _NEAREST]
+    pixels = focal * (cloud[:, :2] / cloud[:, 2:] - middle[:2] / middle[2]) + [columns / 2, rows / 2]
+    inside = ((pixels >= 0) & (pixels < [columns, rows])).all(axis=1)
+    cloud, (column, row) = cloud[inside], pixels[inside].astype(int).T
+    farthest_first = np.argsort(-cloud[:, 2], kind="stable")
+    point_map = np.full((rows, columns, 3), np.nan, np.float32)
+    # Of several values for one place NumPy keeps the last.
+    point_map[row[farthest_first], column[farthest_first]] = cloud[farthest_first]
+    return noisy_points(rng, point_map, np.array([columns / 2, rows / 2]), points)
+
+
+def _picture(rng: np.random.Generator, points: int) -> tuple[int, int, float]:
+    """Rows, columns, focal length in pixels of a picture with twice as many pixels as points."""
+    rows = round(np.sqrt(1.5 * points))
+    columns = round(2 * points / rows)
+    return rows, columns, columns / 2 / np.tan(np.radians(rng.uniform(*OPENING)) / 2)
+
+
+def noisy_points(
+    rng: np.random.Generator, point_map: np.ndarray, middle: np.ndarray, points: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points and normals of a point map with the errors of a depth camera.
+
+    From none to those of specs/graft.md section 13, less the bleeding of edges, since pixels at edges are left out. The
+    smooth warp is none at the person: body and scene must agree there, or there is nothing to learn about their
+    contact.
+
+    Args:
+      rng: source of chance.
+      point_map: (H, W, 3), camera frame; NaN where there is nothing.
+      middle: pixel (x, y) of the person.
+      points: most points.
+
+    Returns:
+      Points and unit normals (P, 3), camera frame, float32.
+    """
+    rows, columns = point_map.shape[:2]
+    level = rng.random() ** 2
+    x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
+    at = np.clip(middle, 0, [columns, rows])
+    errors = 1 + level * (_warp(rng, x, y, at) + NOISE * rng.normal(size=(rows, columns)))
+    point_map = (point_map * errors[..., None]).astype(np.float32)
     normals, kept = normals_of_point_map(point_map)
     chosen = np.flatnonzero(kept.reshape(-1) & (rng.random(kept.size) >= level * DROPOUT))
     if len(chosen) > points:

@@ -3,8 +3,8 @@
     python -m hoijax.experiments.graft.visual --out runs/visual --synth data/synth
     python -m hoijax.experiments.graft.visual --out runs/visual --synth data/synth --steps 2     # does it run
 
-Both begin with the shipped geometry-only weights and go on for as many steps with the same samples, noise and settings,
-once without and once with images; both are scored on SynthHOI's scene test split. A stopped run goes on where it was.
+Both begin with geometry-only weights and go on for as many steps with the same samples, noise and settings, once
+without and once with images; both are scored on SynthHOI's scene test split. A stopped run goes on where it was.
 Writes `graft_visual.json` and `.md` to `results`.
 """
 
@@ -23,6 +23,7 @@ from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.networks import SIDE, with_encoder
+from hoijax.experiments.graft.pages import trained
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.samples import Kept, SynthScenes
 from hoijax.io import output_directory, write_json, write_text
@@ -30,6 +31,7 @@ from hoijax.nets.graft import load_encoder, load_graft, shipped_graft
 from hoijax.optim.graft import body_spec
 
 #: The trainings, and how they are called in the table.
+BEGUN = "weights that both begin with"
 ARMS = {"geometry": "trained on without images", "full": "trained on with images"}
 
 
@@ -43,6 +45,8 @@ class Config:
     """Root of a built SynthHOI."""
     results: pathlib.Path = evaluation.RESULTS
     """Folder of the table."""
+    start: pathlib.Path | None = None
+    """Geometry-only weights that both begin with; None: those that hoijax ships."""
     steps: int = 300
     """Of each training."""
     batch: int = 8
@@ -52,10 +56,15 @@ class Config:
     seed: int = 1
 
 
+def start_of(config: Config) -> pathlib.Path:
+    """The weights that both trainings begin with."""
+    return shipped_graft() if config.start is None else config.start
+
+
 def training_of(config: Config, arm: str) -> training.Config:
     """The training of one arm."""
     return training.Config(
-        out=config.out / arm, synth=config.synth, start=shipped_graft(), visual=arm == "full", steps=config.steps,
+        out=config.out / arm, synth=config.synth, start=start_of(config), visual=arm == "full", steps=config.steps,
         batch=config.batch, points=8192, loss_vertices=512, contact_share=0.5, single=0.0, warmup=0.03,
         rate=config.rate, average=0.998, seed=config.seed, detach=True, fold=False,
         queries=QueryConfig(estimated=0.6, clean=0.25, near=0.3, scaled=0.2),
@@ -67,7 +76,7 @@ def run(config: Config) -> None:
     """Trains, scores and writes the table."""
     output_directory(config.results)
     asked = evaluation.Config(synth=config.synth, gradient=False)
-    model, facts = free_body(asked.body), load_graft(shipped_graft())[1]
+    model, facts = free_body(asked.body), load_graft(start_of(config))[1]
     spec = body_spec(model, np.asarray(facts["probe_vertices"]))
     split = open_split(config.synth, "scenes_test")
     source = Kept(SynthScenes(split, model, spec, points=asked.points, seed=asked.seed, pictures=SIDE))
@@ -78,7 +87,7 @@ def run(config: Config) -> None:
         scores[name] = evaluation.score(asked, name, source, refine, model, spec)
         jax.clear_caches()
 
-    scored("shipped weights", load_graft(shipped_graft())[0])
+    scored(BEGUN, load_graft(start_of(config))[0])
     sizes, full = {}, training_of(config, "full")
     # Made once for both; without images they are not looked at.
     samples = training.make_source(full, training.make_problem(full))
@@ -94,9 +103,11 @@ def run(config: Config) -> None:
         scored(name, network)
     train = len(open_split(config.synth, "scenes_train"))
     record = {
-        name: value for name, value in dataclasses.asdict(config).items() if name not in ("out", "results", "synth")
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("out", "results", "synth", "start")
     }
-    record |= {"scenes_train": train, "scenes_test": len(split)}
+    record |= {"scenes_train": train, "scenes_test": len(split), "begun": trained(facts)}
     write_json(config.results / "graft_visual.json", {"config": record, "megabytes": sizes, "scores": scores})
     write_text(config.results / "graft_visual.md", page(record, sizes, json.loads(json.dumps(scores))))
 
@@ -106,10 +117,10 @@ def page(record: dict[str, Any], sizes: dict[str, float], scores: dict[str, Any]
     lines = [
         "# GRAFT with images and without",
         "",
-        "Made by `python -m hoijax.experiments.graft.visual`, whose docstring says how. Both trainings begin with the "
-        f"shipped weights and take {record['steps']:,} steps of {record['batch']} of SynthHOI's "
-        f"{record['scenes_train']} training scenes; scores are on its {record['scenes_test']} test scenes, with other "
-        "people, furniture and rooms. The encoder is hoijax's own (two levels, images of "
+        "Made by `python -m hoijax.experiments.graft.visual`, whose docstring says how. Both trainings begin with "
+        f"geometry-only weights ({record['begun']}) and take {record['steps']:,} steps of {record['batch']} of "
+        f"SynthHOI's {record['scenes_train']} training scenes; scores are on its {record['scenes_test']} test scenes, "
+        "with other people, furniture and rooms. The encoder is hoijax's own (two levels, images of "
         f"{SIDE} x {SIDE} pixels), trained along from random weights; the image without the person is the original "
         "with the person painted over. These are drawn images: nothing here speaks of photographs, or of what "
         "MapAnything's features would add.",
@@ -117,7 +128,7 @@ def page(record: dict[str, Any], sizes: dict[str, float], scores: dict[str, Any]
         "| | V2S, mm | median | D2S, degrees | PA-MPJPE, mm | precision | recall | contact F1 | true start's V2S, mm |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    first = scores["shipped weights"]
+    first = scores[BEGUN]
     for name, s, still in [
         ("start", first["start"], ""),
         *((name, s["T = 3"], f"{s['truth, T = 3']['v2s']:.1f}") for name, s in scores.items()),

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.cli.scene_inputs import Geometry, read_scene
 from hoijax.cli.scene_report import write_results
 from hoijax.errors import InputError
@@ -32,6 +32,7 @@ from hoijax.optim.graft import (
     on_rim,
     read_people,
     rollout,
+    trained_probes,
 )
 from hoijax.optim.graft.frames import facing_camera
 from hoijax.optim.graft.gradient import gradient_refine
@@ -154,7 +155,7 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
     if options.features is not None:
         image = fuse_features(network, read_features(options.features))
         facts["features"] = {"file": str(options.features), "sha256": file_digest(options.features)}
-    spec = body_spec(model, _probe_vertices(model, facts))
+    spec = body_spec(model, trained_probes(model, facts))
     mask = UPDATE_PRESETS["all"]
     if model.kind != facts.get("body", model.kind):
         # Shape coefficients of one body mean something else on another.
@@ -162,20 +163,6 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
     rule = RolloutOptions(steps=graft_steps(options), update=mask)
     refine = jax.jit(lambda scene, state, image: rollout(network, spec, scene, state, options=rule, image=image).final)
     return lambda scene, state: refine(scene, state, image), spec, facts
-
-
-def _probe_vertices(model: BodyModel, facts: dict[str, Any]) -> np.ndarray | None:
-    """The vertices nearest to where the weights' probes are on the template they were trained with."""
-    if facts.get("body") != "free" or "probe_vertices" not in facts:
-        return None
-    trained = np.asarray(free_body(facts["level"]).v_template)[np.asarray(facts["probe_vertices"])]
-    template = np.asarray(model.v_template)
-    if model.kind != "free":
-        # Other templates have another size and origin.
-        ends = [(x.min(axis=0), x.max(axis=0)) for x in (np.asarray(free_body(facts["level"]).v_template), template)]
-        (low, high), (own_low, own_high) = ends
-        trained = (trained - low) / (high - low) * (own_high - own_low) + own_low
-    return np.asarray(nearest_host(trained.astype(template.dtype), template).index)
 
 
 _posed = jax.jit(lambda model, params: pose_body(model, params))

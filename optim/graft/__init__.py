@@ -1,7 +1,7 @@
 """GRAFT's refinement (arXiv 2604.19624): bodies, scenes and probes around the network of `hoijax.nets.graft`."""
 
 from hoijax.optim.graft.align import align_head, head_depth
-from hoijax.optim.graft.body import BodySpec, body_spec, default_probe_vertices, scale_center
+from hoijax.optim.graft.body import BodySpec, body_spec, default_probe_vertices, scale_center, trained_probes
 from hoijax.optim.graft.estimates import PeopleEstimate, SceneEstimate, read_people, read_scene_estimate
 from hoijax.optim.graft.features import FeatureMaps, fuse_features, read_features
 from hoijax.optim.graft.icp import contact_model, similarity_icp
@@ -71,5 +71,6 @@ __all__ = [
     "scale_center",
     "similarity_icp",
     "straight_ahead",
+    "trained_probes",
     "visual_context",
 ]

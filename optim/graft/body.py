@@ -1,5 +1,6 @@
 """Everything GRAFT must know about a body: one `BodySpec` for SMPL-X, SMPL-H and the free body (specs/graft.md 2)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -7,9 +8,9 @@ import numpy as np
 from flax import struct
 from jaxtyping import Float, Int
 
-from hoijax.body_models import BodyModel, scene_contact_vertices, subset
+from hoijax.body_models import BodyModel, free_body, scene_contact_vertices, subset
 from hoijax.errors import InputError
-from hoijax.geometry import farthest_points
+from hoijax.geometry import farthest_points, nearest_host
 from hoijax.nets.graft import NUM_BETAS, NUM_BODY, NUM_SURFACE
 
 ArrayLike = jax.Array | np.ndarray
@@ -87,6 +88,30 @@ def default_probe_vertices(model: BodyModel) -> Int[np.ndarray, "27"]:
     template = np.asarray(model.v_template, np.float32)
     crown = int(np.argmax(template[:, 1]))
     return np.asarray(farthest_points(template, NUM_SURFACE, start=crown), np.int32)
+
+
+def trained_probes(model: BodyModel, facts: Mapping[str, Any]) -> Int[np.ndarray, "27"] | None:
+    """The surface probes of some weights on a body: the weights' own, or the nearest on another template.
+
+    Args:
+      model: the body to be refined.
+      facts: what `hoijax.nets.graft.load_graft` says of the weights.
+
+    Returns:
+      Vertex ids; None where the weights do not say on which body they were trained.
+    """
+    ids, kind = np.asarray(facts.get("probe_vertices", ())), facts.get("body")
+    if not ids.size:
+        return None
+    if kind != "free":
+        return ids if kind == model.kind else None
+    template, own = np.asarray(free_body(facts["level"]).v_template), np.asarray(model.v_template)
+    trained = template[ids]
+    if model.kind != "free":
+        # Other templates have another size and origin.
+        (low, high), (own_low, own_high) = ((x.min(axis=0), x.max(axis=0)) for x in (template, own))
+        trained = (trained - low) / (high - low) * (own_high - own_low) + own_low
+    return np.asarray(nearest_host(trained.astype(own.dtype), own).index)
 
 
 def scale_center(model: BodyModel) -> Float[np.ndarray, "S"]:

@@ -413,18 +413,18 @@ def test_prox_is_read_into_the_camera(tmp_path, monkeypatch):
         "betas": np.zeros(10),
         "transl": np.array([0, 0, 2.0]),
     }
-    frame = root / "fittings/fit/N0Sofa_00034_01/results/s001_frame_00001__00.00.00.029"
+    frame = root / "fittings/fit/MPH16_00034_01/results/s001_frame_00001__00.00.00.029"
     frame.mkdir(parents=True)
     (frame / "000.pkl").write_bytes(pickle.dumps(fit, protocol=2))
     for folder, name, value in (
-        ("cam2world", "N0Sofa", to_scene.tolist()),
+        ("cam2world", "MPH16", to_scene.tolist()),
         ("body_segments", "", {"verts_ind": [3, 5]}),
     ):
         (root / folder).mkdir()
         for one in [name] if name else prox.CONTACT_SEGMENTS:
             (root / folder / f"{one}.json").write_text(json.dumps(value))
     (root / "scenes").mkdir()
-    trimesh.creation.box((2, 1, 2)).export(root / "scenes/N0Sofa.ply")
+    trimesh.creation.box((2, 1, 2)).export(root / "scenes/MPH16.ply")
     model = free_body("test")
     monkeypatch.setattr("hoijax.data.evaluation.truths._load", lambda *_: model)
     source = open_truth("prox", root=root, body_model=tmp_path)

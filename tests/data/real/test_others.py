@@ -12,6 +12,7 @@ from hoijax.data.real import DATASETS, ContactSample, Problem, SceneFrame, conta
 from hoijax.data.real import imhd as imhd_reader
 from hoijax.data.real import intercap as intercap_reader
 from hoijax.data.real import prox as prox_reader
+from hoijax.data.real import rich as rich_reader
 from hoijax.errors import InputError
 
 
@@ -216,8 +217,54 @@ def test_prox(tmp_path, rng):
     assert "no scene mesh scenes/Lost.ply and no camera pose cam2world/Lost.json" in str(index.problems[0])
     assert index.problems[1].what == "missing"
     sample = dataset.read(index, index.items[0])
-    assert isinstance(sample, SceneFrame) and sample.mirrored
+    assert isinstance(sample, SceneFrame) and sample.mirrored and sample.gender == "male"
+    assert index.items[0].split == "train"
     np.testing.assert_array_equal(sample.body["body_pose"], fit["body_pose"][0])
+
+
+def test_rich_as_released(tmp_path, rng):
+    """Bodies of two captures, one without its scan; labels; cameras."""
+    sizes = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3, "left_hand_pose": 12, "expression": 10}
+    fit = {k: rng.normal(size=(1, n)).astype(np.float32) for k, n in sizes.items()}
+    chairs = "LectureHall_018_wipingchairs1/00012/018.pkl"
+    for where in (
+        f"val/{chairs}",
+        "train/Gym_010_cooking1/00150/010.pkl",
+        "train/LectureHall_009_021_run1/00001/021.pkl",
+    ):
+        dump(tmp_path / "bodies" / where, fit)
+    text(tmp_path / "scan_calibration/LectureHall/scan_chair_scene_camcoord.ply", "")
+    text(tmp_path / "scan_calibration/LectureHall/scan_yoga_scene_camcoord.ply", "")
+    text(tmp_path / f"images_jpg_subset/val/{chairs[:-8]}_00.jpeg".replace("1/00012", "1/cam_00/00012"), "")
+    dataset = DATASETS["rich_scenes"]
+    index = dataset.scan(tmp_path)
+    assert [(i.key, i.split) for i in index.items] == [
+        ("LectureHall_009_021_run1/00001/021", "train"), ("LectureHall_018_wipingchairs1/00012/018", "val"),
+    ]  # fmt: skip
+    assert "no scan scan_calibration/Gym/scan_table_camcoord.ply" in str(index.problems[0])
+    sample = dataset.read(index, index.items[1])
+    assert sample.gender == "female" and sample.scene.endswith("scan_chair_scene_camcoord.ply")
+    assert sample.image == "images_jpg_subset/val/LectureHall_018_wipingchairs1/cam_00/00012_00.jpeg"
+    np.testing.assert_array_equal(sample.body["left_hand_pose"], fit["left_hand_pose"][0])
+    assert "expression" not in sample.body
+    label = {"contact": np.eye(1, 6890, 7)[0], "s2m_dist_id": np.full((10475, 3), 0.1, np.float32)}
+    dump(tmp_path / "hsc/val" / chairs, label)
+    contact, offsets = rich_reader.scene_contact(index, index.items[1])
+    assert np.flatnonzero(contact).tolist() == [7] and offsets.shape == (10475, 3)
+    with pytest.raises(InputError, match="no label human_scene_contact/train/LectureHall"):
+        rich_reader.scene_contact(index, index.items[0])
+    with pytest.raises(InputError, match="no calibrated camera"):
+        rich_reader.cameras(tmp_path, sample.sequence)
+    calibration = tmp_path / "scan_calibration/LectureHall/calibration"
+    numbers = {"CameraMatrix": range(12), "Intrinsics": range(9)}
+    tags = "".join(f"<{k}><data>{' '.join(map(str, v))}</data></{k}>" for k, v in numbers.items())
+    text(calibration / "000.xml", f"<opencv_storage>{tags}</opencv_storage>")
+    camera = rich_reader.cameras(tmp_path, sample.sequence)[0]
+    np.testing.assert_array_equal(camera.T_camera_world[:3], np.arange(12).reshape(3, 4))
+    np.testing.assert_array_equal(camera.intrinsics, np.arange(9).reshape(3, 3))
+    text(calibration / "001.xml", "<opencv_storage><CameraMatrix><data>1 2</data></CameraMatrix></opencv_storage>")
+    with pytest.raises(InputError, match=r"'CameraMatrix' has shape \(2,\)"):
+        rich_reader.cameras(tmp_path, sample.sequence)
 
 
 def test_prox_contact_set_is_the_union(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hoijax.experiments.graft import evaluate as evaluation
+from hoijax.experiments.graft import pages
 
 HEIGHTS = {"start": 0.06, "T = 1": 0.04, "T = 2": 0.02, "T = 3": 0.0, "similarity ICP": -0.05}
 
@@ -47,7 +48,7 @@ def test_size_leaves_the_aligned_joints_alone(scores):
 
 def test_the_verdict_compares_with_start_and_baseline(scores):
     start = scores["start"] | {"f1": 0.5}
-    found = evaluation.verdict(scores | {"start": start})
+    found = pages.verdict(scores | {"start": start})
     assert found["V2S less than the start's by"] == pytest.approx(1 - 5 / 55, abs=1e-3)
     assert found["contact F1 above the start's by"] == pytest.approx(1.0)
     assert found["V2S better than similarity ICP"] is True and found["V2S falls with every step"] is True

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from hoijax.errors import InputError
-from hoijax.experiments.graft import ablations, visual
+from hoijax.experiments.graft import ablations, pages, visual
 from hoijax.experiments.graft import evaluate as evaluation
 
 
@@ -41,8 +41,8 @@ def test_each_ablation_changes_what_its_name_says():
 
 
 def test_the_full_mode_is_told_beside_geometry_alone():
-    record = {"steps": 500, "batch": 8, "scenes_train": 160, "scenes_test": 40}
-    names = ("shipped weights", *visual.ARMS.values())
+    record = {"steps": 500, "batch": 8, "scenes_train": 160, "scenes_test": 40, "begun": "9 steps"}
+    names = (visual.BEGUN, *visual.ARMS.values())
     page = visual.page(record, {"trained on with images": 5.1}, {name: scores(70.0, 0.7) for name in names})
     assert "500 steps of 8" in page and page.count("| 70.0 | 70.0 |") == 3 and "trained on with images 5.1 MB" in page
     config = visual.Config(out=pathlib.Path("runs"), synth=pathlib.Path("synth"))
@@ -51,7 +51,7 @@ def test_the_full_mode_is_told_beside_geometry_alone():
 
 
 def test_without_the_gradient_prior_nothing_is_said_about_it():
-    found = evaluation.verdict(scores(60.0, 0.9))
+    found = pages.verdict(scores(60.0, 0.9))
     assert "contact F1 no worse than the gradient prior's" not in found
     assert found["V2S falls with every step"] is True and found["contact F1 above the start's by"] == pytest.approx(0.5)
 
@@ -59,7 +59,7 @@ def test_without_the_gradient_prior_nothing_is_said_about_it():
 def test_the_gradient_priors_scores_are_taken_from_a_run_of_the_same_rooms(tmp_path):
     known = tmp_path / "graft.json"
     config = evaluation.Config(rooms=10, known=known)
-    settings = evaluation._plain(dataclasses.asdict(config))
+    settings = pages.plain(dataclasses.asdict(config))
     settings = json.loads(json.dumps(settings))
     known.write_text(json.dumps({"config": settings, "scores": {"made-up rooms": {"gradient": {"v2s": 1.0}}}}))
     assert evaluation._known(config)["made-up rooms"]["gradient"]["v2s"] == 1.0
