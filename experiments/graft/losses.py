@@ -43,6 +43,9 @@ class LossWeights:
     """Of vertices less their mean."""
     heights: float = 0.0
     """Of differences along the scene's normal at vertices near it; not in the paper."""
+    far: float = 0.0
+    """How much vertices far from the scene count in that, from 0 to 1; on flat surfaces such a difference is what V2S
+    measures at any distance."""
     rounding: float = 0.0
     """0: a length d costs d^2, as in the paper. r > 0: it costs sqrt(d^2 + r^2) - r; metres, or units of a 6D
     rotation."""
@@ -116,7 +119,7 @@ def step_loss(
     vertices, centred = (jnp.mean(cost(jnp.sum(x**2, axis=-1))) for x in (gap, centred))
     heights = jnp.zeros_like(vertices)
     if touch is not None:
-        closeness = jnp.asarray(touch.closeness)
+        closeness = weights.far + (1.0 - weights.far) * jnp.asarray(touch.closeness)
         # A body far from everything has few close vertices; it must not be all about them.
         total = jnp.sum(closeness) + 0.02 * closeness.shape[0]
         heights = jnp.sum(closeness * cost(dot(gap, jnp.asarray(touch.normals)) ** 2)) / total

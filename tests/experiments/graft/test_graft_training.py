@@ -201,6 +201,9 @@ def test_rounded_lengths_and_heights_against_their_formulas(spec, model, sample,
     height = (touch.closeness * along).sum() / (touch.closeness.sum() + 0.02 * len(along))
     np.testing.assert_allclose(terms.heights, height, rtol=1e-3)
     np.testing.assert_allclose(terms.total, cost + 10 * height, rtol=1e-3)
+    all_count = dataclasses.replace(weights, far=1.0)
+    terms = quick_jit(lambda s: rollout_loss(spec, model, s, sample.truth, all_count, touch))(states)
+    np.testing.assert_allclose(terms.heights, along.mean() / 1.02, rtol=1e-3)
 
 
 def test_closeness_falls_with_the_distance_to_the_scene():
