@@ -166,7 +166,7 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
 
 
 def evaluate(config: Config) -> dict[str, dict[str, Any]]:
-    """Scores of every method on every set; see `_report`.
+    """Scores of every method on every set; see `pages.write_report`.
 
     Raises:
       InputError: no such weights, or too few rooms for an interval.
@@ -193,9 +193,10 @@ def score(config: Config, name: str, source: Any, refine: Any, model: BodyModel,
         sample = source[index]
         key = jax.random.fold_in(jax.random.key(config.seed), index)
         bodies = [np.asarray(x) for x in refine(sample, key)]
-        rows.append(_scores(*bodies, *sample_points(sample), np.asarray(spec.contact_vertices), area))
+        chosen, true = np.asarray(spec.contact_vertices), METHODS.index("truth")
+        rows.append(scores_of(*bodies, *sample_points(sample), chosen, area, true=true))
     table = jax.tree.map(lambda *x: np.stack(x), *rows)
-    found = {m: _summary(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
+    found = {m: summary_of(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
     return {"samples": len(rows)} | found
 
 
@@ -204,15 +205,33 @@ def weights_of(config: Config) -> pathlib.Path:
     return shipped_graft() if config.weights is None else config.weights
 
 
-def _scores(vertices, joints, points, normals, chosen, area) -> dict[str, np.ndarray]:
-    """One room: each score for all methods, `(9,)`."""
+def scores_of(
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    points: np.ndarray,
+    normals: np.ndarray,
+    chosen: np.ndarray,
+    area: np.ndarray,
+    *,
+    true: int,
+) -> dict[str, Any]:
+    """Each score of some bodies in one room, `(M,)`; millimetres, degrees, counts of contact.
+
+    Args:
+      vertices: `(M, V, 3)`.
+      joints: `(M, 22, 3)`.
+      points: of the scene, `(P, 3)`.
+      normals: theirs.
+      chosen: vertices that may touch, `(K,)`.
+      area: their weights.
+      true: which body is the truth.
+    """
     found = nearest_host(vertices.reshape(-1, 3), points)
     index, distance = (np.asarray(x).reshape(vertices.shape[:2]) for x in (found.index, found.distance))
     offset = points[index] - vertices
     height = -np.sum(offset * normals[index], axis=-1)
     inside = np.where(distance <= BEHIND, np.maximum(-height, 0), 0)
     touches = touches_scene(distance, height)[:, chosen]
-    true = METHODS.index("truth")
     offset = offset[:, chosen]
     truth = np.broadcast_to(offset[true], offset.shape)
     counts = contact_counts(touches, np.broadcast_to(touches[true], touches.shape))
@@ -225,8 +244,13 @@ def _scores(vertices, joints, points, normals, chosen, area) -> dict[str, np.nda
     }
 
 
-def _summary(table: dict[str, Any], number: int) -> dict[str, Any]:
-    """The row of one method: means over rooms, the interval of V2S and of its difference to the start's."""
+def summary_of(table: dict[str, Any], number: int) -> dict[str, Any]:
+    """The row of one body: means over rooms, the interval of V2S's difference to that of the first body, the start.
+
+    Args:
+      table: `scores_of` of all rooms, stacked.
+      number: which body.
+    """
     v2s = table["v2s"]
     contact = summarize_contact(jax.tree.map(lambda x: x[:, number], table["counts"]))
     change = bootstrap_mean(v2s[:, number] - v2s[:, 0])

@@ -21,11 +21,12 @@ def scores():
     joints = np.stack([joints * (1.1 if name == "start" else 1) for name in evaluation.METHODS]).astype(np.float32)
     chosen = np.arange(0, len(flat), 2)
     area = np.ones(len(chosen), np.float32)
-    room = evaluation._scores(bodies, joints, points, normals, chosen, area)
+    true = evaluation.METHODS.index("truth")
+    room = evaluation.scores_of(bodies, joints, points, normals, chosen, area, true=true)
     table = {name: value[None] for name, value in room.items() if name != "counts"}
     table["counts"] = type(room["counts"])(*(np.asarray(x)[None] for x in vars(room["counts"]).values()))
     table = {name: np.concatenate([x, x]) if name != "counts" else x for name, x in table.items()}
-    return {name: evaluation._summary(table, number) for number, name in enumerate(evaluation.METHODS)}
+    return {name: evaluation.summary_of(table, number) for number, name in enumerate(evaluation.METHODS)}
 
 
 def test_distances_are_those_of_the_planes(scores):
