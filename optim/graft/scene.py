@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
 from hoijax.errors import InputError
@@ -170,17 +171,23 @@ def estimate_normals(
 
 
 def normals_of_point_map(
-    point_map: Float[ArrayLike, "H W 3"], valid: Bool[ArrayLike, "H W"] | None = None, *, edge: float = 0.05
+    point_map: Float[ArrayLike, "H W 3"],
+    valid: Bool[ArrayLike, "H W"] | None = None,
+    *,
+    edge: float = 0.05,
+    reach: float = 0.0125,
 ) -> tuple[Float[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
     """Normals of a point map by central differences, facing the camera, and the pixels that have one.
 
     Pixels at a depth edge belong to no surface and are dropped: their depth differs from a neighbour's by more than a
-    share of it.
+    share of it. Where pixels are finer than `reach`, the differences are averaged over a window of about that half
+    width: noise of 0.3 % of the depth turns the normals of a map of 640 pixels by 10 degrees then, without by 52.
 
     Args:
       point_map: camera frame (x right, y down, z forward), metres.
       valid: pixels that hold a point; those with finite points in front of the camera if None.
       edge: relative jump in depth that separates surfaces.
+      reach: half the window that differences are averaged over, metres; 0 takes neighbouring pixels alone.
 
     Returns:
       Unit normals (zero where dropped) and the pixels kept.
@@ -203,10 +210,32 @@ def normals_of_point_map(
             for before in (0, 1):
                 pad[axis] = (before, 1 - before)
                 jump = np.fmax(jump, np.pad(step, pad))
+        kept = kept & (jump <= edge * depth)
+        right, down = _smoothed(right, down, kept, reach)
         # Down times right turns to the camera where the surface is seen from its front.
         normals = np.cross(down, right)
         length = np.linalg.norm(normals, axis=-1)
-        kept = kept & (jump <= edge * depth) & (length > 0)
+        kept = kept & (length > 0)
         normals = np.where(kept[..., None], normals / np.where(length > 0, length, 1)[..., None], 0.0)
         away = np.sum(np.where(kept[..., None], points, 0.0) * normals, axis=-1) > 0
     return np.where(away[..., None], -normals, normals).astype(np.float32), kept
+
+
+def _smoothed(right: np.ndarray, down: np.ndarray, kept: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Central differences (H, W, 3), averaged over windows of whole pixels; differences across edges take no part."""
+    usable = kept & np.isfinite(right).all(axis=-1) & np.isfinite(down).all(axis=-1)
+    if not usable.any():
+        return right, down
+    # The smaller of the two is less foreshortened: what a pixel covers of a surface that faces the camera.
+    pitch = np.median(np.minimum(*(np.linalg.norm(x[usable], axis=-1) for x in (right, down)))) / 2
+    half = int(reach / max(pitch, 1e-6))
+    if half < 1:
+        return right, down
+    half = min(half, min(kept.shape) // 8)
+    count = uniform_filter(usable.astype(np.float64), 2 * half + 1, mode="constant")
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        total = uniform_filter(np.where(usable[..., None], x, 0.0), (2 * half + 1, 2 * half + 1, 1), mode="constant")
+        return np.where(usable[..., None], total / np.where(usable, count, 1.0)[..., None], np.nan)
+
+    return mean(right), mean(down)

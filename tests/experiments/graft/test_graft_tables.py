@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from hoijax.errors import InputError
-from hoijax.experiments.graft import ablations, pages, visual
+from hoijax.experiments.graft import ablations, iterations, pages, visual
 from hoijax.experiments.graft import evaluate as evaluation
 
 
@@ -48,6 +48,16 @@ def test_the_full_mode_is_told_beside_geometry_alone():
     config = visual.Config(out=pathlib.Path("runs"), synth=pathlib.Path("synth"))
     arms = [visual.training_of(config, arm) for arm in visual.ARMS]
     assert [arm.visual for arm in arms] == [False, True] and arms[0].seed == arms[1].seed
+
+
+def test_steps_are_told_with_their_time():
+    row = scores(60.0, 0.8)["T = 3"] | {"penetration": 20.0}
+    rows = [row | {"steps": t, "time": 0.9 * t + 0.1 * (t > 0)} for t in range(3)]
+    page = iterations.page(iterations.Config(rooms=9), "7 steps on rooms", rows)
+    assert "on 9 made-up rooms" in page and "trained for 7 steps on rooms" in page
+    assert page.splitlines()[-1] == "| 2 | 0.800 | 0.800 | 0.800 | 60.0 | 60.0 | 30.0 | 20 | 1.9 |"
+    with pytest.raises(InputError, match="rooms at least 4"):
+        iterations.Config(rooms=2)
 
 
 def test_without_the_gradient_prior_nothing_is_said_about_it():
