@@ -66,7 +66,8 @@ class Options:
     units: Literal["m", "cm", "mm", "in"] | None = None
     """Unit of the mesh; without it metres, refused if the size cannot be."""
     freeze: str = ""
-    """What must not move: any of object, object_scale, pose, hands, betas, ..., separated by commas."""
+    """What must not move: any of object, object_scale, pose, hands, betas, ..., separated by commas; with --scene of
+    orient, pose, hands, translation, betas, scale. pose,hands,betas leaves where the whole body is."""
     fit_scale: bool = False
     """Let the object's scale be refined too."""
     steps: int | None = None
@@ -105,6 +106,7 @@ def run(options: Options) -> int:
     _check_prior(options)
     check_output_directory(options.out)
     if options.scene is not None:
+        _check_scene_options(options)
         from hoijax.cli.scene import run_scene
 
         return run_scene(options, *load_model(options, _whole_files(options.body)), AXES[options.up])
@@ -254,6 +256,14 @@ def _check_prior(options: Options) -> None:
         raise InputError(f"--weights {options.weights}: which network? Give --prior scorehoi or --prior graft with it")
     if options.features is not None and options.prior != "graft":
         raise InputError(f"--features {options.features}: only GRAFT's network looks at images; give --prior graft")
+
+
+def _check_scene_options(options: Options) -> None:
+    """Refuses what only interactions with an object have."""
+    fields = {field.name: field.default for field in dataclasses.fields(options)}
+    for name in ("contact", "floor", "fit_scale", "batch_size", "redo"):
+        if getattr(options, name) != fields[name]:
+            raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 
 
 def _check_numbers(options: Options) -> None:

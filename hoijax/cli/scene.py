@@ -18,7 +18,6 @@ from hoijax.io import check_output_directory, file_digest
 from hoijax.metrics import touches_scene
 from hoijax.metrics.scene import BEHIND
 from hoijax.optim.graft import (
-    UPDATE_PRESETS,
     BodySpec,
     GraftState,
     RolloutOptions,
@@ -135,16 +134,31 @@ def gradient_steps(options: "Options") -> int:
     return 100 if options.steps is None else options.steps
 
 
+def free_parts(freeze: str) -> UpdateMask:
+    """What may change, from the names that `--freeze` gives.
+
+    Raises:
+      InputError: a name that is none of `UpdateMask`'s.
+    """
+    names = [name.strip() for name in freeze.split(",") if name.strip()]
+    known = [field.name for field in dataclasses.fields(UpdateMask)]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise InputError(f"--freeze {wrong[0]}: of a person in a scene there are {', '.join(known)}")
+    return UpdateMask(**{name: False for name in names})
+
+
 def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, dict[str, Any]]:
     """A compiled function from scene and state to the refined state, the body's spec, and where weights come from.
 
     Raises:
       InputError: no GRAFT weights, or a body that GRAFT cannot refine.
     """
+    mask = free_parts(options.freeze)
     if options.prior == "gradient":
         spec = body_spec(model)
         contacts, steps = contact_model(spec, model), gradient_steps(options)
-        return jax.jit(lambda s, x: gradient_refine(spec, contacts, s, x, steps=steps)), spec, {}
+        return jax.jit(lambda s, x: gradient_refine(spec, contacts, s, x, steps=steps, update=mask)), spec, {}
     from hoijax.nets.graft import load_graft, shipped_graft
     from hoijax.optim.graft import fuse_features, read_features
 
@@ -156,10 +170,9 @@ def make_refiner(options: "Options", model: BodyModel) -> tuple[Any, BodySpec, d
         image = fuse_features(network, read_features(options.features))
         facts["features"] = {"file": str(options.features), "sha256": file_digest(options.features)}
     spec = body_spec(model, trained_probes(model, facts))
-    mask = UPDATE_PRESETS["all"]
     if model.kind != facts.get("body", model.kind):
         # Shape coefficients of one body mean something else on another.
-        mask = UpdateMask(betas=False)
+        mask = dataclasses.replace(mask, betas=False)
     rule = RolloutOptions(steps=graft_steps(options), update=mask)
     refine = jax.jit(lambda scene, state, image: rollout(network, spec, scene, state, options=rule, image=image).final)
     return lambda scene, state: refine(scene, state, image), spec, facts

@@ -12,7 +12,7 @@ from hoijax.body_models import BodyModel
 from hoijax.geometry import dot, rotation_from_6d, safe_norm, sixd_from_rotation
 from hoijax.optim.graft.body import BodySpec
 from hoijax.optim.graft.scene import Scene, probe, straight_ahead
-from hoijax.optim.graft.state import GraftState, pose_state
+from hoijax.optim.graft.state import UPDATE_PRESETS, GraftState, UpdateMask, pose_state
 
 
 def gradient_refine(
@@ -26,6 +26,7 @@ def gradient_refine(
     reach: float = 0.15,
     penetration: float = 20.0,
     prior: float = 5.0,
+    update: UpdateMask = UPDATE_PRESETS["all"],
 ) -> GraftState:
     """Moves one body to touch a scene without lying behind it, by Adam on rotations and translation.
 
@@ -43,6 +44,7 @@ def gradient_refine(
       reach: metres.
       penetration: weight of depth, per decimetre squared.
       prior: weight of the squared change of 6D rotations.
+      update: which of orientation, pose and translation may move.
 
     Returns:
       The moved body.
@@ -53,10 +55,12 @@ def gradient_refine(
     source = np.arange(count)
     source[order] = count + np.arange(len(order))
 
+    free = np.array([update.orient] + [update.pose] * (len(order) - 1), before.dtype)[:, None]
+
     def moved(change: dict[str, jax.Array]) -> GraftState:
-        turned = rotation_from_6d(before + change["turn"])
+        turned = rotation_from_6d(before + free * change["turn"])
         rotations = jnp.concatenate([state.params.rotations, turned])[source]
-        translation = state.params.translation + change["move"]
+        translation = state.params.translation + (change["move"] if update.translation else 0.0)
         return state.replace(params=state.params.replace(rotations=rotations, translation=translation))
 
     def energy(change: dict[str, jax.Array]) -> jax.Array:

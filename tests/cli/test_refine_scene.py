@@ -109,7 +109,10 @@ def test_an_untrained_graft_changes_nothing(folder):
 
 @pytest.mark.slow
 def test_the_shipped_graft_brings_people_to_the_floor(folder):
-    assert refine(folder, folder / "shipped", "floor.obj", "--prior=graft", "--pictures=0") == 0
+    options = ("--prior=graft", "--pictures=0", "--freeze=hands")
+    assert refine(folder, folder / "shipped", "floor.obj", *options) == 0
+    before, after = load(folder / "people.npz"), load(folder / "shipped" / "refined.npz")
+    np.testing.assert_allclose(after["left_hand_pose"], before["left_hand_pose"], atol=1e-5)
     record = json.loads((folder / "shipped" / "metrics.json").read_text())
     assert record["weights"]["file"].endswith("graft.safetensors") and record["weights"]["steps"] > 1000
     for person in record["people"].values():
@@ -197,6 +200,8 @@ def test_refusals_name_the_trouble_and_write_nothing(folder, capsys):
     assert "empty" in told("empty.npz")
     np.savez(folder / "mm.npz", points=1000 * np.random.default_rng(0).uniform(-2, 2, (500, 3)))
     assert "looks like millimetres: give --units mm" in told("mm.npz")
+    assert "--floor goes with --object" in told("cloud.ply", "--floor=auto")
+    assert "of a person in a scene there are orient, pose" in told("cloud.ply", "--freeze=object")
     people = load(folder / "people.npz")
     np.savez(folder / "broken.npz", **(people | {"transl": people["transl"] * np.nan}))
     assert "not finite" in told("cloud.ply", body="broken.npz")

@@ -6,7 +6,7 @@ import pytest
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.geometry import inverse
-from hoijax.optim.graft import GraftState, body_spec, contact_model, make_scene, pose_state, straight_ahead
+from hoijax.optim.graft import GraftState, UpdateMask, body_spec, contact_model, make_scene, pose_state, straight_ahead
 from hoijax.optim.graft.frames import DISTANCE, facing_camera
 from hoijax.optim.graft.gradient import gradient_refine
 
@@ -21,12 +21,15 @@ def test_gradients_bring_a_body_to_the_floor_from_both_sides():
     floor = np.stack([x.ravel(), np.zeros(x.size), z.ravel()], axis=1).astype(np.float32)
     scene = make_scene(floor, np.broadcast_to(np.float32([0, 1, 0]), floor.shape))
     contacts = contact_model(spec, model)
-    refine = jax.jit(lambda state: gradient_refine(spec, contacts, scene, state, steps=80))
+    held = UpdateMask(orient=False)
+    refine = jax.jit(lambda state: gradient_refine(spec, contacts, scene, state, steps=80, update=held))
     for height in (0.07, -0.07):
         move = np.array([0, height - lowest, 0], np.float32)
         state = GraftState.of(params.replace(translation=params.translation + move))
-        after = np.asarray(pose_state(model, refine(state)).vertices)[:, 1].min()
+        end = refine(state)
+        after = np.asarray(pose_state(model, end).vertices)[:, 1].min()
         assert abs(after) < 0.02, height
+        np.testing.assert_allclose(end.params.rotations[0], params.rotations[0], atol=1e-6)
 
 
 def test_behind_a_surface_is_straight_ahead_and_beside_its_rim_is_not():
