@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import BodyParams, load, pose_body
 from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
+from hoijax.experiments.graft import rich_labels
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.evaluate import Config as EvaluationConfig
 from hoijax.experiments.graft.evaluate import make_sources
@@ -158,6 +159,23 @@ def test_rich_is_seen_by_a_camera_that_has_the_person_before_it(rich, bodies, mo
     assert np.median(heights) < 0.03  # the warp is a hundredth or two of the depth
     women = ScannedScenes("rich_scenes", rich, "test", bodies, model, spec, points=500)
     assert women.items[0].key == "Gym_010_cooking1/00150/010" and len(women[0].truth.betas) == 10
+
+
+def test_labels_of_rich_are_compared_with_the_way_to_the_scan(rich, bodies, monkeypatch):
+    monkeypatch.setattr("hoijax.data.real.rich._VERTICES", 660)
+    asked = rich_labels.Config(root=rich, body_model=bodies, out=rich, split="train")
+    with pytest.raises(InputError, match="no label of the 1 bodies"):
+        rich_labels.measure(asked)
+    vertices = fitted(bodies, "MALE", 3)
+    up = np.array([0, -1.0, 0]) @ TILT.T  # of the floor, 1.2 m below the first camera
+    height = vertices @ up + 1.2
+    label = {"contact": np.zeros(6890), "s2m_dist_id": (-height[:, None] * up).astype(np.float32)}
+    dump(rich / "hsc/train/ParkingLot1_005_pushup2/00150/005.pkl", label)
+    found = rich_labels.measure(asked)
+    assert found["bodies"] == 1 and found["below 1 mm"] == 1 and found["95 %, mm"] < 0.1
+    label["s2m_dist_id"][:, 1] += 0.01
+    dump(rich / "hsc/train/ParkingLot1_005_pushup2/00150/005.pkl", label)
+    assert rich_labels.measure(asked)["median, mm"] == pytest.approx(10, abs=0.1)
 
 
 def test_what_cannot_be_trained_on_scans_is_refused(prox, bodies, model, spec, tmp_path):
