@@ -59,7 +59,9 @@ def _conv_axes(ndim: int) -> tuple[int, ...]:
 def torch_entries(module: nnx.Module) -> dict[str, tuple[nnx.Variable, tuple[int, ...] | None]]:
     """PyTorch key of every variable of a module, with the axes that bring PyTorch's array into our layout."""
     entries = {}
-    for path, layer in nnx.iter_modules(module):
+    for path, layer in nnx.iter_graph(module):  # the oldest Flax has no iter_modules
+        if not isinstance(layer, nnx.Module):
+            continue
         layout = _LAYOUTS.get(type(layer), {})
         for name, leaf in vars(layer).items():
             if not isinstance(leaf, nnx.Param | nnx.BatchStat):
