@@ -16,10 +16,10 @@ from hoijax.experiments.graft import rich_labels
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.evaluate import Config as EvaluationConfig
 from hoijax.experiments.graft.evaluate import make_sources
+from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.samples import sample_points
 from hoijax.experiments.graft.scans import NEAR, SCANS, ScannedScenes
-from hoijax.nets.graft import GraftConfig, load_graft
 from hoijax.optim.graft import body_spec, trained_probes
 
 SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12}
@@ -194,30 +194,19 @@ def test_what_cannot_be_trained_on_scans_is_refused(prox, bodies, model, spec, t
         training.Config(out=tmp_path, synth=tmp_path, scans="prox", root=prox, body_model=bodies)
 
 
-@pytest.mark.slow
-def test_a_training_on_prox_keeps_smplx_probes(prox, bodies, model, spec, tmp_path, monkeypatch):
-    sizes = GraftConfig(
-        width=16, layers=1, heads=2, feedforward=16, fourier=8, probe_hidden=8, probe_features=8, head_hidden=8,
-        visual=False,
-    )  # fmt: skip
-    monkeypatch.setitem(training.SIZES, "small", lambda: sizes)
-    quick = jax.jit(
-        training.train_step.__wrapped__,
-        static_argnames=("graph", "config", "steps"),
-        donate_argnames="state",
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
-    monkeypatch.setattr(training, "train_step", quick)
+def test_scans_are_mixed_with_rooms_of_smplx_bodies_and_scored(prox, bodies, model, spec, tmp_path):
     config = training.Config(
-        out=tmp_path, scans="prox", root=prox, body_model=bodies, mixed=0.5, rooms=2, steps=2, batch=2, points=256,
-        loss_vertices=64, single=0.0, horizon=1, views=0.5, log_every=1,
+        out=tmp_path, scans="prox", root=prox, body_model=bodies, mixed=0.5, rooms=2, batch=2, points=256,
+        loss_vertices=64, views=0.5, weights=LossWeights(heights=1.0),
     )  # fmt: skip
-    training.train(config)
-    facts = load_graft(tmp_path / "graft.safetensors")[1]
-    assert facts["body"] == "smplx" and facts["data"] == "50 % made-up rooms, else prox"
+    source = training.make_source(config, training.make_problem(config))
+    assert len(source) == 4
+    room, scan = source[0], source[3]
+    assert room.truth.betas.shape == scan.truth.betas.shape == (10,) and len(scan.touch.closeness) == 64
+    assert jax.tree.map(np.shape, room) == jax.tree.map(np.shape, scan)
+    facts = {"body": "smplx", "probe_vertices": np.asarray(spec.probe_vertices).tolist()}
     np.testing.assert_array_equal(trained_probes(model, facts), spec.probe_vertices)
-    losses = [json.loads(line)["total"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert len(losses) == 2 and np.isfinite(losses).all()
+    assert trained_probes(model, {}) is None and trained_probes(model, facts | {"body": "smplh"}) is None
     asked = EvaluationConfig(rooms=4, others=False, scans="prox", root=prox, body_model=bodies, points=512)
     sources = make_sources(asked, model, spec)
     assert list(sources) == ["made-up rooms", "prox"] and len(sources["prox"]) == 2
