@@ -179,7 +179,7 @@ def _scene_subject(root: pathlib.Path, sample: SceneFrame, model: BodyModel) -> 
     points, normals, faces = _scan(root, sample.scene)
     # PROX brings its contact set; RICH does not.
     own = (root / "body_segments").is_dir()
-    ids = prox.contact_set(root) if own else scene_contact_vertices(model)
+    ids = _prox_contacts(root) if own else scene_contact_vertices(model)
     weights = np.asarray(contact_set_weights(np.asarray(model.v_template), np.asarray(model.faces), ids))
     rotation, move = sample.T_scene_camera[:3, :3], sample.T_scene_camera[:3, 3]
     scene = SceneTruth(((points - move) @ rotation).astype(np.float32), normals @ rotation, ids, weights, faces)
@@ -191,6 +191,9 @@ def _scan(root: pathlib.Path, name: str) -> tuple[np.ndarray, ...]:
     """Points, normals and faces of a scene in its own frame."""
     mesh = read_template(root / name)
     return np.asarray(mesh.vertices), np.asarray(mesh.vertex_normals), np.asarray(mesh.faces)
+
+
+_prox_contacts = functools.lru_cache(maxsize=4)(prox.contact_set)
 
 
 @functools.lru_cache(maxsize=8)

@@ -5,13 +5,10 @@ import pathlib
 
 import numpy as np
 
-from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root
+from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root, smplx_fit
 from hoijax.errors import InputError
 from hoijax.io.pickles import read_pickle
 
-# Sizes of the arrays of one fit; hands are PCA coefficients whose number the fit decides.
-SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
-HANDS = ("left_hand_pose", "right_hand_pose")
 # Subjects whose body is SMPL-X's female one; all others of the recordings have the male one.
 WOMEN = frozenset({159, 162, 3403, 3452})
 # Scenes that POSA and those after it test on, and the quantitative set's.
@@ -62,8 +59,7 @@ def read(index: Index, item: Item) -> SceneFrame:
     fit = read_pickle(index.root / item.files[0])
     recording, frame = item.key.split("/")
     scene = recording.split("_")[0]
-    body = {k: array(_row(fit.get(k)), k, (n,)) for k, n in SIZES.items()}
-    body |= {k: array(_row(fit[k]), k, (None,)) for k in HANDS if k in fit}
+    body = smplx_fit(fit)
     pose = json.loads((index.root / "cam2world" / f"{scene}.json").read_text())
     return SceneFrame(
         key=item.key,
@@ -98,10 +94,6 @@ def _gender(recording: str) -> str:
     """Recordings are called SCENE_SUBJECT_NUMBER; the quantitative set's only subject is a man."""
     subject = recording.split("_")[1] if "_" in recording else ""
     return "female" if subject.isdigit() and int(subject) in WOMEN else "male"
-
-
-def _row(values):
-    return None if values is None else np.ravel(values)
 
 
 PROX = Dataset(

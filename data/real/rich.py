@@ -11,13 +11,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 
 from hoijax.camera import Camera
-from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root
+from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root, smplx_fit
 from hoijax.errors import InputError
 from hoijax.io.pickles import read_pickle
 
-#: Sizes of the arrays of one body; hands are PCA coefficients whose number the fit decides.
-SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
-HANDS = ("left_hand_pose", "right_hand_pose")
 #: Subjects whose body is SMPL-X's female one; all others have the male one.
 WOMEN = frozenset({9, 10, 12, 13, 16, 17, 18, 19, 21})
 #: Of its images; the released ones are 4112 x 3008, but every file says its own.
@@ -75,15 +72,13 @@ def read(index: Index, item: Item) -> SceneFrame:
     if not subject.isdigit():
         raise InputError(f"{item.files[0]}: a subject is a number, such as 005.pkl")
     picture = f"{sequence}/cam_00/{frame}_00"
-    body = {k: array(_row(fit.get(k)), k, (n,)) for k, n in SIZES.items()}
-    body |= {k: array(_row(fit[k]), k, (None,)) for k in HANDS if k in fit}
     return SceneFrame(
         key=item.key,
         sequence=sequence,
         frame=frame,
         body_kind="smplx",
         gender="female" if int(subject) in WOMEN else "male",
-        body=body,
+        body=smplx_fit(fit),
         scene=scan_file(sequence),
         T_scene_camera=np.eye(4),
         image=_first(index.root, [f"{folder}/{item.split}/{picture}.{end}" for folder, end in IMAGES]),
@@ -138,10 +133,6 @@ def _matrix(path: pathlib.Path, name: str, shape: tuple[int, int]) -> np.ndarray
 def _first(root: pathlib.Path, names: list[str]) -> str:
     """The first that is there, else the last."""
     return next((name for name in names if (root / name).exists()), names[-1])
-
-
-def _row(values):
-    return None if values is None else np.ravel(values)
 
 
 RICH_SCENES = Dataset(

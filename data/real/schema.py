@@ -184,6 +184,24 @@ def array(values: Any, name: str, shape: tuple[int | None, ...], dtype: type = n
     return values
 
 
+def smplx_fit(fit: dict) -> dict[str, np.ndarray]:
+    """The field's keys from a fit of SMPL-X as PROX and RICH keep them, arrays with a leading axis of one.
+
+    Hands are PCA coefficients whose number the fit decides; the face is left out.
+
+    Raises:
+      InputError: an array is missing or has another size.
+    """
+
+    def row(name: str, size: int | None) -> np.ndarray:
+        value = fit.get(name)
+        return array(None if value is None else np.ravel(value), name, (size,))
+
+    sizes = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
+    hands = [name for name in ("left_hand_pose", "right_hand_pose") if name in fit]
+    return {name: row(name, size) for name, size in sizes.items()} | {name: row(name, None) for name in hands}
+
+
 def smplh_body(pose: np.ndarray, betas: np.ndarray, transl: np.ndarray) -> dict[str, np.ndarray]:
     """The field's keys from the flat 156 numbers of SMPL-H."""
     return {

@@ -33,7 +33,7 @@ from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Some, SynthScenes, sample_points
-from hoijax.experiments.graft.scans import ScannedScenes
+from hoijax.experiments.graft.scans import ScannedScenes, check_scans
 from hoijax.experiments.graft.variants import without
 from hoijax.geometry import nearest_host
 from hoijax.metrics import (
@@ -173,10 +173,7 @@ def evaluate(config: Config) -> dict[str, dict[str, Any]]:
     """
     if config.rooms < 4:
         raise InputError(f"rooms must be at least 4, got {config.rooms}")
-    if config.scans is not None and (config.root is None or config.body_model is None):
-        raise InputError(f"--scans {config.scans} wants --root, where it lies, and --body-model, SMPL-X")
-    if config.synth is not None and config.body_model is not None:
-        raise InputError("SynthHOI's people are the free body; leave --body-model out, or --synth")
+    check_scans(config.scans, config.root, config.body_model, config.synth)
     network, facts = load_graft(weights_of(config))
     model = body_of(config.body, config.body_model)
     spec = body_spec(model, trained_probes(model, facts))
@@ -287,7 +284,7 @@ def _known(config: Config) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{config.known} is no graft.json of an earlier evaluation ({error})") from error
     mine = json.loads(json.dumps(plain(dataclasses.asdict(config))))
-    names = ("rooms", "others", "points", "body", "seed", "queries", "gradient")
+    names = ("rooms", "others", "points", "body", "seed", "queries", "gradient", "scans", "body_model")
     other = [name for name in names if settings.get(name) != mine[name]]
     if other or (config.synth is None) != (settings.get("synth") is None):
         raise InputError(f"{config.known} is of another {', '.join(other) or 'synth'}; leave --known out")

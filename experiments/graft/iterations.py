@@ -90,10 +90,9 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
     scored = []
     for index in tqdm(range(config.rooms), desc="rooms", disable=None):
-        key = jax.random.fold_in(jax.random.key(asked.seed), index)
-        surfaces, joints = (np.asarray(x) for x in bodies(weights, rooms[index], key))
-        cloud = sample_points(rooms[index])
-        scored.append(evaluation.scores_of(surfaces, joints, *cloud, chosen, area, true=config.most + 1))
+        sample, key = rooms[index], jax.random.fold_in(jax.random.key(asked.seed), index)
+        found = [np.asarray(x) for x in bodies(weights, sample, key)]
+        scored.append(evaluation.scores_of(*found, *sample_points(sample), chosen, area, true=config.most + 1))
     table = jax.tree.map(lambda *x: np.stack(x), *scored)
     room = jax.device_put(rooms[0])
     start = jax.jit(lambda key: GraftState.of(imitate_estimate(key, spec, room.truth, asked.queries)))(key)

@@ -1,5 +1,6 @@
 """What a training of GRAFT compares: a body, or those of its vertices that the loss looks at."""
 
+import functools
 import pathlib
 from typing import Any
 
@@ -19,6 +20,7 @@ class Problem:
     model: BodyModel
 
 
+@functools.lru_cache(maxsize=2)
 def body_of(level: str, file: pathlib.Path | None) -> BodyModel:
     """The body that a network is trained or scored on: the free body, or SMPL-H or SMPL-X, absolute hands.
 
@@ -32,13 +34,7 @@ def body_of(level: str, file: pathlib.Path | None) -> BodyModel:
     if file is None:
         return free_body(level)
     gender = "neutral" if file.is_dir() else None
-    model = load(file, gender=gender, num_betas=NUM_BETAS, flat_hand_mean=True)
-    if not model.num_expression:
-        return model
-    shape = slice(model.num_betas - model.num_expression)
-    return model.replace(
-        shape_dirs=model.shape_dirs[..., shape], joint_shape_dirs=model.joint_shape_dirs[..., shape], num_expression=0
-    )
+    return load(file, gender=gender, num_betas=NUM_BETAS, num_expression=0, flat_hand_mean=True)
 
 
 def make_problem(config: Any) -> Problem:

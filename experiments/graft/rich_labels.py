@@ -8,6 +8,7 @@ as they are meant. Writes `graft_rich_labels.json`.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -72,10 +73,9 @@ def measure(config: Config) -> dict[str, Any]:
         model = sample_model(config.body_model, frame)
         posed = _posed(model, BodyParams.from_axis_angle(model, **frame.body))
         vertices, pelvis = np.asarray(posed.vertices), np.asarray(posed.joints)[0]
-        scan = read_template(config.root / frame.scene)
-        near = np.linalg.norm(np.asarray(scan.vertices) - pelvis, axis=1) < REACH
-        faces = np.asarray(scan.faces)[near[np.asarray(scan.faces)].any(axis=1)]
-        found = closest_on_mesh_host(vertices, Mesh(np.asarray(scan.vertices, np.float32), faces))
+        corners, faces = _scan(config.root / frame.scene)
+        near = np.linalg.norm(corners - pelvis, axis=1) < REACH
+        found = closest_on_mesh_host(vertices, Mesh(corners, faces[near[faces].any(axis=1)]))
         gap = np.linalg.norm(np.asarray(found.point) - vertices - label, axis=1)
         errors.append(gap[np.linalg.norm(label, axis=1) < LONGEST])
     if not errors:
@@ -88,6 +88,13 @@ def measure(config: Config) -> dict[str, Any]:
         "95 %, mm": float(np.percentile(gap, 95)),
         "below 1 mm": float((gap < 1).mean()),
     }
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces; many bodies share a scan."""
+    mesh = read_template(path)
+    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -147,6 +148,18 @@ class ScannedScenes:
             before = [p for p in poses if p[2, :3] @ pelvis + p[2, 3] > 0.5]
             pose = before[int(rng.integers(len(before)))] if before else poses[0]
         return RigidPose(rotation=pose[:3, :3], translation=pose[:3, 3], scale=np.float32(1.0))
+
+
+def check_scans(scans: str | None, root: Any, body_model: Any, synth: Any) -> None:
+    """Refuses scans without what they want, and other bodies than the free one beside SynthHOI.
+
+    Raises:
+      InputError: one of these.
+    """
+    if scans is not None and (root is None or body_model is None):
+        raise InputError(f"--scans {scans} wants --root, where it lies, and --body-model, SMPL-X")
+    if synth is not None and (scans is not None or body_model is not None):
+        raise InputError("SynthHOI's people are the free body; leave --scans and --body-model out, or --synth")
 
 
 def nearest_shape(model: BodyModel, rotations: np.ndarray, vertices: np.ndarray) -> BodyParams:

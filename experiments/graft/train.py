@@ -42,7 +42,7 @@ from hoijax.experiments.graft.samples import (
     fields_of,
     sample_of,
 )
-from hoijax.experiments.graft.scans import ScannedScenes
+from hoijax.experiments.graft.scans import ScannedScenes, check_scans
 from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
@@ -130,10 +130,7 @@ class Config:
             raise InputError(f"without must be one of {', '.join(PARTS)}, got {self.without!r}")
         if self.visual and self.synth is None:
             raise InputError("made-up rooms have no images; give --synth, the root of a built SynthHOI, with --visual")
-        if self.scans is not None and (self.root is None or self.body_model is None):
-            raise InputError(f"--scans {self.scans} wants --root, where it lies, and --body-model, SMPL-X")
-        if self.synth is not None and (self.scans is not None or self.body_model is not None):
-            raise InputError("SynthHOI's people are the free body; leave --scans and --body-model out, or --synth")
+        check_scans(self.scans, self.root, self.body_model, self.synth)
         other = self.synth is not None or self.scans is not None
         if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or not other)):
             raise InputError(f"mixed is a share below 1, for --scans or --synth without --visual; got {self.mixed}")
