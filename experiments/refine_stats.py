@@ -32,7 +32,7 @@ from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, t
 from hoijax.interaction import make_template
 from hoijax.io import value_digest, write_json, write_text
 from hoijax.metrics import signed_distance_host
-from hoijax.optim import SDF_RESOLUTION, Floor, RefineConfig, RefineResult, body_field, refine_batch
+from hoijax.optim.gradient import SDF_RESOLUTION, Floor, RefineConfig, RefineResult, body_field, refine_batch
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"

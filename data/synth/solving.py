@@ -13,7 +13,17 @@ from hoijax.data.synth.focus import Box, focus, solid
 from hoijax.data.synth.sampling import Candidate, instance
 from hoijax.geometry import Mesh, RigidPose, build_sdf
 from hoijax.interaction import ObjectTemplate, surface_points
-from hoijax.optim import BodyField, Floor, RefineConfig, Sizes, Stage, Weights, body_field, part_targets, refine_batch
+from hoijax.optim.gradient import (
+    BodyField,
+    Floor,
+    RefineConfig,
+    Sizes,
+    Stage,
+    Weights,
+    body_field,
+    part_targets,
+    refine_batch,
+)
 
 #: Interactions fitted at a time; a smaller batch is filled up, so that one program serves all.
 BATCH = 25

@@ -30,7 +30,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.io import write_text
 from hoijax.nets.graft import Graft, GraftConfig
-from hoijax.optim.graft import (
+from hoijax.systems.graft import (
     BodySpec,
     GraftState,
     RolloutOptions,
@@ -43,7 +43,7 @@ from hoijax.optim.graft import (
     probe_points,
     refine_people,
 )
-from hoijax.optim.graft.gradient import gradient_refine
+from hoijax.systems.graft.gradient import gradient_refine
 
 SIZES = {"small": GraftConfig.small, "paper": GraftConfig.geometry_only}
 

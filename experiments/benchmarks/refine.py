@@ -26,7 +26,7 @@ from hoijax.experiments.refine_stats import RESULTS, Perturbation, perturb
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_json
-from hoijax.optim import (
+from hoijax.optim.gradient import (
     BodyField,
     Floor,
     ObjectField,

@@ -28,9 +28,7 @@ import tyro
 from flax import nnx
 
 from hoijax.body_models import free_body, resample_vertices
-from hoijax.diffusion import BetasRange
 from hoijax.experiments.benchmarks.timing import compare, environment, write_results
-from hoijax.experiments.scorehoi.stages import sizes_of
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_text
@@ -42,7 +40,9 @@ from hoijax.nets.scorehoi import (
     fold,
     make_denoiser,
 )
-from hoijax.optim.guided import GuidedConfig, compile_reconstruction, guided_body, guided_scene
+from hoijax.nets.scorehoi.state import BetasRange
+from hoijax.systems.scorehoi import GuidedConfig, compile_reconstruction, guided_body, guided_scene
+from hoijax.systems.scorehoi.networks import sizes_of
 
 PUBLISHED = {10: 0.2895, 2: 2.0080}
 """N -> images per second of the paper (table 2, RTX 4090)."""

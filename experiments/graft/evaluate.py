@@ -48,7 +48,7 @@ from hoijax.metrics import (
 )
 from hoijax.metrics.scene import BEHIND
 from hoijax.nets.graft import GraftWithEncoder, load_graft, shipped_graft
-from hoijax.optim.graft import (
+from hoijax.systems.graft import (
     BodySpec,
     GraftState,
     Rollout,
@@ -60,7 +60,7 @@ from hoijax.optim.graft import (
     similarity_icp,
     trained_probes,
 )
-from hoijax.optim.graft.gradient import gradient_refine
+from hoijax.systems.graft.gradient import gradient_refine
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 

@@ -31,7 +31,7 @@ from hoijax.experiments.graft.samples import sample_points
 from hoijax.io import output_directory, write_json, write_text
 from hoijax.metrics import contact_set_weights
 from hoijax.nets.graft import load_graft
-from hoijax.optim.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout, trained_probes
+from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout, trained_probes
 
 
 @dataclasses.dataclass(frozen=True)

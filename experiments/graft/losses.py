@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.geometry import dot, nearest_host, sixd_from_rotation
-from hoijax.optim.graft import BodySpec, GraftState, pose_state
+from hoijax.systems.graft import BodySpec, GraftState, pose_state
 
 ArrayLike = jax.Array | np.ndarray
 

@@ -13,7 +13,7 @@ from flax import nnx
 from hoijax.errors import InputError
 from hoijax.experiments.graft.samples import Pictures
 from hoijax.nets.graft import PATCH, Graft, GraftConfig, GraftWithEncoder, ImageEncoder, load_graft
-from hoijax.optim.graft import ImageFeatures
+from hoijax.systems.graft import ImageFeatures
 
 SIZES: dict[str, Callable[[], GraftConfig]] = {
     "small": GraftConfig.small,

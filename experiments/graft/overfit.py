@@ -29,7 +29,7 @@ from hoijax.geometry import nearest_host
 from hoijax.io import output_directory, write_json
 from hoijax.metrics import contact_set_weights, v2s_mm
 from hoijax.nets.graft import Graft, GraftConfig
-from hoijax.optim.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout
+from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from flax import struct
 
 from hoijax.body_models import BodyModel, free_body, load, subset
 from hoijax.nets.graft import NUM_BETAS
-from hoijax.optim.graft import BodySpec, body_spec
+from hoijax.systems.graft import BodySpec, body_spec
 
 
 @struct.dataclass

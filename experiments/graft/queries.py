@@ -11,7 +11,7 @@ from jaxtyping import Float, Key
 
 from hoijax.body_models import BodyParams
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_normalize
-from hoijax.optim.graft import BodySpec, GraftState, Scene, fold_scale, folded, pose_state
+from hoijax.systems.graft import BodySpec, GraftState, Scene, fold_scale, folded, pose_state
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hoijax.body_models import BodyModel, BodyParams, contact_regions, named_pos
 from hoijax.experiments.graft.samples import GraftSample, in_camera
 from hoijax.experiments.graft.views import Flat, Shape, Side, one_view
 from hoijax.geometry import RigidPose
-from hoijax.optim.graft import BodySpec, make_scene
+from hoijax.systems.graft import BodySpec, make_scene
 
 #: Poses of the free body and how many of a hundred rooms have them.
 FAMILIES = {"stand": 24, "walk": 12, "sit": 28, "squat": 8, "kneel": 6, "bend": 6, "lean": 8, "lie": 8}

@@ -16,8 +16,8 @@ from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import Touch, touch_of
 from hoijax.geometry import PointBlocks, RigidPose
-from hoijax.optim.graft import BodySpec, GraftState, Scene, apply_similarity, make_scene, normals_of_point_map
-from hoijax.optim.graft.estimates import points_from_depth
+from hoijax.systems.graft import BodySpec, GraftState, Scene, apply_similarity, make_scene, normals_of_point_map
+from hoijax.systems.graft.estimates import points_from_depth
 
 
 @struct.dataclass

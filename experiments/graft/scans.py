@@ -20,7 +20,7 @@ from hoijax.experiments.graft.samples import GraftSample, in_camera
 from hoijax.experiments.graft.views import one_view_of_cloud
 from hoijax.geometry import RigidPose
 from hoijax.nets.graft import NUM_BETAS
-from hoijax.optim.graft import BodySpec, make_scene
+from hoijax.systems.graft import BodySpec, make_scene
 
 #: Data sets of people in scans.
 SCANS = tuple(name for name, dataset in DATASETS.items() if dataset.kind is SceneFrame)

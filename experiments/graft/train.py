@@ -47,7 +47,7 @@ from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
 from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
-from hoijax.optim.graft import RolloutOptions, rollout
+from hoijax.systems.graft import RolloutOptions, rollout
 
 #: Sources of at most so many samples stay in memory.
 KEPT = 10_000

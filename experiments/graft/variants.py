@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate, VisualContext
-from hoijax.optim.graft import UpdateMask
-from hoijax.optim.graft.rollout import Step
+from hoijax.systems.graft import UpdateMask
+from hoijax.systems.graft.rollout import Step
 
 #: What can be left out: where the scene is and how it faces; the scale's prediction.
 PARTS = ("probes", "scale")

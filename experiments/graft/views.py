@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from hoijax.geometry import RigidPose
-from hoijax.optim.graft import normals_of_point_map
+from hoijax.systems.graft import normals_of_point_map
 
 #: Errors of the noisiest depth map (specs/graft.md section 13): of a pixel and of a smooth warp, shares of the depth,
 #: and the share of pixels that are missing.

@@ -28,7 +28,7 @@ from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.samples import Kept, SynthScenes
 from hoijax.io import output_directory, write_json, write_text
 from hoijax.nets.graft import load_encoder, load_graft, shipped_graft
-from hoijax.optim.graft import body_spec
+from hoijax.systems.graft import body_spec
 
 #: The trainings, and how they are called in the table.
 BEGUN = "weights that both begin with"

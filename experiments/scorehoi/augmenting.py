@@ -11,9 +11,9 @@ from jaxtyping import Float, Key
 
 from hoijax.data.augmentation import AugmentConfig, jitter_colors, random_view, turn_points, warp_image
 from hoijax.data.augmentation.view import ViewChange
-from hoijax.diffusion import pack, unpack
 from hoijax.experiments.scorehoi.samples import HAND_BOX
 from hoijax.geometry import einsum, rotation_from_6d, sixd_from_rotation
+from hoijax.nets.scorehoi.state import pack, unpack
 
 Batch = dict[str, jax.Array]
 PLAIN = AugmentConfig(scale=0.0, rotation=0.0, gain=0.0)

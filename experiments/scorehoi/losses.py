@@ -9,7 +9,7 @@ from flax import struct
 from hoijax.diffusion import Schedule, q_sample
 from hoijax.geometry import einsum, safe_norm
 from hoijax.nets.scorehoi import ContactEstimate, Estimate, project_to_crop
-from hoijax.optim.guided import GuidedBody, Posed
+from hoijax.systems.scorehoi import GuidedBody, Posed
 
 
 @struct.dataclass

@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, keypoints, named_pose, pose_body
-from hoijax.experiments.scorehoi.samples import Layout, Truth, training_sample
+from hoijax.experiments.scorehoi.samples import Truth, training_sample
+from hoijax.systems.scorehoi.inputs import Layout
 
 _PIXELS, _FOCAL = 128, 160.0
 _REACH = 0.05

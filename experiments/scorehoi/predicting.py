@@ -17,16 +17,15 @@ from hoijax.body_models import pose_body
 from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.networks import Networks
 from hoijax.experiments.scorehoi.real import RealInteractions
-from hoijax.experiments.scorehoi.samples import Layout, training_sample, truth_from_synth
+from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
 from hoijax.experiments.scorehoi.variants import Variant
 from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import output_directory, write_json, write_npz
 from hoijax.nets.scorehoi import ScoreHOIRegressor, pose_from_points
-from hoijax.optim import BodyField, RefineConfig, body_field, refine_batch
-from hoijax.optim.guided import (
+from hoijax.optim.gradient import BodyField, RefineConfig, body_field, refine_batch
+from hoijax.systems.scorehoi import (
     GuidedBody,
     compile_reconstruction,
     guided_scene,
@@ -35,6 +34,8 @@ from hoijax.optim.guided import (
     state_from_estimate,
     unweighted,
 )
+from hoijax.systems.scorehoi.inputs import Layout
+from hoijax.systems.scorehoi.networks import Networks
 
 #: Samples of the objects' distance grids along each side.
 RESOLUTION = 48

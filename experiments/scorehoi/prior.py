@@ -22,15 +22,16 @@ import optax
 from flax import nnx, struct
 
 from hoijax.data.synth import SynthConfig, open_split
-from hoijax.diffusion import Schedule, cosine_schedule, pack, q_sample, unpack
+from hoijax.diffusion import Schedule, cosine_schedule, q_sample
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.scorehoi.states import StateSet, joined, scripted_states, solved_states
-from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.geometry import einsum, rotation_from_6d, rotation_from_axis_angle, sixd_from_rotation
 from hoijax.io import output_directory, write_npz
 from hoijax.nets.scorehoi import Conditions, PooledDenoiser, PooledDenoiserConfig, drop_conditions
+from hoijax.nets.scorehoi.state import pack, unpack
+from hoijax.systems.scorehoi.weights import save_network
 
 FREE = ("out", "root", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""

@@ -29,12 +29,12 @@ from hoijax.data.synth import open_split
 from hoijax.experiments.command import run_command
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.experiments.scorehoi.predicting import template_of
-from hoijax.experiments.scorehoi.refining import ScorePrior, polish_config
 from hoijax.experiments.scorehoi.scoring import score_rows
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.geometry import RigidPose, query_sdf
 from hoijax.io import output_directory, value_digest, write_json, write_npz, write_text
-from hoijax.optim import RefineConfig, body_field, refine_batch
+from hoijax.optim.gradient import RefineConfig, body_field, refine_batch
+from hoijax.systems.scorehoi.score_prior import ScorePrior, polish_config
 
 METHODS = ("as given", "gradients", "prior", "prior, then gradients")
 COLUMNS = {

@@ -31,11 +31,12 @@ from hoijax.camera import Camera
 from hoijax.data.evaluation.truths import sample_model, sample_template
 from hoijax.data.real import DATASETS, HOIFrame, behave, imhd, intercap
 from hoijax.data.real.schema import Index, Item
-from hoijax.diffusion.hoi_state import NUM_JOINTS
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.samples import Layout, Truth, random_surface, training_sample
+from hoijax.experiments.scorehoi.samples import Truth, random_surface, training_sample
 from hoijax.geometry import Mesh
 from hoijax.interaction import CONTACT_THRESHOLD, surface_points
+from hoijax.nets.scorehoi.state import NUM_JOINTS
+from hoijax.systems.scorehoi.inputs import Layout
 
 POINTS = 64
 #: Points that stand for an object's surface where contact is measured.

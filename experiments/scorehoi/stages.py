@@ -14,89 +14,27 @@ import jax.numpy as jnp
 import optax
 from flax import nnx, struct
 
-from hoijax.body_models import BodyModel, free_body, load, resample_vertices
+from hoijax.body_models import resample_vertices
 from hoijax.diffusion import cosine_schedule
-from hoijax.diffusion.hoi_state import NUM_BETAS
-from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.losses import RegressorTerms, noise_loss, regressor_terms
-from hoijax.experiments.scorehoi.samples import Layout, betas_range
-from hoijax.experiments.scorehoi.weights import load_network
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.scorehoi import (
-    MODES,
-    ConditionalDenoiserConfig,
     Conditions,
-    DenoiserConfig,
-    Hand4WholeConfig,
-    PooledDenoiserConfig,
-    RegressorConfig,
     ScoreHOIRegressor,
     drop_conditions,
     image_cells,
     make_denoiser,
 )
-from hoijax.optim.guided import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
+from hoijax.systems.scorehoi import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
+from hoijax.systems.scorehoi.inputs import Layout, default_betas_range
+from hoijax.systems.scorehoi.networks import BodyConfig, sizes_of
+from hoijax.systems.scorehoi.weights import load_network
 
 Batch = dict[str, jax.Array]
 
 
-def _tiny() -> tuple[RegressorConfig, DenoiserConfig]:
-    parts = Hand4WholeConfig(
-        crop=128, blocks=(1, 1, 1, 1), channels=4, box_width=4, joint_width=4, object_features=64 * 3 + 8
-    )
-    denoiser = ConditionalDenoiserConfig(
-        width=16, depth=1, heads=1, image_features=parts.features, image_tokens=4, object_features=8
-    )
-    return RegressorConfig(parts, object_width=16, token=13, depth=1), DenoiserConfig(ip_adapter=denoiser)
-
-
-SIZES = {
-    "tiny": _tiny,
-    "small": lambda: (RegressorConfig.small(), DenoiserConfig.small()),
-    "full": lambda: (RegressorConfig(), DenoiserConfig()),
-}
-"""Networks by name; "tiny" learns nothing worth having, in seconds."""
 WARM_UP = 200
 """Steps over which the rate of the cosine schedule rises."""
-
-
-def sizes_of(size: str, attention: str = "ip_adapter") -> tuple[RegressorConfig, DenoiserConfig]:
-    """The networks of a size, the denoiser in one of its attention modes, fitted to the regressor's features.
-
-    Raises:
-      InputError: no such size or mode.
-    """
-    if size not in SIZES or attention not in MODES:
-        raise InputError(
-            f"wanted a size of {', '.join(SIZES)} and an attention of {', '.join(MODES)}; got {size!r}, {attention!r}"
-        )
-    regressor, denoiser = SIZES[size]()
-    parts = regressor.hand4whole
-    pooled = PooledDenoiserConfig(image_features=parts.features, object_features=parts.object_features - 3 * 64)
-    return regressor, dataclasses.replace(denoiser, attention_mode=attention, pooled=pooled)
-
-
-@dataclasses.dataclass(frozen=True)
-class BodyConfig:
-    """The body that is posed in the losses."""
-
-    level: str = "default"
-    """Level of detail of the free body; SynthHOI's contact labels are of "default"."""
-    vertices: int = 431
-    """K, how many of its vertices the networks see."""
-    file: pathlib.Path | None = None
-    """Of SMPL-H, or a folder with its neutral file, instead of the free body."""
-
-    def model(self) -> BodyModel:
-        """The body; hand poses of SMPL-H are absolute.
-
-        Raises:
-          InputError: the file cannot be used.
-        """
-        if self.file is None:
-            return free_body(self.level)
-        gender = "neutral" if self.file.is_dir() else None
-        return load(self.file, kind="smplh", gender=gender, num_betas=NUM_BETAS, flat_hand_mean=True)
 
 
 @struct.dataclass
@@ -166,7 +104,7 @@ class RegressorStage:
         self.config = sizes_of(size)[0]
         self.share, self.cosine = share, cosine
         model = body.model()
-        self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), betas_range())
+        self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), default_betas_range())
         self.faces = jnp.asarray(model.faces)
         self.build = lambda rngs: ScoreHOIRegressor(self.config, rngs)
         self.graph = _graph(self.build, training=True)

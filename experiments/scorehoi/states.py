@@ -19,9 +19,10 @@ from tqdm import tqdm
 from hoijax.data.synth import SynthConfig
 from hoijax.data.synth.samples import object_points
 from hoijax.data.synth.sampling import draw
-from hoijax.diffusion.hoi_state import NUM_BETAS
-from hoijax.experiments.scorehoi.samples import BETAS_LIMIT, geometry_feature, sixd
-from hoijax.optim.guided.frames import facing_rotation
+from hoijax.experiments.scorehoi.samples import sixd
+from hoijax.nets.scorehoi.state import NUM_BETAS
+from hoijax.systems.scorehoi.frames import facing_rotation
+from hoijax.systems.scorehoi.inputs import BETAS_LIMIT, geometry_feature
 
 UP = np.array([0.0, 1.0, 0.0])
 POSES = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")

@@ -29,12 +29,12 @@ from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.scorehoi.networks import Networks, load_networks
 from hoijax.experiments.scorehoi.predicting import Pictures, Predictor, RealPictures, SynthPictures, write_predictions
 from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, Variant
 from hoijax.io import check_output_directory, file_digest, output_directory, write_json, write_text
+from hoijax.systems.scorehoi.networks import Networks, load_networks
 
 DATASETS = ("synth_hoi", "behave", "imhd")
 """Those with pictures and the networks' own kind of body."""
@@ -168,7 +168,7 @@ def open_pictures(config: Config, split: str, networks: Networks) -> Pictures:
 
 
 def _provenance(path: pathlib.Path) -> dict[str, Any]:
-    from hoijax.experiments.scorehoi.weights import read_facts
+    from hoijax.systems.scorehoi.weights import read_facts
 
     return {"sha256": file_digest(path), **read_facts(path)}
 

@@ -32,20 +32,12 @@ from hoijax.experiments.scorehoi.encoding import encoded
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.real import VIEWS, RealInteractions
 from hoijax.experiments.scorehoi.samples import SynthInteractions
-from hoijax.experiments.scorehoi.stages import (
-    SIZES,
-    BodyConfig,
-    DenoiserStage,
-    RegressorStage,
-    Stage,
-    Variables,
-    layout_of,
-    sizes_of,
-)
+from hoijax.experiments.scorehoi.stages import DenoiserStage, RegressorStage, Stage, Variables, layout_of
 from hoijax.experiments.scorehoi.views import Views
-from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.io import output_directory
+from hoijax.systems.scorehoi.networks import SIZES, BodyConfig, sizes_of
+from hoijax.systems.scorehoi.weights import save_network
 
 FREE = ("out", "root", "views", "body_model", "networks_body", "half", "first", "log_every", "save_every", "until")
 """Settings that may change when a run goes on."""

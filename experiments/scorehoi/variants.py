@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from hoijax.optim.guided import GuidedConfig
+from hoijax.systems.scorehoi import GuidedConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from hoijax.body_models import BodyModel
-    from hoijax.cli.plans import Plan
+    from hoijax.jobs.plans import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +93,8 @@ def run(options: Options) -> int:
     """
     cases = demo_cases(options.only)
     from hoijax.body_models import free_body
-    from hoijax.cli.running import run_plans, tell
     from hoijax.io import check_output_directory
+    from hoijax.jobs.running import run_plans, tell
 
     check_output_directory(options.out)
     model = free_body()
@@ -122,10 +122,10 @@ def run(options: Options) -> int:
 
 def _plan(case: DemoCase, assets: pathlib.Path, options: Options, model: "BodyModel") -> "Plan":
     """One case as a plan of one item."""
-    from hoijax.cli.jobs import FloorRule, ObjectAsset
-    from hoijax.cli.plans import plan_files
     from hoijax.io import file_digest, read_parameters
-    from hoijax.optim import RefineConfig
+    from hoijax.jobs.plans import plan_files
+    from hoijax.jobs.refinement import FloorRule, ObjectAsset
+    from hoijax.optim.gradient import RefineConfig
 
     config = RefineConfig()
     config = dataclasses.replace(config, freeze=tuple(dict.fromkeys((*config.freeze, *case.freeze))))

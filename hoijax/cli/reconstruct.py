@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
-    from hoijax.optim.guided import GuidedConfig
+    from hoijax.systems.scorehoi import GuidedConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,8 @@ def run(options: Options) -> int:
     Raises:
       InputError: nothing can be reconstructed; raised before anything is written.
     """
-    from hoijax.cli.photographs import read_photographs
     from hoijax.io import check_output_directory, read_mesh
+    from hoijax.jobs.photographs import read_photographs
 
     for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0)):
         if getattr(options, name) is not None and getattr(options, name) < least:
@@ -80,7 +80,7 @@ def run(options: Options) -> int:
     check_output_directory(options.out)
     photographs, failures = read_photographs(options.image, options.human_mask, options.object_mask, options.instances)
     mesh = read_mesh(options.object, units=options.units)
-    from hoijax.cli.reconstructing import load_reconstructor, reconstruct_all
+    from hoijax.jobs.reconstruction import load_reconstructor, reconstruct_all
 
     reconstructor = load_reconstructor(options, config)
     failures |= reconstruct_all(reconstructor, mesh, photographs, failures, options)
@@ -93,7 +93,7 @@ def guidance(options: Options) -> "GuidedConfig":
     Raises:
       InputError: the step is wider than the noise level.
     """
-    from hoijax.optim.guided import GuidedConfig
+    from hoijax.systems.scorehoi import GuidedConfig
 
     config = GuidedConfig() if options.setting == "paper" else getattr(GuidedConfig, options.setting)()
     if options.step is not None and options.step > config.noise_level:

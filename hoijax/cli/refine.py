@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hoijax.body_models import BodyModel
-    from hoijax.cli.jobs import FloorRule
     from hoijax.io import ParameterFile
-    from hoijax.optim import RefineConfig
+    from hoijax.jobs.refinement import FloorRule
+    from hoijax.optim.gradient import RefineConfig
 
 AXES: dict[str, tuple[float, float, float]] = {
     "+x": (1.0, 0.0, 0.0),
@@ -94,10 +94,10 @@ def run(options: Options) -> int:
     Raises:
       InputError: nothing can be refined; raised before anything is written.
     """
-    from hoijax.cli.jobs import ObjectAsset
-    from hoijax.cli.plans import plan_files, read_files
-    from hoijax.cli.running import run_plans, tell
     from hoijax.io import check_output_directory, file_digest, read_mesh
+    from hoijax.jobs.plans import plan_files, read_files
+    from hoijax.jobs.refinement import ObjectAsset
+    from hoijax.jobs.running import run_plans, tell
 
     _check_numbers(options)
     if (options.object is None) == (options.scene is None):
@@ -107,7 +107,7 @@ def run(options: Options) -> int:
     check_output_directory(options.out)
     if options.scene is not None:
         _check_scene_options(options)
-        from hoijax.cli.scene import run_scene
+        from hoijax.jobs.scene import run_scene
 
         return run_scene(options, *load_model(options, _whole_files(options.body)), AXES[options.up])
     config, floor = refine_config(options), floor_rule(options.floor, options.up)
@@ -118,7 +118,7 @@ def run(options: Options) -> int:
     plans = plan_files(files, options.out, model, config, contacts, floor, failures)
     prior = None
     if options.prior == "scorehoi":
-        from hoijax.experiments.scorehoi.refining import ScorePrior
+        from hoijax.systems.scorehoi.score_prior import ScorePrior
 
         prior = ScorePrior(model, options.weights, AXES[options.up])
     count = sum(len(plan.starts) for plan in plans)
@@ -166,8 +166,8 @@ def load_model(options: Options, files: "Iterable[ParameterFile]") -> "tuple[Bod
 
         return free_body(options.lod), f"free {options.lod}"
     from hoijax.body_models import load
-    from hoijax.cli.bodies import joint_ranges, with_coefficients
     from hoijax.io import file_digest
+    from hoijax.jobs.bodies import joint_ranges, with_coefficients
 
     model = load(options.body_model, flat_hand_mean=options.hands == "flat")
     joint_ranges(model)
@@ -184,11 +184,11 @@ def refine_config(options: Options) -> "RefineConfig":
     Raises:
       InputError: `--freeze` names a group that does not exist.
     """
-    from hoijax.optim import RefineConfig
+    from hoijax.optim.gradient import RefineConfig
 
     config = RefineConfig()
     if options.prior == "scorehoi":
-        from hoijax.experiments.scorehoi.refining import polish_config
+        from hoijax.systems.scorehoi.score_prior import polish_config
 
         config = polish_config()
     names = tuple(name.strip() for name in options.freeze.split(",") if name.strip())
@@ -206,7 +206,7 @@ def floor_rule(floor: str, up: str) -> "FloorRule | None":
     Raises:
       InputError: neither a number nor "auto" nor "none".
     """
-    from hoijax.cli.jobs import FloorRule
+    from hoijax.jobs.refinement import FloorRule
 
     if floor == "none":
         return None

@@ -1,7 +1,7 @@
 """GRAFT's network (arXiv 2604.19624): one learned step that moves a body towards contact with the scene around it.
 
 The network knows no body model: 52 rotations in SMPL-H's order, 10 shape coefficients and 58 probes are all it sees.
-`hoijax.optim.graft` makes them from a body and a scene, and applies the network repeatedly.
+`hoijax.systems.graft` makes them from a body and a scene, and applies the network repeatedly.
 """
 
 from hoijax.nets.graft.checkpoints import load_encoder, load_graft, save_encoder, save_graft, shipped_graft

@@ -15,11 +15,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.diffusion import HOIState, pack, unpack
-from hoijax.diffusion.hoi_state import NUM_BETAS, NUM_JOINTS
 from hoijax.nets.layers import LAYER_NORM_EPSILON, gelu, layer_norm
 from hoijax.nets.scorehoi.conditions import Conditions
 from hoijax.nets.scorehoi.released_denoiser import sinusoid
+from hoijax.nets.scorehoi.state import NUM_BETAS, NUM_JOINTS, HOIState, pack, unpack
 
 ArrayLike = jax.Array | np.ndarray
 

@@ -14,10 +14,10 @@ import numpy as np
 from flax import nnx, struct
 from jaxtyping import Float
 
-from hoijax.diffusion import STATE_SIZE
 from hoijax.nets.layers import LAYER_NORM_EPSILON, gelu, layer_norm
 from hoijax.nets.scorehoi.conditions import Conditions
 from hoijax.nets.scorehoi.released_denoiser import sinusoid
+from hoijax.nets.scorehoi.state import STATE_SIZE
 
 ArrayLike = jax.Array | np.ndarray
 

@@ -19,7 +19,7 @@ CALLS = []
 def refine_batch(model, params, template, pose, contacts=None, config=None, *, floor=None, body=None, progress=None):
     """Moves the body up by a centimetre, turns its left elbow, and moves the object with it."""
     from hoijax.geometry import RigidPose
-    from hoijax.optim import Progress, RefineMetrics, RefineResult
+    from hoijax.optim.gradient import Progress, RefineMetrics, RefineResult
 
     batch = len(params.translation)
     CALLS.append({"batch": batch, "contacts": contacts, "floor": floor, "config": config, "template": template})
@@ -56,11 +56,11 @@ def make_template(mesh, resolution=64):
 
 def patch(setattr_):
     """Puts the fake in place; `setattr_` is `setattr` or `monkeypatch.setattr`."""
-    from hoijax.cli import jobs
+    from hoijax.jobs import refinement
 
-    setattr_(jobs, "refine_batch", refine_batch)
-    setattr_(jobs, "body_field", lambda model: None)
-    setattr_(jobs, "make_template", make_template)
+    setattr_(refinement, "refine_batch", refine_batch)
+    setattr_(refinement, "body_field", lambda model: None)
+    setattr_(refinement, "make_template", make_template)
 
 
 if __name__ == "__main__":

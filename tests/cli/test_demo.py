@@ -66,9 +66,9 @@ def test_an_unknown_case_is_named_with_those_there_are(cases, tmp_path, capsys):
 def test_the_shipped_cases_are_complete():
     """Their files are there and readable, their parts exist, and each starts near its object."""
     from hoijax.body_models import contact_regions, free_body
-    from hoijax.cli.bodies import start_of
-    from hoijax.cli.jobs import placed, posed_vertices
     from hoijax.io import read_mesh, read_parameters
+    from hoijax.jobs.bodies import start_of
+    from hoijax.jobs.refinement import placed, posed_vertices
 
     model, known = free_body(), contact_regions(free_body())
     shipped = demo.demo_cases()

@@ -12,15 +12,16 @@ import trimesh
 from PIL import Image
 
 from hoijax.body_models import BodyParams, free_body, pose_body
-from hoijax.cli import main, reconstructing
-from hoijax.cli.overlays import SIZE, draw_crop, mask_agreement, write_overlay
-from hoijax.cli.photographs import read_photographs
+from hoijax.cli import main
 from hoijax.cli.reconstruct import Options, guidance
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi.stages import SIZES
-from hoijax.experiments.scorehoi.weights import save_network
+from hoijax.jobs import reconstruction
+from hoijax.jobs.overlays import SIZE, draw_crop, mask_agreement, write_overlay
+from hoijax.jobs.photographs import read_photographs
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
-from hoijax.optim.guided import GuidedConfig
+from hoijax.systems.scorehoi import GuidedConfig
+from hoijax.systems.scorehoi.networks import SIZES
+from hoijax.systems.scorehoi.weights import save_network
 
 HEIGHT, WIDTH = 90, 120
 
@@ -66,7 +67,7 @@ def folder(tmp_path_factory):
 def shared():
     """One set of loaded networks, hence one compilation, for the module."""
     loaded = {}
-    load = reconstructing.make_reconstructor
+    load = reconstruction.make_reconstructor
 
     def remembered(*key):
         if key not in loaded:
@@ -79,8 +80,8 @@ def shared():
 @pytest.fixture
 def run(weights, folder, shared, tmp_path, monkeypatch, capsys):
     """Runs the command; returns exit code, stdout, stderr."""
-    monkeypatch.setattr(reconstructing, "make_reconstructor", shared)
-    monkeypatch.setattr(reconstructing, "SDF_RESOLUTION", 24)
+    monkeypatch.setattr(reconstruction, "make_reconstructor", shared)
+    monkeypatch.setattr(reconstruction, "SDF_RESOLUTION", 24)
 
     def call(*options, image="a.png", human="human.png", thing="thing.png", out=tmp_path / "out"):
         given = [f"--{name}={folder / path}" for name, path in (("human-mask", human), ("object-mask", thing)) if path]
@@ -183,7 +184,7 @@ def _wrong_size(run, folder, tmp_path):
 
 def test_one_network_without_the_other_is_refused_and_without_both_the_shipped_ones_are_taken(folder, tmp_path, capsys):
     options = Options(image=folder / "a.png", object=folder / "box.obj", out=tmp_path / "o")
-    assert [reconstructing.weights_path(options, name).is_file() for name in reconstructing.WEIGHTS] == [True, True]
+    assert [reconstruction.weights_path(options, name).is_file() for name in reconstruction.WEIGHTS] == [True, True]
     code = main([
         "reconstruct", f"--image={folder / 'a.png'}", f"--human-mask={folder / 'human.png'}", f"--out={tmp_path / 'o'}",
         f"--object-mask={folder / 'thing.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",
@@ -226,7 +227,7 @@ def test_an_answer_that_is_not_finite_is_refused(run, shared, weights, tmp_path,
         spoilt = lambda x: x * jnp.asarray(np.nan, x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x  # noqa: E731
         return dataclasses.replace(made, run=lambda *a: jax.tree.map(spoilt, made.run(*a)))
 
-    monkeypatch.setattr(reconstructing, "make_reconstructor", broken)
+    monkeypatch.setattr(reconstruction, "make_reconstructor", broken)
     code, _, error = run()
     assert code == 2 and "not finite" in error and not (tmp_path / "out" / "metrics.json").exists()
 

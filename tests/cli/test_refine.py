@@ -55,9 +55,9 @@ def test_one_interaction_writes_its_results(refine, estimate, save, tmp_path):
 
 def test_the_scene_is_two_named_parts_where_the_parameters_put_them(refine, estimate, save, tmp_path):
     from hoijax.body_models import free_body
-    from hoijax.cli.bodies import start_of
-    from hoijax.cli.jobs import posed_vertices
     from hoijax.io import read_parameters
+    from hoijax.jobs.bodies import start_of
+    from hoijax.jobs.refinement import posed_vertices
 
     assert refine(save("a.npz", estimate()))[0] == 0
     scene = trimesh.load_scene(tmp_path / "out" / "interaction.glb", process=False)
@@ -157,9 +157,9 @@ def test_a_mesh_with_flaws_is_used_and_they_are_told(refine, estimate, save, tmp
 
 
 def test_a_large_mesh_is_decimated_for_the_distance_field_only(refine, estimate, save, tmp_path, monkeypatch):
-    from hoijax.cli import jobs
+    from hoijax.jobs import refinement
 
-    monkeypatch.setattr(jobs, "MAX_FACES", 300)
+    monkeypatch.setattr(refinement, "MAX_FACES", 300)
     trimesh.creation.icosphere(subdivisions=4, radius=0.2).export(tmp_path / "ball.ply")
     code, out, _, (call,) = refine(save("a.npz", estimate()), mesh=tmp_path / "ball.ply")
     assert code == 0 and "ball.ply: 5,120 faces were decimated to 3" in out
@@ -383,7 +383,7 @@ def test_what_is_finished_is_skipped_until_something_changes(refine, estimate, s
 
 
 def test_ctrl_c_loses_only_the_batch_in_work(refine, fake, estimate, save, tmp_path, monkeypatch):
-    from hoijax.cli import jobs
+    from hoijax.jobs import refinement
 
     folder = folder_of(save, estimate, 5)
     good = fake.refine_batch
@@ -393,12 +393,12 @@ def test_ctrl_c_loses_only_the_batch_in_work(refine, fake, estimate, save, tmp_p
             raise KeyboardInterrupt
         return good(*args, **options)
 
-    monkeypatch.setattr(jobs, "refine_batch", stop_in_second)
+    monkeypatch.setattr(refinement, "refine_batch", stop_in_second)
     code, out, _, _ = refine(folder, "--batch-size", "2")
     assert code == 130 and "2 of 5 interactions are finished and written; the same command goes on" in out
     kept = tree(tmp_path / "out")
     assert {name.split("/")[0] for name in kept} == {"0", "1"} and not any(".part" in name for name in kept)
-    monkeypatch.setattr(jobs, "refine_batch", good)
+    monkeypatch.setattr(refinement, "refine_batch", good)
     code, out, _, calls = refine(folder, "--batch-size", "2")
     assert code == 0 and [call["batch"] for call in calls] == [2, 2] and "2 of 5 are finished already" in out
     after = tree(tmp_path / "out")
@@ -407,7 +407,7 @@ def test_ctrl_c_loses_only_the_batch_in_work(refine, fake, estimate, save, tmp_p
 
 
 def test_ctrl_c_while_writing_leaves_nothing_half_written(refine, estimate, save, tmp_path, monkeypatch):
-    from hoijax.cli import results
+    from hoijax.jobs import results
 
     folder = folder_of(save, estimate, 2)
     good = results.write_parameters

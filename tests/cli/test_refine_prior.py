@@ -8,13 +8,12 @@ import pytest
 from flax import nnx
 
 from hoijax.body_models import contact_regions, free_body
-from hoijax.experiments.scorehoi import refining
-from hoijax.experiments.scorehoi.refining import load_prior, scaled
-from hoijax.experiments.scorehoi.weights import save_network, weights_file
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
-from hoijax.optim.guided import compile_prior, prior_config
+from hoijax.systems.scorehoi import compile_prior, prior_config, score_prior
+from hoijax.systems.scorehoi.score_prior import load_prior, scaled
+from hoijax.systems.scorehoi.weights import save_network, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +37,13 @@ def load(path):
 @pytest.mark.slow
 def test_the_prior_goes_before_the_refiner(refine, fake, weights, save, estimate, tmp_path, monkeypatch):
     # The fake has templates without a distance grid.
-    monkeypatch.setattr(refining, "prior_config", lambda: prior_config(iterations=1, noise_level=40, step=20))
+    monkeypatch.setattr(score_prior, "prior_config", lambda: prior_config(iterations=1, noise_level=40, step=20))
     # One program for all runs.
-    monkeypatch.setattr(refining, "compile_prior", lambda network, config: compiled)
-    compiled = compile_prior(load_prior(weights)[0], config=refining.prior_config())
-    monkeypatch.setattr("hoijax.cli.jobs.make_template", lambda mesh, resolution: make_template(mesh, resolution=12))
+    monkeypatch.setattr(score_prior, "compile_prior", lambda network, config: compiled)
+    compiled = compile_prior(load_prior(weights)[0], config=score_prior.prior_config())
+    monkeypatch.setattr(
+        "hoijax.jobs.refinement.make_template", lambda mesh, resolution: make_template(mesh, resolution=12)
+    )
     body = save("body.npz", estimate())
     options = ("--prior=scorehoi", f"--weights={weights}", "--contact=left_hand")
     code, _, error, calls = refine(body, *options)
@@ -88,7 +89,7 @@ def test_wrong_combinations_are_refused(refine, save, estimate, tmp_path, weight
 
 def test_parts_that_are_too_far_are_not_asked_for():
     """A box at the left hand is held, one a metre before the belly touches nothing."""
-    prior = object.__new__(refining.ScorePrior)
+    prior = object.__new__(score_prior.ScorePrior)
     prior.model = free_body("test")
     vertices = np.asarray(prior.model.v_template, np.float32)
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32) * 0.08

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.cli import main
-from hoijax.cli.scene_inputs import read_scene
 from hoijax.errors import InputError
+from hoijax.jobs.scene_inputs import read_scene
 
 LIFT = 0.06
 

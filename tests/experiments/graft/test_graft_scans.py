@@ -20,7 +20,7 @@ from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.samples import sample_points
 from hoijax.experiments.graft.scans import NEAR, SCANS, ScannedScenes
-from hoijax.optim.graft import body_spec, trained_probes
+from hoijax.systems.graft import body_spec, trained_probes
 
 SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12}
 #: The first camera looks down a little, 1.2 m above the floor; its y points down, that of PROX's scan up.

@@ -19,7 +19,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import Mixed, WithTouch, fields_of, sample_from_synth, sample_of, sample_points
 from hoijax.geometry import nearest_host, rotation_angle
 from hoijax.nets.graft import GraftConfig, load_graft
-from hoijax.optim.graft import GraftState, body_spec, pose_state, probe
+from hoijax.systems.graft import GraftState, body_spec, pose_state, probe
 
 
 def quick_jit(function):

@@ -10,7 +10,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import pictures_of, sample_points
 from hoijax.experiments.graft.views import DROPOUT, NOISE, WARP, Flat, Side, cast
 from hoijax.geometry import nearest_host
-from hoijax.optim.graft import body_spec
+from hoijax.systems.graft import body_spec
 
 
 def test_rays_meet_the_first_surface():

@@ -10,13 +10,14 @@ import pytest
 from flax import nnx
 
 from hoijax.data.synth import SynthConfig
-from hoijax.diffusion import cosine_schedule, unpack
+from hoijax.diffusion import cosine_schedule
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import prior as training
 from hoijax.experiments.scorehoi.states import StateSet, facing_state, joined, object_numbers, scripted_states
-from hoijax.experiments.scorehoi.weights import load_network, read_facts
 from hoijax.geometry import rotation_from_6d
 from hoijax.nets.scorehoi import Conditions, DenoiserConfig, PooledDenoiser, PooledDenoiserConfig, make_denoiser
+from hoijax.nets.scorehoi.state import unpack
+from hoijax.systems.scorehoi.weights import load_network, read_facts
 
 
 @pytest.fixture(scope="module")

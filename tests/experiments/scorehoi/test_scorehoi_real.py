@@ -10,14 +10,15 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, keypoint_names, keypoints, load, pose_body
-from hoijax.diffusion import unpack
 from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.experiments.scorehoi.real import RealInteractions
-from hoijax.experiments.scorehoi.samples import DEPTH, Layout
-from hoijax.experiments.scorehoi.stages import BodyConfig
+from hoijax.experiments.scorehoi.samples import DEPTH
 from hoijax.experiments.scorehoi.train import Config
 from hoijax.geometry import rotation_from_6d
+from hoijax.nets.scorehoi.state import unpack
+from hoijax.systems.scorehoi.inputs import Layout
+from hoijax.systems.scorehoi.networks import BodyConfig
 
 SIZE = (72, 96)
 FOCAL = 60.0

@@ -12,14 +12,13 @@ from hoijax.data.evaluation import EvaluateConfig, TruthSource
 from hoijax.data.evaluation.states import State, Subject
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import predicting, tables
-from hoijax.experiments.scorehoi.networks import load_networks
-from hoijax.experiments.scorehoi.samples import betas_range
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged
-from hoijax.experiments.scorehoi.stages import SIZES
 from hoijax.experiments.scorehoi.variants import FULL, PAPER, TABLES
-from hoijax.experiments.scorehoi.weights import save_network
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
-from hoijax.optim.guided import GuidedConfig, guided_body
+from hoijax.systems.scorehoi import GuidedConfig, guided_body
+from hoijax.systems.scorehoi.inputs import default_betas_range
+from hoijax.systems.scorehoi.networks import SIZES, load_networks
+from hoijax.systems.scorehoi.weights import save_network
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def synth():
 
 def _body(model):
     resampled = resample_vertices(model, 48)
-    return guided_body(model, resampled, betas_range())
+    return guided_body(model, resampled, default_betas_range())
 
 
 def _states(count):

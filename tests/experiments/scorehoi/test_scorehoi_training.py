@@ -10,17 +10,19 @@ import pytest
 
 from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import Loader, LoaderConfig
-from hoijax.diffusion import unpack
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import train as training
 from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.made_up import MadeUp
-from hoijax.experiments.scorehoi.samples import crop, crop_box, geometry_feature, truth_from_synth
-from hoijax.experiments.scorehoi.stages import BodyConfig, RegressorStage, layout_of
-from hoijax.experiments.scorehoi.weights import load_network, read_facts
+from hoijax.experiments.scorehoi.samples import truth_from_synth
+from hoijax.experiments.scorehoi.stages import RegressorStage, layout_of
 from hoijax.geometry import rotation_from_6d
 from hoijax.interaction import GRAVITY_CAMERA
-from hoijax.optim.guided import GuidedScene, pose_state
+from hoijax.nets.scorehoi.state import unpack
+from hoijax.systems.scorehoi import GuidedScene, pose_state
+from hoijax.systems.scorehoi.inputs import crop, crop_box, geometry_feature
+from hoijax.systems.scorehoi.networks import BodyConfig
+from hoijax.systems.scorehoi.weights import load_network, read_facts
 
 BODY = BodyConfig("test", 48)
 QUICK = {"xla_backend_optimization_level": 0}

@@ -12,12 +12,12 @@ from flax import nnx
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import views
 from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
-from hoijax.experiments.scorehoi.networks import load_networks
 from hoijax.experiments.scorehoi.train import Joined
 from hoijax.experiments.scorehoi.views import Config, Views
-from hoijax.experiments.scorehoi.weights import weights_file
 from hoijax.interaction import GRAVITY_CAMERA
-from hoijax.optim.guided import GuidedScene, pose_state, state_from_estimate
+from hoijax.systems.scorehoi import GuidedScene, pose_state, state_from_estimate
+from hoijax.systems.scorehoi.networks import load_networks
+from hoijax.systems.scorehoi.weights import weights_file
 
 SIDE = 256
 COUNT = 10

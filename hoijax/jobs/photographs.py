@@ -1,0 +1,208 @@
+"""Pictures and masks as `hoijax reconstruct` reads them: checked before any long work, cut to the network's crops."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from hoijax.errors import InputError
+from hoijax.systems.scorehoi.inputs import crop, crop_box
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+#: A person whose mask's box is smaller than this cannot be told from a speck, pixels of a side.
+SMALLEST = 8
+#: Numbers of the person and the object in an instance-id picture.
+HUMAN_ID, OBJECT_ID = 1, 2
+NEEDED = (
+    "wanted --human-mask and --object-mask, or --instances (a PNG with person 1 and object 2), or a picture whose "
+    "alpha channel is 0 where neither is"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Photograph:
+    """One picture and what is known to be seen in it."""
+
+    name: str
+    path: pathlib.Path
+    image: np.ndarray
+    """(H, W, 3) uint8."""
+    human: np.ndarray
+    """(H, W) bool."""
+    thing: np.ndarray
+    """(H, W) bool."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about this picture."""
+
+    def box(self) -> tuple[np.ndarray, float]:
+        """Upper left corner (x, y) and side of the crop, pixels of the picture."""
+        return crop_box(self.human | self.thing, np.zeros((1, 2)))
+
+    def crop(self, size: int) -> np.ndarray:
+        """What the regressor takes (size, size, 5): RGB in [0, 1], human mask, object mask."""
+        low, side = self.box()
+        layers = [crop(self.image[..., i], low, side, size) for i in range(3)]
+        masks = [crop(255 * m.astype(np.uint8), low, side, size) > 0.5 for m in (self.human, self.thing)]
+        return np.stack([*layers, *(m.astype(np.float32) for m in masks)], axis=-1)
+
+
+def read_photographs(
+    image: pathlib.Path,
+    human: pathlib.Path | None,
+    thing: pathlib.Path | None,
+    instances: pathlib.Path | None,
+) -> tuple[list[Photograph], dict[str, str]]:
+    """Reads one picture, or all of a folder, whose masks lie under the same names in the folders of masks.
+
+    Args:
+      image: a file or a folder.
+      human: mask of the person, or the folder of masks; None if it is known otherwise.
+      thing: mask of the object, likewise.
+      instances: instance-id picture, or the folder of them.
+
+    Returns:
+      The pictures in the order of their names, and name to message for those of a folder that cannot be used.
+
+    Raises:
+      InputError: nothing can be used.
+    """
+    if instances is not None and (human is not None or thing is not None):
+        raise InputError("--instances says both what --human-mask and --object-mask say; give one or the other")
+    if not image.is_dir():
+        return [_read_one(image, human, thing, instances)], {}
+    for option, folder in (("--human-mask", human), ("--object-mask", thing), ("--instances", instances)):
+        if folder is not None and not folder.is_dir():
+            raise InputError(
+                f"--image is a folder, so {option} must be one too, with masks of the same names: {folder}"
+            )
+    paths = sorted(p for p in image.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"the folder {image} holds no pictures; wanted files ending in {', '.join(SUFFIXES)}")
+    twice = {p.stem for p in paths if sum(q.stem == p.stem for q in paths) > 1}
+    if twice:
+        raise InputError(f"{image} has several pictures called {', '.join(sorted(twice))}; names must differ")
+    found, failures = [], {}
+    for path in paths:
+        try:
+            found.append(
+                _read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, thing, instances)))
+            )
+        except InputError as error:
+            failures[path.stem] = str(error)
+    if not found:
+        raise InputError(f"none of {len(paths)} pictures can be used; the first: {next(iter(failures.values()))}")
+    return found, failures
+
+
+def _mask_of(folder: pathlib.Path, picture: pathlib.Path) -> pathlib.Path:
+    for suffix in (".png", *SUFFIXES):
+        if (folder / f"{picture.stem}{suffix}").is_file():
+            return folder / f"{picture.stem}{suffix}"
+    raise InputError(f"no mask of {picture.name} in {folder}; wanted {picture.stem}.png there")
+
+
+def _open(path: pathlib.Path) -> Image.Image:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        picture = Image.open(path)
+        picture.load()
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no picture that can be read: {error}") from error
+    if picture.mode == "F" and not np.isfinite(np.asarray(picture)).all():
+        raise InputError(f"{path} holds pixels that are not finite")
+    return picture
+
+
+def _colours(path: pathlib.Path, picture: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        values = np.asarray(picture, np.float64)
+        most = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0 if values.max() <= 255.0 else 65535.0
+        if values.min(initial=0.0) < 0 or values.max(initial=0.0) > 65535.0:
+            raise InputError(
+                f"{path} holds pixels from {values.min():g} to {values.max():g}; wanted 8 bits per channel"
+            )
+        return np.repeat(np.round(255 * values / most).astype(np.uint8)[..., None], 3, axis=-1)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
+    picture = _open(path)
+    values = np.asarray(picture.convert("L") if picture.mode in ("P", "RGB", "RGBA", "LA", "1") else picture)
+    if values.shape != shape:
+        raise InputError(
+            f"{path} has {values.shape[1]} x {values.shape[0]} pixels, its picture {shape[1]} x {shape[0]}"
+        )
+    # 0 and 1, 0 and 255, or anything between.
+    return values > (0 if values.max(initial=0) <= 1 else values.max() / 2)
+
+
+def _read_one(
+    path: pathlib.Path, human: pathlib.Path | None, thing: pathlib.Path | None, instances: pathlib.Path | None
+) -> Photograph:
+    picture = _open(path)
+    image = _colours(path, picture)
+    shape, notes = image.shape[:2], []
+    person = None if human is None else _mask(human, shape)
+    item = None if thing is None else _mask(thing, shape)
+    if instances is not None:
+        person, item = _instances(instances, shape)
+    elif person is None or item is None:
+        seen = _alpha(picture)
+        if seen is None:
+            given = "neither was given" if person is item else "only one was given"
+            raise InputError(f"{path}: masks of person and object are needed and {given}; {NEEDED}")
+        if person is None and item is None:
+            person = item = seen
+            notes.append("alpha does not tell the person from the object: both masks are its foreground")
+        else:
+            person = seen & ~item if person is None else person
+            item = seen & ~person if item is None else item
+    notes += _doubts(path, person, item)
+    return Photograph(path.stem, path, image, person, item, tuple(notes))
+
+
+def _alpha(picture: Image.Image) -> np.ndarray | None:
+    """Where a picture's alpha channel shows something; None without a channel, or if it hides nothing."""
+    if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
+        return None
+    seen = np.asarray(picture.convert("RGBA"))[..., 3] > 127
+    return None if seen.all() else seen
+
+
+def _instances(path: pathlib.Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    picture = _open(path)
+    values = np.asarray(picture)
+    if values.ndim != 2:
+        raise InputError(f"{path} has {values.shape[-1]} channels; an instance-id picture has one (or a palette)")
+    if values.shape != shape:
+        raise InputError(
+            f"{path} has {values.shape[1]} x {values.shape[0]} pixels, its picture {shape[1]} x {shape[0]}"
+        )
+    if not (values == HUMAN_ID).any():
+        ids = ", ".join(map(str, np.unique(values)[:8]))
+        raise InputError(f"{path} has no pixel of number {HUMAN_ID}, the person's; its numbers are {ids}")
+    return values == HUMAN_ID, values == OBJECT_ID
+
+
+def _doubts(path: pathlib.Path, human: np.ndarray, thing: np.ndarray) -> list[str]:
+    """What to know about masks that can be used.
+
+    Raises:
+      InputError: nobody is seen.
+    """
+    rows, columns = np.nonzero(human)
+    side = 0 if not len(rows) else 1 + max(int(np.ptp(rows)), int(np.ptp(columns)))
+    if side < SMALLEST:
+        what = "is empty" if side == 0 else f"covers {side} pixels"
+        raise InputError(f"{path}: the mask of the person {what}; wanted a person of at least {SMALLEST} pixels")
+    notes = []
+    if human.all():
+        notes.append("the mask of the person covers the whole picture")
+    if not thing.any():
+        notes.append("the mask of the object is empty: where it is will be guessed from the person")
+    elif thing.all():
+        notes.append("the mask of the object covers the whole picture")
+    return notes

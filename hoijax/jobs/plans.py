@@ -1,0 +1,158 @@
+"""From parameter files to interactions that can be refined, with everything checked that can be before long work."""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from hoijax.body_models import BodyModel
+from hoijax.errors import InputError
+from hoijax.io import ParameterFile, read_parameters, single, value_digest
+from hoijax.jobs.bodies import Start, start_of
+from hoijax.jobs.refinement import FloorRule, Item, ObjectAsset
+from hoijax.optim.gradient import RefineConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be done with one parameter file."""
+
+    name: str
+    """What messages call it; "" for the only file of a job."""
+    folder: pathlib.Path
+    """Where its results go."""
+    source: ParameterFile
+    """The file."""
+    starts: dict[int, Start]
+    """Row to estimate, for the rows that can be used."""
+    config: RefineConfig
+    """The refiner's settings."""
+    contacts: tuple[str, ...] | None
+    """Parts that must touch; None: proposed."""
+    floor: FloorRule | None
+    """The floor."""
+    items: dict[int, Item] = dataclasses.field(default_factory=dict)
+    """Row to interaction, once the object is known."""
+
+    def with_object(self, asset: ObjectAsset, inputs: Mapping[str, Any]) -> "Plan":
+        """The plan with its items.
+
+        Args:
+          asset: the object of all rows.
+          inputs: digests of the files that the results depend on.
+        """
+        return dataclasses.replace(self, items={row: self._item(row, asset, inputs) for row in self.starts})
+
+    def _item(self, row: int, asset: ObjectAsset, inputs: Mapping[str, Any]) -> Item:
+        start, alone = self.starts[row], self.source.count == 1
+        config = dataclasses.replace(self.config, freeze=tuple(dict.fromkeys((*self.config.freeze, *start.freeze))))
+        key = value_digest(
+            {
+                "version": importlib.metadata.version("hoijax"),
+                "values": self.source.item(row),
+                "inputs": dict(inputs),
+                "contacts": self.contacts,
+                "floor": None if self.floor is None else dataclasses.asdict(self.floor),
+                "config": dataclasses.asdict(config),
+            }
+        )
+        return Item(
+            name=row_name(self.name, self.source, row),
+            folder=self.folder if alone else self.folder / f"{row:06d}",
+            source=self.source if alone else single(self.source, row),
+            start=start,
+            object=asset,
+            contacts=self.contacts,
+            floor=self.floor,
+            config=config,
+            key=key,
+        )
+
+
+def row_name(name: str, source: ParameterFile, row: int) -> str:
+    """What messages call one row of a file."""
+    if source.count == 1:
+        return name or source.path.stem
+    return f"{name}/{row:06d}" if name else f"{row:06d}"
+
+
+def read_files(body: pathlib.Path) -> tuple[dict[str, ParameterFile], dict[str, str]]:
+    """Reads the parameters that `--body` names.
+
+    Args:
+      body: a file, or a folder whose .npz files are taken in the order of their names.
+
+    Returns:
+      Name to file, the name being "" outside a folder; and name to message for what cannot be used.
+
+    Raises:
+      InputError: nothing can be used.
+    """
+    if not body.is_dir():
+        source = read_parameters(body, keep_broken=True)
+        return {"": source}, {row_name("", source, row): text for row, text in source.broken.items()}
+    paths = sorted(body.glob("*.npz"))
+    if not paths:
+        raise InputError(f"the folder {body} holds no .npz files; wanted body parameters")
+    files, failures = {}, {}
+    for path in paths:
+        try:
+            source = read_parameters(path, keep_broken=True)
+        except InputError as error:
+            failures[path.stem] = str(error)
+            continue
+        files[path.stem] = source
+        failures |= {row_name(path.stem, source, row): text for row, text in source.broken.items()}
+    if not files:
+        raise InputError(
+            f"none of the {len(paths)} .npz files of {body} can be used; the first: {failures[paths[0].stem]}"
+        )
+    return files, failures
+
+
+def plan_files(
+    files: Mapping[str, ParameterFile],
+    out: pathlib.Path,
+    model: BodyModel,
+    config: RefineConfig,
+    contacts: tuple[str, ...] | None,
+    floor: FloorRule | None,
+    failures: dict[str, str],
+) -> list[Plan]:
+    """Fits parameter files to a body model.
+
+    Args:
+      files: name to file.
+      out: where results go.
+      model: the body.
+      config: the refiner's settings.
+      contacts: parts that must touch; None: proposed.
+      floor: the floor.
+      failures: name to message; rows that do not fit the model are added.
+
+    Returns:
+      One plan per file that can be used.
+
+    Raises:
+      InputError: nothing can be used.
+    """
+    plans = []
+    for name, source in files.items():
+        starts = {}
+        for row in range(source.count):
+            if row in source.broken:
+                continue
+            try:
+                start = start_of(model, source.item(row), str(source.path))
+            except InputError as error:
+                failures[row_name(name, source, row)] = str(error)
+                continue
+            # Shape that all rows share has one place in the file, so it cannot differ between them afterwards.
+            shared = ("betas",) if "betas" in source.shared else ()
+            starts[row] = dataclasses.replace(start, freeze=tuple(dict.fromkeys((*start.freeze, *shared))))
+        if starts:
+            plans.append(Plan(name, out / name, source, starts, config, contacts, floor))
+    if not plans:
+        raise InputError(next(iter(failures.values())))
+    return plans

@@ -1,0 +1,147 @@
+"""What `refine` writes: one folder per interaction, one page and one table for all."""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hoijax.body_models import BodyModel
+from hoijax.io import ScenePart, read_parameters, write_glb, write_json, write_parameters
+from hoijax.jobs.bodies import quantities_of, start_of
+from hoijax.jobs.refinement import Item, Refined, placed, posed_vertices
+from hoijax.viz import Case, Metric, NamedMesh
+
+BODY_COLOR, OBJECT_COLOR = (0.80, 0.62, 0.52), (0.36, 0.52, 0.70)
+
+
+def write_item(model: BodyModel, refined: Refined, options: Mapping[str, Any], *, full: bool = True) -> None:
+    """Writes one interaction: `interaction.glb`, `refined.npz`, and last `metrics.json`, which marks it as finished.
+
+    Args:
+      model: the body.
+      refined: the result.
+      options: what was asked for, for the record.
+      full: True writes the object as it was read, False the decimated one, so that thousands fit on a disk.
+    """
+    item = refined.item
+    item.folder.mkdir(parents=True, exist_ok=True)
+    # While the parts are being replaced the old mark must not stand.
+    (item.folder / "metrics.json").unlink(missing_ok=True)
+    colors = BODY_COLOR if model.colors is None else np.asarray(model.colors)
+    mesh = item.object.mesh if full else item.object.light
+    write_glb(
+        item.folder / "interaction.glb",
+        [
+            ScenePart("body", refined.body_after, np.asarray(model.faces), colors),
+            ScenePart(
+                "object",
+                placed(mesh, refined.pose),
+                mesh.faces,
+                OBJECT_COLOR if mesh.colors is None else mesh.colors,
+                smooth=False,
+            ),
+        ],
+    )
+    values = item.source.item(0)
+    rows = quantities_of(model, item.start, refined.params, refined.pose, values)
+    added = write_parameters(
+        item.folder / "refined.npz", item.source, {name: value[None] for name, value in rows.items()}
+    )
+    write_json(item.folder / "metrics.json", _record(refined, added, options))
+
+
+def _record(refined: Refined, added: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The contents of one `metrics.json`."""
+    item, start = refined.item, refined.item.start
+    turn = Rotation.from_matrix(np.asarray(refined.pose.rotation) @ start.pose.rotation.T).magnitude()
+    return {
+        "name": item.name,
+        "units": "metres, degrees, seconds",
+        "before": refined.before,
+        "after": refined.after,
+        "moved": {
+            "body_mean": float(np.linalg.norm(refined.body_after - refined.body_before, axis=1).mean()),
+            "object": float(np.linalg.norm(np.asarray(refined.pose.translation) - start.pose.translation)),
+            "object_turn": float(np.degrees(turn)),
+        },
+        "grid_cell": float(np.asarray(item.object.template.sdf.spacing) * start.pose.scale),
+        "steps": refined.steps,
+        "converged": refined.converged,
+        "seconds": round(refined.seconds, 3),
+        "notes": [*refined.notes, *start.notes, *item.object.light.report.notes()],
+        "keys_added": list(added),
+        "options": dict(options),
+        "refiner": dataclasses.asdict(item.config),
+        "versions": {name: importlib.metadata.version(name) for name in ("hoijax", "jax", "numpy")},
+        "device": jax.devices()[0].device_kind,
+        "key": item.key,
+    }
+
+
+def join_rows(model: BodyModel, items: Mapping[int, Item], folder: pathlib.Path, source: Any) -> tuple[str, ...]:
+    """Writes the `refined.npz` of a file with a leading axis from those of its rows, which have been written.
+
+    Args:
+      model: the body.
+      items: row to item; rows that could not be refined are absent and stay as they were.
+      folder: where the file goes.
+      source: the `ParameterFile` that the rows came from.
+
+    Returns:
+      Keys that were added.
+    """
+    rows = {i: read_parameters(item.folder / "refined.npz").values for i, item in items.items()}
+    names = dict.fromkeys(name for values in rows.values() for name in values)
+    joined = {}
+    for name in names:
+        rest = {"obj_scale": np.ones(1)}.get(name, np.zeros(next(v[name].shape[1] for v in rows.values() if name in v)))
+        old = source.values.get(name, np.broadcast_to(rest, (source.count, len(rest))))
+        joined[name] = np.stack([rows[i][name][0] if name in rows.get(i, ()) else old[i] for i in range(source.count)])
+    return write_parameters(folder / "refined.npz", source, joined)
+
+
+def scenes(model: BodyModel, item: Item, up: np.ndarray) -> tuple[list[NamedMesh], list[NamedMesh]]:
+    """What a finished item looked like before and after, for pictures: turned so that `up` is y."""
+    turn = Rotation.align_vectors([[0, 1, 0]], [up])[0].as_matrix().astype(np.float32)
+    after = start_of(model, read_parameters(item.folder / "refined.npz").item(0), item.name)
+    both = []
+    for start in (item.start, after):
+        light = item.object.light
+        colors = None if model.colors is None else np.asarray(model.colors)
+        body = NamedMesh("body", posed_vertices(model, start.params) @ turn.T, np.asarray(model.faces), colors)
+        both.append([body, NamedMesh("object", placed(light, start.pose) @ turn.T, light.faces, light.colors)])
+    return both[0], both[1]
+
+
+def table(record: Mapping[str, Any]) -> dict[str, Metric]:
+    """The rows of a page's table from one `metrics.json`."""
+    before, after = record["before"], record["after"]
+    rows = {
+        "max penetration": Metric(_mm(before["max_penetration"]), _mm(after["max_penetration"]), "mm", "lower"),
+        "mean penetration": Metric(_mm(before["mean_penetration"]), _mm(after["mean_penetration"]), "mm", "lower"),
+    }
+    for part in after["contact"]:
+        name = f"{part.replace('_', ' ')} to object"
+        rows[name] = Metric(_mm(before["contact"].get(part)), _mm(after["contact"][part]), "mm", "lower")
+    if after["floor_distance"] is not None:
+        rows["body above floor"] = Metric(_mm(before["floor_distance"]), _mm(after["floor_distance"]), "mm")
+    rows["body moved"] = Metric(None, _mm(record["moved"]["body_mean"]), "mm")
+    return rows
+
+
+def case(name: str, record: Mapping[str, Any], both: tuple, picture: pathlib.Path) -> Case:
+    """One section of a page."""
+    return Case(name, both[0], both[1], table(record), [("before and after", picture)], " ".join(_sentences(record)))
+
+
+def _sentences(record: Mapping[str, Any]) -> list[str]:
+    return [f"{note[0].upper()}{note[1:]}." for note in record["notes"]]
+
+
+def _mm(metres: float | None) -> float | None:
+    return None if metres is None else 1000.0 * metres

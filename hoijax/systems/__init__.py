@@ -1,0 +1,1 @@
+"""The published systems, one folder each: everything that a user of the system runs, apart from its networks."""

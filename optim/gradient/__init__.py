@@ -1,0 +1,41 @@
+"""Refiners: what turns estimates of interactions into plausible ones."""
+
+from hoijax.optim.gradient.config import ALIASES, DEFAULT_STAGES, GROUPS, PerGroup, RefineConfig, Sizes, Stage, Weights
+from hoijax.optim.gradient.contacts import (
+    ContactTargets,
+    part_targets,
+    probability_targets,
+    propose_parts,
+    stand_on_floor,
+)
+from hoijax.optim.gradient.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
+from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.refiner import refine, refine_batch
+from hoijax.optim.gradient.result import Progress, RefineMetrics, RefineResult
+
+__all__ = [
+    "ALIASES",
+    "DEFAULT_STAGES",
+    "GROUPS",
+    "SDF_RESOLUTION",
+    "BodyField",
+    "ContactTargets",
+    "Floor",
+    "ObjectField",
+    "PerGroup",
+    "Progress",
+    "RefineConfig",
+    "RefineMetrics",
+    "RefineResult",
+    "Sizes",
+    "Stage",
+    "Weights",
+    "body_field",
+    "object_field",
+    "part_targets",
+    "probability_targets",
+    "propose_parts",
+    "refine",
+    "refine_batch",
+    "stand_on_floor",
+]

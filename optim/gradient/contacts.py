@@ -1,0 +1,251 @@
+"""What should touch what: targets from part names or probabilities, or proposed from the estimate."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Float
+from scipy.spatial import ConvexHull, QhullError
+
+from hoijax.body_models import BodyModel, contact_regions
+from hoijax.errors import InputError
+from hoijax.geometry import Mesh, RigidPose, SDFGrid, vertex_normals
+from hoijax.interaction import Contacts, ObjectTemplate, object_sdf, region_masks
+from hoijax.optim.gradient.floor import Floor
+
+#: Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch.
+PROPOSED_PARTS: dict[str, float] = {
+    "left_hand": 0.12, "right_hand": 0.12, "buttocks": 0.15, "back": 0.1, "left_thigh": 0.06, "right_thigh": 0.06,
+}  # fmt: skip
+#: Points on which an object can rest.
+REST_POINTS = 8
+#: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
+BELONGS = 1e-3
+#: Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere.
+_INNER = {
+    "left_hand": ("left_palm", "left_finger_pads"),
+    "right_hand": ("right_palm", "right_finger_pads"),
+    "hands": ("palms", "finger_pads"),
+}
+_FEET = ("left_sole", "right_sole")
+
+
+@struct.dataclass
+class ContactTargets:
+    """What should touch, for one interaction or with leading axes; weights in [0, 1], zero for padding.
+
+    R parts of the body, V vertices, N template points, Q feet, M points on which the object rests.
+    """
+
+    #: Which vertices belong to each part that should touch the object, (*B, R, V).
+    parts: Any
+    #: Which template points should touch the body, (*B, N); all zero: any may.
+    object: Any
+    #: Which vertices belong to each foot that stands on the floor, (*B, Q, V).
+    feet: Any
+    #: Points of the object that lie on the floor, canonical frame, (*B, M, 3), and their weights, (*B, M).
+    rest_points: Any
+    rest_weight: Any
+
+
+def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_points: int = 64) -> ContactTargets:
+    """Targets from part names, one sequence of names per interaction; no floor. Host function.
+
+    Args:
+      model: the body, whose `contact_regions` are named.
+      parts: names for each of B interactions; may be empty.
+      template_points: number of the object's template points.
+
+    Returns:
+      Targets with leading axis B; R is the largest number of names.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    regions = contact_regions(model)
+    rows, vertices = max([len(p) for p in parts] + [1]), model.num_vertices
+    masks = np.zeros((len(parts), rows, vertices), np.float32)
+    for mask, names in zip(masks, parts, strict=True):
+        mask[: len(names)] = region_masks(regions, names, vertices)
+        for row, name in zip(mask, names):
+            meant = [ids for inner in _INNER.get(name, ()) if len(ids := regions.get(inner, ()))]
+            if meant:
+                row[row > 0] = BELONGS
+                row[np.concatenate(meant)] = 1.0
+    count = len(parts)
+    return ContactTargets(
+        parts=jnp.asarray(masks),
+        object=jnp.zeros((count, template_points), jnp.float32),
+        feet=jnp.zeros((count, len(_FEET), vertices), jnp.float32),
+        rest_points=jnp.zeros((count, REST_POINTS, 3), jnp.float32),
+        rest_weight=jnp.zeros((count, REST_POINTS), jnp.float32),
+    )
+
+
+def probability_targets(
+    contacts: Contacts, template_points: jax.Array | np.ndarray, model: BodyModel
+) -> ContactTargets:
+    """Targets from predicted probabilities with one leading axis; below one half nothing is asked for.
+
+    Args:
+      contacts: probabilities on body vertices and template points.
+      template_points: the template points, (*B, N, 3) or (N, 3).
+      model: the body.
+    """
+    body, on_object, on_floor = (
+        jnp.where(jnp.asarray(x) > 0.5, jnp.asarray(x), 0).astype(jnp.float32)
+        for x in (contacts.body, contacts.object, contacts.floor)
+    )
+    count = body.shape[0]
+    return ContactTargets(
+        parts=body[:, None],
+        object=on_object,
+        feet=jnp.zeros((count, len(_FEET), model.num_vertices), jnp.float32),
+        rest_points=jnp.broadcast_to(template_points, (count, *template_points.shape[-2:])),
+        rest_weight=on_floor,
+    )
+
+
+def propose_parts(
+    model: BodyModel, vertices: Any, template: ObjectTemplate, pose: RigidPose, *, most: int = 4
+) -> tuple[str, ...]:
+    """Parts that one estimate seems to mean: near the object and facing it, nearest in proportion first. Host function.
+
+    Args:
+      model: the body, whose faces give the normals.
+      vertices: posed vertices, (V, 3).
+      template: the object.
+      pose: its estimated pose.
+      most: how many parts at most.
+
+    Returns:
+      Names of `PROPOSED_PARTS` within their distances; if there is none, the one that is nearest of all.
+    """
+    regions = contact_regions(model)
+    meant = np.asarray(_facing_distance(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose))
+    ratio = {}
+    for name, limit in PROPOSED_PARTS.items():
+        ids = regions.get(name, ())
+        if len(ids):
+            # The fifth nearest vertex, so that no single stray one speaks for a part.
+            ratio[name] = float(np.sort(meant[ids])[: min(5, len(ids))][-1]) / limit
+    if not ratio:
+        raise InputError(
+            f"the {model.kind} model has none of the parts {', '.join(PROPOSED_PARTS)}: name the parts that touch"
+        )
+    ranked = sorted(ratio, key=ratio.get)
+    near = [name for name in ranked if ratio[name] <= 1.0]
+    return tuple(near[:most] or ranked[:1])
+
+
+@jax.jit
+def _facing_distance(vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose) -> Float[jax.Array, "V"]:
+    """Distance of each vertex to the object, infinite for those that do not face it."""
+    normals = vertex_normals(vertices, faces)
+    distance, slope = jax.vmap(jax.value_and_grad(lambda v: object_sdf(sdf, pose, v[None])[0]))(vertices)
+    # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
+    return jnp.where(jnp.sum(normals * slope, axis=-1) < 0.3, jnp.abs(distance), jnp.inf)
+
+
+def stand_on_floor(
+    targets: ContactTargets,
+    model: BodyModel,
+    vertices: Any,
+    templates: Sequence[ObjectTemplate],
+    pose: RigidPose,
+    floor: Floor,
+    *,
+    feet: bool | None = None,
+    object_rests: bool | None = None,
+) -> ContactTargets:
+    """Adds to targets of B interactions what stands on the floor. Host function.
+
+    Args:
+      targets: with leading axis B.
+      model: the body.
+      vertices: posed vertices of the estimates, (B, V, 3).
+      templates: one object per interaction.
+      pose: estimated poses, leading axis B.
+      floor: with leading axis B.
+      feet: True puts both feet on the floor, False neither; None those within 10 cm of the lowest point of the body, if
+        that is within 30 cm of the floor.
+      object_rests: True lets the object rest on the floor, False not; None if its lowest point is within 20 cm of it.
+        Given floor contacts (`rest_weight`) are kept.
+
+    Returns:
+      The targets with feet and resting points.
+    """
+    regions = contact_regions(model)
+    names = [name for name in _FEET if name in regions]
+    masks = region_masks(regions, names, model.num_vertices).astype(np.float32)
+    vertices, gravity, level = np.asarray(vertices), np.asarray(floor.gravity), np.asarray(floor.level)
+    rotation, translation, scale = (np.asarray(x) for x in (pose.rotation, pose.translation, pose.scale))
+    stands = np.zeros((len(vertices), len(_FEET), model.num_vertices), np.float32)
+    points, weights = np.array(targets.rest_points), np.array(targets.rest_weight)
+    for b, template in enumerate(templates):
+        heights = -vertices[b] @ gravity[b] - level[b]
+        for row, mask in zip(stands[b], masks):
+            lowest = heights[mask > 0].min()
+            near = lowest - heights.min() < 0.1 and abs(heights.min()) < 0.3
+            row[:] = mask * (near if feet is None else feet)
+        corners = np.asarray(template.mesh.vertices)[np.unique(np.asarray(template.mesh.faces))]
+        lowest = (-(scale[b] * corners @ rotation[b].T + translation[b]) @ gravity[b]).min() - level[b]
+        rests = abs(lowest) < 0.2 if object_rests is None else object_rests
+        if rests and not weights[b].any() and points.shape[1] >= REST_POINTS:
+            points[b, :REST_POINTS], weights[b, :REST_POINTS] = resting_points(
+                template.mesh, rotation[b].T @ gravity[b]
+            )
+    return targets.replace(
+        feet=jnp.asarray(stands),
+        rest_points=jnp.asarray(points, jnp.float32),
+        rest_weight=jnp.asarray(weights, jnp.float32),
+    )
+
+
+def resting_points(mesh: Mesh, down: np.ndarray, *, tilt: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
+    """Points on which an object would rest if it were set down as it is held. Host function.
+
+    They are corners of the face of its convex hull that looks down most nearly, among faces of some size tilted by less
+    than `tilt`; of a ball, which has no such face, the lowest point.
+
+    Args:
+      mesh: the object, canonical frame.
+      down: direction of gravity in the canonical frame, (3,).
+      tilt: radians.
+
+    Returns:
+      Points (`REST_POINTS`, 3) and weights (`REST_POINTS`,), zero for padding.
+    """
+    vertices = np.asarray(mesh.vertices, dtype=np.float64)[np.unique(np.asarray(mesh.faces))]
+    down = np.asarray(down, dtype=np.float64)
+    chosen = vertices[[(vertices @ down).argmax()]]
+    try:
+        hull = ConvexHull(vertices)
+    except QhullError:  # a flat object: its lowest point
+        hull = None
+    if hull is not None:
+        normals, offsets = hull.equations[:, :3], hull.equations[:, 3]
+        corners = vertices[hull.simplices]
+        areas = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        same = (normals @ normals.T > np.cos(0.02)) & (np.abs(offsets[:, None] - offsets) < 0.003)
+        size = same @ areas
+        fits = (normals @ down > np.cos(tilt)) & (size > 0.02 * areas.sum())
+        if fits.any():
+            best = np.where(fits, normals @ down, -np.inf).argmax()
+            chosen = vertices[np.abs(vertices @ normals[best] + offsets[best]) < 0.003]
+    picked = chosen[_spread(chosen, REST_POINTS)]
+    points, weights = np.zeros((REST_POINTS, 3), np.float32), np.zeros(REST_POINTS, np.float32)
+    points[: len(picked)], weights[: len(picked)] = picked, 1.0
+    return points, weights
+
+
+def _spread(points: np.ndarray, most: int) -> list[int]:
+    """At most so many points, each the farthest from those before; on the host, as objects differ in their number."""
+    chosen, distance = [0], np.full(len(points), np.inf)
+    while len(chosen) < min(most, len(points)):
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+        chosen.append(int(distance.argmax()))
+    return chosen

@@ -1,0 +1,263 @@
+"""The refiner's machinery for one sample: choose points, match, step, watch for plateaus. Batch it with `vmap`."""
+
+from collections.abc import Callable
+from typing import Any, no_type_check
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Float, Int
+
+from hoijax.body_models import BodyModel, pose_body
+from hoijax.geometry import einsum, safe_normalize, transform_points
+from hoijax.interaction import object_sdf
+from hoijax.optim.gradient.config import Sizes
+from hoijax.optim.gradient.contacts import ContactTargets
+from hoijax.optim.gradient.energy import Cloud, Terms, evaluate, find_matches, squared_distances
+from hoijax.optim.gradient.fields import BodyField, ObjectField
+from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.state import State, retract, tangent
+
+#: Adam's decay rates, and its floor in units of the energy per unit of a variable: gradients far below it are noise and
+#: move nothing, where plain Adam would take full steps.
+ADAM = (0.9, 0.95, 0.3)
+#: Body vertices, spread over the whole body, among which the nearest to each object point is sought.
+SCOUTS = 1024
+
+
+# Exempt from run-time checks: `vmap` wants one of axes instead of arrays.
+@no_type_check
+@struct.dataclass
+class Problem:
+    """What stays the same through a run: the fields, the targets, the estimate."""
+
+    body: BodyField
+    object: ObjectField
+    targets: ContactTargets
+    floor: Floor | None
+    start: State
+    #: 1 / width of each tangent coordinate, (D,).
+    inverse_width: Any
+
+
+@struct.dataclass
+class Setting:
+    """The numbers of one stage, as arrays, so that all stages of one kind share a compiled program."""
+
+    weights: Terms
+    #: Learning rate of each tangent coordinate, (D,).
+    rates: Any
+    #: Largest number of steps, ().
+    steps: Any
+    #: Where the falling rate ends, as a fraction of the first one, ().
+    final_rate: Any
+    #: See `RefineConfig.contact_spread` and `Stage.facing`, ().
+    spread: Any
+    facing: Any
+    #: See `RefineConfig.tolerance`, ().
+    tolerance: Any
+
+
+@struct.dataclass
+class Carry:
+    """The state of a run within a stage."""
+
+    state: State
+    cloud: Cloud
+    #: Adam's moments, (D,), and its number of updates.
+    first: Any
+    second: Any
+    updates: Any
+    #: Steps taken in this stage and in all.
+    step: Any
+    total: Any
+    #: Plateaus multiply this by less than one.
+    rate: Any
+    #: The best state of this stage and its energy; the best energy before this round.
+    best: State
+    lowest: Any
+    before: Any
+    done: Any
+    #: True where the stage ended on a plateau.
+    converged: Any
+
+
+def begin(problem: Problem, state: State, total: Any, sizes: Sizes) -> Carry:
+    """Starts a stage: chooses the points that it looks at, forgets Adam's moments."""
+    dtype, size = state.translation.dtype, problem.inverse_width.shape[0]
+    zero, no = jnp.zeros((), dtype), jnp.zeros((), bool)
+    return Carry(
+        state=state,
+        cloud=choose_points(problem, state, sizes),
+        first=jnp.zeros(size, dtype),
+        second=jnp.zeros(size, dtype),
+        updates=zero,
+        step=jnp.zeros((), jnp.int32),
+        total=total,
+        rate=jnp.ones((), dtype),
+        best=state,
+        lowest=zero + jnp.inf,
+        before=zero + jnp.inf,
+        done=no,
+        converged=no,
+    )
+
+
+def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
+    """The points of a stage: of body and object each half spread, half near the other; and those of parts and feet."""
+    body, object, targets = problem.body, problem.object, problem.targets
+    count = body.rank.shape[0]
+    near = min(sizes.body_points // 2, count)
+    spread = min(sizes.body_points - near, count)
+    vertices = pose_body(body.model, state.params).vertices
+    distance = object_sdf(object.sdf, state.pose, vertices)
+    # Those spread over the body are there already.
+    closest = jax.lax.top_k(jnp.where(body.rank < spread, -jnp.inf, -distance), near)[1]
+    index, weights = [body.order[:spread], closest], []
+    for rows in (targets.parts, targets.feet):
+        # Vertices that are meant come before those that only belong, each kind in the order of the spread.
+        key = jnp.where(rows > 0.5, 2.0 * count, 1.0 * count) - body.rank[None].astype(rows.dtype)
+        key = jnp.where(rows > 0, key, -1.0)  # of floats: the CPU has no fast choice among integers
+        chosen = jax.lax.top_k(key, min(sizes.contact_points, count))[1]
+        index.append(chosen.reshape(-1))
+        weights.append(jnp.take_along_axis(rows, chosen, axis=1))
+    pool, template = object.points.shape[0], targets.object.shape[0]
+    near = min(sizes.object_points // 2, pool)
+    spread = min(max(sizes.object_points - near, template), pool)
+    place = transform_points(state.pose, object.points)
+    gap = jnp.min(squared_distances(place, jnp.concatenate([vertices[closest], vertices[index[2]]])), axis=1)
+    gap = jnp.where(jnp.arange(pool) < spread, jnp.inf, gap)
+    first = jnp.arange(spread, dtype=closest.dtype)
+    return Cloud(
+        index=jnp.concatenate(index),
+        part_weight=weights[0],
+        foot_weight=weights[1],
+        object_index=jnp.concatenate([first, jax.lax.top_k(-gap, min(near, pool - spread))[1]]),
+    )
+
+
+def run_round(problem: Problem, setting: Setting, carry: Carry, sizes: Sizes) -> Carry:
+    """Matches, then `sizes.steps_per_round` gradient steps on the matched energy, then the test for a plateau.
+
+    A sample that is done stays as it is.
+    """
+    cloud, start = carry.cloud, carry.state
+    scouts = jnp.concatenate([cloud.index, problem.body.order[:SCOUTS]])
+    points, normals = surface(problem.body, scouts, start)
+    matches = find_matches(
+        points,
+        normals,
+        start.pose,
+        problem.object,
+        cloud,
+        problem.targets,
+        setting.spread,
+        setting.facing,
+        problem.body.area,
+    )
+    place = cloud_of(problem.body, start, jnp.concatenate([cloud.index, scouts[matches.scout]]))
+
+    def energy(state: State) -> Float[jax.Array, ""]:
+        terms = evaluate(
+            place(state), state, problem.start, problem.object, cloud, problem.targets, matches, problem.floor,
+            problem.inverse_width, problem.body.limits,
+        )  # fmt: skip
+        products = jax.tree.map(jnp.multiply, setting.weights, terms)
+        return sum(jax.tree.leaves(products))
+
+    def one(carry: Carry, _: None) -> tuple[Carry, None]:
+        return step(carry, setting, *jax.value_and_grad(energy)(carry.state)), None
+
+    after = jax.lax.scan(one, carry, None, length=sizes.steps_per_round)[0]
+    after = judge(after, setting)
+    return jax.tree.map(lambda new, old: jnp.where(carry.done, old, new), after, carry)
+
+
+def surface(
+    body: BodyField, index: Int[jax.Array, "M"], state: State
+) -> tuple[Float[jax.Array, "M 3"], Float[jax.Array, "M 3"]]:
+    """Vertices of a state and the outward normals there; these turn with the skin, which is right to a few degrees."""
+    small = _subset(body, index, state)
+    points = pose_body(small, state.params).vertices
+    raised = small.replace(v_template=small.v_template + 0.01 * body.normals[index])
+    return points, safe_normalize(pose_body(raised, state.params).vertices - points)
+
+
+def cloud_of(body: BodyField, now: State, index: Int[jax.Array, "M"]) -> Callable[[State], Float[jax.Array, "M 3"]]:
+    """Vertices as a function of the state; pose correctives stay as they are `now`.
+
+    They change by fractions of a millimetre in the few steps of a round.
+    """
+    small = _subset(body, index, now)
+    return lambda state: pose_body(small, state.params).vertices
+
+
+def _subset(body: BodyField, index: Int[jax.Array, "M"], now: State) -> BodyModel:
+    """The model of some vertices, which may repeat, with its pose correctives put into the template."""
+    model = body.model
+    template = jnp.asarray(model.v_template)[index]
+    if model.pose_basis is not None:
+        eye = jnp.broadcast_to(jnp.eye(3, dtype=template.dtype), (model.num_joints - 1, 3, 3))
+        feature = (now.rotations[1:] - eye).reshape(-1)
+        template = template + einsum("pcv,p->vc", jnp.asarray(model.pose_basis)[..., index], feature)
+    return model.replace(
+        v_template=template,
+        shape_dirs=jnp.asarray(model.shape_dirs)[index],
+        pose_basis=None,
+        skin_weights=jnp.asarray(model.skin_weights)[index],
+        colors=None,
+        landmarks=(),
+    )
+
+
+def step(carry: Carry, setting: Setting, energy: Float[jax.Array, ""], gradient: State) -> Carry:
+    """One step of Adam on the manifold; a step that is not finite is rejected and the best state taken up again."""
+    g = tangent(carry.state, gradient)
+    better = energy < carry.lowest
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), carry.state, carry.best)
+    finite = jnp.isfinite(energy) & jnp.all(jnp.isfinite(g))
+    running = finite & (carry.step < setting.steps)
+    g = jnp.where(finite, g, 0)
+    decay1, decay2, floor = ADAM
+    updates = carry.updates + 1
+    first = decay1 * carry.first + (1 - decay1) * g
+    second = decay2 * carry.second + (1 - decay2) * g * g
+    direction = first / (1 - decay1**updates)
+    size = jnp.sqrt(second / (1 - decay2**updates)) + floor
+    progress = carry.step.astype(g.dtype) / jnp.maximum(setting.steps, 1).astype(g.dtype)
+    cosine = setting.final_rate + (1 - setting.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+    rate = jnp.minimum(carry.rate, cosine)
+    moved = retract(carry.state, -rate * setting.rates * direction / size)
+    state = jax.tree.map(
+        lambda new, kept, old: jnp.where(running, new, jnp.where(finite, old, kept)), moved, best, carry.state
+    )
+    return carry.replace(
+        state=state,
+        first=jnp.where(finite, first, 0),
+        second=jnp.where(finite, second, 0),
+        updates=jnp.where(finite, updates, 0),
+        step=carry.step + running.astype(carry.step.dtype),
+        total=carry.total + running.astype(carry.total.dtype),
+        best=best,
+        lowest=jnp.where(better, energy, carry.lowest),
+    )
+
+
+def judge(carry: Carry, setting: Setting) -> Carry:
+    """After a round: on a plateau the rate is cut and the run goes back to its best state, its momentum forgotten.
+
+    With the rate at its end, or no step left, the stage is done.
+    """
+    plateau = ~(carry.before - carry.lowest > setting.tolerance * carry.lowest)
+    rate = jnp.where(plateau, 0.4 * carry.rate, carry.rate)
+    converged = plateau & (rate < setting.final_rate)
+    return carry.replace(
+        state=jax.tree.map(lambda best, now: jnp.where(plateau, best, now), carry.best, carry.state),
+        first=jnp.where(plateau, 0, carry.first),
+        second=jnp.where(plateau, 0, carry.second),
+        updates=jnp.where(plateau, 0, carry.updates),
+        rate=jnp.maximum(rate, setting.final_rate),
+        before=carry.lowest,
+        converged=converged,
+        done=converged | (carry.step >= setting.steps),
+    )

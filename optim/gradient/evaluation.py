@@ -1,0 +1,66 @@
+"""How good an interaction is, on all vertices of the body and by the object's distance grid."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from hoijax.body_models import pose_body
+from hoijax.geometry import nearest, transform_points, vertex_normals
+from hoijax.interaction import object_sdf
+from hoijax.optim.gradient.energy import point_winding
+from hoijax.optim.gradient.engine import Problem
+from hoijax.optim.gradient.result import RefineMetrics
+from hoijax.optim.gradient.state import State
+
+#: Body vertices, spread over the body, among which the nearest to each object point is sought at first.
+SPREAD = 2048
+#: Object points that are looked at, the first of its field.
+LOOKED_AT = 4096
+#: Object points that are looked at closely: those that lie deepest by the first look.
+DEEPEST = 256
+
+
+def measure(problem: Problem, state: State) -> RefineMetrics:
+    """The metrics of one state; `vmap` for more."""
+    body = problem.body
+    vertices = pose_body(body.model, state.params).vertices
+    distance = object_sdf(problem.object.sdf, state.pose, vertices)
+    depth = jax.nn.relu(-distance)
+    number = jnp.sum(depth > 0).astype(depth.dtype)
+    sunk = object_depth(problem, state, vertices)
+    floor = problem.floor
+    if floor is None:
+        height = jnp.zeros((), depth.dtype)
+    else:
+        height = jnp.min(-jnp.sum(vertices * floor.gravity[None], axis=-1)) - floor.level
+    return RefineMetrics(
+        contact=jax.vmap(lambda mask: part_distance(jnp.abs(distance), mask > 0))(problem.targets.parts),
+        max_penetration=jnp.maximum(jnp.max(depth), sunk),
+        mean_penetration=jnp.sum(depth) / jnp.where(number > 0, number, 1),
+        floor=height,
+    )
+
+
+def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3"]) -> Float[jax.Array, ""]:
+    """Depth of the deepest object point inside the body, by the nearest vertex's normal; 0 if there is none."""
+    normals = vertex_normals(vertices, problem.body.model.faces)
+    place, spread = transform_points(state.pose, problem.object.points[:LOOKED_AT]), problem.body.order[:SPREAD]
+    rough = spread[nearest(place, vertices[spread]).index]
+    likely = jnp.sum((vertices[rough] - place) * normals[rough], axis=-1)
+    place = place[jax.lax.top_k(likely, min(DEEPEST, place.shape[0]))[1]]
+    winding = point_winding(place, vertices[spread], normals[spread], problem.body.area)
+    found = nearest(place, vertices)
+    depth = jnp.sum((vertices[found.index] - place) * normals[found.index], axis=-1)
+    # As in `find_matches`.
+    inside = (depth > 0.3 * found.distance) & ((winding > 0.4) | (found.distance < 0.02))
+    return jnp.max(jnp.where(inside, depth, 0))
+
+
+def part_distance(distance: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean distance of the nearest tenth of a part's vertices, at least one; 0 for an empty part."""
+    size = jnp.sum(mask)
+    count = (size + 9) // 10
+    ranked = -jax.lax.top_k(jnp.where(mask, -distance, -jnp.inf), (distance.shape[0] + 9) // 10)[0]
+    kept = jnp.arange(ranked.shape[0]) < count
+    total = jnp.sum(jnp.where(kept, ranked, 0))
+    return total / jnp.where(count > 0, count, 1).astype(distance.dtype)

@@ -1,0 +1,289 @@
+"""Gradient refinement of interactions: `refine` for one, as a pure function; `refine_batch` for many, compiled."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.errors import InputError
+from hoijax.geometry import RigidPose
+from hoijax.interaction import Contacts, ObjectTemplate
+from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
+from hoijax.optim.gradient.contacts import (
+    ContactTargets,
+    part_targets,
+    probability_targets,
+    propose_parts,
+    stand_on_floor,
+)
+from hoijax.optim.gradient.energy import Terms
+from hoijax.optim.gradient.engine import Carry, Problem, Setting, begin, run_round
+from hoijax.optim.gradient.evaluation import measure
+from hoijax.optim.gradient.fields import BodyField, ObjectField, body_field, object_field
+from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.result import Progress, RefineResult
+from hoijax.optim.gradient.state import State, keep_frozen, rates, spread_over_groups
+
+DEFAULT = RefineConfig()
+
+
+def refine(
+    body: BodyField,
+    object: ObjectField,
+    params: BodyParams,
+    pose: RigidPose,
+    targets: ContactTargets,
+    config: RefineConfig = DEFAULT,
+    *,
+    floor: Floor | None = None,
+) -> RefineResult:
+    """Refines one interaction: a pure function of arrays, for `jit` and `vmap`.
+
+    The stages of `config` run in order; each ends on a plateau of the energy or after its steps, and hands on its best
+    iterate. A step whose energy or gradient is not finite is rejected.
+
+    Args:
+      body: from `body_field`.
+      object: from `object_field`.
+      params: the estimated body.
+      pose: the estimated pose of the object.
+      targets: what should touch, without leading axes.
+      config: stages, weights, frozen groups; static under `jit`.
+      floor: the floor, or None.
+
+    Returns:
+      The refined interaction with metrics before and after.
+    """
+    start = State.of(params, pose)
+    problem = _problem(body, object, targets, config, floor, start)
+    settings = [_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
+
+    def one_stage(done: tuple[State, Any, Any], setting: Setting) -> tuple[tuple[State, Any, Any], None]:
+        carry = begin(problem, done[0], done[1], config.sizes)
+        one_round = functools.partial(run_round, problem, setting, sizes=config.sizes)
+        carry = jax.lax.while_loop(lambda c: ~c.done, one_round, carry)
+        return (carry.best, carry.total, carry.converged), None
+
+    state, total, converged = start, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+    if settings:
+        # A scan, so that the stages share one program.
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *settings)
+        (state, total, converged), _ = jax.lax.scan(one_stage, (state, total, converged), stacked)
+    return _result(problem, config, state, total, converged)
+
+
+def refine_batch(
+    model: BodyModel,
+    params: BodyParams,
+    template: ObjectTemplate | Sequence[ObjectTemplate],
+    pose: RigidPose,
+    contacts: Contacts | ContactTargets | Sequence[str] | Sequence[Sequence[str]] | None = None,
+    config: RefineConfig = DEFAULT,
+    *,
+    floor: Floor | None = None,
+    feet: bool | None = None,
+    object_rests: bool | None = None,
+    body: BodyField | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RefineResult:
+    """Refines a batch of interactions, compiled and vmapped.
+
+    The loop over rounds of some steps runs on the host, so that progress can be shown and a run be interrupted; an
+    interaction that is done early is carried along unchanged.
+
+    Args:
+      model: the body.
+      params: estimated bodies, leading axis B.
+      template: the object of all, or one per interaction.
+      pose: estimated object poses, leading axis B.
+      contacts: parts that must touch the object: names of `contact_regions(model)` for all or per interaction,
+        probabilities, targets, or None to propose parts from proximity.
+      config: stages, weights, frozen groups.
+      floor: the floor plane, shared or with leading axis B; None for no floor.
+      feet: see `stand_on_floor`.
+      object_rests: see `stand_on_floor`.
+      body: `body_field(model)`, to save its second when many batches are refined.
+      progress: called on the host after each round.
+
+    Returns:
+      Refined parameters and poses in the order given, with metrics before and after.
+
+    Raises:
+      InputError: unknown part names, leading axes that disagree, or values that are not finite.
+    """
+    params, pose, batch = _checked(model, params, pose)
+    dtype = params.translation.dtype
+    templates = _one_per_sample(template, batch)
+    floor = _floor_per_sample(floor, batch, dtype)
+    body = body_field(model, dtype) if body is None else body
+    vertices = _posed(body.model, params)
+    names, targets = _targets(model, vertices, templates, pose, contacts)
+    if floor is not None:
+        targets = stand_on_floor(targets, model, vertices, templates, pose, floor, feet=feet, object_rests=object_rests)
+    targets = jax.tree.map(lambda x: x.astype(dtype), targets)
+    if len({id(t) for t in templates}) == 1:
+        fields, over_fields = object_field(templates[0], dtype=dtype), None
+    else:
+        each = {id(t): object_field(t, dtype=dtype) for t in templates}
+        fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
+    start = State.of(params, pose)
+    shared = _problem(body, fields, targets, config, floor, start)
+    over = Problem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None)
+    state, total, converged = start, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool)
+    steps_before = 0
+    for stage in config.stages:
+        if stage.steps == 0:
+            continue
+        setting = _setting(model, config, stage, dtype)
+        carry = _begin(shared, state, total, over, config.sizes)
+        for _ in range(-(-stage.steps // config.sizes.steps_per_round)):
+            carry = _round(shared, setting, carry, over, config.sizes)
+            done = np.asarray(carry.done)
+            if progress is not None:
+                steps = batch * steps_before + int(np.where(done, stage.steps, np.asarray(carry.step)).sum())
+                last = stage is config.stages[-1]
+                progress(Progress(stage.name, steps, batch * config.steps, int(done.sum()) if last else 0, batch))
+            if done.all():
+                break
+        steps_before += stage.steps
+        state, total, converged = carry.best, carry.total, carry.converged
+    return _finish(shared, state, total, converged, over, config).replace(parts=names)
+
+
+def _problem(
+    body: BodyField,
+    object: ObjectField,
+    targets: ContactTargets,
+    config: RefineConfig,
+    floor: Floor | None,
+    start: State,
+) -> Problem:
+    width = {g: 1.0 / getattr(config.width, g) for g in GROUPS}
+    inverse = jnp.asarray(spread_over_groups(body.model, width), start.translation.dtype)
+    return Problem(body=body, object=object, targets=targets, floor=floor, start=start, inverse_width=inverse)
+
+
+def _setting(model: BodyModel, config: RefineConfig, stage: Stage, dtype: Any) -> Setting:
+    w = stage.weights
+    weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay)
+    return Setting(
+        weights=jax.tree.map(lambda x: jnp.asarray(x, dtype), weights),
+        rates=jnp.asarray(stage.rate * rates(model, config, stage.groups), dtype),
+        steps=jnp.asarray(stage.steps, jnp.int32),
+        final_rate=jnp.asarray(stage.final_rate, dtype),
+        spread=jnp.asarray(config.contact_spread, dtype),
+        facing=jnp.asarray(stage.facing, dtype),
+        tolerance=jnp.asarray(config.tolerance, dtype),
+    )
+
+
+def _result(problem: Problem, config: RefineConfig, state: State, total: Any, converged: Any) -> RefineResult:
+    state = keep_frozen(problem.body.model, config.freeze, state, problem.start)
+    both = jax.tree.map(lambda *x: jnp.stack(x), problem.start, state)
+    metrics = jax.vmap(functools.partial(measure, problem))(both)
+    before, after = (jax.tree.map(lambda x, i=i: x[i], metrics) for i in (0, 1))
+    return RefineResult(
+        params=state.params,
+        pose=state.pose,
+        before=before,
+        after=after,
+        steps=total,
+        converged=converged,
+    )
+
+
+# The programs below take every number as an array: they compile once per batch size and kind of stage.
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _begin(problem: Problem, state: State, total: Any, over: Problem, sizes: Sizes) -> Carry:
+    return jax.vmap(functools.partial(begin, sizes=sizes), in_axes=(over, 0, 0))(problem, state, total)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _round(problem: Problem, setting: Setting, carry: Carry, over: Problem, sizes: Sizes) -> Carry:
+    one = functools.partial(run_round, sizes=sizes)
+    return jax.vmap(one, in_axes=(over, None, 0))(problem, setting, carry)
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _finish(
+    problem: Problem, state: State, total: Any, converged: Any, over: Problem, config: RefineConfig
+) -> RefineResult:
+    one = functools.partial(_result, config=config)
+    return jax.vmap(lambda p, s, t, c: one(p, state=s, total=t, converged=c), in_axes=(over, 0, 0, 0))(
+        problem, state, total, converged
+    )
+
+
+_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
+
+
+def _checked(model: BodyModel, params: BodyParams, pose: RigidPose) -> tuple[BodyParams, RigidPose, int]:
+    """Both as arrays of one dtype, with one leading axis each."""
+    dtype = jnp.result_type(float) if jnp.asarray(params.translation).dtype == jnp.float64 else jnp.float32
+    params, pose = jax.tree.map(lambda x: jnp.asarray(x, dtype), (params, pose))
+    batch = params.translation.shape[0] if params.translation.ndim == 2 else -1
+    wanted = {
+        "rotations": (params.rotations, (batch, model.num_joints, 3, 3)),
+        "betas": (params.betas, (batch, model.num_betas)),
+        "translation": (params.translation, (batch, 3)),
+        "object rotation": (pose.rotation, (batch, 3, 3)),
+        "object translation": (pose.translation, (batch, 3)),
+        "object scale": (pose.scale, (batch,)),
+    }
+    for name, (array, shape) in wanted.items():
+        if array.shape != shape:
+            raise InputError(
+                f"{name} has shape {array.shape}, wanted {shape if batch >= 0 else 'one leading axis'}; body and "
+                "object need the same leading axis, of length 1 for a single interaction"
+            )
+        if not np.isfinite(np.asarray(array)).all():
+            raise InputError(f"{name} holds values that are not finite; leave out or mend the broken estimate")
+    if batch == 0:
+        raise InputError("the batch is empty; give at least one interaction")
+    return params, pose, batch
+
+
+def _one_per_sample(template: ObjectTemplate | Sequence[ObjectTemplate], batch: int) -> list[ObjectTemplate]:
+    if isinstance(template, ObjectTemplate):
+        return [template] * batch
+    templates = list(template)
+    if len(templates) != batch:
+        raise InputError(f"got {len(templates)} templates for {batch} interactions; give one, or one for each")
+    return templates
+
+
+def _floor_per_sample(floor: Floor | None, batch: int, dtype: Any) -> Floor | None:
+    if floor is None:
+        return None
+    gravity, level = jnp.asarray(floor.gravity, dtype), jnp.asarray(floor.level, dtype)
+    return Floor(gravity=jnp.broadcast_to(gravity, (batch, 3)), level=jnp.broadcast_to(level, (batch,)))
+
+
+def _targets(
+    model: BodyModel, vertices: jax.Array, templates: list[ObjectTemplate], pose: RigidPose, contacts: Any
+) -> tuple[tuple[tuple[str, ...], ...], ContactTargets]:
+    """Names of the parts, and targets without a floor, for each interaction."""
+    batch = len(templates)
+    if isinstance(contacts, ContactTargets):
+        return tuple(("",) * contacts.parts.shape[1] for _ in range(batch)), contacts
+    points = jnp.stack([jnp.asarray(t.points, vertices.dtype) for t in templates])
+    if isinstance(contacts, Contacts):
+        return (("contact",),) * batch, probability_targets(contacts, points, model)
+    if contacts is None:
+        one = [jax.tree.map(lambda x, b=b: x[b], pose) for b in range(batch)]
+        parts = [propose_parts(model, vertices[b], templates[b], one[b]) for b in range(batch)]
+    elif all(isinstance(name, str) for name in contacts):
+        parts = [tuple(contacts)] * batch
+    else:
+        parts = [tuple(p) for p in contacts]
+        if len(parts) != batch:
+            raise InputError(f"got contact parts for {len(parts)} interactions, the batch has {batch}")
+    rows = max([len(p) for p in parts] + [1])
+    names = tuple(p + ("",) * (rows - len(p)) for p in parts)
+    return names, part_targets(model, parts, points.shape[1])

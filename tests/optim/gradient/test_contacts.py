@@ -1,0 +1,133 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import trimesh
+
+from hoijax.body_models import contact_regions, pose_body
+from hoijax.errors import InputError
+from hoijax.geometry import Mesh
+from hoijax.interaction import Contacts
+from hoijax.optim.gradient import Floor, part_targets, probability_targets, propose_parts, stand_on_floor
+from hoijax.optim.gradient.contacts import BELONGS, REST_POINTS, resting_points
+
+
+def stack(rows):
+    """Many of the same tree as one with a leading axis."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *rows)
+
+
+def shifted(pose, offset):
+    return pose.replace(translation=pose.translation + jnp.asarray(offset, pose.translation.dtype))
+
+
+def test_parts_become_masks_padded_to_the_longest_row(model):
+    got = part_targets(model, [["back", "buttocks"], ["left_thigh"], []])
+    regions = contact_regions(model)
+    assert got.parts.shape == (3, 2, model.num_vertices)
+    np.testing.assert_array_equal(np.flatnonzero(got.parts[0, 0]), regions["back"])
+    np.testing.assert_array_equal(np.flatnonzero(got.parts[1, 0]), regions["left_thigh"])
+    assert not got.parts[1, 1].any()
+    assert not got.parts[2].any()
+    assert not got.feet.any()
+    assert not got.rest_weight.any()
+
+
+def test_only_the_inner_side_of_a_hand_is_drawn_though_all_of_it_counts(model):
+    row = np.asarray(part_targets(model, [["right_hand"]]).parts[0, 0])
+    regions = contact_regions(model)
+    np.testing.assert_array_equal(np.flatnonzero(row), regions["right_hand"])
+    inner = np.union1d(regions["right_palm"], regions["right_finger_pads"])
+    np.testing.assert_array_equal(np.flatnonzero(row == 1), inner)
+    np.testing.assert_allclose(row[np.setdiff1d(regions["right_hand"], inner)], BELONGS)
+
+
+def test_unknown_parts_are_named_with_the_known_ones(model):
+    with pytest.raises(InputError, match=r"tail.*right_hand"):
+        part_targets(model, [["tail"]])
+
+
+def test_probabilities_below_one_half_ask_for_nothing(model):
+    body = np.zeros((1, model.num_vertices), np.float32)
+    body[0, :3] = 0.9, 0.5, 0.51
+    on_object = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (1, 1))
+    points = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    got = probability_targets(Contacts(body, on_object, on_object[:, ::-1]), points, model)
+    np.testing.assert_allclose(got.parts[0, 0, :4], [0.9, 0.0, 0.51, 0.0])
+    np.testing.assert_array_equal(np.asarray(got.object[0]) > 0, on_object[0] > 0.5)
+    np.testing.assert_array_equal(got.rest_points[0], points)
+    np.testing.assert_array_equal(np.asarray(got.rest_weight[0]) > 0, on_object[0, ::-1] > 0.5)
+
+
+def test_hands_beside_a_box_are_proposed(model, template, carry):
+    params, pose = carry
+    vertices = pose_body(model, params).vertices
+    assert set(propose_parts(model, vertices, template, pose)) == {"left_hand", "right_hand"}
+    assert propose_parts(model, vertices, template, pose, most=1) in (("left_hand",), ("right_hand",))
+    # Nothing is near: the nearest part speaks for itself.
+    assert propose_parts(model, vertices, template, shifted(pose, [-0.6, 0.0, 0.2])) == ("right_hand",)
+
+
+def floors(count):
+    return Floor(
+        gravity=jnp.tile(jnp.asarray([0.0, -1.0, 0.0], jnp.float32), (count, 1)), level=jnp.zeros(count, jnp.float32)
+    )
+
+
+def standing(model, template, rows, **options):
+    params, pose = stack(rows)
+    vertices = pose_body(model, params).vertices
+    count = len(rows)
+    empty = part_targets(model, [[]] * count)
+    return stand_on_floor(empty, model, vertices, [template] * count, pose, floors(count), **options)
+
+
+def test_feet_near_the_floor_stand_on_it_and_raised_ones_do_not(model, template, carry):
+    params, pose = carry
+    knee, hip = (model.joint_names.index(name) for name in ("left_knee", "left_hip"))
+    bent = np.array(params.rotations)
+    quarter = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
+    bent[knee], bent[hip] = quarter, quarter.T
+    raised = params.replace(rotations=jnp.asarray(bent))
+    floating = params.replace(translation=params.translation + jnp.asarray([0.0, 0.6, 0.0], jnp.float32))
+    got = standing(model, template, [(params, pose), (raised, pose), (floating, pose)])
+    np.testing.assert_array_equal(np.asarray(got.feet.max(axis=-1)), [[1, 1], [0, 1], [0, 0]])
+    regions = contact_regions(model)
+    np.testing.assert_array_equal(np.flatnonzero(got.feet[0, 0]), regions["left_sole"])
+    asked = standing(model, template, [(raised, pose), (floating, pose)], feet=True)
+    np.testing.assert_array_equal(np.asarray(asked.feet.max(axis=-1)), 1)
+    assert not standing(model, template, [(params, pose)], feet=False).feet.any()
+
+
+def test_objects_near_the_floor_rest_on_it(model, template, carry):
+    params, pose = carry
+    low = shifted(pose, [0.0, -1.0, 0.0])
+    got = standing(model, template, [(params, pose), (params, low)])
+    np.testing.assert_array_equal(np.asarray(got.rest_weight.any(axis=-1)), [False, True])
+    np.testing.assert_allclose(
+        np.asarray(got.rest_points[1])[np.asarray(got.rest_weight[1]) > 0][:, 1], -0.15, atol=1e-6
+    )
+    assert standing(model, template, [(params, pose)], object_rests=True).rest_weight.any()
+    assert not standing(model, template, [(params, low)], object_rests=False).rest_weight.any()
+
+
+def test_a_tilted_box_rests_on_the_face_that_looks_down(make_box):
+    mesh = make_box((0.4, 0.3, 0.2))
+    for axis, side in ((0, 1), (1, -1), (2, 1)):
+        down = np.full(3, 0.2)
+        down[axis] = side
+        points, weights = resting_points(mesh, down / np.linalg.norm(down))
+        assert points.shape == (REST_POINTS, 3)
+        assert weights.sum() == 4
+        np.testing.assert_allclose(points[weights > 0][:, axis], side * (0.4, 0.3, 0.2)[axis] / 2, rtol=1e-6)
+
+
+def test_a_ball_rests_on_its_lowest_point_and_flat_things_do_too():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.2)
+    down = np.array([0.3, -0.9, 0.1]) / np.linalg.norm([0.3, -0.9, 0.1])
+    points, weights = resting_points(Mesh(ball.vertices, ball.faces), down)
+    assert weights.sum() == 1
+    np.testing.assert_allclose(points[0], 0.2 * down, atol=0.03)
+    flat = Mesh(np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 1]]), np.array([[0, 1, 2]]))
+    points, weights = resting_points(flat, np.array([0.1, -1.0, 0.0]))
+    assert weights.sum() == 1
