@@ -7,7 +7,6 @@ side, "same" puts the odd pixel behind. Weights live in a flat mapping: `name.ke
 from collections.abc import Mapping
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
