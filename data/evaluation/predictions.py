@@ -6,13 +6,13 @@ arrays of `ARRAYS` for methods that output no parameters, or not those of the da
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
+from hoijax.io.archives import PLAIN, read_npz
 from hoijax.io.layouts import KEYS, interpret
 
 ARRAYS: dict[str, tuple[int | None, ...]] = {
@@ -126,15 +126,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
       InputError: missing, damaged, or not an `.npz`.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not an .npz archive; save the arrays with np.savez")
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return dict(data)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    return read_npz(path, kinds=PLAIN)
 
 
 def parse_record(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> Record:

@@ -10,10 +10,12 @@ import pathlib
 import numpy as np
 
 from hoijax.camera import Camera
-from hoijax.data.real.reading import read_json, read_npz, read_template
+from hoijax.data.real.reading import read_template
 from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
+from hoijax.io import read_json, read_npz
+from hoijax.io.archives import PLAIN
 from hoijax.io.pickles import read_pickle
 
 OBJECTS = (
@@ -126,7 +128,7 @@ def scan_30fps(root: str | pathlib.Path) -> Index:
             problems.append(Problem(sequence, f"missing {' and '.join(pathlib.Path(m).name for m in missing)}"))
             continue
         try:
-            lengths = [len(read_npz(root / name)["frame_times"]) for name in files]
+            lengths = [len(read_npz(root / name, kinds=PLAIN)["frame_times"]) for name in files]
         except InputError as error:
             problems.append(Problem(sequence, str(error)))
             continue
@@ -144,7 +146,7 @@ def read_30fps(index: Index, item: Item) -> HOIFrame:
     Raises:
       InputError: a file is damaged, or an array is missing or has another shape.
     """
-    person, thing = (read_npz(index.root / name) for name in item.files)
+    person, thing = (read_npz(index.root / name, kinds=PLAIN) for name in item.files)
     sequence, i = item.key.split("/")[0], item.row
     rows = {name: person[name][i] if name in person else None for name in ("poses", "betas", "trans")}
     return HOIFrame(

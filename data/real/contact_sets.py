@@ -4,7 +4,6 @@ Body labels have 6890 entries (SMPL and SMPL-H share the topology) or 10475 (SMP
 2048 points of a cloud, one column per affordance; the columns' order is the dataset's own.
 """
 
-import json
 import pathlib
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.data.real.schema import ContactSample, Dataset, Index, Item, Problem, array, existing_root
 from hoijax.errors import InputError
+from hoijax.io import read_json
 from hoijax.io.pickles import read_object_npz, read_pickle
 
 SMPL_VERTICES = 6890
@@ -120,7 +120,7 @@ def read_lemon(index: Index, item: Item) -> ContactSample:
     """
     thing, affordance = pathlib.PurePosixPath(item.key).parts[-3:-1]
     labels = index.root / "smplh_param" / "human_label.json"
-    table = json.loads(labels.read_text()) if labels.exists() else {}
+    table = read_json(labels) if labels.exists() else {}
     return ContactSample(
         key=item.key,
         image=item.key,

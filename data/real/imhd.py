@@ -9,9 +9,10 @@ import re
 import numpy as np
 
 from hoijax.camera import Camera
-from hoijax.data.real.reading import centred, read_json, read_template
+from hoijax.data.real.reading import centred, read_template
 from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
 from hoijax.geometry import Mesh
+from hoijax.io import read_json
 from hoijax.io.pickles import read_pickle
 
 KEYS = {"smplPose": None, "smplHandPose": 90, "smplShape": 16, "smplTrans": 3, "objectRot": 3, "objectTrans": 3}

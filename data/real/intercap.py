@@ -6,10 +6,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.camera import Camera
-from hoijax.data.real.reading import read_json, read_template
+from hoijax.data.real.reading import read_template
 from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
+from hoijax.io import read_json
 from hoijax.io.pickles import read_pickle
 
 OBJECTS = {

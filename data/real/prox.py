@@ -1,12 +1,12 @@
 """PROX (Hassan et al., ICCV 2019): SMPL-X bodies fitted in scanned rooms; colour images are stored mirrored."""
 
-import json
 import pathlib
 
 import numpy as np
 
 from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root, smplx_fit
 from hoijax.errors import InputError
+from hoijax.io import read_json
 from hoijax.io.pickles import read_pickle
 
 # Subjects whose body is SMPL-X's female one; all others of the recordings have the male one.
@@ -60,7 +60,7 @@ def read(index: Index, item: Item) -> SceneFrame:
     recording, frame = item.key.split("/")
     scene = recording.split("_")[0]
     body = smplx_fit(fit)
-    pose = json.loads((index.root / "cam2world" / f"{scene}.json").read_text())
+    pose = read_json(index.root / "cam2world" / f"{scene}.json", kind=list)
     return SceneFrame(
         key=item.key,
         sequence=recording,
@@ -86,7 +86,7 @@ def contact_set(root: str | pathlib.Path) -> np.ndarray:
         path = pathlib.Path(root) / "body_segments" / f"{name}.json"
         if not path.exists():
             raise InputError(f"no body segment {path}")
-        ids.append(np.asarray(json.loads(path.read_text())["verts_ind"], np.int64))
+        ids.append(array(read_json(path).get("verts_ind"), "verts_ind", (None,), np.int64))
     return np.unique(np.concatenate(ids))
 
 

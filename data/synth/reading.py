@@ -1,31 +1,48 @@
-"""Reading a built SynthHOI: a sequence of samples as NumPy arrays, without TensorFlow."""
+"""Reading a built SynthHOI: a sequence of samples as NumPy arrays, without TensorFlow.
 
-import json
+The features are those of `hoijax.data.synth.schema`, never those of the dataset's own `features.json`: TFDS imports the
+modules that such a file names, so a dataset from a stranger could run code.
+"""
+
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import tensorflow_datasets as tfds
-
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, SynthConfig
-from hoijax.data.synth.schema import VERSION, dataset_name, decode
+from hoijax.data.synth.schema import VERSION, dataset_name, decode, features
 from hoijax.errors import InputError
+from hoijax.io import read_json
 
 
 class SynthSplit(Sequence):
     """One split; `split[i]` is sample i, decoded (docs/synth_hoi.md lists its fields). Reading is random access."""
 
     def __init__(self, root: str | pathlib.Path, split: str):
-        folder = pathlib.Path(root) / dataset_name(split) / VERSION
-        if not (folder / "dataset_info.json").is_file():
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        self.folder = pathlib.Path(root) / dataset_name(split) / VERSION
+        if not (self.folder / "dataset_info.json").is_file():
             raise InputError(
-                f"no finished SynthHOI at {folder}; build it with: hoijax data build synth_hoi --root {root}"
+                f"no finished SynthHOI at {self.folder}; build it with: hoijax data build synth_hoi --root {root}"
             )
-        builder = tfds.builder_from_directory(str(folder))
-        if split not in builder.info.splits:
-            raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
-        self.split = split
-        self._source = builder.as_data_source(split=split)
+        config = read_config(root)
+        if config is None:
+            raise InputError(f"{self.folder} has no config.json, which says how large its images are; build it again")
+        shards = sorted(self.folder.glob(f"{dataset_name(split)}-{split}.array_record-*-of-*"))
+        if not shards:
+            there = sorted({p.name.split(".")[0].partition("-")[2] for p in self.folder.glob("*.array_record-*")})
+            raise InputError(f"{self.folder} has no split {split!r}; it has {', '.join(there) or 'none'}")
+        self.split, self._features = split, features(split, config.image_size)
+        try:
+            self._source = ArrayRecordDataSource([str(shard) for shard in shards])
+            count = len(self._source)
+        except Exception as error:  # array_record raises whatever its C++ part reports
+            raise InputError(f"the records of {self.folder}, split {split}, are damaged: {error}") from error
+        if count != config.count(split):
+            raise InputError(
+                f"{self.folder}, split {split}: {count:,} samples in {len(shards)} record files, the build was to have "
+                f"{config.count(split):,}; build it again in the same folder, which makes what is missing"
+            )
 
     def __len__(self) -> int:
         return len(self._source)
@@ -33,7 +50,11 @@ class SynthSplit(Sequence):
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        return decode(self._source[index % len(self)])
+        index %= len(self)
+        try:
+            return decode(self._features.deserialize_example_np(self._source[index]))
+        except Exception as error:  # a damaged record fails in any of the decoders of TFDS
+            raise InputError(f"{self.folder}, split {self.split}: sample {index} is damaged: {error}") from error
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))
@@ -48,8 +69,8 @@ def read_config(root: str | pathlib.Path) -> SynthConfig | None:
     for name in ("synth_hoi", "synth_scene"):
         path = pathlib.Path(root) / name / VERSION / "config.json"
         if path.is_file():
+            values = read_json(path)
             try:
-                values = json.loads(path.read_text())
                 return SynthConfig(**values | {"actions": tuple(values["actions"])})
             except (ValueError, TypeError, KeyError) as error:
                 raise InputError(f"{path} is damaged: {error}") from error

@@ -1,5 +1,6 @@
 """Files in and out: object meshes, parameter files, GLB scenes; every writer is atomic."""
 
+from hoijax.io.archives import open_npz, read_npz
 from hoijax.io.files import (
     atomic_file,
     check_output_directory,
@@ -17,6 +18,7 @@ from hoijax.io.meshes import MESH_FORMATS, OBJECT_SIZES, UNITS, LoadedMesh, Mesh
 from hoijax.io.obj import parse_obj
 from hoijax.io.params import ParameterFile, read_parameters, single
 from hoijax.io.params_write import nearest_axis_angle, write_parameters
+from hoijax.io.reading import read_json
 from hoijax.io.simplify import simplify
 
 __all__ = [
@@ -31,9 +33,12 @@ __all__ = [
     "check_output_directory",
     "file_digest",
     "nearest_axis_angle",
+    "open_npz",
     "output_directory",
     "parse_obj",
+    "read_json",
     "read_mesh",
+    "read_npz",
     "read_parameters",
     "remove_partial_files",
     "simplify",

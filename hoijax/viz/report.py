@@ -119,7 +119,7 @@ def write_page(path: pathlib.Path | str, title: str, cases: Sequence[Case], *, t
         "contents": f"<nav>{''.join(links)}</nav>" if len(links) > 1 else "",
         "cases": "\n".join(_section(i, case) for i, case in enumerate(cases)),
         "version": importlib.metadata.version("hoijax"),
-        "scenes": data.replace("</", "<\\/"),
+        "scenes": data.replace("<", "\\u003c"),  # no name in it can open or close the script that holds it
         "viewer": files.joinpath("viewer.js").read_text("utf-8"),
     }
     template = files.joinpath("report.html").read_text("utf-8")

@@ -1,16 +1,26 @@
 """The live viewer: the scenes of a folder in the browser, through viser (extra [viewer])."""
 
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io.glb import srgb_to_linear
+from hoijax.viz.local_server import local_only, refuses_strangers
 from hoijax.viz.read import SCENE_FORMATS, read_scene
 from hoijax.viz.scene import scene_bounds, vertex_colors
 
-__all__ = ["Viewer", "find_scenes"]
+__all__ = ["Viewer", "find_scenes", "plain_name"]
+
+_LONGEST_MESSAGE = 600
+_LONGEST_NAME = 60
+
+
+def plain_name(name: str) -> str:
+    """A part's name as letters, digits, spaces, dots and dashes: the page's tree and labels need no more."""
+    return re.sub(r"[^\w .-]+", "_", name)[:_LONGEST_NAME].strip() or "part"
 
 
 def find_scenes(path: pathlib.Path | str) -> list[pathlib.Path]:
@@ -38,7 +48,7 @@ class Viewer:
       port: first port to try.
 
     Raises:
-      InputError: viser is not installed.
+      InputError: viser is not installed, or its server could not be closed to other web pages.
     """
 
     def __init__(self, files: Sequence[pathlib.Path], *, port: int = 8080):
@@ -47,11 +57,18 @@ class Viewer:
         except ImportError as error:
             raise InputError("the live viewer needs viser: pip install 'hoijax[viewer]'") from error
         self._files = {str(file): file for file in files}
-        self._server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
+        with local_only():
+            self._server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
+        if not refuses_strangers(self._server.get_port()):
+            self._server.stop()
+            raise InputError(
+                "this version of viser answers foreign web pages; install viser 1.1: pip install viser==1.1"
+            )
         self._server.scene.set_up_direction("+y")
         self._shown: list = []
         self._choice = self._server.gui.add_dropdown("scene", tuple(self._files), initial_value=next(iter(self._files)))
-        self._message = self._server.gui.add_markdown("")
+        # A text field, because Markdown would run what a file's name or contents say as a part of the page.
+        self._message = self._server.gui.add_text("message", "", disabled=True, multiline=True, visible=False)
         self._choice.on_update(lambda _: self.show(self._choice.value))
         self._server.on_client_connect(self._look_at_scene)
         self.show(self._choice.value)
@@ -64,7 +81,7 @@ class Viewer:
     @property
     def message(self) -> str:
         """What the page says about the chosen file; empty if it is shown."""
-        return self._message.content
+        return self._message.value
 
     def show(self, name: str) -> None:
         """Replaces the scene by the file of that name."""
@@ -73,9 +90,9 @@ class Viewer:
         try:
             scene = read_scene(self._files[name])
         except InputError as error:
-            self._message.content = f"**{error}**"
+            self._say(str(error))
             return
-        self._message.content = ""
+        self._say("")
         self._bounds = scene_bounds(scene)
         for i, (mesh, colors) in enumerate(zip(scene, vertex_colors(scene, bake=True), strict=True)):
             import trimesh
@@ -84,8 +101,9 @@ class Viewer:
             paint = np.concatenate([srgb_to_linear(colors), np.ones((len(colors), 1))], axis=1)
             paint = np.round(paint * 255).astype(np.uint8)
             shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=paint, process=False)
-            handle = self._server.scene.add_mesh_trimesh(f"/scene/{i}-{mesh.name}", shape)
-            switch = self._server.gui.add_checkbox(mesh.name, initial_value=True)
+            name = plain_name(mesh.name)
+            handle = self._server.scene.add_mesh_trimesh(f"/scene/{i}-{name}", shape)
+            switch = self._server.gui.add_checkbox(name, initial_value=True)
             switch.on_update(lambda _, handle=handle, switch=switch: setattr(handle, "visible", switch.value))
             self._shown += [switch, handle]
         lower, upper = self._bounds
@@ -94,6 +112,11 @@ class Viewer:
         self._shown.append(self._server.scene.add_grid("/floor", width, width, plane="xz", position=place))
         for client in self._server.get_clients().values():
             self._look_at_scene(client)
+
+    def _say(self, text: str) -> None:
+        """Shows a message as the plain text it is; none hides the field."""
+        self._message.value = text[:_LONGEST_MESSAGE]
+        self._message.visible = bool(text)
 
     def _look_at_scene(self, client) -> None:
         """Puts a browser's camera in front of the scene."""
