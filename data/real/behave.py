@@ -129,8 +129,10 @@ def scan_30fps(root: str | pathlib.Path) -> Index:
             continue
         try:
             lengths = [len(read_npz(root / name, kinds=PLAIN)["frame_times"]) for name in files]
-        except InputError as error:
-            problems.append(Problem(sequence, str(error)))
+        except (InputError, KeyError, TypeError) as error:
+            problems.append(
+                Problem(sequence, str(error) if isinstance(error, InputError) else "damaged: no frame_times")
+            )
             continue
         if lengths[0] != lengths[1]:
             problems.append(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io.reading import reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +162,10 @@ def read_all(dataset: Dataset, index: Index, split: str | None = None) -> Iterat
         if split is None or item.split == split:
             try:
                 yield item, dataset.read(index, item)
-            except (InputError, OSError) as error:
+            except InputError as error:
                 yield item, Problem(item.files[0], str(error))
+            except Exception as error:  # whatever a damaged file does to the reader: one file never ends the rest
+                yield item, Problem(item.files[0], f"damaged: {reason(error)}")
 
 
 def array(values: Any, name: str, shape: tuple[int | None, ...], dtype: type = np.float32) -> np.ndarray:

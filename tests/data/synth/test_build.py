@@ -3,12 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import pickle
+import shutil
+import sys
 
 import numpy as np
 import pytest
 
 from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.camera import Camera, project
+from hoijax.cli import main
 from hoijax.data.objects import random_object
 from hoijax.data.synth import SynthConfig, build, building, open_split, read_config, solving
 from hoijax.errors import InputError
@@ -95,6 +99,42 @@ def test_tfds_reads_it_alone(root):
     assert len(builder.as_data_source(split="train")) == 3
     statistics = json.loads((root / "synth_hoi" / "1.0.0" / "statistics" / "train-00000.json").read_text())
     assert sum(row["accepted"] for row in statistics["actions"].values()) >= 2
+
+
+def test_a_dataset_from_a_stranger_runs_nothing(root, tmp_path, monkeypatch):
+    """TFDS imports the modules that features.json names; the reader looks at neither of TFDS's files."""
+    shutil.copytree(root, tmp_path / "data")
+    folder = tmp_path / "data" / "synth_hoi" / "1.0.0"
+    (tmp_path / "evil_features.py").write_text("import pathlib\npathlib.Path('ran').write_text('')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (folder / "features.json").write_text('{"pythonClassName": "evil_features.X"}')
+    for text in ('{"name": 3', "[]", "null", "\x00"):
+        (folder / "dataset_info.json").write_text(text)
+        assert open_split(tmp_path / "data", "train")[0]["key"] == open_split(root, "train")[0]["key"]
+    assert main(["data", "check", "synth_hoi", "--root", str(tmp_path / "data")]) == 0
+    assert not (tmp_path / "ran").exists() and "evil_features" not in sys.modules
+
+
+def test_damaged_records_are_named(root, tmp_path):
+    shutil.copytree(root, tmp_path / "data")
+    folder = tmp_path / "data" / "synth_hoi" / "1.0.0"
+    shard = sorted(folder.glob("*train*"))[0]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged|samples in"):
+        open_split(tmp_path / "data", "train")[0]
+    shard.write_bytes(whole[:1000] + b"\xff" * 500 + whole[1500:])
+    with pytest.raises(InputError, match="damaged|samples in"):
+        [*open_split(tmp_path / "data", "train")]
+    shard.unlink()
+    with pytest.raises(InputError, match="1 samples in 1 record files, the build was to have 3"):
+        open_split(tmp_path / "data", "train")
+
+
+def test_samples_travel_to_worker_processes(root):
+    split = pickle.loads(pickle.dumps(open_split(root, "train")))
+    assert split[2]["key"] == open_split(root, "train")[2]["key"]
 
 
 def test_what_is_not_there_is_named(root, tmp_path):
