@@ -1,28 +1,44 @@
-"""Diffusion for interactions: schedules, deterministic DDIM both ways, score guidance."""
+"""Diffusion over any pytree of arrays: noise schedules and flows, samplers, guidance."""
 
-from hoijax.diffusion.ddim import DDIMResult, Guidance, ddim_invert, ddim_sample, guided_noise, time_grid
+from hoijax.diffusion.ddim import DDIMResult, ddim_invert, ddim_sample, time_grid
+from hoijax.diffusion.guidance import Guidance, classifier_free, guided_noise, guided_split
+from hoijax.diffusion.prediction import CleanAndNoise, split_state, training_target
 from hoijax.diffusion.schedule import (
+    Flow,
     Schedule,
     cosine_schedule,
+    flow_time_grid,
     linear_schedule,
     noise_from_x0,
     q_sample,
     schedule_from_betas,
+    shift_times,
     x0_from_noise,
 )
+from hoijax.diffusion.solvers import dpm_solver_sample, euler_sample
 
 __all__ = [
+    "CleanAndNoise",
     "DDIMResult",
+    "Flow",
     "Guidance",
     "Schedule",
+    "classifier_free",
     "cosine_schedule",
     "ddim_invert",
     "ddim_sample",
+    "dpm_solver_sample",
+    "euler_sample",
+    "flow_time_grid",
     "guided_noise",
+    "guided_split",
     "linear_schedule",
     "noise_from_x0",
     "q_sample",
     "schedule_from_betas",
+    "shift_times",
+    "split_state",
     "time_grid",
+    "training_target",
     "x0_from_noise",
 ]

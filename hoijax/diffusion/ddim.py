@@ -1,50 +1,30 @@
 """Deterministic DDIM (Song et al. 2021, eq. 12, eta = 0): inversion, sampling, and score guidance.
 
-The functions take any state shape; `denoise(x, t)` gets the whole state and one scalar time index and answers the
-noise. Everything runs inside `lax.scan`, so one compilation serves every number of steps' worth of network calls.
+The functions take any pytree of arrays; `denoise(x, t)` gets the whole state and one scalar time and answers in the
+state's structure. Everything runs inside `lax.scan`, so one compilation serves every number of steps' worth of network
+calls. On a `Flow` the same update is Euler's method along the straight line.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float
 
-from hoijax.diffusion.schedule import Schedule, q_sample, signal_and_noise, x0_from_noise
-
-ArrayLike = jax.Array | np.ndarray
-Denoiser = Callable[[jax.Array, jax.Array], jax.Array]
-Loss = Callable[[jax.Array], jax.Array]
+from hoijax.diffusion.guidance import Denoiser, Guidance, guided_split
+from hoijax.diffusion.prediction import Prediction, split_state
+from hoijax.diffusion.schedule import Process, State, q_sample
 
 
 @struct.dataclass
 class DDIMResult:
-    """What sampling back to the first time index leaves."""
+    """What sampling back to the first time leaves."""
 
-    x0: Float[ArrayLike, "*S"]
-    """The (guided) clean estimate of the last step."""
-    xt: Float[ArrayLike, "*S"]
-    """The state at the first time index, still carrying that index's small noise."""
-
-
-@struct.dataclass
-class Guidance:
-    """Score guidance: the noise estimate is pushed along the gradient of a loss on the clean estimate.
-
-    ScoreHOI eq. 4-6, after ScoreHMR: `eps' = eps + scale * sqrt(1 - abar_t) * grad_x loss(x0hat(x, t, eps))`.
-    """
-
-    loss: Loss = struct.field(pytree_node=False)
-    """Scalar loss of x0hat; a sum over independent samples guides each sample by its own loss."""
-    scale: float | jax.Array = 1.0
-    """The paper's rho."""
-    last: int | None = struct.field(pytree_node=False, default=None)
-    """Time index above which nothing is pushed: the push grows like (1 - abar_t) / abar_t, and far up clean estimates
-    are guesses. None: everywhere."""
-    through_network: bool = struct.field(pytree_node=False, default=False)
-    """Whether the gradient passes through the denoiser; without it the noise counts as a constant."""
+    x0: Any
+    """The (guided) clean estimate of the last step, of the state's structure."""
+    xt: Any
+    """The state at the first time, still carrying that time's small noise."""
 
 
 def time_grid(last: int, step: int) -> np.ndarray:
@@ -54,87 +34,73 @@ def time_grid(last: int, step: int) -> np.ndarray:
     return np.arange(0, last + 1, step)
 
 
-def _pairs(schedule: Schedule, times: np.ndarray) -> np.ndarray:
-    times = np.asarray(times)
-    if times.ndim != 1 or len(times) < 2 or not np.all(np.diff(times) > 0):
-        raise ValueError(f"times must increase and be at least two, got {times.tolist()}")
-    if times[0] < 0 or times[-1] >= schedule.num_steps:
-        raise ValueError(f"times must lie in 0..{schedule.num_steps - 1}, got {times[0]}..{times[-1]}")
-    return np.stack([times[:-1], times[1:]], axis=1).astype(np.int32)
+def _pairs(process: Process, times: np.ndarray) -> np.ndarray:
+    """Neighbouring times (N - 1, 2), lower and upper."""
+    times = process.checked_times(times)
+    return np.stack([times[:-1], times[1:]], axis=1)
 
 
-def ddim_invert(denoise: Denoiser, x: Float[ArrayLike, "*S"], schedule: Schedule, times: np.ndarray) -> jax.Array:
+def ddim_invert(
+    denoise: Denoiser, x: State, process: Process, times: np.ndarray, *, prediction: Prediction = "noise"
+) -> State:
     """Carries a state up the time grid by the reversed deterministic sampler.
 
     Args:
-      denoise: `(x, t) -> noise`, never called at the last time.
+      denoise: `(x, t) -> answer`, never called at the last time.
       x: state at `times[0]`.
-      schedule: the noise schedule.
-      times: increasing time indices, see `time_grid`.
+      process: the noise schedule or flow.
+      times: increasing times, see `time_grid` and `flow_time_grid`.
+      prediction: what `denoise` answers.
 
     Returns:
       The state at `times[-1]`.
     """
 
-    def step(x, pair):
-        noise = denoise(x, pair[0])
-        return q_sample(schedule, x0_from_noise(schedule, x, pair[0], noise), pair[1], noise), None
+    def step(x: State, pair: jax.Array) -> tuple[State, None]:
+        parts = split_state(process, x, pair[0], denoise(x, pair[0]), prediction)
+        return q_sample(process, parts.x0, pair[1], parts.noise), None
 
-    return jax.lax.scan(step, jnp.asarray(x), jnp.asarray(_pairs(schedule, times)))[0]
-
-
-def guided_noise(
-    denoise: Denoiser, x: Float[ArrayLike, "*S"], t: jax.Array, schedule: Schedule, guidance: Guidance | None
-) -> jax.Array:
-    """The noise estimate at one state and time, pushed by the guidance where there is one."""
-    if guidance is None:
-        return denoise(x, t)
-    signal, sigma = signal_and_noise(schedule, t, x)
-    if guidance.through_network:
-
-        def loss(x):
-            noise = denoise(x, t)
-            return guidance.loss(x0_from_noise(schedule, x, t, noise)), noise
-
-        gradient, noise = jax.grad(loss, has_aux=True)(x)
-    else:
-        noise = denoise(x, t)
-        # d x0hat / d x is 1 / sqrt(abar_t) for constant noise, so the loss is differentiated at x0hat itself.
-        at_x0 = jax.grad(guidance.loss)(x0_from_noise(schedule, x, t, noise))
-        gradient = at_x0 / jnp.broadcast_to(signal, at_x0.shape)
-    scale = guidance.scale * sigma
-    if guidance.last is not None:
-        scale = jnp.where(t <= guidance.last, scale, jnp.zeros_like(scale))
-    return noise + jnp.broadcast_to(scale, gradient.shape) * gradient
+    return jax.lax.scan(step, jax.tree.map(jnp.asarray, x), jnp.asarray(_pairs(process, times)))[0]
 
 
 def ddim_sample(
     denoise: Denoiser,
-    x: Float[ArrayLike, "*S"],
-    schedule: Schedule,
+    x: State,
+    process: Process,
     times: np.ndarray,
     *,
     guidance: Guidance | None = None,
+    prediction: Prediction = "noise",
 ) -> DDIMResult:
     """Samples a state down the time grid, guided where asked.
 
+    Steps above `guidance.last` run in a scan of their own, which never computes the loss's gradient.
+
     Args:
-      denoise: `(x, t) -> noise`, never called at the first time.
+      denoise: `(x, t) -> answer`, never called at the first time.
       x: state at `times[-1]`.
-      schedule: the noise schedule.
-      times: increasing time indices, walked from last to first; the clean estimate is never clipped.
-      guidance: optional score guidance, applied at every step.
+      process: the noise schedule or flow.
+      times: increasing times, walked from last to first; the clean estimate is never clipped.
+      guidance: optional score guidance, applied at every step up to its last time.
+      prediction: what `denoise` answers.
 
     Returns:
       The clean estimate of the last step and the state at `times[0]`.
     """
-    x = jnp.asarray(x)
+    pairs = _pairs(process, times)[::-1]
+    free = 0
+    if guidance is not None and guidance.last is not None:
+        free = int(np.sum(pairs[:, 1] > guidance.last))
+        guidance = guidance.replace(last=None)
 
-    def step(carry, pair):
-        x, _ = carry
-        noise = guided_noise(denoise, x, pair[1], schedule, guidance)
-        x0 = x0_from_noise(schedule, x, pair[1], noise)
-        return (q_sample(schedule, x0, pair[0], noise), x0), None
+    def descend(carry: tuple[State, State], pairs: np.ndarray, guidance: Guidance | None) -> tuple[State, State]:
+        def step(carry: tuple[State, State], pair: jax.Array) -> tuple[tuple[State, State], None]:
+            parts = guided_split(denoise, carry[0], pair[1], process, guidance, prediction)
+            return (q_sample(process, parts.x0, pair[0], parts.noise), parts.x0), None
 
-    (xt, x0), _ = jax.lax.scan(step, (x, jnp.zeros_like(x)), jnp.asarray(_pairs(schedule, times)[::-1]))
+        return jax.lax.scan(step, carry, jnp.asarray(pairs))[0] if len(pairs) else carry
+
+    x = jax.tree.map(jnp.asarray, x)
+    carry = descend((x, jax.tree.map(jnp.zeros_like, x)), pairs[:free], None)
+    xt, x0 = descend(carry, pairs[free:], guidance)
     return DDIMResult(x0=x0, xt=xt)

@@ -1,17 +1,24 @@
-"""Noise schedules and the algebra between a noisy state, its noise and its clean estimate.
+"""Noise processes and the algebra between a noisy state, its noise and its clean estimate.
 
-Ho et al. 2020 (DDPM), Nichol and Dhariwal 2021 (cosine schedule). Time indices run over 0..T-1 and index 0 is already
-slightly noisy. `alpha_t` in the ScoreHOI paper is the cumulative product called `alphas_cumprod` here.
+A process mixes a clean state and noise, `x_t = signal(t) x0 + sigma(t) noise`. There are two: `Schedule`, discrete and
+variance preserving (Ho et al. 2020; cosine: Nichol and Dhariwal 2021), whose time indices run over 0..T-1, index 0
+being slightly noisy already, and `Flow`, the straight line from data to noise (Liu et al. 2023), whose time is the
+share of noise. States are any pytree of float arrays. `alpha_t` in the ScoreHOI paper is the cumulative product called
+`alphas_cumprod` here.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, PyTree, Shaped
 
 ArrayLike = jax.Array | np.ndarray
-Time = int | Int[ArrayLike, "*B"]
+Time = int | float | Int[ArrayLike, "*B"] | Float[ArrayLike, "*B"] | np.generic
+State = PyTree[Float[ArrayLike, "..."]]
+"""What is diffused: an array or a pytree of arrays."""
 
 
 @struct.dataclass
@@ -27,6 +34,73 @@ class Schedule:
     def num_steps(self) -> int:
         """Number of time indices T."""
         return self.betas.shape[0]
+
+    def coefficients(self, t: Time, dtype: Any) -> tuple[jax.Array, jax.Array]:
+        """sqrt(abar_t) and sqrt(1 - abar_t) at time indices of any shape."""
+        abar = jnp.asarray(self.alphas_cumprod, dtype)[jnp.asarray(t)]
+        return jnp.sqrt(abar), jnp.sqrt(1.0 - abar)
+
+    def checked_times(self, times: np.ndarray) -> np.ndarray:
+        """Increasing time indices (N,) as int32.
+
+        Raises:
+          ValueError: fewer than two, not increasing, no integers, or out of range.
+        """
+        times = _increasing(times)
+        if times[0] < 0 or times[-1] >= self.num_steps or np.any(times != np.round(times)):
+            raise ValueError(f"times must lie in 0..{self.num_steps - 1}, got {times[0]}..{times[-1]}")
+        return times.astype(np.int32)
+
+
+@struct.dataclass
+class Flow:
+    """The straight line from data to noise, `x_t = (1 - t) x0 + t noise` for t in [0, 1] (Liu et al. 2023)."""
+
+    def coefficients(self, t: Time, dtype: Any) -> tuple[jax.Array, jax.Array]:
+        """1 - t and t."""
+        t = jnp.asarray(t, dtype)
+        return 1.0 - t, t
+
+    def checked_times(self, times: np.ndarray) -> np.ndarray:
+        """Increasing times (N,) within [0, 1].
+
+        Raises:
+          ValueError: fewer than two, not increasing, or out of range.
+        """
+        times = _increasing(times)
+        if times[0] < 0 or times[-1] > 1:
+            raise ValueError(f"times must lie in 0..1, got {times[0]}..{times[-1]}")
+        return times.astype(np.float64)
+
+
+Process = Schedule | Flow
+
+
+def _increasing(times: np.ndarray) -> np.ndarray:
+    times = np.asarray(times)
+    if times.ndim != 1 or len(times) < 2 or not np.all(np.diff(times) > 0):
+        raise ValueError(f"times must increase and be at least two, got {times.tolist()}")
+    return times
+
+
+def shift_times(times: Float[np.ndarray, "N"], shift: float) -> Float[np.ndarray, "N"]:
+    """Times of a flow moved towards the noise, `shift t / (1 + (shift - 1) t)` (Esser et al. 2024, eq. 23).
+
+    The more pixels a state has, the more noise it takes to hide the same picture.
+    """
+    return shift * times / (1.0 + (shift - 1.0) * times)
+
+
+def flow_time_grid(steps: int, *, shift: float = 1.0) -> Float[np.ndarray, "N"]:
+    """Times of a flow's sampler: 0, and `steps` evenly spaced ones up to 0.999, shifted, as SANA walks them.
+
+    Raises:
+      ValueError: fewer than one step, or a shift that is not positive.
+    """
+    if steps < 1 or shift <= 0:
+        raise ValueError(f"need at least one step and a positive shift, got {steps} and {shift}")
+    even = 1.0 - np.linspace(1.0, 1e-3, steps + 1)
+    return shift_times(even, shift)
 
 
 def schedule_from_betas(betas: np.ndarray, dtype=np.float32) -> Schedule:
@@ -58,33 +132,46 @@ def linear_schedule(num_steps: int = 1000, *, first: float = 1e-4, last: float =
     return schedule_from_betas(np.linspace(first, last, num_steps), dtype)
 
 
-def signal_and_noise(schedule: Schedule, t: Time, like: Float[ArrayLike, "*S"]) -> tuple[jax.Array, jax.Array]:
-    """sqrt(abar_t) and sqrt(1 - abar_t) in the dtype of `like`, shaped to multiply it from the left.
+def signal_and_noise(process: Process, t: Time, like: Float[ArrayLike, "*S"]) -> tuple[jax.Array, jax.Array]:
+    """Shares of signal and noise, sqrt(abar_t) and sqrt(1 - abar_t) of a `Schedule`, to multiply `like` from the left.
 
-    `t` is one index for everything or has leading axes of `like`.
+    `t` is one time for everything or has leading axes of `like`, whose dtype the shares have.
     """
-    abar = jnp.asarray(schedule.alphas_cumprod, like.dtype)[jnp.asarray(t)]
-    abar = abar.reshape(abar.shape + (1,) * (like.ndim - abar.ndim))
-    return jnp.sqrt(abar), jnp.sqrt(1.0 - abar)
+    signal, sigma = process.coefficients(t, like.dtype)
+    shape = signal.shape + (1,) * (like.ndim - signal.ndim)
+    return signal.reshape(shape), sigma.reshape(shape)
 
 
-def _scale(factor: jax.Array, x: Shaped[ArrayLike, "*S"]) -> jax.Array:
+def scale(factor: jax.Array, x: Shaped[ArrayLike, "*S"]) -> jax.Array:
+    """`factor * x` where the factor has leading axes of x, or none, and ones behind them."""
     return jnp.broadcast_to(factor, x.shape) * x
 
 
-def q_sample(schedule: Schedule, x0: Float[ArrayLike, "*S"], t: Time, noise: Float[ArrayLike, "*S"]) -> jax.Array:
-    """The noisy state x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4)."""
-    signal, sigma = signal_and_noise(schedule, t, x0)
-    return _scale(signal, x0) + _scale(sigma, noise)
+def q_sample(process: Process, x0: State, t: Time, noise: State) -> State:
+    """The noisy state x_t = signal x0 + sigma noise (Ho et al. 2020, eq. 4)."""
+
+    def mix(x0: ArrayLike, noise: ArrayLike) -> jax.Array:
+        signal, sigma = signal_and_noise(process, t, x0)
+        return scale(signal, x0) + scale(sigma, noise)
+
+    return jax.tree.map(mix, x0, noise)
 
 
-def x0_from_noise(schedule: Schedule, x: Float[ArrayLike, "*S"], t: Time, noise: Float[ArrayLike, "*S"]) -> jax.Array:
+def x0_from_noise(process: Process, x: State, t: Time, noise: State) -> State:
     """The clean estimate x0hat(x, t, eps): the inverse of `q_sample` for a known noise."""
-    signal, sigma = signal_and_noise(schedule, t, x)
-    return _scale(1.0 / signal, x) - _scale(sigma / signal, noise)
+
+    def clean(x: ArrayLike, noise: ArrayLike) -> jax.Array:
+        signal, sigma = signal_and_noise(process, t, x)
+        return scale(1.0 / signal, x) - scale(sigma / signal, noise)
+
+    return jax.tree.map(clean, x, noise)
 
 
-def noise_from_x0(schedule: Schedule, x: Float[ArrayLike, "*S"], t: Time, x0: Float[ArrayLike, "*S"]) -> jax.Array:
+def noise_from_x0(process: Process, x: State, t: Time, x0: State) -> State:
     """The noise that explains x given its clean version."""
-    signal, sigma = signal_and_noise(schedule, t, x)
-    return _scale(1.0 / sigma, x) - _scale(signal / sigma, x0)
+
+    def noise(x: ArrayLike, x0: ArrayLike) -> jax.Array:
+        signal, sigma = signal_and_noise(process, t, x)
+        return scale(1.0 / sigma, x) - scale(signal / sigma, x0)
+
+    return jax.tree.map(noise, x, x0)
