@@ -27,6 +27,17 @@ def test_a_bare_checkout_resolves_the_root_folders():
         assert link.resolve() == (ROOT / folder).resolve() or link.read_text().strip() == f"../{folder}", name
 
 
+def test_the_front_door_opens_and_costs_nothing_before():
+    code = (
+        "import sys, hoijax\n"
+        "assert not {'jax', 'numpy', 'flax'} & set(sys.modules), 'import hoijax imports more than itself'\n"
+        "assert len(hoijax.__all__) > 40\n"
+        "for name in hoijax.__all__: getattr(hoijax, name)\n"
+        "assert hoijax.geometry.Mesh is hoijax.Mesh and hoijax.optim.gradient.refine_batch is hoijax.refine_batch\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests")
+
+
 def test_library_imports_no_reference_package_and_touches_no_device():
     code = (
         "import sys, hoijax, hoijax.geometry, hoijax.camera, hoijax.body_models, hoijax.interaction, hoijax.metrics,"
