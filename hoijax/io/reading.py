@@ -117,10 +117,10 @@ def read_json(path: PathLike, *, kind: type = dict, limit: int = LARGEST_JSON) -
     path = pathlib.Path(path)
     try:
         with open(existing_file(path, "JSON file"), "rb") as file:
-            text = file.read(limit + 1)
+            if os.fstat(file.fileno()).st_size > limit:
+                raise InputError(f"{shown(path)} has more than the {limit:,} bytes that are read of a JSON file")
+            text = file.read()
         refuse_substitute(text[:64], path)
-        if len(text) > limit:
-            raise InputError(f"{shown(path)} has more than the {limit:,} bytes that are read of a JSON file")
         value = json.loads(text)
     except InputError as error:
         raise InputError(f"cannot read {shown(path.name)}: {error}") from error

@@ -6,6 +6,7 @@ and `data/<key>` holds each storage's bytes. The pickle is read with stand-ins (
 
 import dataclasses
 import io
+import math
 import os
 import pathlib
 import zipfile
@@ -15,7 +16,10 @@ import ml_dtypes
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.io.pickles import InertUnpickler
+from hoijax.io.archives import Archive
+from hoijax.io.inert import Budget, Ignored, InertUnpickler
+from hoijax.io.pickles import plain
+from hoijax.io.reading import existing_file, reason, refuse_substitute, shown
 
 _STORAGES = {
     "DoubleStorage": np.dtype(np.float64),
@@ -33,37 +37,17 @@ _STORAGES = {
 # Entries under which training scripts keep the parameters, looked for in this order.
 STATE_DICT_KEYS = ("model_state_dict", "state_dict", "network", "model", "module", "ema")
 
+_ROOM = 64 << 20
+
 
 @dataclasses.dataclass(frozen=True)
 class _StorageType:
     dtype: np.dtype
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ignored:
-    """An object that says nothing about the parameters: optimisers, devices, configurations."""
-
-    name: str
-
-    def __call__(self, *args: Any, **kwargs: Any) -> "_Ignored":
-        return self
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-    def append(self, value: Any) -> None:
-        """Takes what a pickle puts into a list of its own class."""
-
-    def extend(self, values: Any) -> None:
-        """Takes what a pickle puts into a list of its own class."""
-
-
 class _TorchUnpickler(InertUnpickler):
-    def __init__(self, data: bytes, archive: zipfile.ZipFile, folder: str):
-        super().__init__(io.BytesIO(data), encoding="utf-8")
+    def __init__(self, data: bytes, archive: Archive, folder: str, budget: Budget):
+        super().__init__(io.BytesIO(data), encoding="utf-8", budget=budget)
         self._archive, self._folder = archive, folder
         self._storages: dict[str, np.ndarray] = {}
 
@@ -71,7 +55,7 @@ class _TorchUnpickler(InertUnpickler):
         if module == "torch" and name in _STORAGES:
             return _StorageType(_STORAGES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild_tensor
+            return self._rebuild_tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return _rebuild_parameter
         try:
@@ -79,30 +63,42 @@ class _TorchUnpickler(InertUnpickler):
         except InputError:
             # Checkpoints carry settings and optimiser states of many classes. A stand-in that does nothing serves them
             # all; a tensor that depends on one is refused when it is asked for.
-            return _Ignored(f"{module}.{name}")
+            return Ignored(f"{module}.{name}")
+
+    def set_state(self, made: Any, state: Any) -> None:
+        if not isinstance(made, Ignored):
+            super().set_state(made, state)
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         kind, storage, key, _, count = pid
-        if kind != "storage" or not isinstance(storage, _StorageType):
-            raise InputError(f"it refers to {kind!r}, wanted a storage of a known type")
+        if kind != "storage" or not isinstance(storage, _StorageType) or not isinstance(key, str):
+            raise InputError("it refers to something else than a storage of a known type")
         if key not in self._storages:
-            content = self._archive.read(f"{self._folder}/data/{key}")
+            content = self._archive.contents(f"{self._folder}/data/{key}")
             if len(content) != count * storage.dtype.itemsize:
-                raise InputError(f"storage {key} has {len(content)} bytes, wanted {count} of {storage.dtype}")
+                raise InputError(f"storage {shown(key)} has {len(content)} bytes, wanted {count} of {storage.dtype}")
             self._storages[key] = np.frombuffer(content, storage.dtype)
         return self._storages[key]
 
-
-def _rebuild_tensor(storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any):
-    if not isinstance(storage, np.ndarray) or len(size) != len(stride) or min((*size, *stride, offset, 0)) < 0:
-        raise InputError("it describes a tensor with impossible sizes")
-    last = offset + sum((n - 1) * s for n, s in zip(size, stride))
-    if 0 not in size and last >= len(storage):
-        raise InputError(f"it describes a tensor of {size} beyond the end of its storage")
-    if 0 in size:
-        return np.zeros(size, storage.dtype)
-    strides = tuple(s * storage.itemsize for s in stride)
-    return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
+    def _rebuild_tensor(
+        self, storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
+    ) -> np.ndarray:
+        """A tensor of its own memory; strides of zero make it larger than its storage, which the budget bounds."""
+        numbers = (offset, *size, *stride)
+        if (
+            not isinstance(storage, np.ndarray)
+            or not all(isinstance(n, int) and 0 <= n < 1 << 48 for n in numbers)
+            or not len(size) == len(stride) <= 16
+        ):
+            raise InputError("it describes a tensor with impossible sizes")
+        last = offset + sum((n - 1) * s for n, s in zip(size, stride))
+        if 0 not in size and last >= len(storage):
+            raise InputError(f"it describes a tensor of {size} beyond the end of its storage")
+        self.budget.spend(math.prod(size) * storage.itemsize)
+        if 0 in size:
+            return np.zeros(size, storage.dtype)
+        strides = tuple(s * storage.itemsize for s in stride)
+        return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
 
 
 def _rebuild_parameter(data: Any, *rest: Any) -> Any:
@@ -118,28 +114,38 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
     Raises:
       InputError: the file is missing, damaged, or in the older format.
     """
-    name = os.path.basename(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [m for m in archive.namelist() if pathlib.PurePosixPath(m).name == "data.pkl"]
+        path = existing_file(path, "checkpoint")
+    except InputError as error:
+        raise InputError(f"cannot read the checkpoint: {error}") from error
+    name = shown(path.name)
+    # PyTorch stores tensors as they are: a file that unfolds to much more is no checkpoint. Tied weights come twice.
+    limit = 2 * path.stat().st_size + _ROOM
+    try:
+        with zipfile.ZipFile(path) as file:
+            archive = Archive(path, file, limit)
+            pickles = [m for m in archive.others if pathlib.PurePosixPath(m).name == "data.pkl"]
             if len(pickles) != 1:
                 raise InputError(f"{name}: a zip archive, but no PyTorch checkpoint (no data.pkl in it)")
             folder = pickles[0].removesuffix("/data.pkl")
             order = f"{folder}/byteorder"
-            if order in archive.namelist() and archive.read(order) != b"little":
+            if order in archive.others and archive.contents(order) != b"little":
                 raise InputError(f"{name}: written on a big-endian machine; save it again on another")
-            return _TorchUnpickler(archive.read(pickles[0]), archive, folder).load()
+            loaded = _TorchUnpickler(archive.contents(pickles[0]), archive, folder, Budget(limit)).load()
+            return plain(loaded, limit=2 * limit)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
-    except FileNotFoundError as error:
-        raise InputError(f"cannot read {os.fspath(path)}: {error.strerror}") from error
     except zipfile.BadZipFile:
+        with open(path, "rb") as start:
+            refuse_substitute(start.read(64), path)
         raise InputError(
             f"{name}: no zip archive. Checkpoints from before PyTorch 1.6 must be saved again with "
             "torch.save(torch.load(...)) where PyTorch is at hand"
         ) from None
+    except OSError as error:
+        raise InputError(f"cannot read {shown(path)}: {error.strerror or reason(error)}") from error
     except Exception as error:
-        raise InputError(f"{name}: damaged ({type(error).__name__}: {error})") from error
+        raise InputError(f"{name}: damaged ({reason(error)})") from error
 
 
 def read_state_dict(path: str | os.PathLike[str], *, key: str | None = None) -> dict[str, np.ndarray]:
@@ -152,13 +158,19 @@ def read_state_dict(path: str | os.PathLike[str], *, key: str | None = None) -> 
     Raises:
       InputError: the file cannot be read, or holds no table of tensors there.
     """
-    name, content = os.path.basename(path), read_torch(path)
+    name, content = shown(os.path.basename(path)), read_torch(path)
     if isinstance(content, dict):
         key = key or next((k for k in STATE_DICT_KEYS if isinstance(content.get(k), dict)), None)
         if key is not None and key not in content:
-            raise InputError(f"{name}: no entry {key!r}; there are {', '.join(map(str, content))}")
+            raise InputError(f"{name}: no entry {key!r}; there are {_names(content)}")
         content = content if key is None else content[key]
     if not isinstance(content, dict) or not all(isinstance(v, np.ndarray) for v in content.values()):
-        shown = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{name}: no table of tensors, but {shown}; name the entry that holds the parameters")
+        there = _names(content) if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{name}: no table of tensors, but {there}; name the entry that holds the parameters")
     return dict(content)
+
+
+def _names(table: dict) -> str:
+    """The first keys of a table."""
+    names = [shown(str(key)) for key in list(table)[:20]]
+    return ", ".join(names) + (", ..." if len(table) > 20 else "")
