@@ -32,7 +32,7 @@ from hoijax.experiments.benchmarks.timing import compare, environment, write_res
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_text
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import (
     Conditions,
     Denoiser,

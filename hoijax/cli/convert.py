@@ -1,12 +1,14 @@
 """Converts a published PyTorch checkpoint to a safetensors file that hoijax loads, without executing it.
 
 NAME says which network, or which part of one, the checkpoint holds; a wrong name lists those there are. Every missing,
-unexpected and mis-shaped parameter is named, and nothing is written unless all of them fit.
+unexpected and mis-shaped parameter is named, and nothing is written unless all of them fit. docs/weights.md shows how to run
+what comes out.
 """
 
 import dataclasses
 import pathlib
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -18,13 +20,20 @@ class Options:
     name: Annotated[str, tyro.conf.Positional]
     """The network: scorehoi_contactformer, scorehoi_denoiser, ..."""
     checkpoint: Annotated[pathlib.Path, tyro.conf.Positional]
-    """PyTorch checkpoint (.pth, .pt, .tar, .bin), PyTorch 1.6 or later, or .safetensors."""
+    """PyTorch checkpoint (.pth, .pt, .tar, .bin), PyTorch 1.6 or later; or .safetensors, or an index of several."""
     out: pathlib.Path
     """File to write, .safetensors."""
     key: str | None = None
     """Entry of the checkpoint that holds the parameters; without it the usual ones are tried."""
     prefix: str = ""
     """Keep only parameters whose name starts so, and drop the prefix: "contactformer." and the like."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type in which parameters are kept; half of the size in two of them."""
+    base_data: pathlib.Path | None = None
+    """ScoreHOI: the authors' folder base_data, whose resampling matrices go into the regressor's file and whose range
+    of betas goes into the denoiser's."""
+    pointnext: pathlib.Path | None = None
+    """ScoreHOI's regressor: openpoints' checkpoint of PointNeXt-S, which goes into the same file."""
 
 
 def run(options: Options) -> int:
@@ -39,25 +48,46 @@ def run(options: Options) -> int:
     Raises:
       InputError: the name is unknown, the checkpoint cannot be read, or it does not fit.
     """
-    import safetensors.numpy
+    import json
 
     from hoijax.errors import InputError
-    from hoijax.io import write_bytes
-    from hoijax.io.torch_checkpoints import read_state_dict
-    from hoijax.nets import convert
+    from hoijax.nets.weights import files, registry
 
     if options.out.suffix != ".safetensors":
         raise InputError(f"--out is {options.out}, wanted a name that ends in .safetensors")
-    convert.find_checkpoint(options.name)
-    if options.checkpoint.suffix == ".safetensors":
-        state_dict = safetensors.numpy.load_file(options.checkpoint)
-    else:
-        state_dict = read_state_dict(options.checkpoint, key=options.key)
-    start = options.prefix
-    state_dict = {k.removeprefix(start): v for k, v in state_dict.items() if k.startswith(start)}
-    if not state_dict:
-        raise InputError(f"{options.checkpoint.name}: no parameter's name starts with {start!r}")
-    module = convert.from_torch(options.name, state_dict)
-    write_bytes(options.out, safetensors.numpy.save(convert.to_flat(module), {"checkpoint": options.name}))
-    print(f"wrote {options.out}")
+    entry = registry.find_checkpoint(options.name)
+    if files.same_file(options.checkpoint, options.out):
+        raise InputError(f"--out {options.out} is the checkpoint itself; name another file")
+    beside = {name: getattr(options, name) for name in ("base_data", "pointnext")}
+    if entry.companions is None and any(beside.values()):
+        raise InputError(
+            f"--base-data and --pointnext are of scorehoi_regressor and scorehoi_denoiser, not {options.name}"
+        )
+    arrays = registry.converted(options.name, _state_dict(options), dtype=options.dtype)
+    facts, more = arrays.facts(), {}
+    if entry.companions is not None:
+        found, more = entry.companions(**beside)
+        facts |= found
+    table = arrays.table | files.table_of(more)
+    whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])
+    files.write_tensors(options.out, whole, {"facts": json.dumps(facts)})
+    print(f"wrote {options.out}: {', '.join(f'{k} {v}' for k, v in facts.items() if k != 'betas_range')}")
     return 0
+
+
+def _state_dict(options: Options) -> Mapping[str, Any]:
+    """The checkpoint's parameters by name, read when they are asked for where the format allows it."""
+    from hoijax.errors import InputError
+    from hoijax.io.torch_checkpoints import read_state_dict
+    from hoijax.nets.weights.files import open_tensors
+
+    source, start = options.checkpoint, options.prefix
+    if source.is_dir() or source.name.endswith((".safetensors", ".safetensors.index.json")):
+        tensors = open_tensors(source, what="the checkpoint")
+        found = tensors.select({name.removeprefix(start): name for name in tensors if name.startswith(start)})
+    else:
+        state_dict = read_state_dict(source, key=options.key)
+        found = {name.removeprefix(start): value for name, value in state_dict.items() if name.startswith(start)}
+    if not len(found):
+        raise InputError(f"{source.name}: no parameter's name starts with {start!r}")
+    return found

@@ -28,6 +28,7 @@ from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.reconstruction_files import is_finished, page_case, write_reconstruction
 from hoijax.jobs.refinement import MAX_FACES
 from hoijax.jobs.running import tell
+from hoijax.nets.weights import shipped_file
 from hoijax.optim.gradient import SDF_RESOLUTION
 from hoijax.systems.scorehoi import (
     GuidedBody,
@@ -37,9 +38,7 @@ from hoijax.systems.scorehoi import (
     interaction_from_state,
     state_from_estimate,
 )
-from hoijax.systems.scorehoi.inputs import geometry_feature
 from hoijax.systems.scorehoi.networks import load_networks
-from hoijax.systems.scorehoi.weights import weights_file
 from hoijax.viz import write_page
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ class Reconstructor:
     body: GuidedBody
     crop: int
     """Pixels of a side of the crops."""
-    features: int
-    """Numbers of the object's global feature."""
+    describe: Any
+    """From an object's template points to the numbers that describe it; of `load_networks`."""
     focal: float
     """Of the regressor's camera."""
     run: Any
@@ -105,7 +104,7 @@ def weights_path(options: "Options", name: str) -> pathlib.Path:
             f"--{name} is missing: a denoiser goes with the regressor it was trained under, so give both, made by "
             "python -m hoijax.experiments.scorehoi.train --stage 1 and --stage 2 (docs/scorehoi.md), or neither"
         )
-    return weights_file(name)
+    return shipped_file(f"scorehoi_{name}")
 
 
 def load_reconstructor(options: "Options", config: GuidedConfig) -> Reconstructor:
@@ -132,7 +131,7 @@ def make_reconstructor(
         "guidance": dataclasses.asdict(config),
     }  # fmt: skip
     return Reconstructor(
-        networks.model, networks.body, networks.layout.crop, networks.layout.geometry, networks.focal,
+        networks.model, networks.body, networks.layout.crop, networks.describe, networks.focal,
         compile_reconstruction(networks.regressor, networks.denoiser, config=config), record,
     )  # fmt: skip
 
@@ -197,8 +196,7 @@ def reconstruct_batch(
 ) -> list[Reconstructed]:
     """The networks' answers on some pictures of one object."""
     images = np.stack([p.crop(reconstructor.crop) for p in batch]).astype(np.float32)
-    points = np.asarray(template.points)
-    numbers = np.concatenate([points.ravel(), geometry_feature(points, reconstructor.features)]).astype(np.float32)
+    numbers = reconstructor.describe(np.asarray(template.points))
     scene = guided_scene([template] * len(batch))
     found = reconstructor.run(reconstructor.body, scene, images, np.tile(numbers, (len(batch), 1)))
     stages = _stages(reconstructor, found)

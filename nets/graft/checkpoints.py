@@ -1,22 +1,37 @@
-"""GRAFT's weights as a safetensors file that says what they are: sizes, probe vertices and provenance beside them."""
+"""GRAFT's weights: sizes, probe vertices and provenance beside them in one file."""
 
 import dataclasses
-import importlib.resources
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from hoijax.errors import InputError
-from hoijax.io.files import PathLike, write_bytes
+from hoijax.io.files import PathLike
 from hoijax.nets.graft.config import GraftConfig
 from hoijax.nets.graft.encoder import ImageEncoder
 from hoijax.nets.graft.model import Graft
+from hoijax.nets.weights import Entry, fill, open_tensors, save_network, shipped_file
+
+
+def config_of(facts: Mapping[str, Any]) -> GraftConfig:
+    """The sizes that a file's facts say."""
+    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in facts["config"].items()}
+    return GraftConfig(**sizes)
+
+
+WEIGHTS = {
+    "graft": Entry(
+        "GRAFT's network",
+        lambda facts, rngs: Graft(config_of(facts), rngs),
+        shipped="graft/graft.safetensors",
+        sha256="6766bd59ed7f53629b0dee1b32f31e83ef78601dafb519f7188bafd739d5d45d",
+    ),
+    "graft_encoder": Entry(
+        "hoijax's image encoder for GRAFT", lambda facts, rngs: ImageEncoder(tuple(facts["widths"]), rngs)
+    ),
+}
 
 
 def save_graft(path: PathLike, model: Graft, facts: Mapping[str, Any] | None = None) -> None:
@@ -28,9 +43,7 @@ def save_graft(path: PathLike, model: Graft, facts: Mapping[str, Any] | None = N
       facts: what else to keep, in JSON's types: the probe vertices of the bodies it was trained with, training data,
         seed, versions.
     """
-    arrays = {_name(key): np.asarray(leaf[...]) for key, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
-    notes = {"config": json.dumps(dataclasses.asdict(model.config)), "facts": json.dumps(dict(facts or {}))}
-    write_bytes(path, save(arrays, metadata=notes))
+    save_network(pathlib.Path(path), model, {**(facts or {}), "config": dataclasses.asdict(model.config)})
 
 
 def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
@@ -43,19 +56,13 @@ def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
     Raises:
       InputError: no such file, or not GRAFT's weights.
     """
-    arrays, notes = _read(path)
-    if "config" not in notes:
-        raise InputError(f"{path} holds no GRAFT weights of hoijax: it does not say its sizes")
-    sizes = json.loads(notes["config"])
-    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
-    model = nnx.eval_shape(lambda: Graft(GraftConfig(**(sizes | changes)), nnx.Rngs(0)))
-    return _filled(path, model, arrays), json.loads(notes["facts"])
+    network, facts = _load("graft", path, "config", lambda sizes: {**sizes, **changes})
+    return network, {name: value for name, value in facts.items() if name != "config"}
 
 
 def save_encoder(path: PathLike, encoder: ImageEncoder) -> None:
     """Writes the weights of hoijax's own image encoder, whole or not at all; see `save_graft`."""
-    arrays = {_name(key): np.asarray(leaf[...]) for key, leaf in nnx.to_flat_state(nnx.state(encoder, nnx.Param))}
-    write_bytes(path, save(arrays, metadata={"widths": json.dumps(encoder.widths)}))
+    save_network(pathlib.Path(path), encoder, {"widths": encoder.widths})
 
 
 def load_encoder(path: PathLike) -> ImageEncoder:
@@ -64,39 +71,18 @@ def load_encoder(path: PathLike) -> ImageEncoder:
     Raises:
       InputError: no such file, or not an encoder's weights.
     """
-    arrays, notes = _read(path)
-    if "widths" not in notes:
-        raise InputError(f"{path} holds no image encoder of hoijax: it does not say its widths")
-    widths = tuple(json.loads(notes["widths"]))
-    return _filled(path, nnx.eval_shape(lambda: ImageEncoder(widths, nnx.Rngs(0))), arrays)
+    return _load("graft_encoder", path, "widths", lambda widths: widths)[0]
 
 
-def _read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            return arrays, file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read GRAFT's weights from {path}: {error}") from error
-
-
-def _filled(path: PathLike, model: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """A module of shapes with the arrays of a file."""
-    graph, state = nnx.split(model)
-    flat = dict(nnx.to_flat_state(state))
-    wanted = {_name(key): leaf.shape for key, leaf in flat.items()}
-    got = {name: array.shape for name, array in arrays.items()}
-    if wanted != got:
-        wrong = sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))
-        raise InputError(f"{path}: {len(wrong)} weights are missing, left over or of another shape, first {wrong[:3]}")
-    filled = {key: leaf.replace(arrays[_name(key)]) for key, leaf in flat.items()}
-    return nnx.merge(graph, nnx.from_flat_state(filled))
+def _load(name: str, path: PathLike, sizes: str, change: Any) -> tuple[nnx.Module, dict[str, Any]]:
+    tensors = open_tensors(path, what="GRAFT's weights")
+    facts, entry = tensors.facts(), WEIGHTS[name]
+    if not isinstance(facts.get(sizes), dict | list):
+        raise InputError(f"{path} holds no weights of {entry.title}: it does not say its {sizes}")
+    network = fill(lambda rngs: entry.make(rngs, facts | {sizes: change(facts[sizes])}), tensors, where=path)
+    return network, facts
 
 
 def shipped_graft() -> pathlib.Path:
     """The file of the network that comes with hoijax (docs/graft.md)."""
-    return pathlib.Path(str(importlib.resources.files("hoijax.assets") / "graft" / "graft.safetensors"))
-
-
-def _name(key: tuple[Any, ...]) -> str:
-    return ".".join(map(str, key))
+    return shipped_file("graft")

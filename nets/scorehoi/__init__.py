@@ -1,7 +1,6 @@
 """ScoreHOI's networks (Huang et al., ICCV 2025) and the tables that fill them from the authors' checkpoints."""
 
 from hoijax.nets.scorehoi.camera import FOCAL, camera_translation, project_to_crop
-from hoijax.nets.scorehoi.checkpoints import CHECKPOINTS
 from hoijax.nets.scorehoi.conditional_denoiser import ConditionalDenoiser, ConditionalDenoiserConfig
 from hoijax.nets.scorehoi.conditions import Conditions, drop_conditions, image_cells
 from hoijax.nets.scorehoi.denoiser import MODES, Denoiser, DenoiserConfig, make_denoiser, noise_function
@@ -25,12 +24,13 @@ from hoijax.nets.scorehoi.regressor import (
     pose_from_points,
 )
 from hoijax.nets.scorehoi.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, fold
+from hoijax.nets.scorehoi.sizes import SIZES, sizes_of
 from hoijax.nets.scorehoi.transformers import ContactFormer, CRFormer, TransformerConfig
 
 __all__ = [
-    "CHECKPOINTS",
     "FOCAL",
     "MODES",
+    "SIZES",
     "BodyEstimate",
     "BodyRotationNet",
     "BoxNet",
@@ -65,5 +65,6 @@ __all__ = [
     "pose_from_points",
     "project_to_crop",
     "restore_boxes",
+    "sizes_of",
     "soft_argmax_3d",
 ]

@@ -6,9 +6,10 @@ import safetensors.numpy
 from flax import nnx
 
 from hoijax.cli import main
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import TransformerConfig
 from hoijax.nets.scorehoi.transformers import UNUSED, ContactFormer
+from hoijax.nets.weights import registry
 
 torch = pytest.importorskip("torch", reason="extra [parity]")
 
@@ -16,10 +17,13 @@ torch = pytest.importorskip("torch", reason="extra [parity]")
 @pytest.fixture
 def small(monkeypatch):
     """A contact predictor small enough to write in a test, under a name of its own."""
-    entry = convert.Checkpoint(
-        lambda rngs: ContactFormer(TransformerConfig(features=6, token=5, depth=1), rngs), UNUSED
+    entry = convert.Entry(
+        "contact predictor",
+        lambda facts, rngs: ContactFormer(TransformerConfig(features=6, token=5, depth=1), rngs),
+        published={},
+        ignore=UNUSED,
     )
-    monkeypatch.setattr(convert, "checkpoints", lambda: {"small": entry})
+    monkeypatch.setattr(registry, "checkpoints", lambda: {"small": entry})
     net = entry.make(nnx.Rngs(0))
     state = {
         key: torch.tensor(np.asarray(leaf[...] if axes is None else leaf[...].transpose(np.argsort(axes))))
@@ -33,7 +37,7 @@ def test_round_trip(small, tmp_path):
     torch.save({"model_state_dict": {f"contactformer.{k}": v for k, v in state.items()}}, tmp_path / "a.pth")
     out = tmp_path / "a.safetensors"
     assert main(["convert", "small", str(tmp_path / "a.pth"), "--out", str(out), "--prefix", "contactformer."]) == 0
-    back = convert.from_flat("small", safetensors.numpy.load_file(out))
+    back = convert.fill(registry.find_checkpoint("small").make, safetensors.numpy.load_file(out))
     want = nnx.to_flat_state(nnx.state(net))
     got = dict(nnx.to_flat_state(nnx.state(back)))
     for path, leaf in want:

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from hoijax.errors import InputError
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.layers import bilinear_sample
 from hoijax.nets.scorehoi import (
     ContactFormer,

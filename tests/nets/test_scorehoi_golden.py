@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from hoijax import diffusion
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import fold
 
 

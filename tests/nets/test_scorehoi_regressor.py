@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from hoijax.geometry import random_rotation, rotation_from_6d
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import (
     Hand4WholeConfig,
     RegressorConfig,

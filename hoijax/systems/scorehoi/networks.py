@@ -2,58 +2,27 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, free_body, load, resample_vertices
 from hoijax.errors import InputError
-from hoijax.nets.scorehoi import (
-    MODES,
-    ConditionalDenoiserConfig,
-    Denoiser,
-    DenoiserConfig,
-    Hand4WholeConfig,
-    PooledDenoiserConfig,
-    RegressorConfig,
-    ScoreHOIRegressor,
-    make_denoiser,
-)
-from hoijax.nets.scorehoi.state import NUM_BETAS
+from hoijax.nets import weights
+from hoijax.nets.pointnext import PointNeXt
+from hoijax.nets.scorehoi import SIZES, Denoiser, ReleasedDenoiser, ScoreHOIRegressor, fold, sizes_of
+from hoijax.nets.scorehoi.sizes import POINT_NUMBERS, pointnext_config
+from hoijax.nets.scorehoi.state import NUM_BETAS, BetasRange
+from hoijax.nets.weights import Tensors
 from hoijax.systems.scorehoi import GuidedBody, guided_body
-from hoijax.systems.scorehoi.inputs import Layout, default_betas_range
-from hoijax.systems.scorehoi.weights import load_network, read_facts
+from hoijax.systems.scorehoi.inputs import Layout, default_betas_range, geometry_feature
 
+__all__ = ["SIZES", "BodyConfig", "Networks", "load_networks", "sizes_of"]
 
-def _tiny() -> tuple[RegressorConfig, DenoiserConfig]:
-    parts = Hand4WholeConfig(
-        crop=128, blocks=(1, 1, 1, 1), channels=4, box_width=4, joint_width=4, object_features=64 * 3 + 8
-    )
-    denoiser = ConditionalDenoiserConfig(
-        width=16, depth=1, heads=1, image_features=parts.features, image_tokens=4, object_features=8
-    )
-    return RegressorConfig(parts, object_width=16, token=13, depth=1), DenoiserConfig(ip_adapter=denoiser)
-
-
-SIZES = {
-    "tiny": _tiny,
-    "small": lambda: (RegressorConfig.small(), DenoiserConfig.small()),
-    "full": lambda: (RegressorConfig(), DenoiserConfig()),
-}
-"""Networks by name; "tiny" learns nothing worth having, in seconds."""
-
-
-def sizes_of(size: str, attention: str = "ip_adapter") -> tuple[RegressorConfig, DenoiserConfig]:
-    """The networks of a size, the denoiser in one of its attention modes, fitted to the regressor's features.
-
-    Raises:
-      InputError: no such size or mode.
-    """
-    if size not in SIZES or attention not in MODES:
-        raise InputError(
-            f"wanted a size of {', '.join(SIZES)} and an attention of {', '.join(MODES)}; got {size!r}, {attention!r}"
-        )
-    regressor, denoiser = SIZES[size]()
-    parts = regressor.hand4whole
-    pooled = PooledDenoiserConfig(image_features=parts.features, object_features=parts.object_features - 3 * 64)
-    return regressor, dataclasses.replace(denoiser, attention_mode=attention, pooled=pooled)
+Describe = Callable[[Float[np.ndarray, "P 3"]], Float[np.ndarray, "E"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +35,11 @@ class BodyConfig:
     """K, how many of its vertices the networks see."""
     file: pathlib.Path | None = None
     """Of SMPL-H, or a folder with its neutral file, instead of the free body."""
+    flat_hand_mean: bool = True
+    """Whether hand poses of SMPL-H are absolute; the authors' are relative to MANO's mean hand."""
 
     def model(self) -> BodyModel:
-        """The body; hand poses of SMPL-H are absolute.
+        """The body.
 
         Raises:
           InputError: the file cannot be used.
@@ -76,7 +47,7 @@ class BodyConfig:
         if self.file is None:
             return free_body(self.level)
         gender = "neutral" if self.file.is_dir() else None
-        return load(self.file, kind="smplh", gender=gender, num_betas=NUM_BETAS, flat_hand_mean=True)
+        return load(self.file, kind="smplh", gender=gender, num_betas=NUM_BETAS, flat_hand_mean=self.flat_hand_mean)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +61,9 @@ class Networks:
     layout: Layout
     focal: float
     """Of the regressor's camera."""
+    describe: Describe
+    """The numbers that describe an object to the networks, of its template points (64, 3): these and a feature of
+    their shape."""
 
 
 def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path, body_model: pathlib.Path | None = None) -> Networks:
@@ -103,27 +77,79 @@ def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path, body_model: p
     Raises:
       InputError: weights of another stage, or that do not go together, or the body is missing.
     """
-    facts = [read_facts(path) for path in (regressor, denoiser)]
+    opened = [weights.open_tensors(path) for path in (regressor, denoiser)]
+    facts = [weights.read_facts(path) for path in (regressor, denoiser)]
     for path, found, stage, name in zip((regressor, denoiser), facts, (1, 2), ("regressor", "denoiser")):
         if found.get("stage") != stage:
             raise InputError(f"{path} is not of stage {stage} of ScoreHOI's training, as --{name} must be")
-    if facts[0]["size"] != facts[1]["size"]:
+    first, second = facts
+    if first.get("size") != second.get("size"):
         raise InputError(
-            f"the networks are of sizes {facts[0]['size']} and {facts[1]['size']}; the denoiser must be trained under "
-            "this regressor"
+            f"the networks are of sizes {first.get('size')} and {second.get('size')}; the denoiser must be trained "
+            "under this regressor"
         )
-    sizes = sizes_of(facts[0]["size"], facts[1].get("attention", "ip_adapter"))
-    if (facts[0].get("body", "free") == "free") != (body_model is None):
+    parts = sizes_of(first["size"])[0].hand4whole
+    if (first.get("body", "free") == "free") != (body_model is None):
         wanted = "leave --body-model out" if body_model else "give --body-model, the file or folder of SMPL-H"
-        raise InputError(f"{regressor} is of networks that see the {facts[0].get('body', 'free')} body: {wanted}")
-    model = BodyConfig(facts[0]["level"], facts[0]["vertices"], body_model).model()
-    resampled = resample_vertices(model, facts[0]["vertices"])
-    parts = sizes[0].hand4whole
+        raise InputError(f"{regressor} is of networks that see the {first.get('body', 'free')} body: {wanted}")
+    betas = _betas_range(denoiser, second)
+    describe = _descriptor(regressor, first, weights.companion(opened[0], "pointnext"), parts.object_features)
+    body = BodyConfig(first.get("level", "default"), first["vertices"], body_model, first.get("flat_hand_mean", True))
+    model = body.model()
+    guided, ids = _guided_body(model, first["vertices"], weights.companion(opened[0], "resampling"), betas)
+    networks = [weights.load(name, path)[0] for name, path in
+                (("scorehoi_regressor", regressor), ("scorehoi_denoiser", denoiser))]  # fmt: skip
+    if isinstance(networks[1], ReleasedDenoiser):
+        networks[1] = fold(networks[1])  # the same function for a tenth of the work
     return Networks(
-        load_network(regressor, lambda rngs: ScoreHOIRegressor(sizes[0], rngs)),
-        load_network(denoiser, lambda rngs: make_denoiser(sizes[1], rngs)),
+        *networks,
         model,
-        guided_body(model, resampled, default_betas_range()),
-        Layout(model, resampled.ids, crop=parts.crop, geometry=parts.object_features - 64 * 3),
+        guided,
+        Layout(model, ids, crop=parts.crop, geometry=parts.object_features - POINT_NUMBERS),
         parts.focal,
+        describe,
     )
+
+
+def _betas_range(path: pathlib.Path, facts: Mapping[str, Any]) -> BetasRange:
+    """By which range the denoiser's betas are normalised."""
+    if "betas_range" not in facts:
+        return default_betas_range()
+    if facts["betas_range"] is None:
+        raise InputError(
+            f"{path} does not say by which range its betas are normalised: convert it again with --base-data, the "
+            "authors' folder with betas_stats.pkl"
+        )
+    low, high = (np.asarray(facts["betas_range"][name], np.float32) for name in ("low", "high"))
+    return BetasRange(low=low, high=high)
+
+
+def _descriptor(path: pathlib.Path, facts: Mapping[str, Any], encoder: Tensors, numbers: int) -> Describe:
+    """What describes an object to the regressor of a file."""
+    if facts.get("geometry") != "pointnext":
+        return lambda points: np.concatenate([
+            points.ravel(), geometry_feature(points, numbers - POINT_NUMBERS)
+        ]).astype(np.float32)  # fmt: skip
+    if not len(encoder):
+        raise InputError(
+            f"{path} is of a network that sees objects through PointNeXt, which is not in it: convert it again with "
+            "--pointnext, openpoints' checkpoint of PointNeXt-S trained on ModelNet40 (docs/weights.md)"
+        )
+    network = weights.fill(lambda rngs: PointNeXt(pointnext_config(facts), rngs), encoder, where=f"PointNeXt in {path}")
+
+    def describe(points: np.ndarray) -> np.ndarray:
+        feature = network(jnp.asarray(points, jnp.float32)[None])[0]
+        return np.concatenate([points.ravel(), np.asarray(feature)]).astype(np.float32)
+
+    return describe
+
+
+def _guided_body(
+    model: BodyModel, vertices: int, matrices: Tensors, betas: BetasRange
+) -> tuple[GuidedBody, np.ndarray]:
+    """The body with the matrices of a file, or with hoijax's own, and which vertices they pick."""
+    if not len(matrices):
+        resampled = resample_vertices(model, vertices)
+        return guided_body(model, resampled, betas), resampled.ids
+    down, up = matrices["down"], matrices["up"]
+    return guided_body(model, down, betas, up), np.argmax(down, axis=1)

@@ -13,7 +13,8 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectTemplate, object_sdf
 from hoijax.io import file_digest
-from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
+from hoijax.nets.scorehoi import PooledDenoiser
+from hoijax.nets.weights import load, read_facts, shipped_file
 from hoijax.optim.gradient import RefineConfig
 from hoijax.optim.gradient.contacts import PROPOSED_PARTS, propose_parts
 from hoijax.systems.scorehoi import GuidedConfig, guided_scene
@@ -26,7 +27,6 @@ from hoijax.systems.scorehoi.prior import (
     prior_body,
     prior_config,
 )
-from hoijax.systems.scorehoi.weights import load_network, read_facts, weights_file
 
 #: Rows of asked-for parts in a program; `propose_parts` answers at most four.
 ROWS = 4
@@ -41,18 +41,14 @@ def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[s
     Raises:
       InputError: no such file, or weights of something else.
     """
-    path = weights_file("prior") if path is None else path
+    path = shipped_file("scorehoi_prior") if path is None else path
     facts = read_facts(path)
     if facts.get("kind") != "scorehoi_prior":
         raise InputError(
             f"{path} holds no prior of ScoreHOI but {facts.get('kind') or 'other weights'}; train one with: python -m "
             "hoijax.experiments.scorehoi.prior, or leave --weights out for the one that is shipped"
         )
-    sizes = facts["network"]
-    config = PooledDenoiserConfig(
-        width=sizes["width"], depth=sizes["depth"], image_features=1, object_features=sizes["features"]
-    )
-    return load_network(path, lambda rngs: PooledDenoiser(config, rngs)), facts
+    return load("scorehoi_prior", path)
 
 
 def polish_config() -> RefineConfig:
@@ -88,7 +84,7 @@ class ScorePrior:
         levels = self.facts["levels"]
         if self.config.noise_level >= levels:
             raise InputError(f"the prior knows time indices below {levels}, asked for {self.config.noise_level}")
-        self.digest = file_digest(weights_file("prior") if weights is None else weights)
+        self.digest = file_digest(shipped_file("scorehoi_prior") if weights is None else weights)
         self.body, self.ids = prior_body(model, default_betas_range())
         self.run = compile_prior(network, config=self.config)
 

@@ -1,0 +1,249 @@
+"""From PyTorch checkpoints to hoijax modules: strict, by name.
+
+Modules carry PyTorch's attribute names, so the path of a parameter here is its key there, up to the leaf (`kernel` for
+`weight`, ...); where names differ, `Rule`s say how, and which arrays are stacked there and apart here or the other way
+round. A conversion is then a walk over the module's layers that asks the state dict for each layer's keys in PyTorch's
+layout. Every missing, unexpected and mis-shaped key is reported at once, before any number is read.
+"""
+
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from hoijax.errors import InputError
+from hoijax.nets.weights.files import TensorInfo, Tensors, table_of
+from hoijax.nets.weights.modules import name_of
+
+StateDict = Mapping[str, np.ndarray]
+Axes = tuple[int, ...] | None
+
+# Layer type -> leaf here -> (leaf in PyTorch, axes that bring PyTorch's layout to ours).
+_LAYOUTS: dict[type, dict[str, tuple[str, Axes]]] = {
+    nnx.Linear: {"kernel": ("weight", (1, 0)), "bias": ("bias", None)},
+    nnx.Conv: {"kernel": ("weight", None), "bias": ("bias", None)},
+    nnx.ConvTranspose: {"kernel": ("weight", (2, 3, 1, 0)), "bias": ("bias", None)},
+    nnx.LayerNorm: {"scale": ("weight", None), "bias": ("bias", None)},
+    nnx.GroupNorm: {"scale": ("weight", None), "bias": ("bias", None)},
+    nnx.RMSNorm: {"scale": ("weight", None)},
+    nnx.BatchNorm: {
+        "scale": ("weight", None),
+        "bias": ("bias", None),
+        "mean": ("running_mean", None),
+        "var": ("running_var", None),
+    },
+    nnx.Embed: {"embedding": ("weight", None)},
+}
+
+ALWAYS_IGNORED = ("*num_batches_tracked",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How some of our keys are called in a checkpoint; regular expressions, the first rule that fits a key counts."""
+
+    ours: str
+    """What the whole of our key looks like, in PyTorch's manner: "blocks.0.attention.query.weight"."""
+    theirs: str | tuple[str, ...]
+    r"""The checkpoint's key, with \1 for the first group; of several the arrays are stacked, rows on rows, to make
+    ours."""
+    among: tuple[str, ...] = ()
+    r"""Where the checkpoint's array is a stack of several of ours: those, in its order, ours among them."""
+
+
+QKV = ("query", "key", "value")
+
+
+def fused(theirs: str, *, parts: Sequence[str] = QKV, under: str = r".*") -> Rule:
+    """The rule of a checkpoint that stacks what is apart here: `<under>.query`, `.key`, `.value` in one `<theirs>`."""
+    names = "|".join(map(re.escape, parts))
+    return Rule(rf"({under}\.)({names})\.(weight|bias)", rf"\g<1>{theirs}.\g<3>",
+                tuple(rf"\g<1>{part}.\g<3>" for part in parts))  # fmt: skip
+
+
+def stacked(ours: str, *, parts: Sequence[str], under: str = r".*") -> Rule:
+    """The rule of a checkpoint that keeps apart what is stacked here."""
+    return Rule(rf"({under}\.){re.escape(ours)}\.(weight|bias)", tuple(rf"\g<1>{part}.\g<2>" for part in parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where one of our variables lies in a checkpoint."""
+
+    keys: tuple[str, ...]
+    """The arrays that are stacked to it; one, as a rule."""
+    rows: tuple[int, int] | None
+    """Which rows of the (one) array are ours; None: all."""
+    total: int
+    """How many rows the array has, 0 for a number alone."""
+    axes: Axes
+    """Axes that bring PyTorch's layout into ours."""
+
+
+def _conv_axes(ndim: int) -> tuple[int, ...]:
+    """PyTorch's (O, I, spatial...) to (spatial..., I, O)."""
+    return (*range(2, ndim), 1, 0)
+
+
+def _leaves(module: nnx.Module) -> dict[str, tuple[str, nnx.Variable, Axes]]:
+    """Name of every variable here -> its key in PyTorch's manner, itself, and the axes that bring PyTorch's to ours."""
+    found = {}
+    for path, layer in nnx.iter_graph(module):  # the oldest Flax has no iter_modules
+        if not isinstance(layer, nnx.Module):
+            continue
+        layout = _LAYOUTS.get(type(layer), {})
+        for name, leaf in vars(layer).items():
+            if not isinstance(leaf, nnx.Param | nnx.BatchStat):
+                continue
+            torch_name, axes = layout.get(name, (name, None))
+            if isinstance(layer, nnx.Conv) and name == "kernel":
+                axes = _conv_axes(leaf.ndim)
+            found[name_of((*path, name))] = (name_of((*path, torch_name)), leaf, axes)
+    return found
+
+
+def torch_entries(module: nnx.Module) -> dict[str, tuple[nnx.Variable, Axes]]:
+    """PyTorch key of every variable of a module, with the axes that bring PyTorch's array into our layout."""
+    return {key: (leaf, axes) for key, leaf, axes in _leaves(module).values()}
+
+
+def torch_shape(leaf: nnx.Variable, axes: Axes) -> tuple[int, ...]:
+    """The shape of a variable's array in PyTorch's layout."""
+    shape = tuple(leaf.shape)
+    return shape if axes is None else tuple(shape[i] for i in np.argsort(axes))
+
+
+def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, Source]:
+    """Name of every variable of a module -> where it lies in a checkpoint."""
+    leaves = _leaves(module)
+    rows = {key: (torch_shape(leaf, axes) or (0,))[0] for key, leaf, axes in leaves.values()}
+    out = {}
+    for name, (key, _, axes) in leaves.items():
+        rule = next((rule for rule in rules if re.fullmatch(rule.ours, key)), None)
+        keys, start, total = (key,), None, rows[key]
+        if rule is not None:
+            fit = re.fullmatch(rule.ours, key)
+            theirs = (rule.theirs,) if isinstance(rule.theirs, str) else rule.theirs
+            keys = tuple(fit.expand(text) for text in theirs)
+            if rule.among:
+                order = [fit.expand(text) for text in rule.among]
+                start = sum(rows[other] for other in order[: order.index(key)])
+                total = sum(rows[other] for other in order)
+        out[name] = Source(keys, None if start is None else (start, start + rows[key]), total, axes)
+    return out
+
+
+def published_keys(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, tuple[int, ...] | None]:
+    """The checkpoint's keys and their shapes; None where only the sum of several arrays' rows is known."""
+    leaves, table = _leaves(module), {}
+    for name, source in sources(module, rules).items():
+        _, leaf, axes = leaves[name]
+        shape = torch_shape(leaf, axes)
+        if len(source.keys) > 1:
+            table |= dict.fromkeys(source.keys)
+        else:
+            table[source.keys[0]] = (source.total, *shape[1:]) if shape else ()
+    return table
+
+
+def convert_state_dict(
+    module: nnx.Module,
+    state_dict: StateDict,
+    *,
+    ignore: Sequence[str] = (),
+    rules: Sequence[Rule] = (),
+    dtype: Any = None,
+) -> Tensors:
+    """A checkpoint's arrays under our names and in our layout, each made when it is asked for.
+
+    Args:
+      module: whose variables are wanted; shapes are enough (`nnx.eval_shape`).
+      state_dict: arrays by key, `Tensors` too; a common `module.` prefix (DataParallel) is dropped.
+      ignore: glob patterns of keys that the state dict may hold for nothing.
+      rules: where names differ.
+      dtype: type of the arrays of floating-point numbers; None: that of the module's variables.
+
+    Raises:
+      InputError: keys are missing, unexpected or of another shape; all of them are named.
+    """
+    table = {key: info.shape for key, info in table_of(state_dict).items()}
+    start = "module." if table and all(key.startswith("module.") for key in table) else ""
+    table = {key.removeprefix(start): shape for key, shape in table.items()}
+    leaves, places = _leaves(module), sources(module, rules)
+    needed = dict.fromkeys(key for source in places.values() for key in source.keys)
+    problems = [f"missing: {key}" for key in needed if key not in table]
+    patterns = (*ALWAYS_IGNORED, *ignore)
+    problems += [
+        f"unexpected: {key} {shape}"
+        for key, shape in table.items()
+        if key not in needed and not any(fnmatch.fnmatchcase(key, p) for p in patterns)
+    ]
+    said = set()
+    for name, source in places.items():
+        if source.keys in said or not all(key in table for key in source.keys):
+            continue
+        _, leaf, axes = leaves[name]
+        want, got = torch_shape(leaf, axes), [table[key] for key in source.keys]
+        want = (source.total, *want[1:]) if want else want
+        rows = sum(shape[0] for shape in got if shape)
+        if any(shape[1:] != want[1:] or len(shape) != len(want) for shape in got) or (want and rows != want[0]):
+            said.add(source.keys)
+            shown = got[0] if len(got) == 1 else " and ".join(map(str, got))
+            problems.append(f"shape: {' and '.join(source.keys)} is {shown}, wanted {want}")
+    if problems:
+        shown = "\n  ".join(problems[:40]) + ("" if len(problems) <= 40 else f"\n  and {len(problems) - 40} more")
+        raise InputError(f"the checkpoint does not fit {type(module).__name__}; {len(problems)} problems:\n  {shown}")
+
+    def kind(leaf: nnx.Variable) -> np.dtype:
+        return np.dtype(dtype if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf.dtype)
+
+    def read(name: str) -> np.ndarray:
+        source, (_, leaf, axes) = places[name], leaves[name]
+        parts = [np.asarray(state_dict[start + key]) for key in source.keys]
+        array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        array = array if source.rows is None else array[slice(*source.rows)]
+        return (array if axes is None else array.transpose(axes)).astype(kind(leaf), copy=False)
+
+    infos = {name: TensorInfo(tuple(leaf.shape), kind(leaf)) for name, (_, leaf, _) in leaves.items()}
+    return Tensors(infos, read, where="the checkpoint")
+
+
+def load_state_dict(
+    module: nnx.Module, state_dict: StateDict, *, ignore: Sequence[str] = (), rules: Sequence[Rule] = ()
+) -> None:
+    """Fills a module in place from a PyTorch state dict; arguments and errors as for `convert_state_dict`."""
+    arrays = convert_state_dict(module, state_dict, ignore=ignore, rules=rules)
+    for name, (_, leaf, _) in _leaves(module).items():
+        leaf[...] = jnp.asarray(arrays[name])
+
+
+def shapes_of(make: Callable[[nnx.Rngs], nnx.Module]) -> nnx.Module:
+    """A module of `make(rngs)` without numbers."""
+    return nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+
+
+def state_dict_of(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, np.ndarray]:
+    """The way back: a module's arrays as a checkpoint keeps them.
+
+    Raises:
+      ValueError: a rule stacks several of the checkpoint's arrays, whose single sizes nobody knows.
+    """
+    leaves, out = _leaves(module), {}
+    parts: dict[str, list[tuple[int, np.ndarray]]] = {}
+    for name, source in sources(module, rules).items():
+        if len(source.keys) > 1:
+            raise ValueError(f"{name} is made of {', '.join(source.keys)}, of unknown sizes")
+        _, leaf, axes = leaves[name]
+        array = np.asarray(leaf[...])
+        array = array if axes is None else array.transpose(np.argsort(axes))
+        parts.setdefault(source.keys[0], []).append((source.rows[0] if source.rows else 0, array))
+    for key, pieces in parts.items():
+        out[key] = (
+            np.concatenate([a for _, a in sorted(pieces, key=lambda p: p[0])]) if len(pieces) > 1 else pieces[0][1]
+        )
+    return out

@@ -1,0 +1,178 @@
+"""Every network whose weights hoijax knows, by name: how it is built, what is published, what is shipped."""
+
+import dataclasses
+import importlib
+import importlib.resources
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from hoijax.errors import InputError
+from hoijax.nets.weights.convert import Rule, StateDict, convert_state_dict, published_keys, shapes_of
+from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
+from hoijax.nets.weights.modules import fill, own_arrays
+
+#: Modules with a table WEIGHTS of their networks by name.
+TABLES = ("hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints")
+
+#: Facts and arrays that a network needs beside its own, found in files of its authors.
+Companions = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One network of the registry."""
+
+    title: str
+    """What it is, in a few words."""
+    build: Callable[[Mapping[str, Any], nnx.Rngs], nnx.Module]
+    """Makes it from the facts that a file of weights keeps (`read_facts`)."""
+    published: Mapping[str, Any] | None = None
+    """Facts of the authors' checkpoint, which `hoijax convert` writes beside the weights; None: nothing to convert."""
+    ignore: tuple[str, ...] = ()
+    """Glob patterns of keys that the checkpoint holds for nothing."""
+    rules: tuple[Rule, ...] = ()
+    """Where the checkpoint's names differ from ours."""
+    shipped: str | None = None
+    """The file below `hoijax/assets`; None: none comes with hoijax."""
+    sha256: str | None = None
+    """Digest of the shipped file."""
+    companions: Callable[..., Companions] | None = None
+    """`(base_data=, pointnext=)`, paths or None, to what the authors keep in other files."""
+
+    def make(self, rngs: nnx.Rngs, facts: Mapping[str, Any] | None = None) -> nnx.Module:
+        """The network with random weights, at the published size without `facts`.
+
+        Raises:
+          InputError: the facts do not describe such a network.
+        """
+        facts = self.published if facts is None else facts
+        try:
+            return self.build({} if facts is None else facts, rngs)
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            shown = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"the facts beside the weights do not say how to build the {self.title} ({shown})"
+            ) from error
+
+    @property
+    def path(self) -> pathlib.Path | None:
+        """The shipped file."""
+        return (
+            None
+            if self.shipped is None
+            else pathlib.Path(str(importlib.resources.files("hoijax.assets"))) / self.shipped
+        )
+
+
+def entries() -> dict[str, Entry]:
+    """The registry."""
+    return {name: entry for table in TABLES for name, entry in importlib.import_module(table).WEIGHTS.items()}
+
+
+def find(name: str) -> Entry:
+    """The entry of a name.
+
+    Raises:
+      InputError: the name is unknown.
+    """
+    known = entries()
+    if name not in known:
+        raise InputError(f"no weights are called {name!r}; known are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def checkpoints() -> dict[str, Entry]:
+    """Every entry that a published checkpoint fills."""
+    return {name: entry for name, entry in entries().items() if entry.published is not None}
+
+
+def find_checkpoint(name: str) -> Entry:
+    """The entry of a published checkpoint.
+
+    Raises:
+      InputError: the name is unknown.
+    """
+    known = checkpoints()
+    if name not in known:
+        raise InputError(f"no checkpoint is called {name!r}; known are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def shipped_file(name: str) -> pathlib.Path:
+    """The file of weights that comes with hoijax.
+
+    Raises:
+      InputError: none does.
+    """
+    path = find(name).path
+    if path is None:
+        raise InputError(f"no weights of {name} come with hoijax")
+    return path
+
+
+def load(name: str, path: pathlib.Path | None = None, **how: Any) -> tuple[nnx.Module, dict[str, Any]]:
+    """A network and the facts kept with its weights.
+
+    Args:
+      name: of the registry.
+      path: a file of its weights; None: the shipped one.
+      **how: `dtype` and `place` of `fill`.
+
+    Raises:
+      InputError: an unknown name, no such file, or weights of another network.
+    """
+    entry = find(name)
+    path = shipped_file(name) if path is None else path
+    tensors = open_tensors(path)
+    facts = tensors.facts()
+    return fill(lambda rngs: entry.make(rngs, facts), own_arrays(tensors), where=path, **how), facts
+
+
+def converted(name: str, state_dict: StateDict, *, dtype: Any = None) -> Tensors:
+    """A published checkpoint's arrays under our names, each made when it is asked for; notes say what they are of.
+
+    Raises:
+      InputError: the name is unknown, or keys are missing, unexpected or of another shape.
+    """
+    entry = find_checkpoint(name)
+    arrays = convert_state_dict(shapes_of(entry.make), state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
+    return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **(entry.published or {})}), arrays.where)
+
+
+def from_torch(name: str, state_dict: StateDict) -> nnx.Module:
+    """The module of a published checkpoint, filled and in evaluation mode.
+
+    Args:
+      name: one of `checkpoints()`.
+      state_dict: PyTorch's parameters by key, as arrays.
+
+    Raises:
+      InputError: the name is unknown, or keys are missing, unexpected or of another shape.
+    """
+    return fill(find_checkpoint(name).make, converted(name, state_dict), where="the checkpoint")
+
+
+def key_table(name: str) -> dict[str, tuple[int, ...] | None]:
+    """Keys and shapes of a published checkpoint, without those that mean nothing.
+
+    Raises:
+      InputError: the name is unknown.
+    """
+    entry = find_checkpoint(name)
+    return published_keys(shapes_of(entry.make), entry.rules)
+
+
+def markdown() -> str:
+    """The registry as a table, for docs/weights.md."""
+    rows = ["| name | network | `hoijax convert` | comes with hoijax |", "|---|---|---|---|"]
+    for name, entry in sorted(entries().items()):
+        rows.append(
+            f"| `{name}` | {entry.title} | {'yes' if entry.published is not None else ''} | {entry.shipped or ''} |"
+        )
+    return "\n".join(rows) + "\n"
