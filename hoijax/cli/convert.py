@@ -1,8 +1,8 @@
 """Converts a published PyTorch checkpoint to a safetensors file that hoijax loads, without executing it.
 
 NAME says which network, or which part of one, the checkpoint holds; a wrong name lists those there are. Every missing,
-unexpected and mis-shaped parameter is named, and nothing is written unless all of them fit. docs/weights.md shows how to run
-what comes out.
+unexpected and mis-shaped parameter is named, and nothing is written unless all of them fit. docs/weights.md shows how
+to run what comes out.
 """
 
 import dataclasses

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from hoijax.errors import InputError
 from hoijax.io.files import PathLike, atomic_file
+from hoijax.io.reading import existing_file, read_json, refuse_substitute
 
 #: What the file format calls the types that are read and written here.
 DTYPES: dict[str, np.dtype] = {
@@ -157,15 +158,8 @@ def _inside(path: pathlib.Path, what: str) -> pathlib.Path:
 
 def _indexed(path: pathlib.Path, what: str) -> dict[str, pathlib.Path]:
     """Array's name -> file, of an index."""
-    try:
-        if path.stat().st_size > MAX_INDEX:
-            raise InputError(f"cannot read {what} from {path}: an index of more than {MAX_INDEX >> 20} MB")
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"cannot read {what} from {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"cannot read {what} from {path}: damaged, no JSON ({error})") from error
-    names = content.get("weight_map") if isinstance(content, dict) else None
+    content = read_json(path, limit=MAX_INDEX)
+    names = content.get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
         raise InputError(f'cannot read {what} from {path}: no table "weight_map" of names and files')
     for file in set(names.values()):
@@ -176,8 +170,13 @@ def _indexed(path: pathlib.Path, what: str) -> dict[str, pathlib.Path]:
 
 def _head(path: pathlib.Path, what: str) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     """What a file holds, and its notes; the library checks that the header is sound and the file complete."""
-    if not path.is_file():
-        raise InputError(f"cannot read {what} from {path}: no such file")
+    try:
+        with open(existing_file(path, "file of weights"), "rb") as file:
+            refuse_substitute(file.read(64), path)
+    except InputError as error:
+        raise InputError(f"cannot read {what}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {what} from {path}: {error.strerror or error}") from error
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping

@@ -16,8 +16,11 @@ from hoijax.nets.weights.files import DTYPES
 def arrays(seed=0):
     """One of every type, in an order that is not the file's."""
     rng = np.random.default_rng(seed)
-    return {f"{chr(122 - i)}.{name}": (3 * rng.normal(size=(2, i + 1))).astype(dtype)
-            for i, (name, dtype) in enumerate(DTYPES.items())} | {"scalar": np.float32(3.5), "none": np.zeros((0, 4), np.int8)}  # fmt: skip
+    drawn = {
+        f"{chr(122 - i)}.{name}": (3 * rng.normal(size=(2, i + 1))).astype(dtype)
+        for i, (name, dtype) in enumerate(DTYPES.items())
+    }
+    return drawn | {"scalar": np.float32(3.5), "none": np.zeros((0, 4), np.int8)}
 
 
 def test_bytes_are_those_of_the_library(tmp_path):
@@ -102,12 +105,13 @@ def test_several_files_with_an_index_are_one(tmp_path):
     [
         ("{", "no JSON"),
         ("[" * 100_000, "no JSON"),
-        ("[1]", "weight_map"),
-        ("null", "weight_map"),
+        ("[1]", "wanted a JSON object"),
+        ("null", "wanted a JSON object"),
+        ("{}", "weight_map"),
         ('{"weight_map": {"a": 3}}', "weight_map"),
         ('{"weight_map": {"scalar": "../one.safetensors"}}', "wanted .safetensors files beside it"),
         ('{"weight_map": {"scalar": "/etc/passwd"}}', "wanted .safetensors files beside it"),
-        ('{"weight_map": {"scalar": "gone.safetensors"}}', "no such file"),
+        ('{"weight_map": {"scalar": "gone.safetensors"}}', "there is no file of weights"),
         ('{"weight_map": {"absent": "one.safetensors"}}', "absent is in one.safetensors, which lacks it"),
     ],
 )
@@ -157,7 +161,8 @@ def entry(dtype="F32", shape=(2,), end=8):
         (raw({"x": entry("C64", (1,))}, b"\0" * 8), "type C64"),
         (raw({"x": entry(), "y": entry()}, b"\0" * 8), "cannot read"),
         (b"PK\x03\x04" + b"\0" * 60, "cannot read"),
-        (b"<!doctype html>" + b" " * 60, "cannot read"),
+        (b"<!doctype html>" + b" " * 60, "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, content, message):
