@@ -20,7 +20,7 @@ from hoijax.errors import InputError
 from hoijax.nets.weights.files import TensorInfo, Tensors, table_of
 from hoijax.nets.weights.modules import name_of
 
-StateDict = Mapping[str, np.ndarray]
+StateDict = Mapping[str, Any]
 Axes = tuple[int, ...] | None
 
 # Layer type -> leaf here -> (leaf in PyTorch, axes that bring PyTorch's layout to ours).

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from hoijax.errors import InputError
 from hoijax.nets.weights import Tensors, open_tensors, read_facts, write_tensors
-from hoijax.nets.weights.files import DTYPES
+from hoijax.nets.weights.files import DTYPES, table_of
 
 
 def arrays(seed=0):
@@ -20,7 +20,7 @@ def arrays(seed=0):
         f"{chr(122 - i)}.{name}": (3 * rng.normal(size=(2, i + 1))).astype(dtype)
         for i, (name, dtype) in enumerate(DTYPES.items())
     }
-    return drawn | {"scalar": np.float32(3.5), "none": np.zeros((0, 4), np.int8)}
+    return drawn | {"scalar": np.array(3.5, np.float32), "none": np.zeros((0, 4), np.int8)}
 
 
 def test_bytes_are_those_of_the_library(tmp_path):
@@ -57,23 +57,17 @@ def test_floating_point_numbers_are_cast_as_they_are_read_and_no_others(tmp_path
 
 def test_arrays_are_made_one_at_a_time_when_they_are_written(tmp_path):
     given, read = arrays(), []
-    lazy = Tensors({k: open_info(v) for k, v in given.items()}, lambda name: read.append(name) or given[name])
+    lazy = Tensors(table_of(given), lambda name: read.append(name) or given[name])
     assert lazy.select({"new": "scalar"})["new"] == 3.5
     read.clear()
     write_tensors(tmp_path / "a.safetensors", lazy)
     assert sorted(read) == sorted(given)
     with pytest.raises(KeyError):
         lazy["absent"]
-    wrong = Tensors({"x": open_info(given["scalar"])}, lambda name: np.zeros(3, np.float32))
+    wrong = Tensors(table_of({"x": given["scalar"]}), lambda name: np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="announced as"):
         write_tensors(tmp_path / "b.safetensors", wrong)
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
-
-
-def open_info(array):
-    from hoijax.nets.weights import TensorInfo
-
-    return TensorInfo(np.shape(array), np.asarray(array).dtype)
 
 
 def shards(folder, given, names=("one", "two")):
