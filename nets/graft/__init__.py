@@ -18,7 +18,7 @@ from hoijax.nets.graft.config import (
     GraftConfig,
 )
 from hoijax.nets.graft.encoder import PATCH, GraftWithEncoder, ImageEncoder
-from hoijax.nets.graft.layers import Attention, FourierEncoder, Perceptron
+from hoijax.nets.graft.layers import FourierEncoder
 from hoijax.nets.graft.model import Graft, parameter_counts
 from hoijax.nets.graft.types import GraftInputs, GraftUpdate, VisualContext
 from hoijax.nets.graft.visual import Fusion, drop_context, gather_context
@@ -34,7 +34,6 @@ __all__ = [
     "NUM_SURFACE",
     "NUM_TOKENS",
     "PATCH",
-    "Attention",
     "FourierEncoder",
     "Fusion",
     "Graft",
@@ -43,7 +42,6 @@ __all__ = [
     "GraftUpdate",
     "GraftWithEncoder",
     "ImageEncoder",
-    "Perceptron",
     "VisualContext",
     "drop_context",
     "gather_context",

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.graft.layers import Norm
-from hoijax.nets.layers import ArrayLike, gelu
+from hoijax.nets.blocks.norms import ArrayLike, Norm
+from hoijax.nets.blocks.perceptrons import gelu
 
 #: Pixels per cell of the maps, as in MapAnything.
 PATCH = 14

@@ -6,8 +6,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
+from hoijax.nets.blocks.norms import Norm
+from hoijax.nets.blocks.perceptrons import Perceptron
 from hoijax.nets.graft.config import NUM_BETAS, NUM_BODY, NUM_HAND, GraftConfig
-from hoijax.nets.graft.layers import Attention, Norm, Perceptron
+from hoijax.nets.graft.layers import attention
 from hoijax.nets.graft.tokens import Tokenizer
 from hoijax.nets.graft.types import GraftInputs, GraftUpdate, VisualContext
 from hoijax.nets.graft.visual import Fusion
@@ -22,10 +24,10 @@ class Block(nnx.Module):
     def __init__(self, config: GraftConfig, rngs: nnx.Rngs):
         width, dtype = config.width, config.dtype
         self.self_norm = Norm(width, rngs)
-        self.self_attention = Attention(width, config.heads, rngs, dtype=dtype)
+        self.self_attention = attention(width, config.heads, rngs, dtype=dtype)
         if config.visual:
             self.cross_norm = Norm(width, rngs)
-            self.cross_attention = Attention(width, config.heads, rngs, dtype=dtype)
+            self.cross_attention = attention(width, config.heads, rngs, dtype=dtype)
         self.feedforward_norm = Norm(width, rngs)
         self.feedforward = Perceptron(width, config.feedforward, width, rngs, dtype=dtype)
         self.visual = config.visual
@@ -35,10 +37,10 @@ class Block(nnx.Module):
     ) -> Float[jax.Array, "*B 24 D"]:
         """The tokens after the block; `context` (*B, 24, C, D) and `mask` (*B, 24, C) in the full mode."""
         normed = self.self_norm(tokens)
-        tokens = tokens + self.self_attention(normed, normed)
+        tokens = tokens + self.self_attention(normed)
         if self.visual:
             query = self.cross_norm(tokens)[..., None, :]
-            tokens = tokens + self.cross_attention(query, context, mask)[..., 0, :]
+            tokens = tokens + self.cross_attention(query, context, mask=mask)[..., 0, :]
         return tokens + self.feedforward(self.feedforward_norm(tokens))
 
 

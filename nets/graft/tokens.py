@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float
 
+from hoijax.nets.blocks.perceptrons import Perceptron
 from hoijax.nets.graft.config import NUM_BETAS, NUM_BODY, NUM_DISTAL, NUM_HAND, NUM_SURFACE, NUM_TOKENS, GraftConfig
-from hoijax.nets.graft.layers import FourierEncoder, Perceptron
+from hoijax.nets.graft.layers import FourierEncoder
 from hoijax.nets.graft.types import GraftInputs
 
 #: Metres; brings a person a few metres away to numbers about one.

@@ -11,10 +11,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, Key
 
+from hoijax.nets.blocks.norms import ArrayLike
+from hoijax.nets.blocks.perceptrons import linear
 from hoijax.nets.graft.config import CONTEXT, NUM_ANCHORS, NUM_BODY, NUM_STREAMS, NUM_TOKENS, GraftConfig
-from hoijax.nets.graft.layers import linear
 from hoijax.nets.graft.types import VisualContext
-from hoijax.nets.layers import ArrayLike
 
 
 class Fusion(nnx.Module):

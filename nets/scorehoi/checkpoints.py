@@ -1,7 +1,7 @@
 """ScoreHOI's entries in the registry of weights: the authors' checkpoints and their parts, and what hoijax ships."""
 
-from hoijax.nets.pointnext import PointNeXt
-from hoijax.nets.resnet import ResNet, ResNetConfig
+from hoijax.nets.blocks.pointnext import PointNeXt
+from hoijax.nets.blocks.resnet import ResNet, ResNetConfig
 from hoijax.nets.scorehoi.denoiser import make_denoiser
 from hoijax.nets.scorehoi.heads import (
     NUM_BODY_JOINTS,

@@ -15,9 +15,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import LAYER_NORM_EPSILON, gelu, layer_norm
+from hoijax.nets.blocks.attention import Attention, AttentionConfig, attend, join_heads, split_heads
+from hoijax.nets.blocks.norms import layer_norm
+from hoijax.nets.blocks.perceptrons import gelu
+from hoijax.nets.blocks.positions import sinusoid
 from hoijax.nets.scorehoi.conditions import Conditions
-from hoijax.nets.scorehoi.released_denoiser import sinusoid
 from hoijax.nets.scorehoi.state import NUM_BETAS, NUM_JOINTS, HOIState, pack, unpack
 
 ArrayLike = jax.Array | np.ndarray
@@ -166,37 +168,17 @@ class DecoupledAttention(nnx.Module):
     def encode(self, tokens: dict[str, jax.Array]) -> dict[str, tuple[jax.Array, jax.Array]]:
         """Keys and values of each condition; they do not depend on the state, so once per image is enough."""
         pairs = {name: jnp.split(getattr(self, name)(x), 2, axis=-1) for name, x in tokens.items()}
-        return {name: (_heads(k, self.heads), _heads(v, self.heads)) for name, (k, v) in pairs.items()}
+        return {name: (split_heads(k, self.heads), split_heads(v, self.heads)) for name, (k, v) in pairs.items()}
 
     def __call__(self, x: jax.Array, context: dict[str, tuple[jax.Array, jax.Array]]) -> jax.Array:
-        """What the state's tokens (B, T, W) find in both conditions."""
-        query = _heads(self.query(x), self.heads)
-        found = [_attend(query, *context[name]) for name in ("image", "geometry")]
-        return self.fuse((found[0] + found[1]).reshape(x.shape))
-
-
-class SelfAttention(nnx.Module):
-    """Attention among the state's tokens."""
-
-    def __init__(self, config: ConditionalDenoiserConfig, rngs: nnx.Rngs):
-        self.heads = config.heads
-        self.qkv = nnx.Linear(config.width, 3 * config.width, rngs=rngs)
-        self.out = nnx.Linear(config.width, config.width, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(B, T, W) to (B, T, W)."""
-        q, k, v = (_heads(part, self.heads) for part in jnp.split(self.qkv(x), 3, axis=-1))
-        return self.out(_attend(q, k, v).reshape(x.shape))
-
-
-def _heads(x: jax.Array, heads: int) -> jax.Array:
-    return x.reshape((*x.shape[:-1], heads, x.shape[-1] // heads))
-
-
-def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """Attention (B, T, H, D); a condition that is absent for the whole batch has one row of keys for all."""
-    key, value = (jnp.broadcast_to(x, (query.shape[0], *x.shape[1:])) for x in (key, value))
-    return jax.nn.dot_product_attention(query, key, value)
+        """What the state's tokens (B, T, W) find in both conditions; one that is absent for the whole batch has one
+        row of keys for all."""
+        query = split_heads(self.query(x), self.heads)
+        found = jnp.zeros_like(query)
+        for name in ("image", "geometry"):
+            pair = [jnp.broadcast_to(part, (query.shape[0], *part.shape[1:])) for part in context[name]]
+            found = found + attend(query, *pair)
+        return self.fuse(join_heads(found))
 
 
 class Block(nnx.Module):
@@ -205,9 +187,9 @@ class Block(nnx.Module):
     def __init__(self, config: ConditionalDenoiserConfig, rngs: nnx.Rngs):
         width = config.width
         zeros = nnx.initializers.zeros_init()
-        self.norm = nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, use_bias=False, use_scale=False, rngs=rngs)
+        self.norm = layer_norm(width, rngs, affine=False)
         self.modulation = nnx.Linear(width, 6 * width, kernel_init=zeros, rngs=rngs)
-        self.self_attention = SelfAttention(config, rngs)
+        self.self_attention = Attention(AttentionConfig(width, config.heads, projections="fused"), rngs)
         self.cross_attention = DecoupledAttention(config, rngs)
         self.hidden = nnx.Linear(width, config.expansion * width, rngs=rngs)
         self.out = nnx.Linear(config.expansion * width, width, rngs=rngs)

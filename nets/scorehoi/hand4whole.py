@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx, struct
 from jaxtyping import Float
 
-from hoijax.nets.resnet import ResNet, ResNetConfig
-from hoijax.nets.roi_align import roi_align
+from hoijax.nets.blocks.resnet import ResNet, ResNetConfig
+from hoijax.nets.blocks.roi_align import roi_align
 from hoijax.nets.scorehoi.camera import FOCAL, camera_translation
 from hoijax.nets.scorehoi.heads import (
     KNUCKLES,

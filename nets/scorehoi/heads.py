@@ -10,7 +10,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import batch_norm, bilinear_sample, conv, double_conv_transpose
+from hoijax.nets.blocks.convolutions import bilinear_sample, conv, double_conv_transpose
+from hoijax.nets.blocks.norms import batch_norm
 
 ArrayLike = jax.Array | np.ndarray
 

@@ -14,9 +14,10 @@ import numpy as np
 from flax import nnx, struct
 from jaxtyping import Float
 
-from hoijax.nets.layers import LAYER_NORM_EPSILON, gelu, layer_norm
+from hoijax.nets.blocks.norms import layer_norm
+from hoijax.nets.blocks.perceptrons import gelu
+from hoijax.nets.blocks.positions import sinusoid
 from hoijax.nets.scorehoi.conditions import Conditions
-from hoijax.nets.scorehoi.released_denoiser import sinusoid
 from hoijax.nets.scorehoi.state import STATE_SIZE
 
 ArrayLike = jax.Array | np.ndarray
@@ -93,7 +94,7 @@ class PooledBlock(nnx.Module):
 
     def __init__(self, config: PooledDenoiserConfig, rngs: nnx.Rngs):
         width, zeros = config.width, nnx.initializers.zeros_init()
-        self.norm = nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, use_bias=False, use_scale=False, rngs=rngs)
+        self.norm = layer_norm(width, rngs, affine=False)
         self.modulation = nnx.Linear(config.embedding, 2 * width, kernel_init=zeros, rngs=rngs)
         self.image = nnx.Linear(config.embedding, width, use_bias=False, rngs=rngs)
         self.geometry = nnx.Linear(config.embedding, width, use_bias=False, rngs=rngs)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from hoijax.geometry import RigidPose, rotation_from_6d, transform_points, umeyama
 from hoijax.interaction import Contacts
-from hoijax.nets.layers import bilinear_sample
+from hoijax.nets.blocks.convolutions import bilinear_sample
 from hoijax.nets.scorehoi.camera import project_to_crop
 from hoijax.nets.scorehoi.hand4whole import BodyEstimate, Hand4Whole, Hand4WholeConfig
 from hoijax.nets.scorehoi.heads import ObjectHead

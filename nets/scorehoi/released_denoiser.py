@@ -6,7 +6,6 @@ which leaves the same function with one matrix per block in place of seven.
 """
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import MultiheadAttention, batch_norm, gelu, layer_norm
+from hoijax.nets.blocks.attention import Attention, AttentionConfig
+from hoijax.nets.blocks.norms import batch_norm, layer_norm
+from hoijax.nets.blocks.perceptrons import gelu
+from hoijax.nets.blocks.positions import sinusoid
 from hoijax.nets.scorehoi.conditions import Conditions
 
 ArrayLike = jax.Array | np.ndarray
@@ -39,22 +41,13 @@ class ReleasedDenoiserConfig:
     """Whether the blocks hold one matrix each in place of the attention (see `fold`)."""
 
 
-def sinusoid(t: Float[ArrayLike, "*B"], width: int) -> Float[jax.Array, "*B width"]:
-    """Sines then cosines of the time index at geometric frequencies from 1 to 1/10000; an odd width ends in zero."""
-    half = width // 2
-    frequencies = jnp.exp(-jnp.arange(half, dtype=t.dtype) * (math.log(10000.0) / (half - 1)))
-    angles = t[..., None] * jnp.broadcast_to(frequencies, (*t.shape, half))
-    parts = [jnp.sin(angles), jnp.cos(angles), jnp.zeros((*t.shape, width % 2), t.dtype)]
-    return jnp.concatenate(parts, axis=-1)
-
-
 class LengthOneAttention(nnx.Module):
     """Attention of one condition token over one feature token: the value path alone decides the answer."""
 
     def __init__(self, width: int, rngs: nnx.Rngs):
         for name in ("query_proj", "key_proj", "value_proj"):
             setattr(self, name, nnx.Linear(width, width, rngs=rngs))
-        self.attn = MultiheadAttention(width, rngs)
+        self.attn = Attention(AttentionConfig(width, projections="packed"), rngs)
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """The value path; queries and keys cannot matter and are not computed."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoijax.errors import InputError
-from hoijax.nets.pointnext import PointNeXtConfig
+from hoijax.nets.blocks.pointnext import PointNeXtConfig
 from hoijax.nets.scorehoi.conditional_denoiser import ConditionalDenoiserConfig
 from hoijax.nets.scorehoi.denoiser import MODES, DenoiserConfig
 from hoijax.nets.scorehoi.hand4whole import Hand4WholeConfig

@@ -12,7 +12,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import MultiheadAttention, gelu, layer_norm
+from hoijax.nets.blocks.attention import Attention, AttentionConfig
+from hoijax.nets.blocks.norms import layer_norm
+from hoijax.nets.blocks.perceptrons import gelu
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -46,7 +48,7 @@ class Layer(nnx.Module):
     """Post-norm attention with one head and a two-layer perceptron as wide as its input (spec 4.2)."""
 
     def __init__(self, width: int, rngs: nnx.Rngs):
-        self.cross_attn = MultiheadAttention(width, rngs)
+        self.cross_attn = Attention(AttentionConfig(width, projections="packed"), rngs)
         self.linear1 = nnx.Linear(width, width, rngs=rngs)
         self.linear2 = nnx.Linear(width, width, rngs=rngs)
         self.norm = layer_norm(width, rngs)
@@ -54,7 +56,7 @@ class Layer(nnx.Module):
 
     def __call__(self, x: ArrayLike, context: ArrayLike) -> jax.Array:
         """Tokens (B, N, width) that have looked at the context (B, M, width)."""
-        h = self.norm(x + self.cross_attn(x, context, context))
+        h = self.norm(x + self.cross_attn(x, context))
         return self.norm2(h + self.linear2(gelu(self.linear1(h))))
 
 

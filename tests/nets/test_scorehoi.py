@@ -9,7 +9,7 @@ from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.nets import weights as convert
-from hoijax.nets.layers import bilinear_sample
+from hoijax.nets.blocks.convolutions import bilinear_sample
 from hoijax.nets.scorehoi import (
     ContactFormer,
     CRFormer,

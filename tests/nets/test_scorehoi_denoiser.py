@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from hoijax import diffusion
-from hoijax.nets.layers import MultiheadAttention
+from hoijax.nets.blocks.attention import Attention
 from hoijax.nets.scorehoi import (
     ConditionalDenoiserConfig,
     Conditions,
@@ -143,7 +143,7 @@ def test_the_released_attention_written_out_has_no_gradient_in_its_condition(ran
     h, c = jax.random.normal(jax.random.key(0), (2, 5, 8), jnp.float32)
 
     def literal(c):
-        attention = MultiheadAttention.__call__
+        attention = Attention.__call__
         parts = (net.query_proj(c), net.key_proj(h), net.value_proj(h))
         return attention(net.attn, *(p[:, None] for p in parts))[:, 0]
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from hoijax.geometry import safe_norm
 from hoijax.interaction import Contacts, contact_loss, floor_contact_loss, hinge_loss, object_sdf
-from hoijax.nets.layers import bilinear_sample
+from hoijax.nets.blocks.convolutions import bilinear_sample
 from hoijax.nets.scorehoi.camera import FOCAL, project_to_crop
 from hoijax.systems.scorehoi.config import GuidedConfig
 from hoijax.systems.scorehoi.scene import GuidedScene, Posed

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from hoijax.body_models import BodyModel, free_body, load, resample_vertices
 from hoijax.errors import InputError
 from hoijax.nets import weights
-from hoijax.nets.pointnext import PointNeXt
+from hoijax.nets.blocks.pointnext import PointNeXt
 from hoijax.nets.scorehoi import SIZES, Denoiser, ReleasedDenoiser, ScoreHOIRegressor, fold, sizes_of
 from hoijax.nets.scorehoi.sizes import POINT_NUMBERS, pointnext_config
 from hoijax.nets.scorehoi.state import NUM_BETAS, BetasRange

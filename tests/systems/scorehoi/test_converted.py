@@ -17,7 +17,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.jobs import reconstruction
 from hoijax.nets import weights
-from hoijax.nets.pointnext import PointNeXt, PointNeXtConfig
+from hoijax.nets.blocks.pointnext import PointNeXt, PointNeXtConfig
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser, sizes_of
 from hoijax.nets.scorehoi.checkpoints import WEIGHTS
 from hoijax.systems.scorehoi.networks import load_networks

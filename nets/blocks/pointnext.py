@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Bool, Float, Int
 
 from hoijax.geometry import farthest_points
-from hoijax.nets.layers import batch_norm
+from hoijax.nets.blocks.norms import batch_norm
 
 ArrayLike = jax.Array | np.ndarray
 

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from hoijax.nets import weights as convert
-from hoijax.nets.pointnext import PointNeXt, PointNeXtConfig, ball_query
+from hoijax.nets.blocks.pointnext import PointNeXt, PointNeXtConfig, ball_query
 
 SMALL = PointNeXtConfig(width=4, levels=2, radius=0.4, neighbours=5)
 

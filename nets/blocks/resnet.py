@@ -12,7 +12,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.layers import batch_norm, conv, max_pool
+from hoijax.nets.blocks.convolutions import conv, max_pool
+from hoijax.nets.blocks.norms import batch_norm
 
 ArrayLike = jax.Array | np.ndarray
 

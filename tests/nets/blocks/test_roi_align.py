@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hoijax.nets.roi_align import roi_align
+from hoijax.nets.blocks.roi_align import roi_align
 
 
 def bilinear(image, y, x):

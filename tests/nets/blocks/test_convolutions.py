@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hoijax.nets.layers import double_conv_transpose, max_pool
+from hoijax.nets.blocks.convolutions import double_conv_transpose, max_pool
 
 
 def same_with_gradient(ours, theirs, *arrays):

@@ -1,4 +1,4 @@
-"""Small layers shared by the networks; attribute names follow PyTorch's modules so that checkpoints map by name."""
+"""Convolutions, pooling and sampling over channels last, with PyTorch's conventions."""
 
 import jax
 import jax.numpy as jnp
@@ -7,25 +7,6 @@ from flax import nnx
 from jaxtyping import Float
 
 ArrayLike = jax.Array | np.ndarray
-
-# PyTorch's defaults, where Flax's differ.
-LAYER_NORM_EPSILON = 1e-5
-BATCH_NORM_EPSILON = 1e-5
-
-
-def gelu(x: jax.Array) -> jax.Array:
-    """The exact (erf) GELU, PyTorch's default."""
-    return jax.nn.gelu(x, approximate=False)
-
-
-def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Layer normalisation with PyTorch's epsilon."""
-    return nnx.LayerNorm(width, epsilon=LAYER_NORM_EPSILON, rngs=rngs)
-
-
-def batch_norm(width: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    """Batch normalisation with PyTorch's epsilon and momentum (0.1 there is 0.9 here)."""
-    return nnx.BatchNorm(width, momentum=0.9, epsilon=BATCH_NORM_EPSILON, rngs=rngs)
 
 
 def conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, *, stride: int = 1, use_bias: bool = True) -> nnx.Conv:
@@ -84,34 +65,6 @@ def double_conv_transpose(
     batch, height, width, _ = y.shape
     y = y.reshape(batch, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
     return y.reshape(batch, 2 * height, 2 * width, -1)
-
-
-class MultiheadAttention(nnx.Module):
-    """Scaled dot-product attention with PyTorch's packed parameters (`in_proj_weight` rows are q, k, v)."""
-
-    def __init__(self, width: int, rngs: nnx.Rngs, *, num_heads: int = 1):
-        if width % num_heads:
-            raise ValueError(f"width {width} is not divisible by {num_heads} heads")
-        self.num_heads = num_heads
-        init = nnx.initializers.xavier_uniform()
-        self.in_proj_weight = nnx.Param(init(rngs.params(), (3 * width, width), jnp.float32))
-        self.in_proj_bias = nnx.Param(jnp.zeros((3 * width,), jnp.float32))
-        self.out_proj = nnx.Linear(width, width, rngs=rngs)
-
-    def __call__(
-        self, query: Float[ArrayLike, "*B Q D"], key: Float[ArrayLike, "*B K D"], value: Float[ArrayLike, "*B K D"]
-    ) -> Float[jax.Array, "*B Q D"]:
-        """Attends from every query to all keys."""
-        weights = jnp.split(self.in_proj_weight[...], 3)
-        biases = jnp.split(self.in_proj_bias[...], 3)
-        q, k, v = (self._heads(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
-        out = jax.nn.dot_product_attention(q, k, v)
-        return self.out_proj(out.reshape(query.shape))
-
-    def _heads(self, x: ArrayLike, weight: jax.Array, bias: jax.Array) -> jax.Array:
-        y = x @ weight.T
-        y = y + jnp.broadcast_to(bias, y.shape)
-        return y.reshape((*y.shape[:-1], self.num_heads, y.shape[-1] // self.num_heads))
 
 
 def bilinear_sample(features: Float[ArrayLike, "H W C"], points: Float[ArrayLike, "*N 2"]) -> Float[jax.Array, "*N C"]:
