@@ -14,7 +14,7 @@ from flax import nnx
 
 from hoijax import diffusion
 from hoijax.geometry import transform_points
-from hoijax.nets import convert
+from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import (
     Hand4WholeConfig,
     RegressorConfig,
