@@ -13,15 +13,32 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from hoijax.errors import InputError
 from hoijax.io.files import PathLike
+from hoijax.nets.weights import Entry, open_tensors
 
 #: The networks that come with hoijax.
 NETWORKS = ("detector", "landmarks", "hand", "chair", "cup")
 
 _VALUES, _BITS = ":values", ":bits"
+
+
+def _entry(title: str, name: str, sha256: str) -> Entry:
+    return Entry(
+        f"MediaPipe's {title}, a flat mapping of arrays", None, shipped=f"blaze/{name}.safetensors", sha256=sha256
+    )
+
+
+WEIGHTS = {
+    "blaze_detector": _entry(
+        "detector of persons", "detector", "4f0fcc4f74a909e3dace2cc7ef0889ed1d5d5e2e6d9fde06dd3dd4e6f7f7960a"
+    ),
+    "blaze_hand": _entry("hand network", "hand", "a399ce6b72c7cb9d38b0e2985f44d1f3856f18011631817bd988ca4d86b5ac59"),
+    "blaze_landmarks": _entry(
+        "landmarks of a person", "landmarks", "e423e865956a0bbe38553275a38cfe19200d34262b7d512bb391d36611d0fe32"
+    ),
+}
 
 
 def asset_file(name: str) -> pathlib.Path:
@@ -50,10 +67,10 @@ def read_weights(path: PathLike) -> dict[str, np.ndarray]:
     Raises:
       InputError: no such file, or not a file of these weights.
     """
-    arrays, notes = _read(path)
+    tensors = open_tensors(path)
     try:
-        return decode(arrays, notes)
-    except (KeyError, ValueError) as error:
+        return decode(tensors, tensors.notes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not hold weights of these networks: {error}") from error
 
 
@@ -88,11 +105,3 @@ def decode(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> dict[s
         elif not name.endswith(_BITS):
             full[name] = array
     return full
-
-
-def _read(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read weights from {path}: {error}") from error

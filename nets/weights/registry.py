@@ -16,7 +16,7 @@ from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
 from hoijax.nets.weights.modules import fill, own_arrays
 
 #: Modules with a table WEIGHTS of their networks by name.
-TABLES = ("hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints")
+TABLES = ("hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights")
 
 #: Facts and arrays that a network needs beside its own, found in files of its authors.
 Companions = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -28,8 +28,8 @@ class Entry:
 
     title: str
     """What it is, in a few words."""
-    build: Callable[[Mapping[str, Any], nnx.Rngs], nnx.Module]
-    """Makes it from the facts that a file of weights keeps (`read_facts`)."""
+    build: Callable[[Mapping[str, Any], nnx.Rngs], nnx.Module] | None
+    """Makes it from the facts that a file of weights keeps (`read_facts`); None: no module, but functions of arrays."""
     published: Mapping[str, Any] | None = None
     """Facts of the authors' checkpoint, which `hoijax convert` writes beside the weights; None: nothing to convert."""
     ignore: tuple[str, ...] = ()
@@ -47,8 +47,10 @@ class Entry:
         """The network with random weights, at the published size without `facts`.
 
         Raises:
-          InputError: the facts do not describe such a network.
+          InputError: the facts do not describe such a network, or it is no module.
         """
+        if self.build is None:
+            raise InputError(f"{self.title}, is no module; its package reads it")
         facts = self.published if facts is None else facts
         try:
             return self.build({} if facts is None else facts, rngs)
