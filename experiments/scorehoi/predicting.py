@@ -94,7 +94,7 @@ class Predictor:
         """Body vertices (B, V, 3) and object poses, camera frame, relative to the pelvis."""
         nets, method = self.networks, self.variant.method
         scene = guided_scene(list(templates))
-        images, numbers = (np.stack([s[name] for s in samples]) for name in ("image", "object_numbers"))
+        images, numbers = (np.stack(x) for x in zip(*((s["image"], nets.describe(s["points"])) for s in samples)))
         if method == "scorehoi":
             found = self.full(nets.body, scene, images, numbers)
             answer = found.vertices, found.object

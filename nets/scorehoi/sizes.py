@@ -42,13 +42,13 @@ SIZES: dict[str, Callable[[], tuple[RegressorConfig, DenoiserConfig]]] = {
 """Networks by name; "tiny" learns nothing worth having, in seconds."""
 
 
-def sizes_of(size: str, attention: str = "ip_adapter") -> tuple[RegressorConfig, DenoiserConfig]:
+def sizes_of(size: Any, attention: str = "ip_adapter") -> tuple[RegressorConfig, DenoiserConfig]:
     """The networks of a size, the denoiser in one of its attention modes, fitted to the regressor's features.
 
     Raises:
       InputError: no such size or mode.
     """
-    if size not in SIZES or attention not in MODES:
+    if size not in tuple(SIZES) or attention not in MODES:
         raise InputError(
             f"wanted a size of {', '.join(SIZES)} and an attention of {', '.join(MODES)}; got {size!r}, {attention!r}"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, free_body, load, resample_vertices
+from hoijax.body_models.resampling import NUM_RESAMPLED
 from hoijax.errors import InputError
 from hoijax.nets import weights
 from hoijax.nets.blocks.pointnext import PointNeXt
@@ -88,15 +89,16 @@ def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path, body_model: p
             f"the networks are of sizes {first.get('size')} and {second.get('size')}; the denoiser must be trained "
             "under this regressor"
         )
-    parts = sizes_of(first["size"])[0].hand4whole
+    parts = sizes_of(first.get("size"))[0].hand4whole
     if (first.get("body", "free") == "free") != (body_model is None):
         wanted = "leave --body-model out" if body_model else "give --body-model, the file or folder of SMPL-H"
         raise InputError(f"{regressor} is of networks that see the {first.get('body', 'free')} body: {wanted}")
     betas = _betas_range(denoiser, second)
     describe = _descriptor(regressor, first, weights.companion(opened[0], "pointnext"), parts.object_features)
-    body = BodyConfig(first.get("level", "default"), first["vertices"], body_model, first.get("flat_hand_mean", True))
+    count = first.get("vertices", NUM_RESAMPLED)
+    body = BodyConfig(first.get("level", "default"), count, body_model, first.get("flat_hand_mean", True))
     model = body.model()
-    guided, ids = _guided_body(model, first["vertices"], weights.companion(opened[0], "resampling"), betas)
+    guided, ids = _guided_body(model, count, weights.companion(opened[0], "resampling"), betas)
     networks = [weights.load(name, path)[0] for name, path in
                 (("scorehoi_regressor", regressor), ("scorehoi_denoiser", denoiser))]  # fmt: skip
     if isinstance(networks[1], ReleasedDenoiser):
@@ -120,7 +122,12 @@ def _betas_range(path: pathlib.Path, facts: Mapping[str, Any]) -> BetasRange:
             f"{path} does not say by which range its betas are normalised: convert it again with --base-data, the "
             "authors' folder with betas_stats.pkl"
         )
-    low, high = (np.asarray(facts["betas_range"][name], np.float32) for name in ("low", "high"))
+    try:
+        low, high = (np.asarray(facts["betas_range"][name], np.float32) for name in ("low", "high"))
+        if low.shape != (NUM_BETAS,) or high.shape != low.shape or not np.all(low < high):
+            raise ValueError
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its range of betas is not {NUM_BETAS} lower and as many higher numbers") from error
     return BetasRange(low=low, high=high)
 
 
