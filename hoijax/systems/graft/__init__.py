@@ -28,6 +28,7 @@ from hoijax.systems.graft.state import (
     folded,
     pose_state,
 )
+from hoijax.systems.graft.system import Prepared, Result, prepare, run
 
 __all__ = [
     "SCALE_RANGE",
@@ -38,7 +39,9 @@ __all__ = [
     "GraftState",
     "ImageFeatures",
     "PeopleEstimate",
+    "Prepared",
     "Probed",
+    "Result",
     "Rollout",
     "RolloutOptions",
     "Scene",
@@ -61,6 +64,7 @@ __all__ = [
     "normals_of_point_map",
     "on_rim",
     "pose_state",
+    "prepare",
     "probe",
     "probe_points",
     "read_features",
@@ -68,6 +72,7 @@ __all__ = [
     "read_scene_estimate",
     "refine_people",
     "rollout",
+    "run",
     "scale_center",
     "similarity_icp",
     "straight_ahead",

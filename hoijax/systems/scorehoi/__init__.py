@@ -22,6 +22,7 @@ from hoijax.systems.scorehoi.scene import (
     pose_state,
     state_from_interaction,
 )
+from hoijax.systems.scorehoi.system import Networks, Prepared, Result, prepare, run
 
 __all__ = [
     "CompiledReconstruction",
@@ -32,7 +33,10 @@ __all__ = [
     "GuidedResult",
     "GuidedScene",
     "ImageEvidence",
+    "Networks",
     "Posed",
+    "Prepared",
+    "Result",
     "compile_prior",
     "compile_reconstruction",
     "guidance_terms",
@@ -41,10 +45,12 @@ __all__ = [
     "interaction_from_state",
     "outside_distance",
     "pose_state",
+    "prepare",
     "prior_body",
     "prior_config",
     "reconstruct",
     "refine_guided",
+    "run",
     "state_from_estimate",
     "state_from_interaction",
     "unweighted",
