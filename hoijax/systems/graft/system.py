@@ -67,7 +67,7 @@ def run(
     prepared: Prepared,
     inputs: GraftState,
     *,
-    config: RolloutOptions = RolloutOptions(),
+    config: RolloutOptions | None = None,
     key: jax.Array | None = None,
 ) -> Result:
     """Refines the people of one scene side by side; pure.
@@ -76,11 +76,11 @@ def run(
       network: of `hoijax.nets.graft`.
       prepared: of `prepare`.
       inputs: estimates with a leading axis B.
-      config: steps, and what may change.
+      config: steps, and what may change; three steps and everything by default.
       key: not needed; nothing is drawn.
     """
     del key
-    stages = refine_people(network, prepared.spec, prepared.scene, inputs, options=config)
+    stages = refine_people(network, prepared.spec, prepared.scene, inputs, options=config or RolloutOptions())
 
     def surface(state: GraftState) -> tuple[jax.Array, jax.Array]:
         vertices = pose_state(prepared.spec.probe_model, state).vertices
