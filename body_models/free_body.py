@@ -17,13 +17,12 @@ from jaxtyping import Float
 from hoijax.body_models.model import BodyModel
 from hoijax.errors import InputError
 
-#: Levels of detail, finest first.
 FREE_BODY_LEVELS: tuple[str, ...] = ("render", "default", "light", "test")
+"""Levels of detail, finest first."""
 
-#: Number of vertices -> the bodies that have it.
 VERTEX_COUNTS: dict[int, str] = {6890: "SMPL and SMPL-H", 10475: "SMPL-X", 778: "MANO"}
+"""Number of vertices -> the bodies that have it."""
 
-#: Default colour of each region, sRGB in [0, 1].
 FREE_BODY_PALETTE: dict[str, tuple[float, float, float]] = {
     "skin": (0.82, 0.64, 0.54),
     "hair": (0.24, 0.17, 0.13),
@@ -35,6 +34,7 @@ FREE_BODY_PALETTE: dict[str, tuple[float, float, float]] = {
     "trousers": (0.24, 0.27, 0.33),
     "shoes": (0.86, 0.85, 0.83),
 }
+"""Default colour of each region, sRGB in [0, 1]."""
 
 
 @functools.cache

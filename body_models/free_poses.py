@@ -79,10 +79,10 @@ _HEIGHT = {
     "bend": 0.888, "reach": 0.910, "arms_up": 0.911, "carry": 0.910, "push": 0.875, "lean": 0.903, "lie": 0.117,
 }  # fmt: skip
 
-#: Whole-body poses that `named_pose` knows.
 NAMED_POSES: tuple[str, ...] = tuple(_POSES)
-#: Hand poses that `named_hand_pose` knows.
+"""Whole-body poses that `named_pose` knows."""
 NAMED_HAND_POSES: tuple[str, ...] = ("flat", "relaxed", "grasp", "fist")
+"""Hand poses that `named_hand_pose` knows."""
 
 
 def named_hand_pose(name: str, side: str = "left") -> Float[np.ndarray, "15 3"]:

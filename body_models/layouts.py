@@ -22,18 +22,18 @@ from hoijax.errors import InputError
 TITLES = {"smpl": "SMPL", "smplh": "SMPL-H", "smplx": "SMPL-X", "mano": "MANO", "free": "free body"}
 _KIND_OF_JOINTS = {24: "smpl", 52: "smplh", 55: "smplx", 16: "mano"}
 
-#: Where people get each kind, after registering; the licences forbid passing the files on.
 SITES = {
     "smpl": "https://smpl.is.tue.mpg.de",
     "smplh": "https://mano.is.tue.mpg.de (with or without the 16 betas of AMASS)",
     "smplx": "https://smpl-x.is.tue.mpg.de",
     "mano": "https://mano.is.tue.mpg.de",
 }
+"""Where people get each kind, after registering; the licences forbid passing the files on."""
 
 _REQUIRED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 _HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr", "hands_mean", "hands_components")
-#: The keys of body files that hoijax reads; everything else in them is passed over.
 KEYS: tuple[str, ...] = _REQUIRED + _HANDS
+"""The keys of body files that hoijax reads; everything else in them is passed over."""
 
 _PARAMETER_KEYS = ("poses", "pose", "body_pose", "global_orient", "betas", "trans", "transl")
 _ROOT = 2**32 - 1  # how unsigned files write the parent -1

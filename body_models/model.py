@@ -22,41 +22,41 @@ class BodyModel:
     V vertices, F faces, J joints, S shape coefficients, P = 9 (J - 1) pose features, H hands (left, right; MANO: one).
     """
 
-    #: Vertices of the mean shape in the rest pose.
     v_template: Float[ArrayLike, "V 3"] | Any
-    #: Displacement of each vertex per unit of each shape coefficient, betas first, then expression.
+    """Vertices of the mean shape in the rest pose."""
     shape_dirs: Float[ArrayLike, "V 3 S"] | Any
-    #: Displacement per unit of each pose feature, `R - I` of the joints after the root, row-major; None: no such work.
-    #: Laid out for one matrix product, most of the work of a body; `pose_dirs` shows it as (V, 3, P).
+    """Displacement of each vertex per unit of each shape coefficient, betas first, then expression."""
     pose_basis: Float[ArrayLike, "P 3 V"] | Any | None
-    #: Joints of the mean shape (regressor times template).
+    """Displacement per unit of each pose feature, `R - I` of the joints after the root, row-major; None: no such work.
+    Laid out for one matrix product, most of the work of a body; `pose_dirs` shows it as (V, 3, P)."""
     joint_template: Float[ArrayLike, "J 3"] | Any
-    #: Displacement of each joint per unit of each shape coefficient (regressor times shape directions).
+    """Joints of the mean shape (regressor times template)."""
     joint_shape_dirs: Float[ArrayLike, "J 3 S"] | Any
-    #: Skinning weights; rows sum to one.
+    """Displacement of each joint per unit of each shape coefficient (regressor times shape directions)."""
     skin_weights: Float[ArrayLike, "V J"] | Any
-    #: Vertex indices of the triangles, counter-clockwise from outside.
+    """Skinning weights; rows sum to one."""
     faces: Int[ArrayLike, "F 3"] | Any
-    #: Index of each joint's parent, -1 for the root; parents come first.
+    """Vertex indices of the triangles, counter-clockwise from outside."""
     parents: tuple[int, ...] = struct.field(pytree_node=False)
-    #: Name of each joint.
+    """Index of each joint's parent, -1 for the root; parents come first."""
     joint_names: tuple[str, ...] = struct.field(pytree_node=False)
-    #: "smpl", "smplh", "smplx", "mano" or "free".
+    """Name of each joint."""
     kind: str = struct.field(pytree_node=False)
-    #: Mean hand pose, axis-angle of 15 joints per hand, radians; None where the file has none.
+    """"smpl", "smplh", "smplx", "mano" or "free"."""
     hand_mean: Float[ArrayLike, "H 45"] | Any | None = None
-    #: Principal components of the hand pose, one per row; None where the file has none.
+    """Mean hand pose, axis-angle of 15 joints per hand, radians; None where the file has none."""
     hand_components: Float[ArrayLike, "H C 45"] | Any | None = None
-    #: RGB of each vertex in [0, 1] (clothing of the free body), or None.
+    """Principal components of the hand pose, one per row; None where the file has none."""
     colors: Float[ArrayLike, "V 3"] | Any | None = None
-    #: How many of the last shape coefficients are expression (SMPL-X).
+    """RGB of each vertex in [0, 1] (clothing of the free body), or None."""
     num_expression: int = struct.field(pytree_node=False, default=0)
-    #: True: a hand pose of zero is the flat rest hand. False: `hand_mean` is added to hand poses, as smplx does.
+    """How many of the last shape coefficients are expression (SMPL-X)."""
     flat_hand_mean: bool = struct.field(pytree_node=False, default=True)
-    #: Number of principal components that make a hand pose; None: hand poses are axis-angle.
+    """True: a hand pose of zero is the flat rest hand. False: `hand_mean` is added to hand poses, as smplx does."""
     hand_pca: int | None = struct.field(pytree_node=False, default=None)
-    #: Named surface points beyond the joints: (name, vertex index).
+    """Number of principal components that make a hand pose; None: hand poses are axis-angle."""
     landmarks: tuple[tuple[str, int], ...] = struct.field(pytree_node=False, default=())
+    """Named surface points beyond the joints: (name, vertex index)."""
 
     @property
     def pose_dirs(self) -> Float[ArrayLike, "V 3 P"] | None:

@@ -13,7 +13,6 @@ from hoijax.geometry import axis_angle_from_rotation, rotation_from_axis_angle
 
 _WITH_HANDS = {"global_orient": (0, 1), "body_pose": (1, 22), "left_hand_pose": (22, 37), "right_hand_pose": (37, 52)}
 
-#: First and last (exclusive) joint of each of the field's pose keys, for each kind of model.
 POSE_GROUPS: dict[str, dict[str, tuple[int, int]]] = {
     "smpl": {"global_orient": (0, 1), "body_pose": (1, 24)},
     "smplh": _WITH_HANDS,
@@ -29,6 +28,7 @@ POSE_GROUPS: dict[str, dict[str, tuple[int, int]]] = {
     },
     "mano": {"global_orient": (0, 1), "hand_pose": (1, 16)},
 }
+"""First and last (exclusive) joint of each of the field's pose keys, for each kind of model."""
 _HAND_KEYS = {"left_hand_pose": 0, "right_hand_pose": 1, "hand_pose": 0}
 
 
@@ -36,12 +36,12 @@ _HAND_KEYS = {"left_hand_pose": 0, "right_hand_pose": 1, "hand_pose": 0}
 class BodyParams:
     """State of one body, or of many with leading axes."""
 
-    #: Rotation of each joint relative to its parent; joint 0 is the global orientation.
     rotations: Float[ArrayLike, "*B J 3 3"] | Any
-    #: Shape coefficients (for SMPL-X followed by expression coefficients), unit variance.
+    """Rotation of each joint relative to its parent; joint 0 is the global orientation."""
     betas: Float[ArrayLike, "*B S"] | Any
-    #: Translation added to every vertex and joint, metres.
+    """Shape coefficients (for SMPL-X followed by expression coefficients), unit variance."""
     translation: Float[ArrayLike, "*B 3"] | Any
+    """Translation added to every vertex and joint, metres."""
 
     @classmethod
     def identity(cls, model: BodyModel, shape: tuple[int, ...] = (), dtype=None) -> "BodyParams":

@@ -15,14 +15,14 @@ from hoijax.body_models.skeleton import BODY_JOINTS, FINGERS
 
 _SIDES = ("left", "right")
 
-#: SMPL's 24 parts, one per joint, with all fingers of a hand as one.
 PARTS_24: tuple[str, ...] = (*BODY_JOINTS, "left_hand", "right_hand")
+"""SMPL's 24 parts, one per joint, with all fingers of a hand as one."""
 
-#: InteractVLM's 15 parts; `arm` and `leg` are the upper arm and the lower leg.
 PARTS_15: tuple[str, ...] = (
     "head", "torso", "hips",
     *(f"{side}_{part}" for part in ("arm", "forearm", "hand", "thigh", "leg", "foot") for side in _SIDES),
 )  # fmt: skip
+"""InteractVLM's 15 parts; `arm` and `leg` are the upper arm and the lower leg."""
 
 _MERGE = {"head": "head", "neck": "head", "pelvis": "hips"}
 _MERGE |= dict.fromkeys(("spine1", "spine2", "spine3", "left_collar", "right_collar"), "torso")

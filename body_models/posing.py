@@ -29,10 +29,10 @@ _BLOCK_ABOVE, _BLOCK_BYTES = 16_000_000, 6_000_000
 class PosedJoints:
     """Result of `pose_joints`, in the frame of the parameters."""
 
-    #: Positions, metres.
     joints: Float[ArrayLike, "*B J 3"] | Any
-    #: Rotation of each joint from the rest pose to the world.
+    """Positions, metres."""
     rotations: Float[ArrayLike, "*B J 3 3"] | Any
+    """Rotation of each joint from the rest pose to the world."""
 
 
 def pose_body(model: BodyModel, params: BodyParams) -> PosedBody:

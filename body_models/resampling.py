@@ -16,8 +16,8 @@ from hoijax.body_models.model import BodyModel
 from hoijax.errors import InputError
 from hoijax.geometry import farthest_points
 
-#: Vertices that stand for a body in CONTHO and ScoreHOI.
 NUM_RESAMPLED = 431
+"""Vertices that stand for a body in CONTHO and ScoreHOI."""
 
 # Points that a vertex follows, and how much it prefers near ones over reproducing its place.
 _NEIGHBOURS, _REGULARISATION = 8, 1e-3

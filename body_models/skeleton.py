@@ -11,16 +11,16 @@ from jaxtyping import Float
 ArrayLike = jax.Array | np.ndarray
 _einsum = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
 
-#: The 22 joints that every body of the family shares, pelvis first.
 BODY_JOINTS: tuple[str, ...] = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
 )  # fmt: skip
+"""The 22 joints that every body of the family shares, pelvis first."""
 _BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 
-#: Fingers in MANO's order: the pinky comes before the ring finger.
 FINGERS: tuple[str, ...] = ("index", "middle", "pinky", "ring", "thumb")
+"""Fingers in MANO's order: the pinky comes before the ring finger."""
 
 
 def _hand_joints(side: str) -> tuple[str, ...]:
@@ -31,7 +31,6 @@ def _hand_parents(wrist: int, first: int) -> tuple[int, ...]:
     return tuple(p for f in range(5) for p in (wrist, first + 3 * f, first + 3 * f + 1))
 
 
-#: Joint names of each kind of model, in the order of its files. A MANO model is one hand: see `mano_joints`.
 JOINT_NAMES: dict[str, tuple[str, ...]] = {
     "smpl": (*BODY_JOINTS, "left_hand", "right_hand"),
     "smplh": BODY_JOINTS + _hand_joints("left") + _hand_joints("right"),
@@ -39,15 +38,16 @@ JOINT_NAMES: dict[str, tuple[str, ...]] = {
         *BODY_JOINTS, "jaw", "left_eye_smplhf", "right_eye_smplhf", *_hand_joints("left"), *_hand_joints("right"),
     ),
 }  # fmt: skip
+"""Joint names of each kind of model, in the order of its files. A MANO model is one hand: see `mano_joints`."""
 JOINT_NAMES["free"] = JOINT_NAMES["smplh"]
 
-#: Parent of each joint, -1 for the root.
 PARENTS: dict[str, tuple[int, ...]] = {
     "smpl": (*_BODY_PARENTS, 20, 21),
     "smplh": _BODY_PARENTS + _hand_parents(20, 22) + _hand_parents(21, 37),
     "smplx": (*_BODY_PARENTS, 15, 15, 15, *_hand_parents(20, 25), *_hand_parents(21, 40)),
     "mano": (-1, *_hand_parents(0, 1)),
 }
+"""Parent of each joint, -1 for the root."""
 PARENTS["free"] = PARENTS["smplh"]
 
 

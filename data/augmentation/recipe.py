@@ -42,12 +42,12 @@ class AugmentConfig:
 class Augmented:
     """An augmented picture and what its labels must follow."""
 
-    #: In [0, 1].
     image: Float[ArrayLike, "*B h w C"] | Any
-    #: For `map_pixels`, `turn_body`, `turn_object`, `turn_points`, `warp_labels`, `new_camera`.
+    """In [0, 1]."""
     change: ViewChange
-    #: False where a box hides the scene.
+    """For `map_pixels`, `turn_body`, `turn_object`, `turn_points`, `warp_labels`, `new_camera`."""
     visible: Bool[ArrayLike, "*B h w"] | Any
+    """False where a box hides the scene."""
 
 
 def sample_keys(key: Key[jax.Array, ""], positions: Int[ArrayLike, "B"]) -> Key[jax.Array, "B"]:

@@ -24,14 +24,14 @@ from hoijax.geometry.safe import ArrayLike
 class ViewChange:
     """From the camera that took a picture to the one that would have taken the augmented picture."""
 
-    #: From the old camera's frame to the new one's: a turn about z.
     rotation: Float[ArrayLike, "*B 3 3"] | Any
-    #: Affine map of pixel coordinates, old to new.
+    """From the old camera's frame to the new one's: a turn about z."""
     pixels: Float[ArrayLike, "*B 2 3"] | Any
-    #: Of the new camera.
+    """Affine map of pixel coordinates, old to new."""
     intrinsics: Float[ArrayLike, "*B 3 3"] | Any
-    #: Height and width of the new picture, pixels.
+    """Of the new camera."""
     size: tuple[int, int] = struct.field(pytree_node=False)
+    """Height and width of the new picture, pixels."""
 
 
 def change_view(

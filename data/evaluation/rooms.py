@@ -12,10 +12,10 @@ from hoijax.data.evaluation.states import SceneTruth
 from hoijax.data.objects import random_object
 from hoijax.metrics import contact_set_weights
 
-#: Square metres of surface per scene point: they lie about 2 cm apart, as in a scan.
 _PER_POINT = 4e-4
-#: Regions of the body that take part, as PROX's contact segments do.
+"""Square metres of surface per scene point: they lie about 2 cm apart, as in a scan."""
 _REGIONS = ("hands", "feet", "left_calf", "right_calf", "thighs", "buttocks", "back")
+"""Regions of the body that take part, as PROX's contact segments do."""
 
 
 def room_scene(sample: Mapping[str, Any], model: BodyModel) -> SceneTruth:

@@ -17,16 +17,16 @@ class ProceduralObject:
     watertight and winding numbers tell inside from outside, but faces buried in a joint belong to it.
     """
 
-    #: Name of the category, a key of `CATEGORIES`.
     category: str = struct.field(pytree_node=False)
-    #: NumPy arrays: vertices float64, faces int32.
+    """Name of the category, a key of `CATEGORIES`."""
     mesh: Mesh
-    #: Part of each face, an index into `part_names`, (F,) int32.
+    """NumPy arrays: vertices float64, faces int32."""
     part_labels: Any
-    #: Names of the parts: "seat", "leg", "handle", ...
+    """Part of each face, an index into `part_names`, (F,) int32."""
     part_names: tuple[str, ...] = struct.field(pytree_node=False)
-    #: Extents of the bounding box along x, y, z.
+    """Names of the parts: "seat", "leg", "handle", ..."""
     size: tuple[float, float, float] = struct.field(pytree_node=False)
+    """Extents of the bounding box along x, y, z."""
 
     @property
     def vertex_labels(self) -> np.ndarray:

@@ -9,7 +9,6 @@ from hoijax.data.objects.office import desk, door, keyboard, laptop, monitor
 from hoijax.data.objects.seating import bed, bench, sofa
 from hoijax.data.objects.sport import backpack, bat, bicycle, racket, skateboard, umbrella
 
-#: Maker of each category; every argument is a size in metres (or an angle in radians) with a usual default.
 CATEGORIES: dict[str, Callable[..., ProceduralObject]] = {
     maker.__name__: maker
     for maker in (
@@ -17,6 +16,7 @@ CATEGORIES: dict[str, Callable[..., ProceduralObject]] = {
         racket, skateboard, sofa, stool, suitcase, table, trolley, umbrella,
     )
 }  # fmt: skip
+"""Maker of each category; every argument is a size in metres (or an angle in radians) with a usual default."""
 
 
 def make_object(category: str, **sizes: float) -> ProceduralObject:

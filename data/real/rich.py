@@ -15,12 +15,12 @@ from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, a
 from hoijax.errors import InputError
 from hoijax.io.pickles import read_pickle
 
-#: Subjects whose body is SMPL-X's female one; all others have the male one.
 WOMEN = frozenset({9, 10, 12, 13, 16, 17, 18, 19, 21})
-#: Of its images; the released ones are 4112 x 3008, but every file says its own.
+"""Subjects whose body is SMPL-X's female one; all others have the male one."""
 IMAGE_SIZE = (3008, 4112)
-#: Folders of images and what their names end in.
+"""Of its images; the released ones are 4112 x 3008, but every file says its own."""
 IMAGES = (("images", "bmp"), ("images", "png"), ("images_jpg_subset", "jpeg"))
+"""Folders of images and what their names end in."""
 _VERTICES, _VERTICES_SMPL = 10475, 6890
 
 

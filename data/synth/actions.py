@@ -19,16 +19,17 @@ class Action:
     """One action."""
 
     name: str
-    #: Categories and their weights.
     categories: dict[str, float]
-    #: Draws a start from a source of chance, a body and an object (and, where `furnished`, from a drawer of furniture).
+    """Categories and their weights."""
     script: Callable[..., Start]
-    #: Sentences with {category} and {manner}.
+    """Draws a start from a source of chance, a body and an object (and, where `furnished`, from a drawer of
+    furniture)."""
     texts: tuple[str, ...]
-    #: Whether an instance suits the action.
+    """Sentences with {category} and {manner}."""
     suits: Callable[[ProceduralObject], bool] = _any
-    #: Whether the script draws furniture.
+    """Whether an instance suits the action."""
     furnished: bool = False
+    """Whether the script draws furniture."""
 
     def text(self, rng: np.random.Generator, category: str, manner: str) -> str:
         """One of the sentences."""
@@ -81,5 +82,5 @@ _ACTIONS = (
            ("a person types on {category}", "someone sits at a table and types on {category}"), furnished=True),
 )  # fmt: skip
 
-#: All actions by name.
 ACTIONS: dict[str, Action] = {action.name: action for action in _ACTIONS}
+"""All actions by name."""

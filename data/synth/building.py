@@ -20,8 +20,8 @@ from hoijax.data.synth.schema import VERSION, dataset_name, features
 from hoijax.errors import InputError
 from hoijax.io import output_directory, remove_partial_files, write_json
 
-#: Samples of a shard: what one process makes at a time, and what is lost by a kill.
 SHARD = 50
+"""Samples of a shard: what one process makes at a time, and what is lost by a kill."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,22 +16,22 @@ from hoijax.data.synth.solving import Fitted, joined, posed
 from hoijax.geometry import Mesh
 from hoijax.metrics import signed_distance_host
 
-#: A vertex touches what is nearer than this, metres (BEHAVE's threshold is 2 cm, on fits that are less exact).
 TOUCHES = 0.01
-#: Largest depth of body and object in each other; a rigid body has no soft flesh, so seats give a little.
+"""A vertex touches what is nearer than this, metres (BEHAVE's threshold is 2 cm, on fits that are less exact)."""
 DEPTH = 0.01
-#: Share of a region's vertices, nearest first, whose mean distance tells whether the region touches.
+"""Largest depth of body and object in each other; a rigid body has no soft flesh, so seats give a little."""
 _SHARE = 0.03
-#: Largest distance of that share, metres.
+"""Share of a region's vertices, nearest first, whose mean distance tells whether the region touches."""
 _REACHED = 0.006
-#: How far things may hang above or sink into the floor, metres.
+"""Largest distance of that share, metres."""
 _FLOOR = 0.012
-#: How far the centre of mass may lie outside of its support, metres.
+"""How far things may hang above or sink into the floor, metres."""
 _BALANCE = 0.06
-#: Excess over a joint's range, radians.
+"""How far the centre of mass may lie outside of its support, metres."""
 _LIMIT = 0.12
-#: Distances are exact up to this one, metres.
+"""Excess over a joint's range, radians."""
 _NEAR = 0.05
+"""Distances are exact up to this one, metres."""
 
 LEVEL = "default"
 
@@ -41,21 +41,21 @@ class Checked:
     """An interaction with its meshes, contacts and what is wrong with it."""
 
     fitted: Fitted
-    #: World vertices of the "default" body and joints, float64.
     vertices: np.ndarray
+    """World vertices of the "default" body and joints, float64."""
     joints: np.ndarray
-    #: Meshes of the object and of the furniture in the world.
     object: Mesh
+    """Meshes of the object and of the furniture in the world."""
     furniture: tuple[Mesh, ...]
-    #: Which body vertices touch the object, the floor; which object vertices touch the body, the floor.
     body_contact: np.ndarray
+    """Which body vertices touch the object, the floor; which object vertices touch the body, the floor."""
     body_floor: np.ndarray
     object_contact: np.ndarray
     object_floor: np.ndarray
-    #: Deepest penetration of body and object or furniture, metres.
     depth: float
-    #: Names of the failed checks; empty: accepted.
+    """Deepest penetration of body and object or furniture, metres."""
     failed: tuple[str, ...]
+    """Names of the failed checks; empty: accepted."""
 
 
 @functools.cache
@@ -196,8 +196,8 @@ def _excess(model: BodyModel, rotations: np.ndarray) -> float:
     return float(out.max())
 
 
-#: Bones as capsules: first and last joint, radius; arms against trunk, head and thighs.
 _ARMS = (("elbow", "wrist", 0.03), ("wrist", "middle1", 0.018))
+"""Bones as capsules: first and last joint, radius; arms against trunk, head and thighs."""
 _TRUNK = (("pelvis", "spine2", 0.075), ("spine2", "neck", 0.075), ("neck", "head", 0.05))
 
 

@@ -4,40 +4,41 @@ import dataclasses
 
 from hoijax.errors import InputError
 
-#: Splits of the interactions, in the order they are built.
 SPLITS: tuple[str, ...] = ("train", "val", "test", "test_unseen_category")
-#: Splits of the scenes.
+"""Splits of the interactions, in the order they are built."""
 SCENE_SPLITS: tuple[str, ...] = ("scenes_train", "scenes_test")
-#: Categories that only `test_unseen_category` has.
+"""Splits of the scenes."""
 UNSEEN: tuple[str, ...] = ("laptop", "racket", "stool", "suitcase")
+"""Categories that only `test_unseen_category` has."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SynthConfig:
     """One build; two builds with equal values, but for `workers`, have the same bytes on the same machine."""
 
-    #: Everything random is drawn from it.
     seed: int = 0
-    #: Interactions per split.
+    """Everything random is drawn from it."""
     train: int = 1600
+    """Interactions per split."""
     val: int = 100
     test: int = 200
     test_unseen_category: int = 100
-    #: Human-scene samples in all, a fifth of them for test.
     scenes: int = 200
-    #: Side of the images, pixels.
+    """Human-scene samples in all, a fifth of them for test."""
     image_size: int = 512
-    #: Level of detail of the free body that is solved with; labels are always those of "default".
+    """Side of the images, pixels."""
     lod: str = "test"
-    #: Actions that are made, by name; empty: all.
+    """Level of detail of the free body that is solved with; labels are always those of "default"."""
     actions: tuple[str, ...] = ()
-    #: Object instances per category and body shapes: of train; val and test have a fourth of each, of their own.
+    """Actions that are made, by name; empty: all."""
     instances: int = 32
+    """Object instances per category and body shapes: of train; val and test have a fourth of each, of their own."""
     shapes: int = 256
-    #: Gradient steps of the contact fitting.
     steps: int = 150
-    #: Processes, which change nothing but the time; 0 works in this one, with its threads, which may round differently.
+    """Gradient steps of the contact fitting."""
     workers: int = 2
+    """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round
+    differently."""
 
     def __post_init__(self):
         for name in (*SPLITS, "scenes", "workers", "steps"):

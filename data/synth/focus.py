@@ -5,8 +5,8 @@ import numpy as np
 from hoijax.data.objects import ProceduralObject
 from hoijax.geometry import Mesh
 
-#: Lowest and highest corner in the object's frame, metres.
 Box = tuple[np.ndarray, np.ndarray]
+"""Lowest and highest corner in the object's frame, metres."""
 
 
 def _part(thing: ProceduralObject, name: str) -> Box:

@@ -6,15 +6,15 @@ from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, Vector, turn, unit
 from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
 
-#: Part whose two sides (along x) two hands hold, and where along its height.
 SIDE_PARTS: dict[str, tuple[str, float]] = {
     "backpack": ("bag", 0.45), "ball": ("body", 0.42), "box": ("body", 0.4), "chair": ("seat", 0.5),
     "keyboard": ("case", 0.5),
     "laptop": ("base", 0.5), "monitor": ("screen", 0.4), "stool": ("seat", 0.5), "suitcase": ("case", 0.5),
     "skateboard": ("deck", 0.5),
 }  # fmt: skip
-#: Turn about the vertical that gives the hands two free sides and keeps legs and backs off the person.
+"""Part whose two sides (along x) two hands hold, and where along its height."""
 _YAW = {"chair": 180.0, "backpack": 180.0, "laptop": 180.0, "skateboard": 90.0}
+"""Turn about the vertical that gives the hands two free sides and keeps legs and backs off the person."""
 
 
 def _between_hands(rng: np.random.Generator, p: Puppet, placed: Placed, part: str, share: float, flat: bool) -> None:

@@ -8,8 +8,8 @@ from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, turn
 from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
 
-#: Draws an instance of a category: its seed and the object.
 Pick = Callable[[str], tuple[int, ProceduralObject]]
+"""Draws an instance of a category: its seed and the object."""
 
 
 def push(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:

@@ -17,41 +17,42 @@ from hoijax.geometry import einsum, safe_normalize
 from hoijax.render import camera_center, interpolate, light_reaching, rasterize, shadow_map
 from hoijax.render.scene import linear_from_srgb, srgb_from_linear
 
-#: Capacities: vertices and faces of everything that is drawn.
 VERTICES, FACES = 40960, 65536
-#: Labels of faces.
+"""Capacities: vertices and faces of everything that is drawn."""
 HUMAN, OBJECT, SUPPORT, OCCLUDER = range(4)
-#: Rows of the table of patterns: the four labels, the floor, the walls.
+"""Labels of faces."""
 PATTERNS = 6
+"""Rows of the table of patterns: the four labels, the floor, the walls."""
 
 
 @struct.dataclass
 class Look:
     """Everything about light and surfaces; arrays, so that one program serves all pictures."""
 
-    #: Direction to the main light, (3,), its colour, (3,), and how much of it a shadow takes, ().
     light: Any
+    """Direction to the main light, (3,), its colour, (3,), and how much of it a shadow takes, ()."""
     light_color: Any
     shade: Any
-    #: Light from above and from below, (3,).
     above: Any
+    """Light from above and from below, (3,)."""
     below: Any
-    #: Per label: second colour, (P, 3); scale in metres, strength, kind (0 stripes, 1 checks, 2 blotches), each (P,).
     second: Any
+    """Per label: second colour, (P, 3); scale in metres, strength, kind (0 stripes, 1 checks, 2 blotches), each
+    (P,)."""
     scale: Any
     strength: Any
     kind: Any
-    #: Strength and exponent of highlights per label, (P,).
     specular: Any
+    """Strength and exponent of highlights per label, (P,)."""
     shininess: Any
-    #: First colours of floor and walls, (2, 3).
     room_colors: Any
-    #: Room: x from, x to, z from, z to, height, metres, (5,).
+    """First colours of floor and walls, (2, 3)."""
     room: Any
-    #: Exposure, (), and white balance, (3,).
+    """Room: x from, x to, z from, z to, height, metres, (5,)."""
     gain: Any
-    #: Standard deviation of the noise, () and its key.
+    """Exposure, (), and white balance, (3,)."""
     noise: Any
+    """Standard deviation of the noise, () and its key."""
     key: Any
 
 
@@ -61,8 +62,8 @@ class Things:
 
     vertices: Any
     faces: Any
-    #: Corner normals, (F, 3, 3), vertex colours, (V, 3) sRGB, coordinates for the patterns, (V, 3), label per face.
     normals: Any
+    """Corner normals, (F, 3, 3), vertex colours, (V, 3) sRGB, coordinates for the patterns, (V, 3), label per face."""
     colors: Any
     places: Any
     labels: Any
@@ -72,12 +73,12 @@ class Things:
 class Drawn:
     """A picture and what is known about each pixel."""
 
-    #: sRGB, (H, W, 3) uint8.
     image: Any
-    #: Label of what is seen, -1 for the room, (H, W).
+    """sRGB, (H, W, 3) uint8."""
     label: Any
-    #: Distance along the viewing axis, with and without the room, infinite where nothing is, (H, W).
+    """Label of what is seen, -1 for the room, (H, W)."""
     depth: Any
+    """Distance along the viewing axis, with and without the room, infinite where nothing is, (H, W)."""
     depth_things: Any
 
 

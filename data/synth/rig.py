@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import BodyModel, contact_regions, free_body, joint_limits, named_hand_pose, named_pose
 
 SIDES = ("left", "right")
-#: A point or a direction.
 Vector = np.ndarray | tuple[float, float, float] | list[float]
-#: Regions whose places the scripts ask for.
+"""A point or a direction."""
 _REGIONS = ("buttocks", "back", "upper_back", "left_sole", "right_sole", "left_toes", "right_toes", "belly", "chest")
+"""Regions whose places the scripts ask for."""
 _MIRROR = np.array([1.0, -1.0, -1.0])
 
 

@@ -21,12 +21,12 @@ from hoijax.data.synth.start import Placed, standing
 from hoijax.interaction import surface_points
 from hoijax.render import rasterize
 
-#: What may stand before the person.
 _OCCLUDERS = ("box", "chair", "table", "trolley", "bench", "ball", "monitor", "backpack")
-#: Cameras that are tried, the side of the pictures they are judged by, the share of the person that must be visible.
+"""What may stand before the person."""
 _TRIES, _SMALL, _VISIBLE = 8, 64, 0.45
-#: Template points, their contacts: nearer to the body, or to the floor, than this, metres.
+"""Cameras that are tried, the side of the pictures they are judged by, the share of the person that must be visible."""
 _POINTS, _POINT_TOUCHES = 64, 0.02
+"""Template points, their contacts: nearer to the body, or to the floor, than this, metres."""
 
 Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
 

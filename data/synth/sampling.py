@@ -11,11 +11,11 @@ from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet
 from hoijax.data.synth.start import Start
 
-#: Attempts after which a sample takes up the next action.
 PATIENCE = 6
+"""Attempts after which a sample takes up the next action."""
 _ALL_SPLITS = SPLITS + SCENE_SPLITS
-#: Pools of instances and shapes by split: scenes share the pools of train and test.
 _POOLS = {"train": 0, "val": 1, "test": 2, "test_unseen_category": 3, "scenes_train": 0, "scenes_test": 2}
+"""Pools of instances and shapes by split: scenes share the pools of train and test."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,11 +18,11 @@ from hoijax.data.synth.schema import CLOUD, encode_depth, pack_labels, serialize
 from hoijax.data.synth.start import Placed, hang, stance, standing, sway
 from hoijax.data.synth.styling import look
 
-#: Actions of the people in scenes; every `_STANDING`th stands instead.
 ACTIONS = ("sit", "lean", "lie")
+"""Actions of the people in scenes; every `_STANDING`th stands instead."""
 _STANDING = 4
-#: What else stands in a room.
 _FURNITURE = ("bed", "bench", "bicycle", "box", "chair", "chair", "desk", "sofa", "table", "table", "trolley")
+"""What else stands in a room."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 VERSION = "1.0.0"
-#: Bits of the stored label image.
 BITS: tuple[str, ...] = ("human_mask", "object_mask", "human_full_mask", "object_full_mask", "support_mask")
-#: Points of a scene's clouds.
+"""Bits of the stored label image."""
 CLOUD = 4096
+"""Points of a scene's clouds."""
 
 _features = tfds.features
 _TEXT = _features.Text()

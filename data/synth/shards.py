@@ -12,8 +12,8 @@ from hoijax.data.synth.sampling import draw
 from hoijax.data.synth.schema import serialize
 from hoijax.errors import InputError
 
-#: Attempts after which a sample is given up and the build fails: the scripts are then broken.
 MOST_ATTEMPTS = 60
+"""Attempts after which a sample is given up and the build fails: the scripts are then broken."""
 
 
 def make_shard(config: SynthConfig, split: str, indices: range) -> tuple[list[bytes], dict[str, Any]]:

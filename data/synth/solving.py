@@ -25,16 +25,16 @@ from hoijax.optim.gradient import (
     refine_batch,
 )
 
-#: Interactions fitted at a time; a smaller batch is filled up, so that one program serves all.
 BATCH = 25
-#: Most regions that a start asks to touch.
+"""Interactions fitted at a time; a smaller batch is filled up, so that one program serves all."""
 PARTS = 4
-#: Samples of a distance grid along each side.
+"""Most regions that a start asks to touch."""
 RESOLUTION = 44
-#: Bodies are kept this far off a surface, metres: in places the fitted coarse body lies inside of the finer one.
+"""Samples of a distance grid along each side."""
 MARGIN = 0.0025
-#: A floor far below: nothing is drawn to it.
+"""Bodies are kept this far off a surface, metres: in places the fitted coarse body lies inside of the finer one."""
 _NO_FLOOR = -10.0
+"""A floor far below: nothing is drawn to it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,13 +128,13 @@ def fields(lod: str) -> tuple[BodyModel, BodyField]:
     return model, body_field(model)
 
 
-#: The dataset's own, whatever the refiner's defaults become: the samples of a seed must stay what they are.
 STAGES = (
     Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
     Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
     Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
     Stage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
 )
+"""The dataset's own, whatever the refiner's defaults become: the samples of a seed must stay what they are."""
 
 
 def refine_config(steps: int) -> RefineConfig:

@@ -49,16 +49,16 @@ class Start:
 
     puppet: Puppet
     placed: Placed
-    #: At most four regions of the body that must touch the object.
     contact: tuple[str, ...]
-    #: What else stands there and belongs to the object while fitting: the table under a keyboard.
+    """At most four regions of the body that must touch the object."""
     furniture: tuple[Placed, ...] = ()
-    #: Regions that must touch the furniture.
+    """What else stands there and belongs to the object while fitting: the table under a keyboard."""
     support: tuple[str, ...] = ()
-    #: Whether feet and object near the floor are drawn to it; False for feet on an object.
+    """Regions that must touch the furniture."""
     floor: bool = True
-    #: What the text says beyond the action's own words.
+    """Whether feet and object near the floor are drawn to it; False for feet on an object."""
     manner: str = ""
+    """What the text says beyond the action's own words."""
 
 
 def grasp(puppet: Puppet, side: str, at: Vector, thumb: Vector, palm: Vector, radius: float,

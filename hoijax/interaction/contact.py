@@ -15,31 +15,31 @@ from hoijax.geometry import einsum, nearest
 from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction._arrays import Reduction, mask_weights, reduce_masked
 
-#: Distance below which the ScoreHOI losses count two points as touching, metres.
 SCOREHOI_MARGIN = 0.02
+"""Distance below which the ScoreHOI losses count two points as touching, metres."""
 
-#: Vertex distance below which CONTHO and ScoreHOI call a vertex in contact, metres (DECO uses 0.04 on BEHAVE).
 CONTACT_THRESHOLD = 0.05
+"""Vertex distance below which CONTHO and ScoreHOI call a vertex in contact, metres (DECO uses 0.04 on BEHAVE)."""
 
 
-#: Pairs of points up to which `contact_loss` keeps all distances rather than searching tile by tile.
 _DENSE = 1 << 17
-#: Relative difference of two squared distances below which points count as equally near.
+"""Pairs of points up to which `contact_loss` keeps all distances rather than searching tile by tile."""
 _EQUAL = 1e-6
+"""Relative difference of two squared distances below which points count as equally near."""
 
 
 @struct.dataclass
 class ContactDistances:
     """Nearest distances between two point sets, both ways."""
 
-    #: From each body point to the nearest object point, metres.
     body: Float[ArrayLike, "*B V"] | Any
-    #: From each object point to the nearest body point, metres.
+    """From each body point to the nearest object point, metres."""
     object: Float[ArrayLike, "*B N"] | Any
-    #: Index of the object point nearest to each body point.
+    """From each object point to the nearest body point, metres."""
     body_nearest: Int[ArrayLike, "*B V"] | Any
-    #: Index of the body point nearest to each object point.
+    """Index of the object point nearest to each body point."""
     object_nearest: Int[ArrayLike, "*B N"] | Any
+    """Index of the body point nearest to each object point."""
 
 
 def contact_distances(

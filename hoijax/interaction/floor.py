@@ -15,14 +15,14 @@ from hoijax.geometry.safe import ArrayLike, safe_normalize
 from hoijax.interaction._arrays import Reduction, mask_weights, reduce_masked
 from hoijax.interaction.contact import SCOREHOI_MARGIN
 
-#: Down in the package's world frame, y up.
 GRAVITY_WORLD = (0.0, -1.0, 0.0)
+"""Down in the package's world frame, y up."""
 
-#: Down in the frame of an untilted camera, y down; what ScoreHOI assumes.
 GRAVITY_CAMERA = (0.0, 1.0, 0.0)
+"""Down in the frame of an untilted camera, y down; what ScoreHOI assumes."""
 
-#: A vector, as an array or as three numbers (traced ones where a tuple passes through `jit`).
 Direction = Float[ArrayLike, "3"] | tuple[Any, Any, Any]
+"""A vector, as an array or as three numbers (traced ones where a tuple passes through `jit`)."""
 
 
 def height(points: Float[ArrayLike, "*B N 3"], gravity: Direction) -> Float[jax.Array, "*B N"]:

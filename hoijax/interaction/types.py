@@ -16,22 +16,22 @@ from hoijax.geometry.safe import ArrayLike
 class Interaction:
     """One body and one rigid object in the same frame, metres. Any leading axes, the same in both parts."""
 
-    #: `hoijax.body_models.BodyParams`, or posed arrays where no body model is at hand.
     body: Any
-    #: Maps the object's canonical coordinates to the frame of the body.
+    """`hoijax.body_models.BodyParams`, or posed arrays where no body model is at hand."""
     object: RigidPose | Any
+    """Maps the object's canonical coordinates to the frame of the body."""
 
 
 @struct.dataclass
 class Contacts:
     """Contact probabilities in [0, 1], or masks; any leading axes."""
 
-    #: Per body vertex: touches the object.
     body: Shaped[ArrayLike, "*B V"] | Any
-    #: Per object point: touches the body.
+    """Per body vertex: touches the object."""
     object: Shaped[ArrayLike, "*B N"] | Any
-    #: Per object point: touches the floor.
+    """Per object point: touches the body."""
     floor: Shaped[ArrayLike, "*B N"] | Any
+    """Per object point: touches the floor."""
 
     def masks(self, threshold: float = 0.5) -> "Contacts":
         """The contacts as booleans: probability above `threshold` (ScoreHOI, strict inequality).
@@ -49,9 +49,9 @@ class Contacts:
 class ObjectTemplate:
     """One object in its canonical frame, metres. Build it with `make_template`."""
 
-    #: The full mesh.
     mesh: Mesh | Any
-    #: Points on the surface that stand for the object; 64 in ScoreHOI.
+    """The full mesh."""
     points: Float[ArrayLike, "*B N 3"] | Any
-    #: Signed distance to the mesh, positive outside.
+    """Points on the surface that stand for the object; 64 in ScoreHOI."""
     sdf: SDFGrid | Any
+    """Signed distance to the mesh, positive outside."""

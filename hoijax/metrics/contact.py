@@ -101,12 +101,12 @@ def parts_in_contact(
 class ContactCounts:
     """Sizes of one image's contact sets, or of many images' along leading axes."""
 
-    #: Vertices in contact in prediction and truth.
     true_positive: Int[ArrayLike, "*B"] | Any
-    #: Vertices in contact in the prediction.
+    """Vertices in contact in prediction and truth."""
     predicted: Int[ArrayLike, "*B"] | Any
-    #: Vertices in contact in the truth.
+    """Vertices in contact in the prediction."""
     actual: Int[ArrayLike, "*B"] | Any
+    """Vertices in contact in the truth."""
 
 
 def contact_counts(
@@ -140,18 +140,18 @@ def contact_counts(
 class ContactSummary:
     """Contact scores of a data set. Host numbers."""
 
-    #: Mean over the images with a predicted contact; NaN if there is none.
     precision: float
-    #: Mean over the images with a true contact; NaN if there is none.
+    """Mean over the images with a predicted contact; NaN if there is none."""
     recall: float
-    #: 2 p r / (p + r) of the two means; NaN if one of them is.
+    """Mean over the images with a true contact; NaN if there is none."""
     f1: float
-    #: Images that precision is a mean of.
+    """2 p r / (p + r) of the two means; NaN if one of them is."""
     precision_count: int
-    #: Images that recall is a mean of.
+    """Images that precision is a mean of."""
     recall_count: int
-    #: Images in all.
+    """Images that recall is a mean of."""
     count: int
+    """Images in all."""
 
 
 def summarize_contact(counts: ContactCounts) -> ContactSummary:

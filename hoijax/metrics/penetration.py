@@ -18,12 +18,12 @@ from hoijax.metrics.volume import penetration_volume_host
 class PenetrationDepth:
     """How deep points of one surface lie inside the other; metres."""
 
-    #: Of the deepest point; 0 without penetration.
     max: Float[ArrayLike, "*B"] | Any
-    #: Over the points inside; 0 without penetration. Times `fraction` it is the mean over all points.
+    """Of the deepest point; 0 without penetration."""
     mean: Float[ArrayLike, "*B"] | Any
-    #: Share of the points inside, in [0, 1].
+    """Over the points inside; 0 without penetration. Times `fraction` it is the mean over all points."""
     fraction: Float[ArrayLike, "*B"] | Any
+    """Share of the points inside, in [0, 1]."""
 
 
 def penetration_depth(
@@ -73,12 +73,12 @@ def signed_distance_host(
 class Interpenetration:
     """Penetration of a body and an object, both ways."""
 
-    #: Body vertices inside the object.
     body_in_object: PenetrationDepth
-    #: Object surface points inside the body.
+    """Body vertices inside the object."""
     object_in_body: PenetrationDepth
-    #: Volume inside both, cubic metres.
+    """Object surface points inside the body."""
     volume: float
+    """Volume inside both, cubic metres."""
 
 
 def interpenetration_host(

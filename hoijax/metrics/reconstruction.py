@@ -15,20 +15,20 @@ from jaxtyping import Float, Key, Shaped
 from hoijax.geometry import Mesh, RigidPose, nearest, nearest_host, sample_surface, transform_points, umeyama
 from hoijax.geometry.safe import ArrayLike
 
-#: Surface samples per mesh in CONTHO's and ScoreHOI's Chamfer distance; CHORE's is 10,000.
 CHAMFER_SAMPLES = 6000
+"""Surface samples per mesh in CONTHO's and ScoreHOI's Chamfer distance; CHORE's is 10,000."""
 
 
 @struct.dataclass
 class AlignedPair:
     """A predicted body and object after alignment, in the frame of the truth."""
 
-    #: Body vertices, metres.
     body: Float[ArrayLike, "*B V 3"] | Any
-    #: Object vertices, metres.
+    """Body vertices, metres."""
     object: Float[ArrayLike, "*B N 3"] | Any
-    #: The similarity that was applied to both.
+    """Object vertices, metres."""
     alignment: RigidPose | Any
+    """The similarity that was applied to both."""
 
 
 def procrustes_align_combined(
@@ -136,8 +136,8 @@ class SurfaceScores:
     """Chamfer distance and F-score on the same samples. Host numbers."""
 
     chamfer_cm: float
-    #: Percent.
     f_score: float
+    """Percent."""
 
 
 def surface_scores_host(

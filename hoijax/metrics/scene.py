@@ -89,10 +89,10 @@ def v2s_mm(
 class DirectionError:
     """D2S and how much of the contact set it speaks for."""
 
-    #: Weighted mean angle, degrees; 0 if every vertex was dropped.
     degrees: Float[ArrayLike, "*B"] | Any
-    #: Share of the weight that was dropped because a displacement was too short to have a direction.
+    """Weighted mean angle, degrees; 0 if every vertex was dropped."""
     dropped: Float[ArrayLike, "*B"] | Any
+    """Share of the weight that was dropped because a displacement was too short to have a direction."""
 
 
 def d2s_deg(
@@ -125,8 +125,8 @@ def d2s_deg(
     return DirectionError(jnp.degrees(mean), jnp.where(all_total > 0, dropped, 0))
 
 
-#: PhySIC's rule for contact, metres: a vertex this near to the scene touches it, as does one this far behind it.
 TOUCHES, BEHIND = 0.02, 0.15
+"""PhySIC's rule for contact, metres: a vertex this near to the scene touches it, as does one this far behind it."""
 
 
 def touches_scene(distance: Any, height: Any, *, threshold: float = TOUCHES, behind: float = BEHIND) -> Any:

@@ -18,8 +18,8 @@ class Interval:
     mean: float
     low: float
     high: float
-    #: Values that the mean is of; the others were NaN.
     count: int
+    """Values that the mean is of; the others were NaN."""
 
 
 @struct.dataclass
@@ -28,8 +28,8 @@ class ContactInterval:
 
     precision: Interval
     recall: Interval
-    #: Of the two means, in every resample too; `count` is the number of images where both are defined.
     f1: Interval
+    """Of the two means, in every resample too; `count` is the number of images where both are defined."""
 
 
 def bootstrap_mean(
