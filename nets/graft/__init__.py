@@ -4,7 +4,7 @@ The network knows no body model: 52 rotations in SMPL-H's order, 10 shape coeffi
 `hoijax.systems.graft` makes them from a body and a scene, and applies the network repeatedly.
 """
 
-from hoijax.nets.graft.checkpoints import load_encoder, load_graft, save_encoder, save_graft, shipped_graft
+from hoijax.nets.graft.checkpoints import load, load_encoder, load_graft, save_encoder, save_graft, shipped_graft
 from hoijax.nets.graft.config import (
     NUM_ANCHORS,
     NUM_BETAS,
@@ -23,6 +23,9 @@ from hoijax.nets.graft.model import Graft, parameter_counts
 from hoijax.nets.graft.types import GraftInputs, GraftUpdate, VisualContext
 from hoijax.nets.graft.visual import Fusion, drop_context, gather_context
 
+# The names that every system's networks have.
+Config, Model = GraftConfig, Graft
+
 __all__ = [
     "NUM_ANCHORS",
     "NUM_BETAS",
@@ -34,6 +37,7 @@ __all__ = [
     "NUM_SURFACE",
     "NUM_TOKENS",
     "PATCH",
+    "Config",
     "FourierEncoder",
     "Fusion",
     "Graft",
@@ -42,9 +46,11 @@ __all__ = [
     "GraftUpdate",
     "GraftWithEncoder",
     "ImageEncoder",
+    "Model",
     "VisualContext",
     "drop_context",
     "gather_context",
+    "load",
     "load_encoder",
     "load_graft",
     "parameter_counts",

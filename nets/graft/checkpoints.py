@@ -60,6 +60,15 @@ def load_graft(path: PathLike, **changes: Any) -> tuple[Graft, dict[str, Any]]:
     return network, {name: value for name, value in facts.items() if name != "config"}
 
 
+def load(path: PathLike | None = None) -> Graft:
+    """The network of a file, or the shipped one.
+
+    Raises:
+      InputError: no such file, or not GRAFT's weights.
+    """
+    return load_graft(shipped_graft() if path is None else path)[0]
+
+
 def save_encoder(path: PathLike, encoder: ImageEncoder) -> None:
     """Writes the weights of hoijax's own image encoder, whole or not at all; see `save_graft`."""
     save_network(pathlib.Path(path), encoder, {"widths": encoder.widths})

@@ -14,6 +14,7 @@ from hoijax.nets.scorehoi.heads import (
     restore_boxes,
     soft_argmax_3d,
 )
+from hoijax.nets.scorehoi.model import Config, Model, load
 from hoijax.nets.scorehoi.pooled_denoiser import PooledDenoiser, PooledDenoiserConfig
 from hoijax.nets.scorehoi.regressor import (
     ContactEstimate,
@@ -38,6 +39,7 @@ __all__ = [
     "ConditionalDenoiser",
     "ConditionalDenoiserConfig",
     "Conditions",
+    "Config",
     "ContactEstimate",
     "ContactFormer",
     "Denoiser",
@@ -46,6 +48,7 @@ __all__ = [
     "Hand4Whole",
     "Hand4WholeConfig",
     "HandRotationNet",
+    "Model",
     "ObjectHead",
     "PooledDenoiser",
     "PooledDenoiserConfig",
@@ -60,6 +63,7 @@ __all__ = [
     "drop_conditions",
     "fold",
     "image_cells",
+    "load",
     "make_denoiser",
     "noise_function",
     "pose_from_points",

@@ -1,5 +1,7 @@
 """GRAFT in the shape that every system has: `prepare` on the host, then `run`, a pure function."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +35,7 @@ class Result:
 
     interaction: Interaction
     """Bodies with their scale folded into the parameters; the object is the scene itself, where it was."""
-    metrics: dict[str, Float[ArrayLike, "B"]]
+    metrics: dict[str, Float[ArrayLike, "B"] | Any]
     """Metres: `gap_before` and `gap_after`, from the nearest surface probe to the scene; `moved`, the probes' mean."""
     stages: Rollout
     """The state after each step."""

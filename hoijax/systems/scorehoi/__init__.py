@@ -22,7 +22,7 @@ from hoijax.systems.scorehoi.scene import (
     pose_state,
     state_from_interaction,
 )
-from hoijax.systems.scorehoi.system import Networks, Prepared, Result, prepare, run
+from hoijax.systems.scorehoi.system import Prepared, Result, prepare, run
 
 __all__ = [
     "CompiledReconstruction",
@@ -33,7 +33,6 @@ __all__ = [
     "GuidedResult",
     "GuidedScene",
     "ImageEvidence",
-    "Networks",
     "Posed",
     "Prepared",
     "Result",

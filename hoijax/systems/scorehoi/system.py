@@ -1,7 +1,7 @@
 """ScoreHOI in the shape that every system has: `prepare` on the host, then `run`, a pure function."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, resample_vertices
 from hoijax.interaction import GRAVITY_CAMERA, Interaction, ObjectTemplate
-from hoijax.nets.scorehoi import Denoiser, ScoreHOIRegressor
+from hoijax.nets.scorehoi import Model
 from hoijax.nets.scorehoi.state import BetasRange
 from hoijax.systems.scorehoi.config import GuidedConfig
 from hoijax.systems.scorehoi.inputs import default_betas_range, geometry_feature
@@ -19,13 +19,6 @@ from hoijax.systems.scorehoi.reconstruct import GuidedReconstruction, reconstruc
 from hoijax.systems.scorehoi.scene import GuidedBody, GuidedScene, guided_body, guided_scene, interaction_from_state
 
 ArrayLike = jax.Array | np.ndarray
-
-
-class Networks(Protocol):
-    """Both networks in evaluation mode, such as `hoijax.nets.scorehoi.Model`."""
-
-    regressor: ScoreHOIRegressor
-    denoiser: Denoiser
 
 
 @struct.dataclass
@@ -36,7 +29,7 @@ class Prepared:
     """The vertices that the networks see."""
     scene: GuidedScene
     """Template points, distance grids and gravity."""
-    numbers: Float[ArrayLike, "B E"]
+    numbers: Float[ArrayLike, "B E"] | Any
     """What the networks are told of each object: its points and their global feature."""
 
 
@@ -46,7 +39,7 @@ class Result:
 
     interaction: Interaction
     """After the diffusion, where the camera of the crop puts them."""
-    metrics: dict[str, Float[ArrayLike, "B"]]
+    metrics: dict[str, Float[ArrayLike, "B"] | Any]
     """`contact`, `floor` and `penetration`: the losses after the last iteration, without their weights."""
     stages: GuidedReconstruction
     """The estimate, the diffusion's answer, the mesh refiner's."""
@@ -86,7 +79,7 @@ def prepare(
 
 
 def run(
-    networks: Networks,
+    networks: Model,
     prepared: Prepared,
     inputs: Float[ArrayLike, "B S S 5"],
     *,
@@ -96,7 +89,7 @@ def run(
     """Reconstructs a batch of crops; pure.
 
     Args:
-      networks: regressor and denoiser.
+      networks: regressor and denoiser, in evaluation mode.
       prepared: of `prepare`.
       inputs: RGB in [0, 1], human mask, object mask.
       config: of the guided refinement; the paper's by default.
