@@ -29,9 +29,8 @@ def example(name, random_module):
         grid = np.stack(np.meshgrid(np.linspace(-1, 1, 30), [1.0], np.linspace(2, 4, 30)), -1).reshape(-1, 3)
         network = random_module(lambda rngs: nets.Model(nets.Config(width=32, layers=1, heads=2), rngs))
         params = BodyParams.from_axis_angle(model, **named_pose("sit"), betas=np.zeros(10, np.float32))
-        one = system.GraftState.of(params.replace(translation=np.float32([0.0, 0.4, 3.0])))
-        people = jax.tree.map(lambda x: np.stack([x, np.asarray(x)]), one)
-        people = people.replace(translation=people.translation + np.float32([[0, 0, 0], [0.3, 0.1, 0.2]]))
+        both = jax.tree.map(lambda x: np.stack([x, x]).astype(np.float32), params)
+        people = system.GraftState.of(both.replace(translation=np.float32([[0.0, 0.4, 3.0], [0.3, 0.5, 3.2]])))
         return system, network, system.prepare(model, grid.astype(np.float32)), people, system.RolloutOptions(steps=2)
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32) / 6
     faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6]]
