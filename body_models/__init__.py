@@ -24,7 +24,7 @@ from hoijax.body_models.parts import (
     part_names,
     scene_contact_vertices,
 )
-from hoijax.body_models.posing import PosedJoints, pose_body, pose_joints, subset
+from hoijax.body_models.posing import PosedJoints, pose_body, pose_body_compiled, pose_joints, subset
 from hoijax.body_models.resampling import NUM_RESAMPLED, Resampling, resample_vertices, selected_vertices
 from hoijax.body_models.skeleton import JOINT_NAMES, PARENTS, forward_kinematics, kinematic_levels, mano_joints
 
@@ -65,6 +65,7 @@ __all__ = [
     "part_labels",
     "part_names",
     "pose_body",
+    "pose_body_compiled",
     "pose_joints",
     "require_vertex_values",
     "resample_vertices",

@@ -70,6 +70,10 @@ def pose_body(model: BodyModel, params: BodyParams) -> PosedBody:
     return PosedBody(vertices=vertices, joints=joints + jnp.broadcast_to(move[..., None, :], joints.shape))
 
 
+pose_body_compiled = jax.jit(pose_body)
+"""`pose_body` as one compiled program for code on the host, which all of a process shares."""
+
+
 def pose_joints(model: BodyModel, params: BodyParams) -> PosedJoints:
     """Positions and world rotations of the joints alone; touches no vertex. Any leading axes.
 
