@@ -149,12 +149,14 @@ def _read_lines(out: pathlib.Path) -> dict[str, dict[str, Any]]:
     lines = {}
     for name in (_SAMPLES, _PARTIAL):
         path = out / name
-        for text in path.read_text().splitlines() if path.is_file() else ():
+        for text in path.read_bytes().splitlines() if path.is_file() else ():
             try:
                 line = json.loads(text)
-                lines[line["id"]] = {key: line[key] for key in ("id", "digest", "group", "metrics")}
-            except (ValueError, KeyError, TypeError):
+                line = {key: line[key] for key in ("id", "digest", "group", "metrics")}
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
+            if isinstance(line["id"], str) and isinstance(line["group"], str) and _are_numbers(line["metrics"]):
+                lines[line["id"]] = line
     return lines
 
 
@@ -179,6 +181,13 @@ def _write(
         head | {"metrics": report.metrics, **lacking, "config": dataclasses.asdict(config), "version": version},
     )
     (out / _PARTIAL).unlink(missing_ok=True)
+
+
+def _are_numbers(metrics: Any) -> bool:
+    """Whether this can be the metrics of a sample: names with numbers, null where there is none."""
+    return isinstance(metrics, dict) and all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in metrics.values()
+    )
 
 
 def _nulls(numbers: Mapping[str, float]) -> dict[str, float | None]:

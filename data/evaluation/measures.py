@@ -53,6 +53,17 @@ class EvaluateConfig:
             raise InputError(f"the bootstrap draws by 'sequence' or 'sample', got {self.by!r}")
         if not 0 < self.level < 1 or self.resamples < 1 or self.chamfer_samples < 1:
             raise InputError("level must lie in (0, 1), resamples and chamfer_samples must be positive")
+        if self.resamples > 1_000_000 or self.chamfer_samples > 10_000_000:
+            raise InputError("wanted at most 1,000,000 resamples and 10,000,000 chamfer_samples")
+        if not 0 <= self.seed < 1 << 32:
+            raise InputError(f"seed must be from 0 to 4294967295, got {self.seed}")
+        if not 0 < self.probability < 1:
+            raise InputError(f"probability must lie in (0, 1), got {self.probability}")
+        if not self.contact_thresholds:
+            raise InputError("contact_thresholds is empty; wanted at least one distance in metres, such as 0.05")
+        lengths = (*self.contact_thresholds, self.f_threshold, self.volume_spacing, self.scene_threshold)
+        if not all(math.isfinite(length) for length in lengths):
+            raise InputError(f"thresholds and spacing must be finite, got {', '.join(f'{x:g}' for x in lengths)}")
         if min((*self.contact_thresholds, self.f_threshold, self.volume_spacing, self.scene_threshold), default=1) <= 0:
             raise InputError("thresholds and spacing are lengths in metres above 0")
 

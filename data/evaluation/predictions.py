@@ -110,7 +110,10 @@ def read_predictions(path: str | pathlib.Path) -> Predictions:
             f"{path} has no '{IDS}'; stacked predictions name their samples (it has {', '.join(sorted(arrays))}). "
             "For one file per sample give their folder"
         )
-    ids = tuple(str(i.decode() if isinstance(i, bytes) else i) for i in np.ravel(arrays.pop(IDS)))
+    try:
+        ids = tuple(str(i.decode() if isinstance(i, bytes) else i) for i in np.ravel(arrays.pop(IDS)))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: '{IDS}' holds text that is not UTF-8: {error.object[:40]!r}") from error
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
         raise InputError(f"{path}: '{IDS}' has {twice!r} twice")

@@ -62,6 +62,8 @@ def open_truth(
             raise InputError("SynthHOI's body is the free body; leave --body-model out")
         source = _synth(root, split)
     else:
+        if name == "files" and split != "test":
+            raise InputError(f"'files' has no splits, got {split!r}; leave --split out")
         source = _files(root, split, model) if name == "files" else _real(name, root, split, model)
     return dataclasses.replace(source, digest=f"{name} {root.resolve()} {split} {model and model.resolve()}")
 

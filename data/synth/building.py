@@ -15,10 +15,11 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import naming, splits
 from tqdm import tqdm
 
+from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, SynthConfig
 from hoijax.data.synth.schema import VERSION, dataset_name, features
 from hoijax.errors import InputError
-from hoijax.io import output_directory, remove_partial_files, write_json
+from hoijax.io import output_directory, read_json, remove_partial_files, write_json
 
 SHARD = 50
 """Samples of a shard: what one process makes at a time, and what is lost by a kill."""
@@ -61,9 +62,13 @@ def build(config: SynthConfig, root: str | pathlib.Path, *, progress: bool = Tru
       Counts, acceptance per action and time.
 
     Raises:
-      InputError: the folder cannot be written, or holds a build of another configuration.
+      InputError: an action that does not exist; the folder cannot be written, or holds a build of another
+        configuration.
     """
     began, root = time.monotonic(), pathlib.Path(root)
+    unknown = [name for name in config.actions if name not in ACTIONS]
+    if unknown:
+        raise InputError(f"no action {', '.join(map(repr, unknown))}; there are {', '.join(ACTIONS)}")
     tasks = list(_tasks(config))
     for name in sorted({dataset_name(split) for split, _ in tasks}):
         _prepare(output_directory(root / name / VERSION), config)
@@ -113,7 +118,7 @@ def _prepare(folder: pathlib.Path, config: SynthConfig) -> None:
     wanted = json.loads(json.dumps(wanted))
     path = folder / "config.json"
     if path.exists():
-        found = json.loads(path.read_text())
+        found = read_json(path)
         differing = [k for k in wanted if found.get(k) != wanted[k]]
         if differing:
             shown = ", ".join(f"{k} {found.get(k)} there, {wanted[k]} asked for" for k in differing)
@@ -199,7 +204,7 @@ def write_records(path: pathlib.Path, records: list[bytes]) -> None:
 
 
 def _statistics(root: pathlib.Path, config: SynthConfig, split: str) -> list[dict[str, Any]]:
-    return [json.loads(statistics_path(root, config, split, s).read_text()) for s in range(_shards(config, split))]
+    return [read_json(statistics_path(root, config, split, s)) for s in range(_shards(config, split))]
 
 
 def _stats_check(root: pathlib.Path, config: SynthConfig, split: str) -> None:
@@ -238,7 +243,7 @@ def _report(
     rejected: dict[str, dict[str, int]] = {}
     size, number = 0, 0
     for split, shard in tasks:
-        statistics = json.loads(statistics_path(root, config, split, shard).read_text())
+        statistics = read_json(statistics_path(root, config, split, shard))
         size, number = size + statistics["bytes"], number + _shard_size(config, split, shard)
         for action, row in statistics["actions"].items():
             attempts[action] = attempts.get(action, 0) + row["attempts"]

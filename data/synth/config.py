@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hoijax.body_models import FREE_BODY_LEVELS
 from hoijax.errors import InputError
 
 SPLITS: tuple[str, ...] = ("train", "val", "test", "test_unseen_category")
@@ -10,6 +11,15 @@ SCENE_SPLITS: tuple[str, ...] = ("scenes_train", "scenes_test")
 """Splits of the scenes."""
 UNSEEN: tuple[str, ...] = ("laptop", "racket", "stool", "suitcase")
 """Categories that only `test_unseen_category` has."""
+
+_MOST = {
+    **dict.fromkeys((*SPLITS, "scenes"), 10_000_000),
+    "image_size": 4096,
+    "instances": 1_000_000,
+    "shapes": 1_000_000,
+    "steps": 100_000,
+    "workers": 1024,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +57,13 @@ class SynthConfig:
         for name, least in (("image_size", 64), ("instances", 4), ("shapes", 4)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise InputError(f"{name} must be at most {most:,}, got {getattr(self, name):,}")
+        if not 0 <= self.seed < 1 << 32:
+            raise InputError(f"seed must be from 0 to 4294967295, got {self.seed}")
+        if self.lod not in FREE_BODY_LEVELS:
+            raise InputError(f"no level of detail {self.lod!r}; there are {', '.join(FREE_BODY_LEVELS)}")
 
     def count(self, split: str) -> int:
         """Samples of a split of interactions or of scenes.

@@ -12,14 +12,16 @@ Exit codes, the same for every verb:
 |---|---|
 | 0 | done |
 | 1 | a batch ran to its end, but some of its items could not be used; each is named |
-| 2 | bad input or bad options: one message on stderr, nothing written |
+| 2 | bad input or bad options: one message on stderr, nothing written; or the system refused, such as a full disk |
 | 130 | stopped by Ctrl-C; what was finished is on disk |
 """
 
 import dataclasses
 import importlib
+import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["VERBS", "Verb", "main"]
 
@@ -95,10 +97,44 @@ def _run_verb(name: str, args: list[str]) -> int:
     except SystemExit as stop:  # tyro has already printed the help or what was wrong
         return stop.code if isinstance(stop.code, int) else _BAD_INPUT
     try:
+        _check_names(options)
         return module.run(options)
     except InputError as error:
         print(f"hoijax {name}: {error}", file=sys.stderr)
-        return _BAD_INPUT
+    except MemoryError:
+        print(f"hoijax {name}: there is not enough memory for this; what was finished is whole", file=sys.stderr)
+    except Exception as error:
+        failed = _system_error(error)
+        if failed is None:
+            raise  # a fault of hoijax, whose place the traceback names
+        where = f" {failed.filename}" if failed.filename else ""
+        print(
+            f"hoijax {name}: {failed.strerror or failed}{where}; what was finished is whole, the same command goes on "
+            "from there",
+            file=sys.stderr,
+        )
+    return _BAD_INPUT
+
+
+def _check_names(options: Any) -> None:
+    """Refuses file names among the options that no file can have, before anything looks at them."""
+    from hoijax.io.files import check_name
+
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, pathlib.PurePath):
+            check_name(value)
+        elif dataclasses.is_dataclass(value):
+            _check_names(value)
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The error of the operating system behind a failure: writers below wrap a full disk in errors of their own."""
+    for _ in range(20):
+        if error is None or isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _overview() -> str:

@@ -51,11 +51,13 @@ def run(options: Options) -> int:
     import json
 
     from hoijax.errors import InputError
+    from hoijax.io import check_output_file
     from hoijax.nets.weights import files, registry
 
     if options.out.suffix != ".safetensors":
         raise InputError(f"--out is {options.out}, wanted a name that ends in .safetensors")
     entry = registry.find_checkpoint(options.name)
+    check_output_file(options.out)
     if files.same_file(options.checkpoint, options.out):
         raise InputError(f"--out {options.out} is the checkpoint itself; name another file")
     beside = {name: getattr(options, name) for name in ("base_data", "pointnext")}

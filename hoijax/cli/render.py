@@ -39,6 +39,7 @@ def run(options: Options) -> int:
     """Renders and writes; returns the exit code."""
     from hoijax import viz
     from hoijax.errors import InputError
+    from hoijax.io import check_output_file
     from hoijax.render import Studio
 
     for name, least, most in (("views", 1, 64), ("size", 16, 8192), ("frames", 2, 2000), ("fps", 1, 60)):
@@ -47,11 +48,16 @@ def run(options: Options) -> int:
             raise InputError(f"--{name} must be from {least} to {most}, got {value}")
     if not 1 <= options.samples <= 1024:
         raise InputError(f"--samples must be from 1 to 1024, got {options.samples}")
+    for name in ("azimuth", "floor"):
+        value = getattr(options, name)
+        if value is not None and not (math.isfinite(value) and abs(value) < 1e6):
+            raise InputError(f"--{name} must be a finite number, got {value}")
     if not -89.0 <= options.elevation <= 89.0:
         raise InputError(f"--elevation must be from -89 to 89 degrees, got {options.elevation:g}")
     kind = options.out.suffix.lower()
     if kind not in (".png", ".gif", ".mp4"):
         raise InputError(f"--out must end in .png, .gif or .mp4, got '{options.out.name}'")
+    check_output_file(options.out)
     scene = viz.read_scene(options.scene)
     studio = Studio(samples=options.samples, floor_shadow=0.0 if options.no_floor else Studio().floor_shadow)
     start, elevation = math.radians(options.azimuth), math.radians(options.elevation)

@@ -16,7 +16,7 @@ from hoijax.data.real.schema import ContactSample
 from hoijax.data.sheet import contact_sheet, evenly, existing_image, labelled, parts_of
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
-from hoijax.io import write_bytes
+from hoijax.io import check_output_file, write_bytes
 from hoijax.render.framing import frame_points
 from hoijax.viz import NamedMesh, render_views
 
@@ -40,8 +40,13 @@ def show(options: Show) -> int:
         raise InputError(f"--out is {options.out}, wanted a name that ends in .png")
     if options.n < 1 or options.cell < 32:
         raise InputError(f"wanted at least one sample of at least 32 pixels, got n {options.n} and cell {options.cell}")
+    if options.n > 10_000 or options.cell > 4096 or options.n * options.cell**2 > 400_000_000:
+        raise InputError(
+            f"a sheet of {options.n} pictures of {options.cell} pixels is too large; wanted at most 400 million in all"
+        )
     if not options.out.absolute().parent.is_dir():
         raise InputError(f"the folder {options.out.absolute().parent} is not there")
+    check_output_file(options.out)
     cells, left_out = [], []
     samples = _synth_cells(options) if options.name == SYNTH else _real_cells(options)
     for cell in tqdm.tqdm(samples, desc="pictures", unit="picture", total=options.n, disable=None):

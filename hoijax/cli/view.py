@@ -20,8 +20,11 @@ def run(options: Options) -> int:
     """Serves until Ctrl-C; returns the exit code."""
     import time
 
+    from hoijax.errors import InputError
     from hoijax.viz.viewer import Viewer, find_scenes
 
+    if not 1 <= options.port <= 65535:
+        raise InputError(f"--port must be from 1 to 65535, got {options.port}")
     files = find_scenes(options.path)
     viewer = Viewer(files, port=options.port)
     print(f"{len(files)} scene(s) at {viewer.address}; Ctrl-C ends")

@@ -3,7 +3,9 @@
 from hoijax.io.archives import open_npz, read_npz
 from hoijax.io.files import (
     atomic_file,
+    check_name,
     check_output_directory,
+    check_output_file,
     file_digest,
     output_directory,
     remove_partial_files,
@@ -30,7 +32,9 @@ __all__ = [
     "ParameterFile",
     "ScenePart",
     "atomic_file",
+    "check_name",
     "check_output_directory",
+    "check_output_file",
     "file_digest",
     "nearest_axis_angle",
     "open_npz",

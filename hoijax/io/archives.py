@@ -114,6 +114,15 @@ class Archive:
                 raise InputError(f"{shown(self.path)}: '{key}' has bytes after its end")
             return flat.reshape(found.shape, order="F" if found.fortran else "C")
 
+    def check_total(self, keys: Collection[str]) -> None:
+        """Refuses, before any of them is read, arrays that together are larger than what may be read.
+
+        Raises:
+          InputError: they are.
+        """
+        if sum(self.members[key].file_size for key in keys) > self._left:
+            self._spend(self._left + 1)
+
     def contents(self, name: str) -> bytes:
         """The bytes of a member by its name in the zip.
 
@@ -189,7 +198,9 @@ def read_npz(
       InputError: see `open_npz` and `Archive.array`.
     """
     with open_npz(path, limit=limit, what=what) as archive:
-        return {key: archive.array(key, kinds=kinds) for key in archive.members if keys is None or key in keys}
+        wanted = [key for key in archive.members if keys is None or key in keys]
+        archive.check_total(wanted)
+        return {key: archive.array(key, kinds=kinds) for key in wanted}
 
 
 def _parse_header(member) -> Header:

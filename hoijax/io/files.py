@@ -1,6 +1,7 @@
 """Files that are either whole or absent: every writer fills a temporary name and renames it."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,8 +13,9 @@ from typing import IO, Any
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io.reading import PathLike, shown
 
-PathLike = str | os.PathLike[str]
+_LONGEST_PART, _LONGEST_PATH = 255, 4096
 
 
 @contextlib.contextmanager
@@ -30,18 +32,21 @@ def atomic_file(path: PathLike) -> Iterator[IO[bytes]]:
       A binary file.
 
     Raises:
-      InputError: the folder does not take new files.
+      InputError: the folder does not take new files, or the disk is full.
     """
     path = pathlib.Path(path)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"cannot write {shown(path)}: {getattr(error, 'strerror', None) or error}") from error
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes files only their owner can read
-        os.replace(name, path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.chmod(name, 0o666 & ~_umask())  # mkstemp makes files only their owner can read
+            os.replace(name, path)
+        except OSError as error:
+            raise InputError(f"cannot write {shown(path)}: {error.strerror or error}{_advice(error)}") from error
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
@@ -81,24 +86,65 @@ def output_directory(path: PathLike) -> pathlib.Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the output folder {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot make the output folder {shown(path)}: {error.strerror or error}") from error
     return path
 
 
 def check_output_directory(path: PathLike) -> None:
-    """Says whether `output_directory` would work, without making anything: for checks before long work.
+    """Says whether `output_directory` would work, without leaving anything: for checks before long work.
+
+    The nearest folder that exists is asked by making a folder in it, which is removed at once: permissions alone do not
+    show a disk that is full or read-only, nor places such as /proc.
 
     Raises:
-      InputError: the name or one of its parents belongs to a file, or the folder is not writable.
+      InputError: the name or one of its parents belongs to a file or to a link that leads nowhere, cannot be a name, or
+        the folder takes no new ones.
     """
     path = pathlib.Path(path)
-    for place in (path, *path.parents):
-        if place.is_dir():
-            if not os.access(place, os.W_OK | os.X_OK):
-                raise InputError(f"cannot write to the folder {place}: permission denied")
-            return
-        if place.exists():
-            raise InputError(f"the output folder {path} cannot be made: {place} is a file; name another folder")
+    check_name(path)
+    for place in (path, *path.absolute().parents):
+        try:
+            if place.is_dir():
+                os.rmdir(tempfile.mkdtemp(dir=place, prefix=".hoijax."))
+                return
+            if os.path.lexists(place):
+                kind = "a link that leads nowhere" if place.is_symlink() and not place.exists() else "a file"
+                raise InputError(
+                    f"the output folder {shown(path)} cannot be made: {shown(place)} is {kind}; name another folder"
+                )
+        except OSError as error:
+            said = "permission denied" if isinstance(error, PermissionError) else error.strerror or error
+            raise InputError(f"cannot write to the folder {shown(place)}: {said}") from error
+
+
+def check_output_file(path: PathLike) -> None:
+    """Says whether a file can be written under that name, without leaving anything: for checks before long work.
+
+    Raises:
+      InputError: the name belongs to a folder, its folder is not there or takes no new files, or it cannot be a name.
+    """
+    path = pathlib.Path(path)
+    check_name(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {shown(path)}: it is a folder; name a file in it")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise InputError(f"cannot write {shown(path)}: the folder {shown(parent)} is not there; make it first")
+    check_output_directory(parent)
+
+
+def check_name(path: PathLike) -> None:
+    """Refuses what no file system takes as a name.
+
+    Raises:
+      InputError: a NUL in it, a part of more than 255 bytes, or more than 4,096 bytes in all.
+    """
+    name = os.fspath(path)
+    if "\0" in name:
+        raise InputError(f"{shown(name)!r} is no name of a file: it has a NUL in it")
+    parts = pathlib.PurePath(name).parts
+    if len(os.fsencode(name)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_PART for part in parts):
+        raise InputError(f"the name {shown(name)} is too long for a file: wanted at most {_LONGEST_PART} bytes a part")
 
 
 def remove_partial_files(folder: PathLike) -> None:
@@ -149,6 +195,12 @@ def value_digest(value: Any) -> str:
 
     add(value)
     return state.hexdigest()
+
+
+def _advice(error: OSError) -> str:
+    """What to do about a full disk."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "; what was finished before is whole: make room, and the same command goes on from there" if full else ""
 
 
 def _plain(value: Any) -> Any:

@@ -38,6 +38,12 @@ _BODY_MODEL_KEYS = ("v_template", "shapedirs", "weights", "J_regressor", "kintre
 # 300,000 frames of SMPL-X; checking them takes eight times the bytes of their float64 form.
 _MOST_NUMBERS = 50_000_000
 
+# What numbers of a body and an object can be. Poses of two turns are met, of a hundred radians are not.
+_FARTHEST = 100.0
+_MOST_TURNED = 4 * np.pi + 1e-3
+_MOST_COEFFICIENT = 50.0
+_SCALES = (1e-3, 1e3)
+
 
 @dataclasses.dataclass(frozen=True)
 class ParameterFile:
@@ -61,7 +67,7 @@ class ParameterFile:
     extras: dict[str, bytes]
     """The other members of the archive, as their bytes."""
     broken: dict[int, str] = dataclasses.field(default_factory=dict)
-    """What is wrong with the rows that hold numbers which are not finite; see `read_parameters`."""
+    """What is wrong with the rows that hold numbers which are not finite or of no body; see `read_parameters`."""
 
     def item(self, index: int) -> dict[str, np.ndarray]:
         """Quantities of one interaction, without leading axis."""
@@ -73,8 +79,8 @@ def read_parameters(path: PathLike, *, keep_broken: bool = False) -> ParameterFi
 
     Args:
       path: an `.npz`, see the module's table.
-      keep_broken: True: rows with NaN or infinity are listed in `broken` as long as others are whole. False: they are
-        an error.
+      keep_broken: True: rows with NaN, infinity or absurd numbers (degrees, millimetres, a scale of 1e30) are listed
+        in `broken` as long as others are whole. False: they are an error.
 
     Returns:
       Its quantities, checked.
@@ -109,13 +115,15 @@ def read_parameters(path: PathLike, *, keep_broken: bool = False) -> ParameterFi
     for key, parts in slots.items():
         for slot in parts:
             value = _take(path, key, arrays[key], slot, leading[key], count)
+            absurd = _out_of_range(path, key, slot.quantity, value)
+            if absurd and (not keep_broken or len(absurd | broken) == count):
+                raise InputError(absurd[min(absurd)])
+            broken = absurd | broken
             if slot.quantity in values and not np.allclose(values[slot.quantity], value, atol=1e-4, equal_nan=True):
                 other = origin[slot.quantity]
                 raise InputError(f"{path}: '{other}' and '{key}' both give {slot.quantity} and disagree; leave one out")
             values.setdefault(slot.quantity, value)
             origin.setdefault(slot.quantity, key)
-    if "obj_scale" in values and (values["obj_scale"] <= 0).any():
-        raise InputError(f"{path}: obj_scale must be positive, got {values['obj_scale'].min():g}")
     has_axis = count > 1 or any(leading[key] is not None for key in slots if key in REQUIRED)
     shared = frozenset(s.quantity for key in slots for s in slots[key] if leading[key] in (None, 1) and count > 1)
     return ParameterFile(path, values, slots, arrays, count, has_axis, shared, extras, broken)
@@ -183,6 +191,37 @@ def _not_finite(path: pathlib.Path, key: str, array: np.ndarray, *, own_axis: bo
             "leave it out"
         )
     return found
+
+
+def _out_of_range(path: pathlib.Path, key: str, quantity: str, value: np.ndarray) -> dict[int, str]:
+    """What is wrong with each row whose numbers are finite and yet none of a body or an object."""
+    value = np.where(np.isfinite(value), value, 1.0)
+    if quantity == "obj_scale":
+        low, high = _SCALES
+        bad = ~((value >= low) & (value <= high)).all(axis=1)
+        if (value <= 0).any():
+            say = "obj_scale must be positive, got {:g}"
+        else:
+            say = f"obj_scale is {{:g}}, wanted {low:g} to {high:g}; scale the mesh instead"
+        worst = np.where(bad, value[:, 0], 1.0)
+    elif value.shape[1] in [3 * joints for joints in ROTATIONS.get(quantity, ())]:  # not components of a hand
+        worst = np.linalg.norm(value.reshape(len(value), -1, 3), axis=2).max(axis=1)
+        bad, say = (
+            worst > _MOST_TURNED,
+            "a rotation by {:.4g} radians, which looks like degrees; wanted radians",
+        )
+    elif quantity in ("transl", "obj_trans"):
+        worst = np.abs(value).max(axis=1)
+        bad, say = worst > _FARTHEST, "a position {:,.4g} metres away, it looks like millimetres; wanted metres"
+    else:
+        worst = np.abs(value).max(axis=1)
+        bad, say = worst > _MOST_COEFFICIENT, "a coefficient of {:.4g}, wanted standard deviations of a few"
+    return {int(row): f"{path}: {_sentence(key, say.format(float(worst[row])))}" for row in np.flatnonzero(bad)}
+
+
+def _sentence(key: str, text: str) -> str:
+    """What is wrong with a key; obj_scale's messages name it themselves."""
+    return text if text.startswith("obj_scale") else f"'{key}' has {text}"
 
 
 def _ambiguous(arrays: dict[str, np.ndarray]) -> list[str]:

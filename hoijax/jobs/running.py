@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hoijax.systems.scorehoi.score_prior import ScorePrior
 
 
+_DEPTHS = ("max_penetration", "mean_penetration")
+
+
 def tell(text: str) -> None:
     """One line for the person at the screen."""
     tqdm.tqdm.write(text, file=sys.stdout)
@@ -140,8 +143,9 @@ def _write_summary(out: pathlib.Path, records: Mapping[str, Any], failures: Mapp
 
     def mean(state: str) -> dict[str, float | None]:
         states = [record[state] for record in records.values()]
-        gaps = [gap for one in states for gap in one["contact"].values()]
-        depths = {key: float(np.mean([one[key] for one in states])) for key in ("max_penetration", "mean_penetration")}
+        gaps = [gap for one in states for gap in one["contact"].values() if gap is not None]
+        known = {key: [one[key] for one in states if one[key] is not None] for key in _DEPTHS}
+        depths = {key: float(np.mean(values)) if values else None for key, values in known.items()}
         return depths | {"contact": float(np.mean(gaps)) if gaps else None}
 
     rows = {

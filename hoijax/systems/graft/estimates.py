@@ -12,14 +12,13 @@ A method's own files are often several; save what they hold into one with `np.sa
 
 import dataclasses
 import pathlib
-import zipfile
 
 import jax
 import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_joints
 from hoijax.errors import InputError
-from hoijax.io import read_parameters
+from hoijax.io import read_npz, read_parameters
 from hoijax.io.files import PathLike
 
 #: Human3R's 53 rotations, after Multi-HMR: root, 21 body joints, left hand, right hand, jaw.
@@ -129,6 +128,9 @@ def read_scene_estimate(path: PathLike) -> SceneEstimate:
                 f"{path}: no scene in it; wanted pts3d_cam, pts3d, point_map or points, or depth with intrinsics; it "
                 f"has {', '.join(sorted(arrays)) or 'none of the known keys'}"
             )
+        if depth.ndim != 2:
+            raise InputError(f"{path}: the depth has the shape {depth.shape}, wanted (H, W)")
+        _check_intrinsics(path, arrays["intrinsics"])
         points = points_from_depth(depth, arrays["intrinsics"])
     if points.ndim not in (2, 3) or points.shape[-1] != 3:
         raise InputError(f"{path}: points have the shape {points.shape}, wanted (H, W, 3) or (N, 3)")
@@ -137,6 +139,8 @@ def read_scene_estimate(path: PathLike) -> SceneEstimate:
         if mask.shape != points.shape[:-1]:
             raise InputError(f"{path}: the mask has the shape {mask.shape}, the points {points.shape}")
         points = np.where(mask[..., None] > 0, points, np.nan)
+    if "intrinsics" in arrays:
+        _check_intrinsics(path, arrays["intrinsics"])
     normals = arrays.get("normals")
     if normals is not None and normals.shape != points.shape:
         raise InputError(f"{path}: normals have the shape {normals.shape}, the points {points.shape}")
@@ -169,6 +173,12 @@ def _human3r(path: pathlib.Path, own: dict[str, np.ndarray], model: BodyModel) -
     rotvec = own["rotvec"]
     if rotvec.ndim != 3 or rotvec.shape[1:] != (53, 3):
         raise InputError(f"{path}: rotvec has the shape {rotvec.shape}, wanted (people, 53, 3)")
+    for name, columns in (("shape", None), ("transl", 3)):
+        value = own[name]
+        if value.ndim != 2 or len(value) != len(rotvec) or columns not in (None, value.shape[1]):
+            raise InputError(
+                f"{path}: {name} has the shape {value.shape}, wanted one row for each of {len(rotvec)} people"
+            )
     values = {name: rotvec[:, a:b].reshape(len(rotvec), -1) for name, (a, b) in _MULTI_HMR.items()}
     values |= {"betas": own["shape"], "transl": own["transl"]}
     if "expression" in own and own["expression"].ndim == 2:
@@ -180,7 +190,7 @@ def _fitting(path: pathlib.Path, values: dict[str, np.ndarray], model: BodyModel
     """Float32 values without what the body has no place for: faces on SMPL-H, coefficients beyond the model's."""
     values = {name: np.asarray(value, np.float32) for name, value in values.items()}
     for name, value in values.items():
-        if not np.isfinite(value).all():
+        if not np.isfinite(value).all():  # after the cast: 1e300 is infinite here
             raise InputError(f"{path}: {name} holds numbers that are not finite")
     if model.kind != "smplx":
         for name in ("jaw_pose", "leye_pose", "reye_pose", "expression"):
@@ -190,15 +200,22 @@ def _fitting(path: pathlib.Path, values: dict[str, np.ndarray], model: BodyModel
 
 
 def _arrays(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not an .npz archive; save the method's output with np.savez")
-    with np.load(path, allow_pickle=False) as data:
-        try:
-            return {name: data[name] for name in keys if name in data.files}
-        except ValueError as error:
-            raise InputError(f"{path} holds Python objects, which are not read; save plain arrays") from error
+    arrays = read_npz(path, keys=keys, kinds="biuf")
+    for name, value in arrays.items():
+        if not value.size:
+            raise InputError(f"{path}: '{name}' is empty, its shape is {value.shape}")
+    return arrays
+
+
+def _check_intrinsics(path: pathlib.Path, intrinsics: np.ndarray) -> None:
+    """Refuses what is no pinhole camera."""
+    if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
+        raise InputError(f"{path}: intrinsics have the shape {intrinsics.shape}, wanted (3, 3) finite numbers")
+    if not (intrinsics[0, 0] > 0 and intrinsics[1, 1] > 0) or np.abs(intrinsics[2] - [0, 0, 1]).max() > 1e-6:
+        raise InputError(
+            f"{path}: intrinsics are no camera's: wanted [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with positive focal "
+            f"lengths in pixels, got {np.array2string(np.asarray(intrinsics, np.float32), precision=4)}"
+        )
 
 
 def _without_ones(array: np.ndarray, name: str) -> np.ndarray:

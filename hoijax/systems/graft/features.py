@@ -10,7 +10,6 @@ hoijax's own provider is `hoijax.nets.graft.ImageEncoder`.
 """  # noqa: E501 - a table
 
 import pathlib
-import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +18,12 @@ from flax import struct
 from jaxtyping import Float
 
 from hoijax.errors import InputError
+from hoijax.io import read_npz
 from hoijax.io.files import PathLike
 from hoijax.nets.graft import PATCH, Graft
 from hoijax.systems.graft.probes import ImageFeatures
+
+_LIMIT = 2 << 30
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -45,15 +47,7 @@ def read_features(path: PathLike) -> FeatureMaps:
       InputError: no such file, no features in it, or arrays that do not fit together.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not an .npz archive; save the features with np.savez")
-    with np.load(path, allow_pickle=False) as data:
-        try:
-            arrays = {name: data[name] for name in data.files}
-        except ValueError as error:
-            raise InputError(f"{path} holds Python objects, which are not read; save plain arrays") from error
+    arrays = read_npz(path, kinds="biuf", limit=_LIMIT)
     levels = []
     while f"features_{len(levels)}" in arrays:
         level = np.asarray(arrays[f"features_{len(levels)}"], np.float32)
@@ -74,7 +68,12 @@ def read_features(path: PathLike) -> FeatureMaps:
     intrinsics = np.asarray(arrays["intrinsics"], np.float32).squeeze()
     if intrinsics.shape != (3, 3):
         raise InputError(f"{path}: intrinsics have the shape {arrays['intrinsics'].shape}, wanted (3, 3)")
-    return FeatureMaps(levels=tuple(levels), intrinsics=intrinsics, patch=float(arrays.get("patch", PATCH)))
+    patch = np.asarray(arrays.get("patch", PATCH))
+    if patch.size != 1 or not 0 < float(patch.reshape(-1)[0]) < 1e4:
+        raise InputError(f"{path}: patch is {patch!r:.80}, wanted one positive number, the pixels per token")
+    if not np.isfinite(intrinsics).all() or not (intrinsics[0, 0] > 0 and intrinsics[1, 1] > 0):
+        raise InputError(f"{path}: intrinsics are no camera's, the focal lengths are {np.diag(intrinsics)[:2]}")
+    return FeatureMaps(levels=tuple(levels), intrinsics=intrinsics, patch=float(patch.reshape(-1)[0]))
 
 
 def fuse_features(network: Graft, maps: FeatureMaps) -> ImageFeatures:

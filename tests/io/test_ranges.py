@@ -1,0 +1,54 @@
+"""Numbers that are finite and yet of no body: named before any work, and never at the cost of the other files."""
+
+import numpy as np
+import pytest
+
+from hoijax.errors import InputError
+from hoijax.io import read_parameters
+
+
+def body(**more):
+    return {"body_pose": np.zeros(63), "global_orient": np.zeros(3), "betas": np.zeros(10)} | more
+
+
+ABSURD = {
+    "degrees": (dict(global_orient=np.array([90.0, 0, 0])), "'global_orient' has a rotation by 90 radians.*degrees"),
+    "millimetres": (dict(transl=np.array([100.0, 900, 2500])), "2,500 metres away, it looks like millimetres"),
+    "beyond float32": (dict(transl=np.array([1e300, 0, 0])), "'transl' has a position"),
+    "beyond the moon": (dict(obj_trans=np.array([0, 0, -1e30])), "'obj_trans' has a position"),
+    "a thing of no size": (dict(obj_scale=np.float64(1e-30)), "obj_scale is 1e-30, wanted 0.001 to 1000"),
+    "a thing of all sizes": (dict(obj_scale=np.float64(1e30)), "obj_scale is 1e"),
+    "inside out": (dict(obj_scale=np.float64(-1)), "obj_scale must be positive, got -1"),
+    "a shape of nobody": (dict(betas=np.full(10, 60.0)), "'betas' has a coefficient of 60"),
+    "spinning": (dict(body_pose=np.r_[np.zeros(60), 0, 20, 0]), "'body_pose' has a rotation by 20 radians"),
+}
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_absurd_numbers_are_named(tmp_path, name):
+    more, message = ABSURD[name]
+    np.savez(tmp_path / "a.npz", **body(**more))
+    with pytest.raises(InputError, match=message):
+        read_parameters(tmp_path / "a.npz")
+    with pytest.raises(InputError, match=message):
+        read_parameters(tmp_path / "a.npz", keep_broken=True)
+
+
+def test_one_absurd_row_leaves_the_others(tmp_path):
+    transl = np.zeros((3, 3))
+    transl[1, 2] = 5000.0
+    scale = np.array([1.0, 1.0, 1e9])
+    np.savez(tmp_path / "a.npz", **body(body_pose=np.zeros((3, 63)), transl=transl, obj_scale=scale))
+    found = read_parameters(tmp_path / "a.npz", keep_broken=True)
+    assert sorted(found.broken) == [1, 2]
+    assert "millimetres" in found.broken[1] and "obj_scale" in found.broken[2]
+    with pytest.raises(InputError, match="millimetres"):
+        read_parameters(tmp_path / "a.npz")
+
+
+def test_two_turns_and_a_long_walk_are_believed(tmp_path):
+    np.savez(tmp_path / "a.npz", **body(global_orient=np.array([0, 4 * np.pi, 0]), transl=np.array([-99.0, 0, 99.0])))
+    assert read_parameters(tmp_path / "a.npz").values["transl"][0, 2] == 99.0
+    pca = np.full(6, 20.0)  # components of a hand are no angles
+    np.savez(tmp_path / "b.npz", **body(left_hand_pose=pca))
+    assert read_parameters(tmp_path / "b.npz").values["left_hand_pose"].shape == (1, 6)
