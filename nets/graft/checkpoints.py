@@ -88,7 +88,10 @@ def _load(name: str, path: PathLike, sizes: str, change: Any) -> tuple[nnx.Modul
     facts, entry = tensors.facts(), WEIGHTS[name]
     if not isinstance(facts.get(sizes), dict | list):
         raise InputError(f"{path} holds no weights of {entry.title}: it does not say its {sizes}")
-    network = fill(lambda rngs: entry.make(rngs, facts | {sizes: change(facts[sizes])}), tensors, where=path)
+    try:
+        network = fill(lambda rngs: entry.make(rngs, facts | {sizes: change(facts[sizes])}), tensors, where=path)
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     return network, facts
 
 

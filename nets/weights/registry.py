@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from hoijax.errors import InputError
+from hoijax.io.reading import reason
 from hoijax.nets.weights.convert import Rule, StateDict, convert_state_dict, published_keys, shapes_of
 from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
 from hoijax.nets.weights.modules import fill, own_arrays
@@ -57,9 +58,8 @@ class Entry:
         except InputError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            shown = f"{type(error).__name__}: {error}"
             raise InputError(
-                f"the facts beside the weights do not say how to build the {self.title} ({shown})"
+                f"the facts beside the weights do not say how to build the {self.title} ({reason(error)})"
             ) from error
 
     @property
