@@ -70,7 +70,7 @@ class Stage(Protocol):
 def layout_of(size: str, body: BodyConfig, margin: float = 1.0) -> Layout:
     """Of the samples that a network of a size is trained on; `margin`: see `Layout`."""
     model = body.model()
-    parts = SIZES[size]()[0].hand4whole
+    parts = sizes_of(size)[0].hand4whole
     ids = resample_vertices(model, body.vertices).ids
     return Layout(model, ids, crop=parts.crop, geometry=parts.object_features - 64 * 3, margin=margin)
 
