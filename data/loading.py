@@ -2,8 +2,9 @@
 
 The order of the samples is a function of the seed alone: sample `position` of the endless stream is the same on every
 machine, for every number of processes and reader threads. Step s of the stream is positions s * batch_size to
-(s + 1) * batch_size - 1, dealt to the processes in turn. So the whole state of a training run's input is one small
-integer, and a run that goes on with another number of processes sees the same global batches.
+(s + 1) * batch_size - 1; the first process reads the first of them, the next one those that follow, in the order in
+which `jax.make_array_from_process_local_data` puts them together. So the whole state of a training run's input is one
+small integer, and a run that goes on with another number of processes sees the same global batches.
 
 Grain (google/grain, without TensorFlow) shuffles by index in constant memory, reads ahead in threads and keeps the
 place; here are the settings, the stacking of samples, and the check that a saved state belongs to this stream.
@@ -83,11 +84,11 @@ class Loader:
         samples = samples.map_with_index(lambda position, sample: (position, sample))
         if config.epochs is not None:  # whole batches only, or the processes would not agree on the last one
             samples = samples[: len(self) * config.batch_size]
-        samples = samples[self.process_index :: self.process_count]
         if transform is not None:
             samples = samples.map(lambda pair: (pair[0], transform(pair[1])))
         per_process = config.batch_size // self.process_count
-        self._batches = samples.batch(per_process, drop_remainder=True, batch_fn=_batch)
+        shares = samples.batch(per_process, drop_remainder=True, batch_fn=_batch)
+        self._batches = shares[self.process_index :: self.process_count]
 
     def __len__(self) -> int:
         """Number of steps.

@@ -22,6 +22,18 @@ SIZES: dict[str, Callable[[], GraftConfig]] = {
     "plain": lambda: dataclasses.replace(
         GraftConfig.small(), bandwidth=(1.0, 1.0), heights=False, gate=False, units=(1.0, 1.0, 1.0, 1.0)
     ),
+    # Learns nothing worth having, in seconds.
+    "tiny": lambda: GraftConfig(
+        width=16,
+        layers=1,
+        heads=2,
+        feedforward=16,
+        fourier=8,
+        probe_hidden=8,
+        probe_features=8,
+        head_hidden=8,
+        visual=False,
+    ),
 }
 #: Side of the images of the full mode, pixels.
 SIDE = 224

@@ -15,21 +15,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
+from flax import nnx, struct
 
-from hoijax.body_models import free_body
+from hoijax.body_models import BodyModel, free_body
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.placement import Devices
+from hoijax.experiments.common.runs import without_end
+from hoijax.experiments.common.trainer import COMPILE_FAST, RunConfig, Trainer, Variables, take_steps
 from hoijax.experiments.graft.evaluate import RESULTS
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import sample_points
+from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.geometry import nearest_host
 from hoijax.io import output_directory, write_json
 from hoijax.metrics import contact_set_weights, v2s_mm
 from hoijax.nets.graft import Graft, GraftConfig
-from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout
+from hoijax.systems.graft import BodySpec, GraftState, RolloutOptions, body_spec, pose_state, rollout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,66 +61,102 @@ class Config:
 
 
 #: Compiled for a call or two: compiling is most of what these take.
-_once = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_once = functools.partial(jax.jit, compiler_options=COMPILE_FAST)
+#: The loss that is learned from, and the paper's.
+OWN, PAPERS = LossWeights(rounding=0.002), LossWeights()
 
 
-def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
-    """Learns, and says how far it came: losses over all samples and V2S (mm) of each, before and after."""
-    model = free_body("test")
-    spec = body_spec(model)
-    rooms = Rooms(model, spec, count=config.samples, points=config.points, seed=config.seed)
-    samples = [rooms[i] for i in range(config.samples)]
-    every = jax.tree.map(lambda *x: jnp.stack(x), *samples)
-    graph, weights = nnx.split(Graft(network, nnx.Rngs(0)))
-    optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.steps))
-    options = RolloutOptions(steps=config.horizon, detach=True)
+@struct.dataclass
+class OverfitTask:
+    """The same starts again and again (`hoijax.experiments.common.trainer.Task`); a batch names its step."""
 
-    own, papers = LossWeights(rounding=0.002), LossWeights()
+    spec: BodySpec
+    """Of the body."""
+    every: GraftSample
+    """All samples (N, ...)."""
+    start: GraftState
+    """Their starts (N, ...)."""
+    graph: Any = struct.field(pytree_node=False)
+    """The network's structure."""
+    network: GraftConfig = struct.field(pytree_node=False)
+    """Its sizes."""
+    config: Config = struct.field(pytree_node=False)
+    """The run's."""
 
-    def losses(weights: Any, batch: Any, start: Any, *of: LossWeights) -> tuple[jax.Array, Any]:
+    def initial(self, seed: int) -> Variables:
+        """Random weights."""
+        return Variables(nnx.split(Graft(self.network, nnx.Rngs(seed)))[1])
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam; the rate falls to nothing along a cosine."""
+        return optax.adam(optax.cosine_decay_schedule(self.config.rate, self.config.steps))
+
+    def examples(self, batch: dict[str, jax.Array], key: jax.Array) -> tuple[GraftSample, GraftState]:
+        """Samples of the step, drawn without repetition."""
+        config = self.config
+        own = jax.random.split(jax.random.key(2), config.steps)[batch["step"]]
+        chosen = jax.random.permutation(own, config.samples)[: config.batch]
+        return jax.tree.map(lambda x: x[chosen], (self.every, self.start))
+
+    def losses(self, weights: Any, batch: GraftSample, start: GraftState, *of: LossWeights) -> tuple[jax.Array, Any]:
         """The mean of each loss, and the last states."""
+        options = RolloutOptions(steps=self.config.horizon, detach=True)
 
-        def one(sample: Any, start: Any) -> Any:
-            went = rollout(nnx.merge(graph, weights), spec, sample.scene, start, options=options)
-            costs = [rollout_loss(spec, spec.probe_model, went.steps, sample.truth, x).total for x in of]
+        def one(sample: GraftSample, start: GraftState) -> Any:
+            went = rollout(nnx.merge(self.graph, weights), self.spec, sample.scene, start, options=options)
+            model = self.spec.probe_model
+            costs = [rollout_loss(self.spec, model, went.steps, sample.truth, x).total for x in of]
             return jnp.stack(costs), went.final
 
         costs, final = jax.vmap(one)(batch, start)
         return jnp.mean(costs, axis=0), final
 
+    def loss(
+        self, variables: Variables, examples: Any, key: jax.Array, phase: None
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], None]]:
+        """hoijax's loss."""
+        return self.losses(variables.parameters, *examples, OWN)[0][0], ({}, None)
+
+
+def make_task(config: Config, network: GraftConfig) -> tuple[OverfitTask, BodyModel, list[GraftSample]]:
+    """The task, the body, and the samples on the host."""
+    model = free_body("test")
+    spec = body_spec(model)
+    rooms = Rooms(model, spec, count=config.samples, points=config.points, seed=config.seed)
+    samples = [rooms[i] for i in range(config.samples)]
+    every = jax.tree.map(lambda *x: np.stack(x), *samples)
+
     @_once
-    def begin(key: jax.Array) -> GraftState:
+    def begin(key: jax.Array, truth: Any) -> GraftState:
         keys = jax.random.split(key, config.samples)
-        return jax.vmap(lambda k, x: GraftState.of(imitate_estimate(k, spec, x, QueryConfig())))(keys, every.truth)
+        return jax.vmap(lambda k, x: GraftState.of(imitate_estimate(k, spec, x, QueryConfig())))(keys, truth)
 
-    @jax.jit
-    def learn(weights: Any, start: GraftState) -> Any:
-        def once(carry: Any, key: jax.Array) -> Any:
-            weights, memory = carry
-            chosen = jax.random.permutation(key, config.samples)[: config.batch]
-            batch, at = jax.tree.map(lambda x: x[chosen], (every, start))
-            value, gradient = jax.value_and_grad(lambda w: losses(w, batch, at, own)[0][0])(weights)
-            with jax.numpy_dtype_promotion("standard"):
-                updates, memory = optimiser.update(gradient, memory)
-            return (optax.apply_updates(weights, updates), memory), value
+    start = begin(jax.random.key(1), every.truth)
+    graph = nnx.split(nnx.eval_shape(lambda: Graft(network, nnx.Rngs(0))))[0]
+    return OverfitTask(spec, every, start, graph, network, config), model, samples
 
-        keys = jax.random.split(jax.random.key(2), config.steps)
-        (learned, _), curve = jax.lax.scan(once, (weights, optimiser.init(weights)), keys)
-        return learned, curve
+
+def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
+    """Learns, and says how far it came: losses over all samples and V2S (mm) of each, before and after."""
+    task, model, samples = make_task(config, network)
+    settings = RunConfig(out=pathlib.Path(), steps=config.steps, batch=config.batch, devices=Devices(use=1))
+    trainer = Trainer(task, settings)
+    # The step takes its state's memory; what was there before is asked for now.
+    weights = jax.tree.map(np.asarray, trainer.start().variables.parameters)
+    state, rows = take_steps(trainer, without_end()(0), config.steps)
 
     @_once
     def judge(weights: Any, start: GraftState) -> tuple[jax.Array, jax.Array]:
         """Both losses over all samples, and the surfaces that come out."""
-        table, final = losses(weights, every, start, own, papers)
+        table, final = task.losses(weights, task.every, start, OWN, PAPERS)
         return table, jax.vmap(lambda state: pose_state(model, state).vertices)(final)
 
-    start = begin(jax.random.key(1))
-    learned, curve = learn(weights, start)
     # An untrained network changes nothing: what comes out is what went in.
-    (first, before), (last, after) = (jax.tree.map(np.asarray, judge(w, start)) for w in (weights, learned))
-    truth = np.asarray(judge(weights, jax.vmap(GraftState.of)(every.truth))[1])
+    judged = [judge(w, task.start) for w in (weights, state.variables.parameters)]
+    (first, before), (last, after) = (jax.tree.map(np.asarray, x) for x in judged)
+    truth = np.asarray(judge(weights, jax.vmap(GraftState.of)(task.every.truth))[1])
     table, surfaces = np.stack([first, last]), (before, after, truth)
-    chosen = np.asarray(spec.contact_vertices)
+    chosen = np.asarray(task.spec.contact_vertices)
     area = np.asarray(contact_set_weights(model.v_template, model.faces, chosen))
     errors = []
     for index, sample in enumerate(samples):
@@ -129,7 +168,7 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
         "loss": table[:, 0].tolist(),
         "paper's loss": table[:, 1].tolist(),
         "v2s": np.asarray(errors).T.tolist(),
-        "curve": np.asarray(curve)[:: max(1, config.steps // 50)].tolist(),
+        "curve": [float(row["total"]) for row in rows[:: max(1, config.steps // 50)]],
     }
 
 

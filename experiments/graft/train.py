@@ -7,14 +7,14 @@
 
 Without `--synth` and `--scans` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network also looks at
 SynthHOI's images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A stopped run goes
-on where its last checkpoint was and ends with the same weights, bit for bit, as one that was never stopped: batches and
-noise are functions of the step. Writes `config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors`
-with the averaged weights, and `encoder.safetensors` with those of the encoder.
+on where its last checkpoint was, and many devices or processes may share it (docs/training.md). Writes `config.json`,
+`metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights, and `encoder.safetensors`
+with those of the encoder. How the shipped weights were trained: `recipes`.
 """
 
 import dataclasses
-import functools
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -28,6 +28,10 @@ from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.placement import gather, is_first_process, join_processes
+from hoijax.experiments.common.runs import run
+from hoijax.experiments.common.trainer import FREE, RunConfig, Trainer, TrainState, Variables, without_places
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.networks import SIDE, SIZES, begun, features_of, make_network, random_weights, sizes_of
 from hoijax.experiments.graft.problem import Problem, body_of, make_problem
@@ -44,8 +48,6 @@ from hoijax.experiments.graft.samples import (
 )
 from hoijax.experiments.graft.scans import ScannedScenes, check_scans
 from hoijax.experiments.graft.variants import PARTS, without
-from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
-from hoijax.io import output_directory
 from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
 from hoijax.systems.graft import RolloutOptions, rollout
 
@@ -54,11 +56,9 @@ KEPT = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
     """Every number of the run; written whole next to the results. Defaults are the paper's where it states them."""
 
-    out: pathlib.Path
-    """Folder of the run."""
     synth: pathlib.Path | None = None
     """Root of a built SynthHOI; None and no `scans`: made-up rooms."""
     split: str = "scenes_train"
@@ -70,7 +70,7 @@ class Config:
     mixed: float = 0.0
     """With SynthHOI or scans: share of the samples that are made-up rooms all the same."""
     size: str = "small"
-    """"small", "full", or "plain": small, with none of hoijax's departures from the paper's network."""
+    """"small", "full", "plain": small, with none of hoijax's departures from the paper's network; or "tiny"."""
     visual: bool = False
     """The full mode, with images; needs SynthHOI."""
     visual_dropout: float = 0.35
@@ -79,9 +79,7 @@ class Config:
     """Weights to begin with, of an earlier run with the same sizes; the full mode may begin with a geometry-only
     network's. None: random ones."""
     steps: int = 150_000
-    """Training steps; with fewer the schedule shrinks along."""
     batch: int = 16
-    """Samples per step."""
     horizon: int = 3
     """T, steps of a rollout."""
     single: float = 1 / 15
@@ -94,8 +92,6 @@ class Config:
     """Step size at the end of the cosine."""
     clip: float = 1.0
     """Largest norm of a gradient; not in the paper."""
-    average: float = 0.999
-    """Decay of the running mean of the weights, which is what is kept; not in the paper."""
     without: str | None = None
     """What an ablation leaves out: "probes", where the scene is and how it faces; "scale", the scale's prediction."""
     detach: bool = False
@@ -117,9 +113,6 @@ class Config:
     """Made-up rooms; they stay in memory, 28 bytes a point."""
     views: float = 0.0
     """Share of the made-up rooms, and of scans, of which only what one depth camera sees is there."""
-    seed: int = 0
-    save_every: int = 1000
-    log_every: int = 50
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     weights: LossWeights = dataclasses.field(default_factory=LossWeights)
 
@@ -134,50 +127,66 @@ class Config:
         other = self.synth is not None or self.scans is not None
         if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or not other)):
             raise InputError(f"mixed is a share below 1, for --scans or --synth without --visual; got {self.mixed}")
-        for name in ("steps", "batch", "horizon", "points", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.check("horizon", "points")
 
 
 @struct.dataclass
-class TrainState:
-    """All that a run carries from step to step."""
+class GraftTask:
+    """What a configuration learns (`hoijax.experiments.common.trainer.Task`); the phase is the length of rollouts."""
 
-    step: Any  # () int
-    weights: Any
-    average: Any
-    optimiser: Any
+    problem: Problem
+    """The bodies that are posed and compared."""
+    graph: Any = struct.field(pytree_node=False)
+    """The network's structure."""
+    config: Config = struct.field(pytree_node=False)
+    """The run's, without the settings that change no program."""
+
+    def initial(self, seed: int) -> Variables:
+        """Random weights, or those of `start` in their place."""
+        sizes = sizes_of(self.config.size, self.config.visual)
+        weights = random_weights(sizes, seed)
+        return Variables(weights if self.config.start is None else begun(weights, self.config.start, sizes))
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam with clipping; the rate rises linearly, then falls along a cosine."""
+        config = self.config
+        warmup = max(1, round(config.warmup * config.steps))
+        schedule = optax.warmup_cosine_decay_schedule(
+            0.0, config.rate, warmup, max(config.steps, warmup + 1), end_value=config.last_rate
+        )
+        return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+
+    def examples(self, batch: GraftSample, key: jax.Array) -> GraftSample:
+        """The batch itself."""
+        return batch
+
+    def loss(
+        self, variables: Variables, examples: GraftSample, key: jax.Array, phase: int
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], None]]:
+        """Mean loss of rollouts of `phase` steps, and its parts."""
+        terms = batch_loss(self, variables.parameters, examples, key, phase)
+        return terms.total, (vars(terms), None)
 
 
-def make_optimiser(config: Config) -> optax.GradientTransformation:
-    """Adam with clipping; the rate rises linearly, then falls along a cosine."""
-    warmup = max(1, round(config.warmup * config.steps))
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.rate, warmup, max(config.steps, warmup + 1), end_value=config.last_rate
-    )
-    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
-
-
-def initial_state(config: Config) -> tuple[Any, TrainState]:
-    """The network's structure and the state before the first step."""
+def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
+    """The task of a configuration."""
     sizes = sizes_of(config.size, config.visual)
     graph = nnx.split(nnx.eval_shape(lambda: make_network(sizes, nnx.Rngs(0))))[0]
-    weights = random_weights(sizes, config.seed)
-    if config.start is not None:
-        weights = begun(weights, config.start, sizes)
-    # A copy: two names for one buffer could not both be donated.
-    average = jax.tree.map(jnp.copy, weights)
-    optimiser = make_optimiser(config).init(weights)
-    state = TrainState(step=jnp.zeros((), jnp.int32), weights=weights, average=average, optimiser=optimiser)
-    # Placed like what a checkpoint gives back, or a run that goes on would compile its step twice.
-    return graph, jax.device_put(state, jax.devices()[0])
+    return GraftTask(make_problem(config) if problem is None else problem, graph, without_places(config))
 
 
-def batch_loss(
-    graph: Any, weights: Any, problem: Problem, batch: GraftSample, key: jax.Array, config: Config, steps: int
-) -> tuple[jax.Array, LossTerms]:
-    """Mean loss of a batch and its parts."""
-    spec, network = problem.spec, nnx.merge(graph, weights)
+def batch_loss(task: GraftTask, weights: Any, batch: GraftSample, key: jax.Array, steps: int) -> LossTerms:
+    """Mean loss of a batch, with its parts.
+
+    Args:
+      task: network, bodies and settings.
+      weights: of the network.
+      batch: samples (B, ...).
+      key: of the starts, scales and what is hidden.
+      steps: of a rollout.
+    """
+    config, problem = task.config, task.problem
+    spec, network = problem.spec, nnx.merge(task.graph, weights)
     step, update = without(network.graft if config.visual else network, config.without)
     options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
@@ -196,26 +205,7 @@ def batch_loss(
         return rollout_loss(spec, problem.model, result.steps, truth, config.weights, sample.touch)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
-    terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
-    return terms.total, terms
-
-
-@functools.partial(jax.jit, static_argnames=("graph", "config", "steps"), donate_argnames="state")
-def train_step(
-    graph: Any, state: TrainState, problem: Problem, batch: GraftSample, *, config: Config, steps: int
-) -> tuple[TrainState, LossTerms, jax.Array]:
-    """One step of training: the next state, the loss before it, the norm of its gradient."""
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    gradient, terms = jax.grad(
-        lambda weights: batch_loss(graph, weights, problem, batch, key, config, steps), has_aux=True
-    )(state.weights)
-    # Optax raises a float to an integer power, which strict promotion forbids.
-    with jax.numpy_dtype_promotion("standard"):
-        updates, optimiser = make_optimiser(config).update(gradient, state.optimiser, state.weights)
-    weights = optax.apply_updates(state.weights, updates)
-    average = running_mean(state.average, weights, state.step, config.average)
-    state = TrainState(step=state.step + 1, weights=weights, average=average, optimiser=optimiser)
-    return state, terms, optax.global_norm(gradient)
+    return jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
 
 
 def rollout_steps(config: Config, step: int) -> int:
@@ -248,12 +238,13 @@ def make_source(config: Config, problem: Problem) -> Source:
     return Mixed(rooms, scenes, config.mixed) if config.mixed else scenes
 
 
-def train(config: Config, source: Source | None = None) -> TrainState:
+def train(config: Config, source: Source | None = None, *, trainer: Trainer | None = None) -> TrainState:
     """Runs or goes on with a training run.
 
     Args:
       config: the run.
       source: samples instead of those that `config` names.
+      trainer: of another run with the same settings, with its own options of the compiler.
 
     Returns:
       The last state.
@@ -261,32 +252,38 @@ def train(config: Config, source: Source | None = None) -> TrainState:
     Raises:
       InputError: the folder holds a run with another configuration.
     """
-    problem = make_problem(config)
-    source = make_source(config, problem) if source is None else source
-    out = output_directory(config.out)
-    # Where logs and checkpoints fall changes nothing of the weights.
-    check_same_run(out, config, free=("out", "log_every", "save_every"))
-    graph, state = initial_state(config)
-    # Where a run writes must not decide whether its program is compiled anew.
-    program = dataclasses.replace(config, out=pathlib.Path())
+    join_processes(config.devices)
+    trainer = Trainer(make_task(config), config) if trainer is None else trainer
+    source = make_source(config, trainer.task.problem) if source is None else source
     loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
 
-    def begin(first: int) -> Advance:
-        batches = loader.batches(first)
+    def batches(first: int) -> Iterator[GraftSample]:
+        return map(sample_of, loader.batches(first))
 
-        def advance(state: TrainState, step: int) -> tuple[TrainState, dict[str, Any]]:
-            batch, steps = sample_of(next(batches)), rollout_steps(config, step)
-            state, terms, norm = train_step(graph, state, problem, batch, config=program, steps=steps)
-            return state, {"rollout": steps, "gradient": norm} | vars(terms)
-
-        return advance
-
-    state = run_steps(
-        out, state, begin, steps=config.steps, last=config.steps, log_every=config.log_every,
-        save_every=config.save_every, title="GRAFT",
+    state = run(
+        trainer, config, batches, free=FREE, title="GRAFT",
+        phase=lambda step: rollout_steps(config, step), more=lambda step: {"rollout": rollout_steps(config, step)},
     )  # fmt: skip
+    if int(state.step) == config.steps:
+        save(config, trainer.task, state)
+    return state
+
+
+def save(config: Config, task: GraftTask, state: TrainState) -> None:
+    """Writes the averaged weights with what they are of."""
+    network = nnx.merge(task.graph, gather(state.averaged().parameters))
+    if not is_first_process():
+        return
+    if config.visual:
+        save_encoder(config.out / "encoder.safetensors", network.encoder)
+        network = network.graft
+    save_graft(config.out / "graft.safetensors", network, facts_of(config, task.problem))
+
+
+def facts_of(config: Config, problem: Problem) -> dict[str, Any]:
+    """What is kept beside the weights: what they were trained on, and what came before."""
     facts = {} if config.start is None else {"before": load_graft(config.start)[1]}
-    facts |= {
+    return facts | {
         "body": problem.spec.probe_model.kind,
         "level": config.body,
         "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
@@ -296,15 +293,8 @@ def train(config: Config, source: Source | None = None) -> TrainState:
         "seed": config.seed,
         "data": _data(config),
         "views": 1.0 if config.synth is not None and not config.mixed else config.views,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
     }
-    network = nnx.merge(graph, state.average)
-    if config.visual:
-        save_encoder(out / "encoder.safetensors", network.encoder)
-        network = network.graft
-    save_graft(out / "graft.safetensors", network, facts)
-    return state
 
 
 def _data(config: Config) -> str:

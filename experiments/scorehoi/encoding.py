@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
+from hoijax.experiments.common.placement import is_first_process
 from hoijax.experiments.scorehoi.augmenting import augment_batch
 from hoijax.experiments.scorehoi.stages import DenoiserStage
 from hoijax.io import write_npz
@@ -58,7 +59,7 @@ def encoded(
         return {"cells": stage.cells(batch)} | {name: batch[name] for name in ("state", "object_numbers")}
 
     count = len(source)
-    # In order, the last batch filled up by the next pass.
+    # Every process looks at all of them, in its own time. In order, the last batch filled up by the next pass.
     batches = Loader(source, LoaderConfig(batch_size=min(BATCH, count), shuffle=False)).batches()
     total = -(-passes * count // min(BATCH, count))
     rows: list[dict[str, Any]] = []
@@ -67,5 +68,6 @@ def encoded(
         rows.append(jax.tree.map(np.asarray, look(jax.random.fold_in(jax.random.key(seed), number), batch)))
     arrays = {name: np.concatenate([row[name] for row in rows])[: passes * count] for name in rows[0]}
     arrays["cells"] = arrays["cells"].astype(np.float16)
-    write_npz(path, arrays)
+    if is_first_process():
+        write_npz(path, arrays)
     return Encoded(arrays)

@@ -7,7 +7,8 @@ time in ten. States come from SynthHOI's scripts, as many as asked for, and, wit
 of its train split, all seen from before the person (`hoijax.experiments.scorehoi.states`). The refinement never leaves
 low noise, so only the lowest `levels` time indices are trained.
 
-The same command goes on with a stopped run, with the same numbers as if it had not been stopped. Writes `config.json`,
+The same command goes on with a stopped run, with the same numbers as if it had not been stopped; many devices or
+processes may share it (docs/training.md). Writes `config.json`,
 `states.npz`, `metrics.jsonl`, checkpoints, and at the end `weights.safetensors`: the averaged parameters as float16.
 """
 
@@ -20,29 +21,33 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx, struct
+from jaxtyping import Float, Int
 
 from hoijax.data.synth import SynthConfig, open_split
 from hoijax.diffusion import Schedule, cosine_schedule, q_sample
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.placement import gather, is_first_process, join_processes
+from hoijax.experiments.common.runs import run, without_end
+from hoijax.experiments.common.trainer import FREE as FREE_RUN
+from hoijax.experiments.common.trainer import RunConfig, Trainer, TrainState, Variables, without_places
 from hoijax.experiments.scorehoi.states import StateSet, joined, scripted_states, solved_states
-from hoijax.experiments.training import Advance, check_same_run, run_steps, running_mean
 from hoijax.geometry import einsum, rotation_from_6d, rotation_from_axis_angle, sixd_from_rotation
 from hoijax.io import output_directory, write_npz
 from hoijax.nets.scorehoi import Conditions, PooledDenoiser, PooledDenoiserConfig, drop_conditions
 from hoijax.nets.scorehoi.state import pack, unpack
 from hoijax.systems.scorehoi.weights import save_network
 
-FREE = ("out", "root", "log_every", "save_every", "until")
+FREE = (*FREE_RUN, "root")
 """Settings that may change when a run goes on."""
+ArrayLike = jax.Array | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(RunConfig):
     """Every number of the run; written whole next to the results."""
 
-    out: pathlib.Path
-    """Folder of the run."""
     root: pathlib.Path | None = None
     """Root of a built SynthHOI, whose solved train interactions join in."""
     scripted: int = 20_000
@@ -63,36 +68,19 @@ class Config:
     batch: int = 512
     rate: float = 2e-3
     """Of Adam at first; it falls to nothing along a cosine."""
-    average: float = 0.999
-    """Decay of the running mean of the parameters, which is what is kept."""
     drop: float = 0.1
     """How often the geometry is left out."""
-    seed: int = 0
     save_every: int = 500
     log_every: int = 100
-    until: int | None = None
-    """Stop after this step, to go on another time."""
 
     def __post_init__(self):
-        for name in ("scripted", "levels", "steps", "batch", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.check("scripted", "levels")
         if not 0 <= self.solved_share <= 1:
             raise InputError(f"solved_share is a fraction, got {self.solved_share}")
 
     def network(self) -> PooledDenoiserConfig:
         """Its sizes."""
         return PooledDenoiserConfig(width=self.width, depth=self.depth, image_features=1, object_features=self.features)
-
-
-@struct.dataclass
-class PriorState:
-    """All that a run carries from step to step."""
-
-    step: Any
-    parameters: Any
-    average: Any
-    optimiser: Any
 
 
 def gather_states(config: Config) -> tuple[StateSet, int]:
@@ -106,7 +94,8 @@ def gather_states(config: Config) -> tuple[StateSet, int]:
         sets.append(solved_states(open_split(config.root, "train"), features=config.features))
     whole = joined(sets)
     arrays = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
-    write_npz(path, arrays | {"scripted": np.asarray(config.scripted)})
+    if is_first_process():
+        write_npz(path, arrays | {"scripted": np.asarray(config.scripted)})
     return whole, config.scripted
 
 
@@ -134,55 +123,81 @@ def noise_errors(
     return (network(noisy, t.astype(x.dtype), network.encode(conditions)) - noise) ** 2
 
 
-class Trainer:
-    """The compiled programs of a run."""
+@struct.dataclass
+class PriorTask:
+    """The denoiser on states, drawn on the device (`hoijax.experiments.common.trainer.Task`)."""
 
-    def __init__(self, config: Config):
-        self.config = config
-        self.schedule = cosine_schedule()
-        self.optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.steps))
-        network = nnx.eval_shape(lambda: PooledDenoiser(config.network(), nnx.Rngs(0)))
-        self.graph = nnx.split(network)[0]
-        self.start = jax.jit(self._start)
-        self.step = jax.jit(self._step, donate_argnums=0, static_argnums=4)
+    states: Float[ArrayLike, "N 331"] | Any
+    """Scripted ones first."""
+    objects: Int[ArrayLike, "N"] | Any
+    """Row of `geometry` of each state's object."""
+    geometry: Float[ArrayLike, "M E"] | Any
+    """Template points and global feature."""
+    schedule: Schedule
+    """Of the noise."""
+    scripted: int = struct.field(pytree_node=False)
+    """How many states are of scripts."""
+    graph: Any = struct.field(pytree_node=False)
+    """The network's structure."""
+    config: Config = struct.field(pytree_node=False)
+    """The run's, without the settings that change no program."""
 
-    def _start(self) -> PriorState:
-        parameters = nnx.split(PooledDenoiser(self.config.network(), nnx.Rngs(self.config.seed)))[1]
-        average = jax.tree.map(jnp.copy, parameters)
-        return PriorState(jnp.zeros((), jnp.int32), parameters, average, self.optimiser.init(parameters))
+    def initial(self, seed: int) -> Variables:
+        """The network's random weights."""
+
+        def make() -> Any:
+            return nnx.split(PooledDenoiser(self.config.network(), nnx.Rngs(seed)))[1]
+
+        return Variables(jax.jit(make)())
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Adam; the rate falls to nothing along a cosine."""
+        return optax.adam(optax.cosine_decay_schedule(self.config.rate, self.config.steps))
 
     def network(self, parameters: Any) -> PooledDenoiser:
         """The network with these numbers."""
         return nnx.merge(self.graph, parameters)
 
-    def _step(
-        self, state: PriorState, states: jax.Array, objects: jax.Array, geometry: jax.Array, scripted: int
-    ) -> tuple[PriorState, dict[str, jax.Array]]:
-        """One step; which states it sees is a function of seed and step."""
-        config = self.config
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), state.step), 6)
-        few = round(config.solved_share * config.batch) if len(states) > scripted else 0
+    def examples(self, batch: Any, key: jax.Array) -> dict[str, Any]:
+        """Turned states, their conditions, time indices and noise; which states is a function of the key."""
+        config, states = self.config, self.states
+        keys = jax.random.split(key, 6)
+        few = round(config.solved_share * config.batch) if len(states) > self.scripted else 0
         chosen = jnp.concatenate([
-            jax.random.randint(keys[0], (config.batch - few,), 0, scripted),
-            jax.random.randint(keys[1], (few,), scripted, max(len(states), scripted + 1)),
+            jax.random.randint(keys[0], (config.batch - few,), 0, self.scripted),
+            jax.random.randint(keys[1], (few,), self.scripted, max(len(states), self.scripted + 1)),
         ])  # fmt: skip
         x = turned(keys[2], states[chosen], config.heading, config.tilt)
-        conditions = Conditions(image=None, geometry=geometry[objects[chosen]])
-        conditions = drop_conditions(keys[3], conditions, rate=config.drop)
-        t = jax.random.randint(keys[4], (config.batch,), 0, config.levels)
-        noise = jax.random.normal(keys[5], x.shape, x.dtype)
+        conditions = Conditions(image=None, geometry=self.geometry[self.objects[chosen]])
+        return {
+            "x": x,
+            "conditions": drop_conditions(keys[3], conditions, rate=config.drop),
+            "t": jax.random.randint(keys[4], (config.batch,), 0, config.levels),
+            "noise": jax.random.normal(keys[5], x.shape, x.dtype),
+        }
 
-        def loss(parameters: Any) -> jax.Array:
-            return jnp.mean(noise_errors(self.schedule, self.network(parameters), x, conditions, t, noise))
-
-        value, gradient = jax.value_and_grad(loss)(state.parameters)
-        updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_mean(state.average, parameters, state.step, config.average)
-        return PriorState(state.step + 1, parameters, average, optimiser), {"total": value}
+    def loss(
+        self, variables: Variables, examples: dict[str, Any], key: jax.Array, phase: None
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], None]]:
+        """Mean squared error of the noise."""
+        return jnp.mean(noise_errors(self.schedule, self.network(variables.parameters), **examples)), ({}, None)
 
 
-def train(config: Config, *, trainer: Trainer | None = None) -> PriorState:
+def make_trainer(config: Config) -> Trainer:
+    """The task of a configuration and its compiled step; states are made, or read where they are kept.
+
+    Raises:
+      InputError: SynthHOI is missing.
+    """
+    whole, scripted = gather_states(config)
+    graph = nnx.split(nnx.eval_shape(lambda: PooledDenoiser(config.network(), nnx.Rngs(0))))[0]
+    task = PriorTask(
+        whole.states, whole.objects, whole.geometry, cosine_schedule(), scripted, graph, without_places(config)
+    )  # fmt: skip
+    return Trainer(task, config)
+
+
+def train(config: Config, *, trainer: Trainer | None = None) -> TrainState:
     """Runs or goes on with a training run.
 
     Args:
@@ -192,36 +207,28 @@ def train(config: Config, *, trainer: Trainer | None = None) -> PriorState:
     Raises:
       InputError: the folder holds a run with another configuration, or SynthHOI is missing.
     """
-    out = output_directory(config.out)
-    check_same_run(out, config, FREE)
-    whole, scripted = gather_states(config)
-    arrays = jax.tree.map(jnp.asarray, (whole.states, whole.objects, whole.geometry))
-    trainer = Trainer(config) if trainer is None else trainer
-
-    def begin(_: int) -> Advance:
-        return lambda state, number: trainer.step(state, *arrays, scripted)
-
-    state = run_steps(
-        out, trainer.start(), begin, steps=config.steps, last=min(config.steps, config.until or config.steps),
-        log_every=config.log_every, save_every=config.save_every, title="ScoreHOI prior",
-    )  # fmt: skip
+    join_processes(config.devices)
+    output_directory(config.out)
+    trainer = make_trainer(config) if trainer is None else trainer
+    state = run(trainer, config, without_end({}), free=FREE, title="ScoreHOI prior")
     if int(state.step) == config.steps:
-        half = jax.tree.map(lambda a: a.astype(jnp.float16), state.average)
-        save_network(out / "weights.safetensors", trainer.network(half), facts(config, whole, scripted))
+        half = jax.tree.map(lambda a: a.astype(np.float16), gather(state.averaged().parameters))
+        if is_first_process():
+            save_network(config.out / "weights.safetensors", trainer.task.network(half), facts(config, trainer.task))
     return state
 
 
-def facts(config: Config, whole: StateSet, scripted: int) -> dict[str, Any]:
+def facts(config: Config, task: PriorTask) -> dict[str, Any]:
     """What is kept beside the weights: what builds the network, what it was trained on."""
     kept = ("levels", "heading", "tilt", "steps", "batch", "rate", "seed")
     sizes = {name: getattr(config, name) for name in ("width", "depth", "features")}
+    solved = len(task.states) - task.scripted
     return {name: getattr(config, name) for name in kept} | {
         "kind": "scorehoi_prior",
         "network": sizes,
-        "states": {"scripted": scripted, "solved": len(whole) - scripted, "objects": len(whole.geometry)},
+        "states": {"scripted": task.scripted, "solved": solved, "objects": len(task.geometry)},
         "body": "free",
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
     }
 
 

@@ -7,19 +7,21 @@ frozen regressor (ScoreHOI section 4.1; specs/scorehoi.md 5.4 and 7).
 import dataclasses
 import functools
 import pathlib
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx, struct
+from flax import nnx
 
 from hoijax.body_models import resample_vertices
 from hoijax.diffusion import cosine_schedule
+from hoijax.experiments.common.trainer import COMPILE_FAST, Variables
 from hoijax.experiments.scorehoi.losses import RegressorTerms, noise_loss, regressor_terms
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.scorehoi import (
     Conditions,
+    Denoiser,
     ScoreHOIRegressor,
     drop_conditions,
     image_cells,
@@ -37,35 +39,6 @@ WARM_UP = 200
 """Steps over which the rate of the cosine schedule rises."""
 
 
-@struct.dataclass
-class Variables:
-    """A network's numbers: those that a gradient moves, and running statistics."""
-
-    parameters: Any
-    statistics: Any
-
-
-@runtime_checkable
-class Stage(Protocol):
-    """What the training loop asks for."""
-
-    def initial(self, seed: int) -> Variables:
-        """Before the first step."""
-        ...
-
-    def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
-        """The loss of a batch, its parts, and the statistics after it."""
-        ...
-
-    def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
-        """As published."""
-        ...
-
-    def network(self, variables: Variables) -> nnx.Module:
-        """The network with these numbers, in evaluation mode."""
-        ...
-
-
 @functools.cache
 def layout_of(size: str, body: BodyConfig, margin: float = 1.0) -> Layout:
     """Of the samples that a network of a size is trained on; `margin`: see `Layout`."""
@@ -76,8 +49,10 @@ def layout_of(size: str, body: BodyConfig, margin: float = 1.0) -> Layout:
 
 
 def _initial(build: Any, seed: int) -> Variables:
-    _, parameters, statistics = nnx.split(build(nnx.Rngs(seed)), nnx.Param, nnx.BatchStat)
-    return Variables(parameters, statistics)
+    def make() -> tuple[Any, Any]:
+        return nnx.split(build(nnx.Rngs(seed)), nnx.Param, nnx.BatchStat)[1:]
+
+    return Variables(*jax.jit(make, compiler_options=COMPILE_FAST)())
 
 
 def _graph(build: Any, *, training: bool) -> Any:
@@ -106,25 +81,28 @@ class RegressorStage:
         model = body.model()
         self.body: GuidedBody = guided_body(model, resample_vertices(model, body.vertices), default_betas_range())
         self.faces = jnp.asarray(model.faces)
-        self.build = lambda rngs: ScoreHOIRegressor(self.config, rngs)
         self.graph = _graph(self.build, training=True)
 
+    def build(self, rngs: nnx.Rngs) -> ScoreHOIRegressor:
+        """The network with random weights."""
+        return ScoreHOIRegressor(self.config, rngs)
+
     def initial(self, seed: int) -> Variables:
-        """See `Stage`."""
+        """See `hoijax.experiments.common.trainer.Task`."""
         return _initial(self.build, seed)
 
     def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
-        """See `Stage`."""
+        """As published, for a run of so many steps."""
         if self.cosine:
             return optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 2), steps), b1=0.5)
         return optax.adam(optax.piecewise_constant_schedule(rate, {max(1, round(0.6 * steps)): 0.1}), b1=0.5)
 
     def network(self, variables: Variables) -> nnx.Module:
-        """See `Stage`."""
+        """The network with these numbers, in evaluation mode."""
         return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
-        """See `Stage`; nothing is drawn."""
+        """See `hoijax.experiments.common.trainer.Task`; nothing is drawn."""
         # A copy, whose statistics the network may change under the gradient's trace.
         network = nnx.merge(self.graph, variables.parameters, variables.statistics, copy=True)
         estimate = network.estimate(batch["image"], batch["object_numbers"])
@@ -173,16 +151,19 @@ class DenoiserStage:
         self.crop = regressor_config.hand4whole.crop
         regressor = load_network(first, lambda rngs: ScoreHOIRegressor(regressor_config, rngs))
         self.seen_graph, self.seen = nnx.split(regressor.hand4whole.backbone)
-        self.build = lambda rngs: make_denoiser(self.config, rngs)
         self.graph = _graph(self.build, training=True)
         self.schedule = cosine_schedule()
 
+    def build(self, rngs: nnx.Rngs) -> Denoiser:
+        """The network with random weights."""
+        return make_denoiser(self.config, rngs)
+
     def initial(self, seed: int) -> Variables:
-        """See `Stage`."""
+        """See `hoijax.experiments.common.trainer.Task`."""
         return _initial(self.build, seed)
 
     def optimiser(self, rate: float, steps: int) -> optax.GradientTransformation:
-        """See `Stage`."""
+        """As published, for a run of so many steps."""
         if self.cosine:
             return optax.adam(optax.warmup_cosine_decay_schedule(0.0, rate, min(WARM_UP, steps // 2), steps))
         return optax.adam(rate)
@@ -194,11 +175,11 @@ class DenoiserStage:
         return jnp.mean(cells, axis=1, keepdims=True) if self.config.attention_mode == "pooled" else cells
 
     def network(self, variables: Variables) -> nnx.Module:
-        """See `Stage`."""
+        """The network with these numbers, in evaluation mode."""
         return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
-        """See `Stage`; a batch with "cells" has been seen before (`hoijax.experiments.scorehoi.encoding`)."""
+        """See `Task`; a batch with "cells" has been seen before (`hoijax.experiments.scorehoi.encoding`)."""
         network = nnx.merge(self.graph, variables.parameters, variables.statistics)
         cells = batch["cells"] if "cells" in batch else self.cells(batch)
         drop_key, noise_key = jax.random.split(key)

@@ -42,9 +42,9 @@ from hoijax.data.synth.start import Placed
 from hoijax.data.synth.styling import project
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.runs import check_same_run
 from hoijax.experiments.scorehoi.samples import random_surface, training_sample, truth_from_synth
 from hoijax.experiments.scorehoi.states import POSES
-from hoijax.experiments.training import check_same_run
 from hoijax.io import output_directory, remove_partial_files, write_bytes, write_json, write_npz
 from hoijax.systems.scorehoi.inputs import Layout
 

@@ -12,6 +12,7 @@ from hoijax.body_models import free_body, pose_body
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.trainer import Trainer
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
@@ -262,27 +263,21 @@ def test_the_curriculum_supervises_one_step_first(tmp_path):
 def test_a_stopped_run_ends_with_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setitem(training.SIZES, "small", lambda: TINY)
     # Compiling, not training, is what this test's time goes to.
-    genuine = jax.jit(
-        training.train_step.__wrapped__,
-        static_argnames=("graph", "config", "steps"),
-        donate_argnames="state",
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
-    monkeypatch.setattr(training, "train_step", genuine)
-    whole = training.train(tiny(tmp_path / "whole"))
+    settings = tiny(tmp_path / "whole")
+    trainer = Trainer(training.make_task(settings), settings, {"xla_backend_optimization_level": 0})
+    whole = training.train(settings, trainer=trainer)
+    genuine, stop = trainer.step, {"at": 3}
 
-    stop = {"at": 3}
-
-    def interrupted(graph, state, *args, **kwargs):
+    def interrupted(state, *args):
         if int(state.step) == stop["at"]:
             raise KeyboardInterrupt
-        return genuine(graph, state, *args, **kwargs)
+        return genuine(state, *args)
 
-    monkeypatch.setattr(training, "train_step", interrupted)
+    monkeypatch.setattr(trainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        training.train(tiny(tmp_path / "cut"))
+        training.train(tiny(tmp_path / "cut"), trainer=trainer)
     stop["at"] = -1
-    again = training.train(tiny(tmp_path / "cut"))
+    again = training.train(tiny(tmp_path / "cut"), trainer=trainer)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(again)):
         np.testing.assert_array_equal(a, b)
     logs = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]

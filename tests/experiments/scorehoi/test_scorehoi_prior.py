@@ -90,7 +90,7 @@ def run(config, trainer):
 @pytest.mark.slow
 def test_the_prior_learns_and_a_stopped_run_ends_the_same(settings, tmp_path):
     with jax.enable_x64(False):
-        trainer = training.Trainer(settings)
+        trainer = training.make_trainer(settings)
     run(settings, trainer)
     rows = [json.loads(line) for line in (settings.out / "metrics.jsonl").read_text().splitlines()]
     assert np.mean([r["total"] for r in rows[-5:]]) < 0.6 * np.mean([r["total"] for r in rows[:3]])

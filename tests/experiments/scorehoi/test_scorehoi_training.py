@@ -138,7 +138,7 @@ def test_augmentation_turns_picture_and_labels_together(source):
 
 def config(out, **changes):
     given = {"size": "tiny", "level": "test", "vertices": 48, "batch": 2, "log_every": 1, "save_every": 50}
-    return training.Config(out=out, augment=False, **given | changes)
+    return training.configure(out=out, augment=False, **given | changes)
 
 
 def run(config, source, trainer):
@@ -149,7 +149,7 @@ def run(config, source, trainer):
 
 def make_trainer(config):
     with jax.enable_x64(False):
-        return training.Trainer(config, QUICK)
+        return training.make_trainer(config, QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_denoiser_learns_under_the_frozen_regressor_and_resumes(first, samples):
     run(dataclasses.replace(halves, until=7), samples, trainer)
     assert_same_run(whole, run(halves, samples, trainer), settings.out, halves.out)
     # The averaged weights are what was kept.
-    build = trainer.stage.build
+    build = trainer.task.stage.build
     network = load_network(settings.out / "weights.safetensors", build)
     np.testing.assert_array_equal(network.norm.scale[...], whole.average["norm"]["scale"][...])
     with pytest.raises(InputError, match="not of this network"):
@@ -219,7 +219,7 @@ def test_pictures_are_seen_once_and_a_pooled_denoiser_learns_from_that(first, sa
         np.testing.assert_array_equal(seen["state"][3], samples[3]["state"])
         with jax.enable_x64(False):
             batch = jax.tree.map(lambda x: x[None], samples[3])
-            want = jax.jit(trainer.stage.cells, compiler_options=QUICK)(batch)
+            want = jax.jit(trainer.task.stage.cells, compiler_options=QUICK)(batch)
         np.testing.assert_allclose(seen["cells"][3], want[0], atol=2e-2, rtol=2e-3)  # kept as float16
     rows = [json.loads(line) for line in (settings.out / "metrics.jsonl").read_text().splitlines()]
     assert np.mean([r["total"] for r in rows[-6:]]) < 0.9 * np.mean([r["total"] for r in rows[:4]])
@@ -243,8 +243,8 @@ def test_wrong_settings_are_refused(tmp_path):
         ({"dataset": "views"}, "needs --views"),
     ):
         with pytest.raises(InputError, match=message):
-            training.Config(out=tmp_path, **changes)
+            training.configure(out=tmp_path, **changes)
     with pytest.raises(InputError, match="cannot read weights"):
-        training.make_stage(training.Config(out=tmp_path, stage=2, size="tiny", first=tmp_path / "none"))
+        training.make_stage(training.configure(out=tmp_path, stage=2, size="tiny", first=tmp_path / "none"))
     with pytest.raises(InputError, match="without obj_rot"):
         truth_from_synth({"human_mask": 0, "object_points": 0, "T_camera_world": 0})
