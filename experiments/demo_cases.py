@@ -7,6 +7,7 @@ writes, for each case, a body (`.npz` in the field's keys, with the object's pos
 """
 
 import dataclasses
+import importlib.resources
 import pathlib
 import sys
 
@@ -18,7 +19,7 @@ from hoijax.data.objects import ProceduralObject, make_object
 from hoijax.geometry import RigidPose
 from hoijax.io import ScenePart, write_glb, write_json, write_npz
 
-ASSETS = pathlib.Path(__file__).resolve().parents[1] / "hoijax" / "assets" / "demo"
+ASSETS = pathlib.Path(str(importlib.resources.files("hoijax.assets"))) / "demo"
 
 #: Colours of an object's first, second and third part, sRGB.
 COLORS = ((0.72, 0.55, 0.38), (0.36, 0.38, 0.42), (0.2, 0.21, 0.23))

@@ -7,9 +7,9 @@ result is a success when no body vertex is deeper than 1 cm in the object and no
 body, and when every asked-for part is within 2 cm of the object. Everything is measured by exact distances and winding
 numbers on all vertices (`hoijax.metrics`), never by the optimiser's own grid or points.
 
-Writes `docs/results/refine.json` and the table `docs/results/refine.md`; with `--readme` the short table between the
-markers of README.md too. Finished cases are kept in `runs/refine_stats` and not run again, so that a stopped run goes
-on and the tables can be printed again at once. Two CPU cores: about half an hour.
+Writes `refine.json` and the table `refine.md` to `--out`; with `--readme` the short table between the markers of the
+README.md of the folder one works in too. Finished cases are kept in `runs/refine_stats` and not run again, so that a
+stopped run goes on and the tables can be printed again at once. Two CPU cores: about half an hour.
 Expected: at least 95 % success in every case, the mean move of the body below the mean size of its perturbation.
 """
 
@@ -27,6 +27,8 @@ import tyro
 from scipy.spatial import cKDTree
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS, page, table, write_page
 from hoijax.experiments.demo_cases import CASES, Case, as_arrays, build_object, find, meant, wrong
 from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, transform_points
 from hoijax.interaction import make_template
@@ -34,8 +36,6 @@ from hoijax.io import value_digest, write_json, write_text
 from hoijax.metrics import signed_distance_host
 from hoijax.optim.gradient import SDF_RESOLUTION, Floor, RefineConfig, RefineResult, body_field, refine_batch
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results"
 MARKERS = ("<!-- refine_stats: begin -->", "<!-- refine_stats: end -->")
 DEEP, FAR = 0.01, 0.02  # metres: what a success may not exceed
 
@@ -66,10 +66,10 @@ class Config:
     resolution: int = SDF_RESOLUTION
     out: pathlib.Path = RESULTS
     #: Where finished cases are kept.
-    work: pathlib.Path = ROOT / "runs" / "refine_stats"
+    work: pathlib.Path = pathlib.Path("runs/refine_stats")
     #: Run finished cases again.
     redo: bool = False
-    #: Put the short table into README.md.
+    #: Put the short table into the README.md of the folder one works in.
     readme: bool = False
 
 
@@ -216,33 +216,34 @@ def summary(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def markdown(table: list[dict[str, Any]], config: Config) -> str:
+def markdown(result: dict[str, Any]) -> str:
     """The long table, a page of its own."""
-    p = config.perturbation
-    lines = [
-        "# Refinement of perturbed interactions",
-        "",
-        f"Made by `python -m hoijax.experiments.refine_stats`: {config.samples} random perturbations of each case,",
-        f"normally distributed: body and object are each shifted by {100 * p.shift:.0f} cm and turned by {p.turn:.0f}",
-        f"degrees, every joint by {p.joint:.0f} degrees (root mean square). Success: deepest penetration, both ways,",
-        "below 1 cm and every asked-for part within 2 cm (mean over its nearest tenth), by exact distances on all",
-        "vertices. Lengths in centimetres.",
-        "",
-        "| case | demo | success | deepest penetration: median, 95 % | contact distance: median, 95 % "
-        "| body moved | body was moved | steps |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for r in table:
-        cells = [
+    config, rows = result["config"], result["summary"]
+    size = config["perturbation"]
+
+    def cells(r: dict[str, Any]) -> list[str]:
+        return [
             r["case"], "yes" if r["demo"] else "no", f"{100 * r['success']:.0f} %",
             f"{r['penetration_median']:.2f}, {r['penetration_95']:.2f}",
             f"{r['contact_median']:.2f}, {r['contact_95']:.2f}",
             f"{r['body_move']:.1f}", f"{r['body_size']:.1f}", f"{r['steps']:.0f}",
         ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    total = float(np.mean([r["success"] for r in table]))
-    lines.append(f"| **all** | | **{100 * total:.1f} %** | | | | |")
-    return "\n".join(lines) + "\n"
+
+    total = float(np.mean([r["success"] for r in rows]))
+    return page(
+        "Refinement of perturbed interactions",
+        f"Made by `python -m hoijax.experiments.refine_stats`: {config['samples']} random perturbations of each "
+        "case,\nnormally distributed: body and object are each shifted by "
+        f"{100 * size['shift']:.0f} cm and turned by {size['turn']:.0f}\n"
+        f"degrees, every joint by {size['joint']:.0f} degrees (root mean square). Success: deepest penetration, both "
+        "ways,\nbelow 1 cm and every asked-for part within 2 cm (mean over its nearest tenth), by exact distances on "
+        "all\nvertices. Lengths in centimetres.",
+        table(
+            ["case", "demo", "success", "deepest penetration: median, 95 %", "contact distance: median, 95 %",
+             "body moved", "body was moved", "steps"],
+            [*map(cells, rows), ["**all**", "", f"**{100 * total:.1f} %**", "", "", "", "", ""]],
+        ),
+    )  # fmt: skip
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -253,9 +254,15 @@ def settings_of(config: Config) -> dict[str, Any]:
     return settings | {name: dataclasses.asdict(value) for name, value in more.items()}
 
 
-def short_table(table: list[dict[str, Any]], config: Config) -> str:
+def short_table(rows: list[dict[str, Any]], config: Config) -> str:
     """The table of the README, with its markers and the command that prints it again."""
     p = config.perturbation
+    cells = [
+        [r["case"], f"{100 * r['success']:.0f} %", f"{r['penetration_95']:.2f}", f"{r['contact_95']:.2f}",
+         f"{r['body_move']:.1f}", f"{r['body_size']:.1f}"]
+        for r in rows
+    ]  # fmt: skip
+    head = ["case", "success", "deepest penetration (95 %)", "contact distance (95 %)", "body moved"]
     lines = [
         MARKERS[0],
         f"{config.samples} random perturbations of each case of the demo (body and object each shifted by",
@@ -263,15 +270,11 @@ def short_table(table: list[dict[str, Any]], config: Config) -> str:
         "square), refined. Success: deepest penetration, both ways, below 1 cm and every asked-for part within 2 cm.",
         "Centimetres; exact distances on all vertices, not the refiner's own.",
         "",
-        "| case | success | deepest penetration (95 %) | contact distance (95 %) | body moved | body was moved by |",
-        "|---|---|---|---|---|---|",
+        table([*head, "body was moved by"], cells),
+        "",
+        "`python -m hoijax.experiments.refine_stats --readme` makes it again.",
+        MARKERS[1],
     ]
-    lines += [
-        f"| {r['case']} | {100 * r['success']:.0f} % | {r['penetration_95']:.2f} | {r['contact_95']:.2f} "
-        f"| {r['body_move']:.1f} | {r['body_size']:.1f} |"
-        for r in table
-    ]
-    lines += ["", "`python -m hoijax.experiments.refine_stats --readme` makes it again.", MARKERS[1]]
     return "\n".join(lines)
 
 
@@ -309,16 +312,14 @@ def main(config: Config) -> dict[str, Any]:
         cases.append(finished(find(name), config, lambda case: run_case(case, config, model, field, regions)))
         row = summary(cases[-1:])[0]
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
-    table = summary(cases)
+    summary_table = summary(cases)
     result = {
-        "config": settings_of(config), "jax": jax.__version__, "device": jax.devices()[0].device_kind, "summary": table,
+        "config": settings_of(config), **made_with(), "summary": summary_table,
     }  # fmt: skip
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_json(config.out / "refine.json", result)
-    write_text(config.out / "refine.md", markdown(table, config))
+    write_page(config.out, "refine", result, markdown(result))
     if config.readme:
-        path = ROOT / "README.md"
-        write_text(path, into_readme(path.read_text("utf-8"), short_table(table, config)))
+        readme = pathlib.Path("README.md")
+        write_text(readme, into_readme(readme.read_text("utf-8"), short_table(summary_table, config)))
     return result
 
 

@@ -9,7 +9,7 @@ direction. The pose is found by Adam on the squared difference between the antia
 by a Gaussian that narrows from eight pixels to half a pixel; all starts run as one batch.
 
 A start succeeds if the rotation is within 1 degree and the centre within 5 mm in the end. Writes
-`docs/results/silhouette_pose.json` and `.md`. Expected: at least 95 of 100; under a minute on two cores.
+`silhouette_pose.json` and `.md` to `--out`. Expected: at least 95 of 100; under a minute on two cores.
 """
 
 import dataclasses
@@ -28,11 +28,12 @@ from jax import lax
 from tqdm import tqdm
 
 from hoijax.camera import Camera, intrinsics_from_fov, look_at
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, write_page
 from hoijax.geometry import einsum, random_rotation, rotation_angle, rotation_from_axis_angle
-from hoijax.io import write_json, write_text
+from hoijax.io import output_directory
 from hoijax.render import antialias, edge_neighbours, rasterize
 
-RESULTS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "results"
 FINE = 8  # hard passes per pixel and axis in a target
 
 
@@ -162,24 +163,22 @@ def recover(config: Config) -> tuple[np.ndarray, np.ndarray]:
     return np.degrees(np.asarray(angle)), np.linalg.norm(0.5 * np.asarray(unknown[:, 3:]), axis=1)
 
 
-def markdown(result: dict[str, Any], config: Config) -> str:
+def markdown(result: dict[str, Any]) -> str:
     """The result file."""
-    share = f"**{result['succeeded']} of {config.starts}**"
-    lines = [
-        "# Pose from silhouettes",
-        "",
-        "Made by `python -m hoijax.experiments.silhouette_pose`, whose docstring says how: an asymmetric object of",
-        f"half a metre in two views of {config.size} x {config.size} pixels, {config.starts} random starts, each",
-        f"turned by {config.turn:g} degrees and shifted by {100 * config.shift:g} cm; {config.steps} steps. Success:",
-        f"within {config.largest_turn:g} degree and {1000 * config.largest_shift:g} mm.",
-        "",
+    config = result["config"]
+    share = f"**{result['succeeded']} of {config['starts']}**"
+    return page(
+        "Pose from silhouettes",
+        "Made by `python -m hoijax.experiments.silhouette_pose`, whose docstring says how: an asymmetric object of\n"
+        f"half a metre in two views of {config['size']} x {config['size']} pixels, {config['starts']} random starts, "
+        f"each\nturned by {config['turn']:g} degrees and shifted by {100 * config['shift']:g} cm; {config['steps']} "
+        f"steps. Success:\nwithin {config['largest_turn']:g} degree and {1000 * config['largest_shift']:g} mm.",
         f"{result['device']}, {result['cores']} cores, jax {result['jax']}, {result['seconds']:.0f} s.",
-        "",
-        "| succeeded | rotation, degrees: median, 95 %, worst | centre, mm: median, 95 %, worst |",
-        "|---|---|---|",
-        f"| {share} | {_spread(result['degrees'])} | {_spread(result['millimetres'])} |",
-    ]
-    return "\n".join(lines) + "\n"
+        table(
+            ["succeeded", "rotation, degrees: median, 95 %, worst", "centre, mm: median, 95 %, worst"],
+            [[share, _spread(result["degrees"]), _spread(result["millimetres"])]],
+        ),
+    )
 
 
 def _spread(values: list[float]) -> str:
@@ -188,22 +187,21 @@ def _spread(values: list[float]) -> str:
 
 def main(config: Config) -> dict[str, Any]:
     """Runs all starts, prints and writes what came of them."""
-    config.out.mkdir(parents=True, exist_ok=True)
+    output_directory(config.out)
     began = time.perf_counter()
     degrees, metres = recover(config)
     seconds = time.perf_counter() - began
     success = (degrees < config.largest_turn) & (metres < config.largest_shift)
     result = {
-        "config": dataclasses.asdict(config) | {"out": config.out.name},
-        "jax": jax.__version__, "device": jax.devices()[0].device_kind, "cores": os.cpu_count(),
+        "config": settings_of(config, ("out",)),
+        **made_with(), "cores": os.cpu_count(),
         "seconds": round(seconds, 1),
         "succeeded": int(success.sum()),
         "degrees": [round(float(d), 4) for d in degrees], "millimetres": [round(1000 * float(m), 4) for m in metres],
     }  # fmt: skip
-    text = markdown(result, config)
+    text = markdown(result)
     print(text)
-    write_json(config.out / "silhouette_pose.json", result)
-    write_text(config.out / "silhouette_pose.md", text)
+    write_page(config.out, "silhouette_pose", result, text)
     return result
 
 

@@ -7,8 +7,11 @@ from hoijax.errors import InputError
 
 SPLITS: tuple[str, ...] = ("train", "val", "test", "test_unseen_category")
 """Splits of the interactions, in the order they are built."""
-SCENE_SPLITS: tuple[str, ...] = ("scenes_train", "scenes_test")
+SCENE_SPLITS: tuple[str, ...] = ("scenes_train", "scenes_test", "scenes_dev")
 """Splits of the scenes."""
+DEV_SPLITS: dict[str, str] = {"test": "val", "scenes_test": "scenes_dev"}
+"""Splits to choose on, weights, seeds and settings, by the split that a table shows. What a table shows is scored once,
+when everything is chosen; of categories that nobody has seen there is nothing to choose on."""
 UNSEEN: tuple[str, ...] = ("laptop", "racket", "stool", "suitcase")
 """Categories that only `test_unseen_category` has."""
 
@@ -34,7 +37,7 @@ class SynthConfig:
     test: int = 200
     test_unseen_category: int = 100
     scenes: int = 200
-    """Human-scene samples in all, a fifth of them for test."""
+    """Human-scene samples for training and test, a fifth of them for test; a tenth as many are made besides, for dev."""
     image_size: int = 512
     """Side of the images, pixels."""
     lod: str = "test"
@@ -47,8 +50,7 @@ class SynthConfig:
     steps: int = 150
     """Gradient steps of the contact fitting."""
     workers: int = 2
-    """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round
-    differently."""
+    """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round differently."""
 
     def __post_init__(self):
         for name in (*SPLITS, "scenes", "workers", "steps"):
@@ -75,5 +77,5 @@ class SynthConfig:
             return getattr(self, split)
         if split in SCENE_SPLITS:
             test = self.scenes // 5
-            return test if split == "scenes_test" else self.scenes - test
+            return {"scenes_test": test, "scenes_train": self.scenes - test, "scenes_dev": self.scenes // 10}[split]
         raise InputError(f"no split {split!r}; there are {', '.join(SPLITS + SCENE_SPLITS)}")

@@ -14,8 +14,11 @@ from hoijax.data.synth.start import Start
 PATIENCE = 6
 """Attempts after which a sample takes up the next action."""
 _ALL_SPLITS = SPLITS + SCENE_SPLITS
-_POOLS = {"train": 0, "val": 1, "test": 2, "test_unseen_category": 3, "scenes_train": 0, "scenes_test": 2}
-"""Pools of instances and shapes by split: scenes share the pools of train and test."""
+"""A split's place here decides what is drawn for it: new ones go to the end."""
+_POOLS = {
+    "train": 0, "val": 1, "test": 2, "test_unseen_category": 3, "scenes_train": 0, "scenes_test": 2, "scenes_dev": 1,
+}  # fmt: skip
+"""Pools of instances and shapes by split: scenes share the pools of train, val and test."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ import tyro
 from hoijax.body_models import BodyModel, BodyParams, free_body, load, pose_body, pose_joints, subset
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.experiments.benchmarks.timing import compare, compile_timed, environment, write_results
+from hoijax.experiments.common.pages import page, table
 from hoijax.io import write_text
 
 _SIZES = {
@@ -77,36 +78,30 @@ def main(config: Config) -> dict[str, Any]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The rows as a page: medians in milliseconds, the ratio of clean rounds where there are any."""
-    versions, rows = result["environment"]["versions"], result["rows"]
-    lines = [
-        "# Speed of `pose_body`",
-        "",
-        "`python -m hoijax.experiments.benchmarks.body --out=docs/results`, turn by turn in one process, on",
+    versions = result["environment"]["versions"]
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        ratio, mark = (row["ratio_clean"], "") if row["ratio_clean"] else (row["ratio_all"], "*")
+        names = ("smplx", "hoijax", "hoijax_joints", "hoijax_subset")
+        smplx, ours, *less = (f"{row[name]['median_ms']:.2f}" for name in names)
+        faster = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
+        compiled = f"{row['hoijax']['compile_s']:.1f}"
+        return [row["body"], str(row["batch"]), row["mode"], smplx, ours, faster, *less, compiled]
+
+    return page(
+        "Speed of `pose_body`",
+        "`python -m hoijax.experiments.benchmarks.body --out=docs/results`, turn by turn in one process, on\n"
         f"{result['environment']['cores']} cores of {result['environment']['cpu']}; "
         + ", ".join(f"{name} {versions[name]}" for name in ("jax", "torch", "smplx"))
-        + ".",
-        "Milliseconds per call (median), compilation apart; gradient is value and gradient towards every input. The",
-        "ratio is that of clean rounds (both sides had the cores to themselves), of all rounds where marked with *.",
-        "",
-        "| body | batch | | smplx | hoijax | ratio: median (min, max) | joints only | 1,000 vertices | compiled, s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        ratio, mark = (row["ratio_clean"], "") if row["ratio_clean"] else (row["ratio_all"], "*")
-        times = [f"{row[name]['median_ms']:.2f}" for name in ("smplx", "hoijax")]
-        less = [f"{row[name]['median_ms']:.2f}" for name in ("hoijax_joints", "hoijax_subset")]
-        spread = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
-        cells = [
-            row["body"],
-            str(row["batch"]),
-            row["mode"],
-            *times,
-            spread,
-            *less,
-            f"{row['hoijax']['compile_s']:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        + ".\nMilliseconds per call (median), compilation apart; gradient is value and gradient towards every input. "
+        "The\nratio is that of clean rounds (both sides had the cores to themselves), of all rounds where marked with "
+        "*.",
+        table(
+            ["body", "batch", "", "smplx", "hoijax", "ratio: median (min, max)", "joints only", "1,000 vertices",
+             "compiled, s"],
+            map(cells, result["rows"]),
+        ),
+    )  # fmt: skip
 
 
 def _row(model: BodyModel, rival: "Rival", inputs: dict[str, np.ndarray], mode: str, config: Config) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from hoijax.body_models import free_body
 from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.timing import compare, environment, write_results
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.pages import page, table
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
@@ -160,36 +161,31 @@ def _network(config: GraftConfig) -> Graft:
 
 def markdown(result: dict[str, Any]) -> str:
     """The rows as a page."""
-    env = result["environment"]
+    env, sizes = result["environment"], result["config"]["sizes"]
     probes = statistics.median(probe for row in result["rows"] for probe in row["probe_cores"])
-    sizes = result["config"]["sizes"]
-    lines = [
-        "# Speed of GRAFT",
-        "",
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        first, slope = row[sizes[0]]["median_ms"], row.get("gradient")
+        share = f"{100 * row['probes']['median_ms'] / first:.0f} %"
+        times = "" if slope is None else f"{slope['median_ms']:.0f} ({slope['median_ms'] / first:.0f} x)"
+        of_sizes = [f"{row[size]['median_ms']:.1f}" for size in sizes]
+        found = f"{row['probes']['median_ms']:.1f}"
+        return [f"{row['points']:,}", str(row["people"]), *of_sizes, found, share, times, f"{row['arranging_ms']:.0f}"]
+
+    return page(
+        "Speed of GRAFT",
         "`python -m hoijax.experiments.benchmarks.graft --out=docs/results` on "
-        f"{env['cores']} cores of {env['cpu']} ({env['device']});",
-        f"jax {env['versions']['jax']}. Two plain threads got {probes:.1f} cores. Milliseconds per person for T = 3",
-        "steps, the median of interleaved rounds, compilation apart. Geometry-only networks: small (the one that",
-        "hoijax trains) and the paper's size, 10.9 million parameters. The probes' share is posing the 27 probe",
-        "vertices and three exact searches of the 58 nearest points, over the small network's time. Arranging a scene",
+        f"{env['cores']} cores of {env['cpu']} ({env['device']});\n"
+        f"jax {env['versions']['jax']}. Two plain threads got {probes:.1f} cores. Milliseconds per person for T = 3\n"
+        "steps, the median of interleaved rounds, compilation apart. Geometry-only networks: small (the one that\n"
+        "hoijax trains) and the paper's size, 10.9 million parameters. The probes' share is posing the 27 probe\n"
+        "vertices and three exact searches of the 58 nearest points, over the small network's time. Arranging a scene\n"
         "for the search happens once, on the host, and is per scene.",
-        "",
-        f"| scene points | people | {' | '.join(sizes)} | probes | probes' share | gradient prior, 100 steps "
-        "| arranging |",
-        "|---|---|" + "---|" * (len(sizes) + 4),
-    ]
-    for row in result["rows"]:
-        share = row["probes"]["median_ms"] / row[sizes[0]]["median_ms"]
-        slope = row.get("gradient")
-        times = "" if slope is None else f" ({slope['median_ms'] / row[sizes[0]]['median_ms']:.0f} x)"
-        lines.append(
-            f"| {row['points']:,} | {row['people']} | "
-            + " | ".join(f"{row[size]['median_ms']:.1f}" for size in sizes)
-            + f" | {row['probes']['median_ms']:.1f} | {100 * share:.0f} % | "
-            + ("" if slope is None else f"{slope['median_ms']:.0f}{times}")
-            + f" | {row['arranging_ms']:.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+        table(
+            ["scene points", "people", *sizes, "probes", "probes' share", "gradient prior, 100 steps", "arranging"],
+            map(cells, result["rows"]),
+        ),
+    )
 
 
 if __name__ == "__main__":

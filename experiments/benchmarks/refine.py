@@ -7,7 +7,7 @@ the same compiled `refine`, mapped and not, with fields and targets at hand; and
 all 64 or 64 times with one, each preparing its object's field and its targets.
 Two CPU cores: about four minutes.
 Wanted: at least 3x less time per interaction in the batch. Not reached on two cores: a single interaction keeps both of
-them at work too, so the batch saves only what is prepared and started once. Writes `docs/results/refine_batch.json`.
+them at work too, so the batch saves only what is prepared and started once. Writes `refine_batch.json` to `--out`.
 """
 
 import dataclasses
@@ -21,8 +21,10 @@ import tyro
 
 from hoijax.body_models import free_body, pose_body
 from hoijax.experiments.benchmarks.timing import compare
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS
 from hoijax.experiments.demo_cases import as_arrays, build_object, find, meant
-from hoijax.experiments.refine_stats import RESULTS, Perturbation, perturb
+from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_json
@@ -113,8 +115,7 @@ def main(config: Config) -> dict[str, Any]:
     } | {
         "mean_steps": {name: float(jnp.mean(value.astype(float))) for name, value in steps.items()},
         "config": dataclasses.asdict(config) | {"out": config.out.name},
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
     }
     write_json(config.out / "refine_batch.json", row)
     for name in pairs:

@@ -2,7 +2,7 @@
 
     python -m hoijax.experiments.benchmarks.render --bodies 13.8k --sizes 1024 --views 1
 
-Writes `docs/results/render.json` and the tables `docs/results/render.md`; a call replaces the rows that it measured and
+Writes `render.json` and the tables `render.md` to `--out`; a call replaces the rows that it measured and
 keeps the others, so that the whole can be measured in pieces of a few minutes. All rows: about fifteen minutes on two
 cores.
 
@@ -43,10 +43,10 @@ from hoijax.experiments.benchmarks.timing import (
     environment,
     write_results,
 )
+from hoijax.experiments.common.pages import RESULTS
 from hoijax.io import write_text
 from hoijax.render import antialias, edge_neighbours, interpolate, rasterize, soft_silhouette
 
-RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 BLUR = 1.28  # pixels at 256: 1e-4 in squared normalised coordinates, as soft rasterizers are usually run
 
 

@@ -29,6 +29,7 @@ from flax import nnx
 
 from hoijax.body_models import free_body, resample_vertices
 from hoijax.experiments.benchmarks.timing import compare, environment, write_results
+from hoijax.experiments.common.pages import page, table
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_text
@@ -226,59 +227,52 @@ def markdown(result: dict[str, Any]) -> str:
     env = result["environment"]
     probes = [probe for row in result["denoiser"] for probe in row["probe_cores"]]
     cores = f"Two plain threads got {statistics.median(probes):.1f} cores." if probes else ""
-    lines = [
-        "# Speed of ScoreHOI",
-        "",
-        "`python -m hoijax.experiments.benchmarks.scorehoi --out=docs/results`, "
-        f"{env['cores']} cores; jax {env['versions']['jax']}, torch {env['versions']['torch']}. {cores}",
-        "Rows of different processors are of different runs and do not compare.",
-        "",
-        "One evaluation of the released denoiser (362 million parameters), turn by turn in one process, medians in",
-        "milliseconds; the ratio is that of clean rounds (both sides had the cores to themselves), of all rounds where",
-        "marked with *. PyTorch runs with one thread and with all; the better counts.",
-        "",
-        "| batch | | PyTorch (threads) | hoijax | ratio: median (min, max) | clean rounds | processor |",
-        "|---|---|---|---|---|---|---|",
-    ]
     names = {"hoijax": "as released, less what cannot matter", "hoijax_folded": "folded"}
-    for row in result["denoiser"]:
+
+    def evaluation(row: dict[str, Any]) -> list[str]:
         ratio, mark = (row["ratio_clean"], "") if row["ratio_clean"] else (row["ratio_all"], "*")
-        ours = row[row["side"]]["median_ms"]
-        spread = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
-        clean = f"{row['clean_rounds']} of {row['rounds']}"
+        faster = f"**{ratio['median']:.1f}**{mark} ({ratio['min']:.1f}, {ratio['max']:.1f})"
         theirs = f"{row[row['rival']]['median_ms']:.1f} ({row['rival'].removeprefix('torch_')})"
-        lines.append(
-            f"| {row['batch']} | {names[row['side']]} | {theirs} | {ours:.1f} | {spread} | {clean} | {row['cpu']} |"
-        )
-    lines += [
-        "",
-        "As released, but without the queries and keys that cannot matter; folded, all that is linear is one matrix.",
-        "",
-        "From crops to meshes by `compile_reconstruction`: regressor, N iterations of",
-        f"inversion and guided sampling (tau = 50, step {result['config']['step']}), mesh refiner; the fastest of two"
-        " calls, compilation apart. (x5) is five",
-        "times the measured N = 2. The paper's own, on an RTX 4090: "
-        + ", ".join(f"{fps:.2f} images/s at N = {n}" for n, fps in PUBLISHED.items())
-        + ".",
-        "",
-        "Small is what hoijax ships (a denoiser with one token per condition), tokens the same regressor with the "
-        "denoiser that reads the state as 55 tokens, full the published regressor with such a denoiser.",
-        "",
-        "| size | batch | N | seconds per call | images/s | per image, against the smallest batch | denoiser, ms "
-        "| processor |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        ours, clean = f"{row[row['side']]['median_ms']:.1f}", f"{row['clean_rounds']} of {row['rounds']}"
+        return [str(row["batch"]), names[row["side"]], theirs, ours, faster, clean, row["cpu"]]
+
     single: dict[tuple[str, int], float] = {}
-    for row in result["images"]:
+
+    def images(row: dict[str, Any]) -> list[str]:
         base = single.setdefault((row["size"], row["iterations"]), row["images_per_second"])
         derived = " (x5)" if row.get("derived") else ""
-        cells = [
+        return [
             row["size"], str(row["batch"]), str(row["iterations"]), f"{row['seconds']:.2f}{derived}",
             f"{row['images_per_second']:.3f}", f"{row['images_per_second'] / base:.1f}", f"{row['denoiser_ms']:.1f}",
             row["cpu"],
         ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+
+    return page(
+        "Speed of ScoreHOI",
+        "`python -m hoijax.experiments.benchmarks.scorehoi --out=docs/results`, "
+        f"{env['cores']} cores; jax {env['versions']['jax']}, torch {env['versions']['torch']}. {cores}\n"
+        "Rows of different processors are of different runs and do not compare.",
+        "One evaluation of the released denoiser (362 million parameters), turn by turn in one process, medians in\n"
+        "milliseconds; the ratio is that of clean rounds (both sides had the cores to themselves), of all rounds "
+        "where\nmarked with *. PyTorch runs with one thread and with all; the better counts.",
+        table(
+            ["batch", "", "PyTorch (threads)", "hoijax", "ratio: median (min, max)", "clean rounds", "processor"],
+            map(evaluation, result["denoiser"]),
+        ),
+        "As released, but without the queries and keys that cannot matter; folded, all that is linear is one matrix.",
+        "From crops to meshes by `compile_reconstruction`: regressor, N iterations of\n"
+        f"inversion and guided sampling (tau = 50, step {result['config']['step']}), mesh refiner; the fastest of two"
+        " calls, compilation apart. (x5) is five\ntimes the measured N = 2. The paper's own, on an RTX 4090: "
+        + ", ".join(f"{fps:.2f} images/s at N = {n}" for n, fps in PUBLISHED.items())
+        + ".",
+        "Small is what hoijax ships (a denoiser with one token per condition), tokens the same regressor with the "
+        "denoiser that reads the state as 55 tokens, full the published regressor with such a denoiser.",
+        table(
+            ["size", "batch", "N", "seconds per call", "images/s", "per image, against the smallest batch",
+             "denoiser, ms", "processor"],
+            map(images, result["images"]),
+        ),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ each round, whether two cores were there to be had at all; it is what remains to
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import statistics
 import threading
 import time
@@ -20,6 +18,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+
+from hoijax.experiments.common.environment import environment as environment
 
 #: A round is clean when both sides used at least this share of the cores (1.6 of 2, rasterizer.md section 0).
 CLEAN_SHARE = 0.8
@@ -158,34 +158,6 @@ def compile_timed(function: Callable[..., Any], *args: Any) -> Compiled:
     memory = compiled.memory_analysis()
     temp, output = (getattr(memory, f"{kind}_size_in_bytes", None) for kind in ("temp", "output"))
     return Compiled(compiled, traced - start, done - traced, temp, output)
-
-
-def environment(*packages: str) -> dict[str, Any]:
-    """Machine, device and versions of jax, numpy and `packages`: what every result file must carry."""
-    versions = {}
-    for name in ("hoijax", "jax", "jaxlib", "numpy", *packages):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "device": jax.devices()[0].device_kind,
-        "backend": jax.default_backend(),
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def _cpu_name() -> str:
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def write_results(path: str | os.PathLike, results: Mapping[str, Any]) -> None:

@@ -25,7 +25,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
       head: of the columns.
       rows: cells.
     """
-    return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, rows)])
+    first = "|" + "|".join(f" {title} " if title else " " for title in head) + "|"
+    return "\n".join([first, "|---" * len(head) + "|", *map(_line, rows)])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -44,7 +45,7 @@ def page(title: str, *blocks: str) -> str:
 
 def heading(text: str) -> str:
     """Of a part of a page."""
-    return f"## {text[0].upper()}{text[1:]}"
+    return f"## {text}"
 
 
 def number(value: float | None, digits: int) -> str:

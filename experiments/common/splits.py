@@ -14,6 +14,8 @@ once, for the page, when everything is chosen; what it says changes nothing any 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from hoijax.data.synth import DEV_SPLITS
+
 Split = Literal["dev", "test"]
 DEV_SEEDS = 1000
 """What dev's seeds of made-up rooms are above those of test."""
@@ -21,12 +23,12 @@ DEV_SEEDS = 1000
 
 def synth_splits(split: Split) -> tuple[str, ...]:
     """SynthHOI's interactions of dev or test."""
-    return ("val",) if split == "dev" else ("test", "test_unseen_category")
+    return (DEV_SPLITS["test"],) if split == "dev" else ("test", "test_unseen_category")
 
 
 def scene_split(split: Split) -> str:
     """SynthHOI's scenes of dev or test."""
-    return "scenes_dev" if split == "dev" else "scenes_test"
+    return DEV_SPLITS["scenes_test"] if split == "dev" else "scenes_test"
 
 
 def note_of(settings: Mapping[str, Any]) -> str:

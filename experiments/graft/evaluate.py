@@ -1,13 +1,13 @@
 """Scores of GRAFT on held-out made-up rooms: the start, baselines without learning, and T = 1, 2, 3 steps.
 
-    python -m hoijax.experiments.graft.evaluate --synth data/synth                       # the shipped weights
-    python -m hoijax.experiments.graft.evaluate --weights runs/graft/graft.safetensors
+    python -m hoijax.experiments.graft.evaluate --weights runs/graft/graft.safetensors   # on rooms to choose on
+    python -m hoijax.experiments.graft.evaluate --split test --synth data/synth          # the page: shipped weights
 
 Rooms come from another seed than those of training: other people, furniture, layouts and cameras, but of the same
 families; then rooms with kinds of furniture that training has none of (`Rooms.furniture`), rooms as one noisy depth
-camera sees them, and with `--synth` SynthHOI's scene test split, seen by one depth camera too. The start imitates a
+camera sees them, and with `--synth` SynthHOI's scenes, seen by one depth camera too. The start imitates a
 body estimate after head alignment (`queries.imitate_estimate`). The scene is the same cloud for prediction and truth,
-so the scores speak of the body alone. Writes `docs/results/graft.json` and `.md`.
+so the scores speak of the body alone. Writes `graft.json` and `.md` to `--out`.
 """
 
 import dataclasses
@@ -27,8 +27,10 @@ from hoijax.data.sheet import evenly
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
+from hoijax.experiments.common.splits import DEV_SEEDS, Split, scene_split
 from hoijax.experiments.graft.networks import features_of
-from hoijax.experiments.graft.pages import METHODS, plain, write_report
+from hoijax.experiments.graft.pages import METHODS, markdown, record_of
 from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
@@ -62,8 +64,6 @@ from hoijax.systems.graft import (
 )
 from hoijax.systems.graft.gradient import gradient_refine
 
-RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -74,7 +74,7 @@ class Config:
     synth: pathlib.Path | None = None
     """Root of a built SynthHOI, for its scenes; None leaves them out."""
     scans: str | None = None
-    """"prox" or "rich_scenes": people of its test split too, a hundred of them spread over all of it."""
+    """"prox" or "rich_scenes": people of its "val" or "test" split too, a hundred of them spread over all of it."""
     root: pathlib.Path | None = None
     """Where that data set lies."""
     body_model: pathlib.Path | None = None
@@ -94,9 +94,16 @@ class Config:
     body: str = "light"
     """Level of detail of the free body."""
     seed: int = 1000
-    """Of the rooms and of the starts."""
+    """Of the rooms and of the starts of the test split; see `room_seed`."""
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     """Errors of the starts."""
+    split: Split = "dev"
+    """"dev": rooms and scenes to choose on; "test": those of the page, scored once (`experiments.common.splits`)."""
+
+    @property
+    def room_seed(self) -> int:
+        """Of the rooms and of the starts; dev's are others than test's."""
+        return self.seed + (DEV_SEEDS if self.split == "dev" else 0)
 
 
 def make_refine(
@@ -146,19 +153,22 @@ def make_refine(
 
 def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
     """The sets of held-out samples by name."""
-    rooms = Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed)
+    rooms = Rooms(model, spec, count=config.rooms, points=config.points, seed=config.room_seed)
     sources: dict[str, Any] = {"made-up rooms": rooms}
     if config.others:
         sources["other furniture"] = dataclasses.replace(
-            rooms, count=config.rooms // 2, seed=config.seed + 1, furniture="other"
+            rooms, count=config.rooms // 2, seed=config.room_seed + 1, furniture="other"
         )
-        sources["one camera"] = dataclasses.replace(rooms, count=config.rooms // 2, seed=config.seed + 2, views=1.0)
+        sources["one camera"] = dataclasses.replace(
+            rooms, count=config.rooms // 2, seed=config.room_seed + 2, views=1.0
+        )
     if config.synth is not None:
-        split = open_split(config.synth, "scenes_test")
-        sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.seed)
+        split = open_split(config.synth, scene_split(config.split))
+        sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.room_seed)
     if config.scans is not None:
         found = ScannedScenes(
-            config.scans, config.root, "test", config.body_model, model, spec, points=config.points, seed=config.seed,
+            config.scans, config.root, "val" if config.split == "dev" else "test", config.body_model, model, spec,
+            points=config.points, seed=config.room_seed,
             views=1.0,
         )  # fmt: skip
         sources[config.scans] = Some(found, evenly(len(found), 100))
@@ -166,7 +176,7 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
 
 
 def evaluate(config: Config) -> dict[str, dict[str, Any]]:
-    """Scores of every method on every set; see `pages.write_report`.
+    """Scores of every method on every set; see `pages.record_of`.
 
     Raises:
       InputError: no such weights, or too few rooms for an interval.
@@ -188,7 +198,7 @@ def score(config: Config, name: str, source: Any, refine: Any, model: BodyModel,
     rows = []
     for index in tqdm(range(len(source)), desc=name, disable=None):
         sample = source[index]
-        key = jax.random.fold_in(jax.random.key(config.seed), index)
+        key = jax.random.fold_in(jax.random.key(config.room_seed), index)
         bodies = [np.asarray(x) for x in refine(sample, key)]
         chosen, true = np.asarray(spec.contact_vertices), METHODS.index("truth")
         rows.append(scores_of(*bodies, *sample_points(sample), chosen, area, true=true))
@@ -269,7 +279,8 @@ def run(config: Config) -> None:
             name: {"samples": s["samples"]} | {m: known[name][m] if m == "gradient" else s[m] for m in METHODS}
             for name, s in scores.items()
         }
-    write_report(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began)
+    record = record_of(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began)
+    write_page(config.out, "graft", record, markdown(record))
 
 
 def _known(config: Config) -> dict[str, Any]:
@@ -283,8 +294,9 @@ def _known(config: Config) -> dict[str, Any]:
         settings, scores = earlier["config"], earlier["scores"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{config.known} is no graft.json of an earlier evaluation ({error})") from error
-    mine = json.loads(json.dumps(plain(dataclasses.asdict(config))))
-    names = ("rooms", "others", "points", "body", "seed", "queries", "gradient", "scans", "body_model")
+    settings = {"split": "test"} | settings
+    mine = json.loads(json.dumps(settings_of(config)))
+    names = ("split", "rooms", "others", "points", "body", "seed", "queries", "gradient", "scans", "body_model")
     other = [name for name in names if settings.get(name) != mine[name]]
     if other or (config.synth is None) != (settings.get("synth") is None):
         raise InputError(f"{config.known} is of another {', '.join(other) or 'synth'}; leave --known out")

@@ -20,15 +20,18 @@ from flax import nnx
 from tqdm import tqdm
 
 from hoijax.errors import InputError
-from hoijax.experiments.benchmarks.timing import compare, environment
+from hoijax.experiments.benchmarks.timing import compare
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import environment
+from hoijax.experiments.common.pages import RESULTS, page, table, write_page
+from hoijax.experiments.common.splits import Split, note_of
 from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft.pages import trained
 from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import sample_points
-from hoijax.io import output_directory, write_json, write_text
+from hoijax.io import output_directory
 from hoijax.metrics import contact_set_weights
 from hoijax.nets.graft import load_graft
 from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout, trained_probes
@@ -40,8 +43,10 @@ class Config:
 
     weights: pathlib.Path | None = None
     """Of `save_graft`; None: those that hoijax ships."""
-    out: pathlib.Path = evaluation.RESULTS
+    out: pathlib.Path = RESULTS
     """Folder of the table."""
+    split: Split = "dev"
+    """Whose rooms: "dev" to choose on, "test" for the page."""
     most: int = 6
     """Steps; the networks are trained with three."""
     rooms: int = 100
@@ -58,19 +63,23 @@ def run(config: Config) -> None:
     """Scores, times and writes."""
     output_directory(config.out)
     rows, facts = measure(config)
-    record = {"rooms": config.rooms, "training": trained(facts), "environment": environment("jax", "hoijax")}
-    write_json(config.out / "graft_iterations.json", {**record, "rows": rows})
-    write_text(config.out / "graft_iterations.md", page(config, trained(facts), rows))
+    record = {
+        "rooms": config.rooms,
+        "split": config.split,
+        "training": trained(facts),
+        "environment": environment("jax", "hoijax"),
+    }
+    write_page(config.out, "graft_iterations", {**record, "rows": rows}, markdown(config, trained(facts), rows))
 
 
 def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Scores and times after 0, 1, ... steps, and what the weights say of themselves."""
-    asked = evaluation.Config(weights=config.weights, rooms=config.rooms)
+    asked = evaluation.Config(weights=config.weights, rooms=config.rooms, split=config.split)
     network, facts = load_graft(evaluation.weights_of(asked))
     model = body_of(asked.body, None)
     spec = body_spec(model, trained_probes(model, facts))
     graph, weights = nnx.split(network)
-    rooms = Rooms(model, spec, count=config.rooms, points=asked.points, seed=asked.seed)
+    rooms = Rooms(model, spec, count=config.rooms, points=asked.points, seed=asked.room_seed)
     chosen = np.asarray(spec.contact_vertices)
     area = np.asarray(contact_set_weights(model.v_template, model.faces, chosen))
 
@@ -90,7 +99,7 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
     scored = []
     for index in tqdm(range(config.rooms), desc="rooms", disable=None):
-        sample, key = rooms[index], jax.random.fold_in(jax.random.key(asked.seed), index)
+        sample, key = rooms[index], jax.random.fold_in(jax.random.key(asked.room_seed), index)
         found = [np.asarray(x) for x in bodies(weights, sample, key)]
         scored.append(evaluation.scores_of(*found, *sample_points(sample), chosen, area, true=config.most + 1))
     table = jax.tree.map(lambda *x: np.stack(x), *scored)
@@ -109,24 +118,26 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, facts
 
 
-def page(config: Config, training: str, rows: list[dict[str, Any]]) -> str:
+def markdown(config: Config, training: str, rows: list[dict[str, Any]]) -> str:
     """The table."""
-    lines = [
-        "# GRAFT: quality and time by the number of steps",
-        "",
+
+    def cells(r: dict[str, Any]) -> list[str]:
+        contact = [f"{r[name]:.3f}" for name in ("f1", "precision", "recall")]
+        lengths = [f"{r[name]:.1f}" for name in ("v2s", "v2s_median", "pa_mpjpe")]
+        return [str(r["steps"]), *contact, *lengths, f"{r['penetration']:.0f}", f"{r['time']:.1f}"]
+
+    return page(
+        "GRAFT: quality and time by the number of steps",
         "Made by `python -m hoijax.experiments.graft.iterations`; what the paper's Fig. 6 shows, on "
         f"{config.rooms} made-up rooms that training did not see. The network was trained for {training}; its "
-        "trainings roll out three steps. Times are of one person on a CPU, as multiples of one step's.",
-        "",
-        "| steps | contact F1 | precision | recall | V2S, mm | median | PA-MPJPE, mm | deepest point, mm | time |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in rows:
-        lines.append(
-            f"| {r['steps']} | {r['f1']:.3f} | {r['precision']:.3f} | {r['recall']:.3f} | {r['v2s']:.1f} | "
-            f"{r['v2s_median']:.1f} | {r['pa_mpjpe']:.1f} | {r['penetration']:.0f} | {r['time']:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+        "trainings roll out three steps. Times are of one person on a CPU, as multiples of one step's."
+        + note_of(dataclasses.asdict(config)),
+        table(
+            ["steps", "contact F1", "precision", "recall", "V2S, mm", "median", "PA-MPJPE, mm", "deepest point, mm",
+             "time"],
+            map(cells, rows),
+        ),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ from flax import nnx, struct
 from hoijax.body_models import BodyModel, free_body
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.pages import RESULTS, settings_of
 from hoijax.experiments.common.placement import Devices
 from hoijax.experiments.common.runs import without_end
 from hoijax.experiments.common.trainer import COMPILE_FAST, RunConfig, Trainer, Variables, take_steps
-from hoijax.experiments.graft.evaluate import RESULTS
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
@@ -177,9 +177,13 @@ def run(config: Config) -> None:
     output_directory(config.results)
     found = overfit(config, GraftConfig.small())
     means = [float(np.mean(x)) for x in found.pop("v2s")]
-    record = {name: value for name, value in dataclasses.asdict(config).items() if name != "results"}
     falls = {name: found[name][0] / found[name][1] for name in ("loss", "paper's loss")}
-    result = {"config": record, **found, "falls by a factor of": falls, "mean V2S, mm": means}
+    result = {
+        "config": settings_of(config, ("results",)),
+        **found,
+        "falls by a factor of": falls,
+        "mean V2S, mm": means,
+    }
     write_json(config.results / "graft_overfit.json", result)
 
 

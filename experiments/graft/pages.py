@@ -1,16 +1,16 @@
 """The page of GRAFT's evaluation: tables, what was aimed at, and how the network was trained."""
 
-import dataclasses
-import importlib.metadata
-import os
-import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 
-from hoijax.io import write_json, write_text
+from hoijax.experiments.common.environment import machine
+from hoijax.experiments.common.pages import bullets, heading, page, plain, settings_of, table
+from hoijax.experiments.common.splits import note_of
 
+#: Columns of scores.
+SURFACE = ("V2S, mm", "median", "D2S, degrees", "PA-MPJPE, mm", "precision", "recall", "contact F1")
+HEAD = ("", *SURFACE, "deepest point, mm")
 #: Rows of a table.
 METHODS = (
     "start",
@@ -43,8 +43,8 @@ def verdict(scores: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_report(config: Any, facts: dict[str, Any], sets: dict[str, dict[str, Any]], seconds: float) -> None:
-    """Writes `graft.json` and `graft.md` into the folder of the results.
+def record_of(config: Any, facts: dict[str, Any], sets: dict[str, dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """What an evaluation found, in JSON's types.
 
     Args:
       config: of the evaluation (`evaluate.Config`).
@@ -53,36 +53,37 @@ def write_report(config: Any, facts: dict[str, Any], sets: dict[str, dict[str, A
       seconds: that it took.
     """
     verdicts = {name: verdict(scores) for name, scores in sets.items()}
-    machine = f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {importlib.metadata.version('jax')}"
-    record = {"config": dataclasses.asdict(config), "scores": sets, "verdict": verdicts, "training": facts}
-    record |= {"machine": machine, "seconds": round(seconds)}
-    known = "" if config.known is None else " without the gradient prior, whose scores are those of an earlier run"
-    lines = [
-        "# GRAFT on made-up rooms",
-        "",
+    record = {"config": settings_of(config), "scores": sets, "verdict": verdicts, "training": facts}
+    return plain(record | {"machine": machine(), "seconds": round(seconds)})
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """The page of `record_of`."""
+    config = record["config"]
+    known = "" if config["known"] is None else " without the gradient prior, whose scores are those of an earlier run"
+    blocks = [
         "Made by `python -m hoijax.experiments.graft.evaluate`, whose docstring says how: rooms that training did not "
-        "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs.",
-        "",
-        f"The network was trained for {trained(facts)}. {machine}, {seconds:.0f} s{known}.",
-        "",
+        "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs."
+        + note_of(config),
+        f"The network was trained for {trained(record['training'])}. {record['machine']}, "
+        f"{record['seconds']} s{known}.",
         '"Similarity ICP" moves, turns and scales the whole body onto its nearest scene points; "gradient" is what '
         "`hoijax refine --scene --prior gradient` does. "
         '"Deepest point" is the mean over rooms of the largest depth behind the nearest scene point\'s plane. '
         "PA-MPJPE is over 22 joints. Contact is PhySIC's rule: within 2 cm, or behind the surface and within 15 cm. "
         '"Truth" is scored against itself.',
     ]
-    for name, scores in sets.items():
-        lines += ["", f"## {name[0].upper()}{name[1:]}, {scores['samples']}", "", *_table(scores), ""]
+    for name, scores in record["scores"].items():
         change = scores["T = 3"]["v2s_change"]
-        lines += [
+        said = {question: _say(question, value) for question, value in record["verdict"][name].items()}
+        blocks += [
+            heading(f"{name[0].upper()}{name[1:]}, {scores['samples']}"),
+            table(HEAD, [scores_cells(m, scores[m]) for m in METHODS if m in scores]),
             f"V2S changes from the start to T = 3 by {change[0]:.1f} mm (95 % of resampled means: {change[1]:.1f} to "
             f"{change[2]:.1f}).",
-            "",
-            *[f"- {question}: {_say(question, value)}" for question, value in verdicts[name].items()],
+            bullets(said),
         ]
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_json(config.out / "graft.json", plain(record))
-    write_text(config.out / "graft.md", "\n".join(lines) + "\n")
+    return page("GRAFT on made-up rooms", *blocks)
 
 
 def trained(facts: dict[str, Any]) -> str:
@@ -93,31 +94,18 @@ def trained(facts: dict[str, Any]) -> str:
     return text + (f"; before that {trained(facts['before'])}" if "before" in facts else "")
 
 
-def _table(scores: dict[str, Any]) -> list[str]:
-    """The rows of one set."""
-    rows = [
-        "| | V2S, mm | median | D2S, degrees | PA-MPJPE, mm | precision | recall | contact F1 | deepest point, mm |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name in (m for m in METHODS if m in scores):
-        s = scores[name]
-        rows.append(
-            f"| {name} | {s['v2s']:.1f} | {s['v2s_median']:.1f} | {s['d2s']:.1f} | {s['pa_mpjpe']:.1f} | "
-            f"{s['precision']:.3f} | {s['recall']:.3f} | {s['f1']:.3f} | {s['penetration']:.0f} |"
-        )
-    return rows
+def scores_cells(name: str, scores: dict[str, Any]) -> list[str]:
+    """A row of `HEAD`: one method's scores."""
+    return [name, *surface_cells(scores), f"{scores['penetration']:.0f}"]
+
+
+def surface_cells(scores: dict[str, Any]) -> list[str]:
+    """V2S, its median, D2S, PA-MPJPE, precision, recall and F1."""
+    lengths = [f"{scores[name]:.1f}" for name in ("v2s", "v2s_median", "d2s", "pa_mpjpe")]
+    return lengths + [f"{scores[name]:.3f}" for name in ("precision", "recall", "f1")]
 
 
 def _say(question: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.1f}" if question.endswith("mm") else f"{100 * value:.0f} %"
-
-
-def plain(value: Any) -> Any:
-    """Settings in JSON's types; of absolute paths the name alone."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, pathlib.Path):
-        return value.name if value.is_absolute() else str(value)
-    return value

@@ -1,10 +1,10 @@
 """What images add to GRAFT: the full mode with its own encoder against geometry alone, trained alike on SynthHOI.
 
-    python -m hoijax.experiments.graft.visual --out runs/visual --synth data/synth
+    python -m hoijax.experiments.graft.visual --out runs/visual --synth data/synth --split test  # the page
     python -m hoijax.experiments.graft.visual --out runs/visual --synth data/synth --steps 2     # does it run
 
 Both begin with geometry-only weights and go on for as many steps with the same samples, noise and settings, once
-without and once with images; both are scored on SynthHOI's scene test split. A stopped run goes on where it was.
+without and once with images; both are scored on SynthHOI's scenes. A stopped run goes on where it was.
 Writes `graft_visual.json` and `.md` to `results`.
 """
 
@@ -19,14 +19,16 @@ import numpy as np
 from hoijax.body_models import free_body
 from hoijax.data.synth import open_split
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, write_page
+from hoijax.experiments.common.splits import Split, note_of, scene_split
 from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.networks import SIDE, with_encoder
-from hoijax.experiments.graft.pages import trained
+from hoijax.experiments.graft.pages import SURFACE, surface_cells, trained
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.samples import Kept, SynthScenes
-from hoijax.io import output_directory, write_json, write_text
+from hoijax.io import output_directory
 from hoijax.nets.graft import load_encoder, load_graft, shipped_graft
 from hoijax.systems.graft import body_spec
 
@@ -43,8 +45,10 @@ class Config:
     """Folder of the trainings."""
     synth: pathlib.Path
     """Root of a built SynthHOI."""
-    results: pathlib.Path = evaluation.RESULTS
+    results: pathlib.Path = RESULTS
     """Folder of the table."""
+    split: Split = "dev"
+    """Whose scenes are scored: "dev" to choose on, "test" for the page."""
     start: pathlib.Path | None = None
     """Geometry-only weights that both begin with; None: those that hoijax ships."""
     steps: int = 300
@@ -75,11 +79,11 @@ def training_of(config: Config, arm: str) -> training.Config:
 def run(config: Config) -> None:
     """Trains, scores and writes the table."""
     output_directory(config.results)
-    asked = evaluation.Config(synth=config.synth, gradient=False)
+    asked = evaluation.Config(synth=config.synth, gradient=False, split=config.split)
     model, facts = free_body(asked.body), load_graft(start_of(config))[1]
     spec = body_spec(model, np.asarray(facts["probe_vertices"]))
-    split = open_split(config.synth, "scenes_test")
-    source = Kept(SynthScenes(split, model, spec, points=asked.points, seed=asked.seed, pictures=SIDE))
+    split = open_split(config.synth, scene_split(config.split))
+    source = Kept(SynthScenes(split, model, spec, points=asked.points, seed=asked.room_seed, pictures=SIDE))
     scores: dict[str, Any] = {}
 
     def scored(name: str, network: Any) -> None:
@@ -102,43 +106,28 @@ def run(config: Config) -> None:
         sizes[name] = round(sum(file.stat().st_size for file in files) / 1e6, 2)
         scored(name, network)
     train = len(open_split(config.synth, "scenes_train"))
-    record = {
-        name: value
-        for name, value in dataclasses.asdict(config).items()
-        if name not in ("out", "results", "synth", "start")
-    }
+    record = settings_of(config, ("out", "results", "synth", "start"))
     record |= {"scenes_train": train, "scenes_test": len(split), "begun": trained(facts)}
-    write_json(config.results / "graft_visual.json", {"config": record, "megabytes": sizes, "scores": scores})
-    write_text(config.results / "graft_visual.md", page(record, sizes, json.loads(json.dumps(scores))))
+    whole = {"config": record, "megabytes": sizes, "scores": json.loads(json.dumps(scores))}
+    write_page(config.results, "graft_visual", whole, markdown(record, sizes, whole["scores"]))
 
 
-def page(record: dict[str, Any], sizes: dict[str, float], scores: dict[str, Any]) -> str:
+def markdown(record: dict[str, Any], sizes: dict[str, float], scores: dict[str, Any]) -> str:
     """The table."""
-    lines = [
-        "# GRAFT with images and without",
-        "",
+    rows = [["start", *surface_cells(scores[BEGUN]["start"]), ""]]
+    rows += [[name, *surface_cells(s["T = 3"]), f"{s['truth, T = 3']['v2s']:.1f}"] for name, s in scores.items()]
+    return page(
+        "GRAFT with images and without",
         "Made by `python -m hoijax.experiments.graft.visual`, whose docstring says how. Both trainings begin with "
         f"geometry-only weights ({record['begun']}) and take {record['steps']:,} steps of {record['batch']} of "
         f"SynthHOI's {record['scenes_train']} training scenes; scores are on its {record['scenes_test']} test scenes, "
         "with other people, furniture and rooms. The encoder is hoijax's own (two levels, images of "
         f"{SIDE} x {SIDE} pixels), trained along from random weights; the image without the person is the original "
         "with the person painted over. These are drawn images: nothing here speaks of photographs, or of what "
-        "MapAnything's features would add.",
-        "",
-        "| | V2S, mm | median | D2S, degrees | PA-MPJPE, mm | precision | recall | contact F1 | true start's V2S, mm |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    first = scores[BEGUN]
-    for name, s, still in [
-        ("start", first["start"], ""),
-        *((name, s["T = 3"], f"{s['truth, T = 3']['v2s']:.1f}") for name, s in scores.items()),
-    ]:
-        lines.append(
-            f"| {name} | {s['v2s']:.1f} | {s['v2s_median']:.1f} | {s['d2s']:.1f} | {s['pa_mpjpe']:.1f} | "
-            f"{s['precision']:.3f} | {s['recall']:.3f} | {s['f1']:.3f} | {still} |"
-        )
-    lines += ["", "Weights: " + ", ".join(f"{name} {size} MB" for name, size in sizes.items()) + "."]
-    return "\n".join(lines) + "\n"
+        "MapAnything's features would add." + note_of(record),
+        table(["", *SURFACE, "true start's V2S, mm"], rows),
+        "Weights: " + ", ".join(f"{name} {size} MB" for name, size in sizes.items()) + ".",
+    )
 
 
 if __name__ == "__main__":

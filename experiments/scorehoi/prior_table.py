@@ -1,6 +1,7 @@
 """How much ScoreHOI's prior without pictures helps: perturbed interactions of SynthHOI, refined in four ways.
 
-    python -m hoijax.experiments.scorehoi.prior_table --root DIR
+    python -m hoijax.experiments.scorehoi.prior_table --root DIR                 # on the split to choose on
+    python -m hoijax.experiments.scorehoi.prior_table --root DIR --split test    # the page
 
 Every interaction of the split is perturbed as in `refine_stats` (body and object each shifted by 10 cm and turned by 15
 degrees, every joint by 5 degrees, root mean square) and refined by gradients, by the prior, and by the prior and then
@@ -27,12 +28,15 @@ from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.data.synth import open_split
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS, heading, interval, page, settings_of, table, write_page
+from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.experiments.scorehoi.predicting import template_of
 from hoijax.experiments.scorehoi.scoring import score_rows
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.geometry import RigidPose, query_sdf
-from hoijax.io import output_directory, value_digest, write_json, write_npz, write_text
+from hoijax.io import output_directory, value_digest, write_json, write_npz
 from hoijax.optim.gradient import RefineConfig, body_field, refine_batch
 from hoijax.systems.scorehoi.score_prior import ScorePrior, polish_config
 
@@ -55,7 +59,8 @@ class Config:
 
     root: pathlib.Path
     """Root of a built SynthHOI."""
-    splits: tuple[str, ...] = ("test", "test_unseen_category")
+    split: Split = "dev"
+    """Of SynthHOI: "dev" to choose on, "test" for the page (`hoijax.data.synth.config`)."""
     weights: pathlib.Path | None = None
     """Of the prior; those that are shipped."""
     samples: int | None = None
@@ -68,7 +73,7 @@ class Config:
     metrics: tuple[str, ...] = ("body", "surface", "contact")
     work: pathlib.Path = pathlib.Path("runs/scorehoi_prior_table")
     """Where predictions and scores are kept."""
-    out: pathlib.Path = pathlib.Path("docs/results")
+    out: pathlib.Path = RESULTS
 
 
 def perturbed(samples: list[dict[str, Any]], config: Config, first: int) -> tuple[BodyParams, RigidPose]:
@@ -198,7 +203,7 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
       InputError: data or weights are missing; nothing is written then.
     """
-    sources = {split: open_truth("synth_hoi", root=config.root, split=split) for split in config.splits}
+    sources = {split: open_truth("synth_hoi", root=config.root, split=split) for split in synth_splits(config.split)}
     refiners = Refiners(config)
     evaluation = EvaluateConfig(metrics=config.metrics)
     splits = {}
@@ -212,20 +217,16 @@ def run(config: Config) -> dict[str, Any]:
             for key, value in zip(facts["ids"], facts["depths"][method]):
                 numbers[key] = numbers[key] | {"body_in_object_mm": value}
             splits[split][method] = rows_of(numbers, groups, evaluation)
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in PLACES}
     result = {
-        "config": json.loads(json.dumps(settings, default=str)),
+        "config": settings_of(config, PLACES),
         "weights": {"sha256": refiners.prior.digest, **refiners.prior.facts},
         "guidance": dataclasses.asdict(refiners.prior.config),
         "gradient_steps": {"alone": refiners.settings.steps, "after the prior": refiners.polish.steps},
         "splits": splits,
         "per_second": speed,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
     }
-    out = output_directory(config.out)
-    write_json(out / "scorehoi_prior.json", result)
-    write_text(out / "scorehoi_prior.md", markdown(result))
+    write_page(config.out, "scorehoi_prior", result, markdown(result))
     return result
 
 
@@ -233,36 +234,29 @@ def markdown(result: dict[str, Any]) -> str:
     """The table with intervals."""
     size, states = result["config"]["perturbation"], result["weights"]["states"]
     told = "told" if result["config"]["given"] else "not told but proposed"
-    lines = [
-        "# ScoreHOI's prior without pictures, on SynthHOI",
-        "",
+    blocks = [
         f"Interactions perturbed at random (body and object each shifted by {100 * size['shift']:g} cm and turned by "
         f"{size['turn']:g} degrees, every joint by {size['joint']:g} degrees, root mean square), then refined; which "
         f"parts touch is {told}. The prior was trained on {states['scripted']:,} scripted and {states['solved']} "
         "solved interactions of other instances, so it knows what SynthHOI's scripts make people do. Scores are the "
-        "evaluation harness's; in brackets 95 % bootstrap intervals over object instances.",
-        "",
+        "evaluation harness's; in brackets 95 % bootstrap intervals over object instances." + note_of(result["config"])
     ]
     for split, rows in result["splits"].items():
-        count = next(iter(rows.values()))["mpjpe_root_mm"]["count"]
-        columns = [c for c in COLUMNS if c in next(iter(rows.values()))]
-        lines += [f"## {split}, {count} interactions", ""]
-        lines += ["| refined by | " + " | ".join(COLUMNS[c] for c in columns) + " |", "|---" * (1 + len(columns)) + "|"]
-        for method, metrics in rows.items():
-            lines.append(f"| {method} | " + " | ".join(_cell(metrics[c]) for c in columns) + " |")
-        lines.append("")
+        first = next(iter(rows.values()))
+        columns = [c for c in COLUMNS if c in first]
+        cells = [[method, *(_cell(metrics[c]) for c in columns)] for method, metrics in rows.items()]
+        blocks.append(heading(f"{split}, {first['mpjpe_root_mm']['count']} interactions"))
+        blocks.append(table(["refined by", *(COLUMNS[c] for c in columns)], cells))
     speeds = ", ".join(f"{method} {rate:.2f}" for method, rate in result["per_second"].items())
-    lines += [
+    blocks.append(
         f"Interactions per second in batches of {result['config']['batch']} on {result['device']}: {speeds}. Made by "
-        "`python -m hoijax.experiments.scorehoi.prior_table --root DIR`.",
-        "",
-    ]
-    return "\n".join(lines)
+        "`python -m hoijax.experiments.scorehoi.prior_table --root DIR`."
+    )
+    return page("ScoreHOI's prior without pictures, on SynthHOI", *blocks)
 
 
 def _cell(row: dict[str, Any]) -> str:
-    digits = 2 if row["mean"] < 20 else 1
-    return f"{row['mean']:.{digits}f} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
+    return interval(row, 2 if row["mean"] < 20 else 1)
 
 
 def main() -> None:

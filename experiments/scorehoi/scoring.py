@@ -8,6 +8,8 @@ import numpy as np
 
 from hoijax.data.evaluation import EvaluateConfig, TruthSource, evaluate, read_predictions
 from hoijax.errors import InputError
+from hoijax.experiments.common.pages import NOTHING, heading, interval, page, table
+from hoijax.experiments.common.splits import note_of
 from hoijax.experiments.scorehoi.variants import PAPER_SPEED, Variant
 
 Scores = tuple[dict[str, dict[str, float]], dict[str, str]]
@@ -58,42 +60,31 @@ def merged(scored: Sequence[Scores]) -> Scores:
 def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> str:
     """The table with intervals, one section per split, the paper's numbers on BEHAVE in the last column."""
     seeds, name = len(result["weights"]), result["dataset"]
-    lines = [f"# ScoreHOI, table {result['table']}, on {name}", ""]
     facts = result["weights"][0]["regressor"]
     several = len({pair["regressor"].get("sha256") for pair in result["weights"]}) > 1
     of = "" if several or seeds == 1 else " of the denoiser under one regressor"
-    lines += [
+    blocks = [
         f"Networks of size {facts['size']}, {facts['steps']} steps on {facts['dataset']}, {seeds} "
         f"seed{'s' * (seeds != 1)}{of}; {result['device']}. Made by `python -m hoijax.experiments.scorehoi.tables "
         f"--table {result['table']}`. In brackets 95 % bootstrap intervals over object instances. The paper's numbers "
-        "are of BEHAVE and of networks 20 times as large; only directions can be compared.",
-        "",
+        "are of BEHAVE and of networks 20 times as large; only directions can be compared."
+        + note_of(result.get("config", {}))
     ]
     for split, rows in result["splits"].items():
         columns = [c for c in COLUMNS if any(c in row["metrics"] for row in rows.values())]
         count = max((row["metrics"][columns[0]]["count"] for row in rows.values()), default=0) if columns else 0
-        head = ["row", *(COLUMNS[c] for c in columns), "images/s", "paper, BEHAVE"]
-        lines += [f"## {split}, {count} samples", "", _line(head), _line(["---"] * len(head))]
-        for variant in variants:
-            if variant.name not in rows:
-                continue
+        cells = []
+        for variant in (v for v in variants if v.name in rows):
             row = rows[variant.name]
-            cells = [_cell(row["metrics"].get(c)) for c in columns]
-            paper = " / ".join(f"{v:g}" for v in variant.paper) or "–"
+            paper = " / ".join(f"{v:g}" for v in variant.paper) or NOTHING
             if result["table"] in ("2", "A") and variant.name in PAPER_SPEED:
                 paper = f"{paper}; {PAPER_SPEED[variant.name]:g} images/s"
-            lines.append(_line([variant.name, *cells, f"{row['images_per_second']:.2f}", paper]))
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+            scores = [_cell(row["metrics"].get(c)) for c in columns]
+            cells.append([variant.name, *scores, f"{row['images_per_second']:.2f}", paper])
+        head = ["row", *(COLUMNS[c] for c in columns), "images/s", "paper, BEHAVE"]
+        blocks += [heading(f"{split}, {count} samples"), table(head, cells)]
+    return page(f"ScoreHOI, table {result['table']}, on {name}", *blocks)
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:
-    if row is None or not np.isfinite(row["mean"]):
-        return "–"
-    digits = 3 if abs(row["mean"]) < 1.5 and row["unit"] == "" else 2
-    interval = f" ({row['low']:.{digits}f} to {row['high']:.{digits}f})" if np.isfinite(row["low"]) else ""
-    return f"{row['mean']:.{digits}f}{interval}"
+    return interval(row, 3 if row is not None and abs(row["mean"]) < 1.5 and row["unit"] == "" else 2)

@@ -1,6 +1,6 @@
 """ScoreHOI's tables on a data set with the evaluation harness: tables 1 to 4 and A of the paper.
 
-    python -m hoijax.experiments.scorehoi.tables --table 3 --dataset synth_hoi --root DIR \\
+    python -m hoijax.experiments.scorehoi.tables --table 3 --dataset synth_hoi --root DIR --split test \\
         --regressor runs/regressor/weights.safetensors --denoiser runs/denoiser/weights.safetensors
 
 Several `--regressor` and `--denoiser`, in the same order, are several seeds: every row is the mean over seeds of each
@@ -18,22 +18,23 @@ Writes `scorehoi_tableT.md` and `.json` to `--out`.
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
+from hoijax.experiments.common.splits import Split, synth_splits
 from hoijax.experiments.scorehoi.predicting import Pictures, Predictor, RealPictures, SynthPictures, write_predictions
 from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, Variant
-from hoijax.io import check_output_directory, file_digest, output_directory, write_json, write_text
+from hoijax.io import check_output_directory, file_digest
 from hoijax.systems.scorehoi.networks import Networks, load_networks
 
 DATASETS = ("synth_hoi", "behave", "imhd")
@@ -58,8 +59,11 @@ class Config:
     """"synth_hoi", or "behave" or "imhd" with the networks trained on them."""
     body_model: pathlib.Path | None = None
     """File or folder of SMPL-H, for the published data sets."""
-    splits: tuple[str, ...] = ("test", "test_unseen_category")
-    """Table 1 has them all, the others the first."""
+    split: Split = "dev"
+    """"dev" to choose on, "test" for the page (`hoijax.data.synth.config`)."""
+    splits: tuple[str, ...] = ()
+    """The data set's own splits; where none are named SynthHOI's that `split` means, of others "val" or "test". Table 1
+    has them all, the others the first."""
     rows: tuple[str, ...] = ()
     """Only these rows, by name; empty: all."""
     samples: int | None = None
@@ -74,7 +78,7 @@ class Config:
     """Of the bootstrap."""
     work: pathlib.Path = pathlib.Path("runs/scorehoi_tables")
     """Where predictions and scores of each row are kept."""
-    out: pathlib.Path = pathlib.Path("docs/results")
+    out: pathlib.Path = RESULTS
 
     def __post_init__(self):
         if len(self.regressor) != len(self.denoiser) or not self.regressor:
@@ -106,7 +110,8 @@ def run(config: Config) -> dict[str, Any]:
       InputError: data or weights are missing; nothing is written then.
     """
     check_output_directory(config.out)
-    splits = config.splits if config.table == "1" else config.splits[:1]
+    named = config.splits or splits_of(config.dataset, config.split)
+    splits = named if config.table == "1" else named[:1]
     chosen = [v for v in TABLES[config.table] if not config.rows or v.name in config.rows]
     sources = {
         split: open_truth(config.dataset, root=config.root, split=split, body_model=config.body_model)
@@ -140,20 +145,20 @@ def run(config: Config) -> dict[str, Any]:
     result = {
         "table": config.table,
         "dataset": config.dataset,
-        "config": json.loads(json.dumps(
-            {name: value for name, value in dataclasses.asdict(config).items() if name not in PLACES}, default=str
-        )),
+        "config": settings_of(config, PLACES),
         "settings": {variant.name: dataclasses.asdict(variant.guidance(config.steps)) for variant in chosen},
         "weights": [{n: _provenance(p) for n, p in zip(("regressor", "denoiser"), pair)}
                     for pair in zip(config.regressor, config.denoiser)],
         "splits": found,
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
+        **made_with(),
     }  # fmt: skip
-    out = output_directory(config.out)
-    write_json(out / f"scorehoi_table{config.table}.json", result)
-    write_text(out / f"scorehoi_table{config.table}.md", markdown_table(result, chosen))
+    write_page(config.out, f"scorehoi_table{config.table}", result, markdown_table(result, chosen))
     return result
+
+
+def splits_of(dataset: str, split: Split) -> tuple[str, ...]:
+    """A data set's splits for choosing, or for the page."""
+    return synth_splits(split) if dataset == "synth_hoi" else ("val" if split == "dev" else "test",)
 
 
 def open_pictures(config: Config, split: str, networks: Networks) -> Pictures:

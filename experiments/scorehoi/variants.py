@@ -3,19 +3,19 @@
 import dataclasses
 import re
 
+from hoijax.experiments.common import ablate
+from hoijax.experiments.common.recipes import changed
 from hoijax.systems.scorehoi import GuidedConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Variant:
-    """One row."""
+class Variant(ablate.Variant):
+    """One row; changes are those of `GuidedConfig`, the paper's numbers body and object Chamfer distance in cm, contact
+    precision, recall and F, or some of them."""
 
-    name: str
     method: str = "scorehoi"
     """"scorehoi", "regressor" (its answer and the mesh refiner's, no diffusion), "estimate" (its answer alone), or
     "gradient": the answer refined by gradient steps on contact and penetration, in as much time as N = 10 takes."""
-    changes: tuple[tuple[str, object], ...] = ()
-    """Of `GuidedConfig`."""
     base: str = "denoising"
     """Settings that the row changes: "denoising" (hoijax's own, `GuidedConfig.denoising`) or "paper"."""
     stage: str = "guided"
@@ -24,8 +24,6 @@ class Variant:
     """Whether the denoiser sees the image, c_I."""
     geometry: bool = True
     """Whether it sees the object, c_G."""
-    paper: tuple[float, ...] = ()
-    """The paper's row: body and object Chamfer distance in cm, contact precision, recall and F; or some of them."""
 
     def __post_init__(self):
         if self.stage not in ("guided", "refined"):
@@ -39,7 +37,7 @@ class Variant:
     def guidance(self, step: int) -> GuidedConfig:
         """The settings of this row; `step` is the paper's where the row does not say its own."""
         base = GuidedConfig.denoising() if self.base == "denoising" else GuidedConfig(step=step)
-        return dataclasses.replace(base, **dict(self.changes))
+        return changed(base, self.changes)
 
     def slug(self, step: int) -> str:
         """A folder's name that tells these predictions from those of other rows and steps."""
@@ -52,7 +50,7 @@ class Variant:
 
 
 def _with(name: str, *paper: float, base: str = "denoising", **changes: object) -> Variant:
-    return Variant(name, changes=tuple(changes.items()), base=base, paper=paper)
+    return Variant(name, changes=changes, base=base, paper=paper)
 
 
 FULL = Variant("full", paper=(4.85, 7.86, 0.634, 0.586, 0.609))
@@ -62,15 +60,15 @@ PAPER = Variant("the paper's settings", base="paper", paper=FULL.paper)
 
 TABLES: dict[str, tuple[Variant, ...]] = {
     "1": (
-        Variant("regressor's estimate", "estimate"),
-        Variant("regressor and mesh refiner", "regressor", paper=(4.99, 8.42, 0.628, 0.496, 0.554)),
-        Variant("gradient refiner, equal time", "gradient"),
+        Variant("regressor's estimate", method="estimate"),
+        Variant("regressor and mesh refiner", method="regressor", paper=(4.99, 8.42, 0.628, 0.496, 0.554)),
+        Variant("gradient refiner, equal time", method="gradient"),
         PAPER,
         FULL,
     ),
     "2": (_with("N = 2", 4.87, 7.95, base="paper", iterations=2), PAPER, FULL),
     "3": (
-        Variant("without diffusion", "estimate", paper=(5.03, 8.48, 0.612, 0.523, 0.588)),
+        Variant("without diffusion", method="estimate", paper=(5.03, 8.48, 0.612, 0.523, 0.588)),
         _with("contact predicted once", 4.93, 7.98, 0.628, 0.545, 0.577, feedback="released"),
         Variant("no condition", image=False, geometry=False, paper=(4.94, 8.23, 0.626, 0.549, 0.585)),
         Variant("without the object, c_G", geometry=False, paper=(4.87, 7.99, 0.628, 0.559, 0.591)),

@@ -6,9 +6,9 @@ import pytest
 from hoijax.body_models import BodyParams, contact_regions, free_body, pose_body
 from hoijax.data.objects import make_object
 from hoijax.data.synth.actions import ACTIONS
-from hoijax.data.synth.config import SPLITS, UNSEEN, SynthConfig
+from hoijax.data.synth.config import DEV_SPLITS, SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet, joint
-from hoijax.data.synth.sampling import action_names, allowed, draw, pool_seed
+from hoijax.data.synth.sampling import action_names, allowed, draw, pool_seed, source
 from hoijax.data.synth.start import grasp, standing
 from hoijax.errors import InputError
 
@@ -108,3 +108,19 @@ def test_a_thing_stands_on_the_floor():
 def test_bad_configurations_are_refused(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
         SynthConfig(**bad)
+
+
+def test_scenes_of_dev_are_drawn_apart_and_change_no_other_split():
+    """Counts by hand; pools of val; what chance starts from, of every split, is what builds before had."""
+    config = SynthConfig(scenes=57)
+    assert [config.count(s) for s in ("scenes_train", "scenes_dev", "scenes_test")] == [46, 5, 11]
+    assert [SynthConfig().count(s) for s in ("scenes_train", "scenes_dev", "scenes_test")] == [160, 20, 40]
+    for kind in ("object", "shape"):
+        pools = {s: {pool_seed(CONFIG, s, kind, n) for n in range(99)} for s in ("val", *SCENE_SPLITS)}
+        assert pools["scenes_dev"] == pools["val"]
+        assert not pools["scenes_dev"] & (pools["scenes_train"] | pools["scenes_test"])
+    splits = ("train", "val", "test", "test_unseen_category", "scenes_train", "scenes_test", "scenes_dev")
+    for number, split in enumerate(splits):
+        want = np.random.default_rng([0, number, 3, 1, 2]).random(4)
+        np.testing.assert_array_equal(source(CONFIG, split, 3, 1, use=2).random(4), want)
+    assert DEV_SPLITS == {"test": "val", "scenes_test": "scenes_dev"}

@@ -20,7 +20,7 @@ def scores(v2s, f1):
 
 def test_ablations_are_told_beside_the_papers_changes():
     config = ablations.Config(out=pathlib.Path("runs"), rows=("whole", "without rollout", "the paper's loss"))
-    page = ablations.page(config, {row: scores(60.0 + 5 * k, 0.8 - 0.1 * k) for k, row in enumerate(config.rows)})
+    page = ablations.markdown(config, {row: scores(60.0 + 5 * k, 0.8 - 0.1 * k) for k, row in enumerate(config.rows)})
     assert "| start | the estimates | 80.0 |" in page
     assert "| without rollout | +5.0 | +51.8 | +0.0 | +1.7 | -0.100 | -0.211 |" in page
     assert "| the paper's loss | +10.0 |  | +0.0 |  | -0.200 |  |" in page
@@ -43,7 +43,7 @@ def test_each_ablation_changes_what_its_name_says():
 def test_the_full_mode_is_told_beside_geometry_alone():
     record = {"steps": 500, "batch": 8, "scenes_train": 160, "scenes_test": 40, "begun": "9 steps"}
     names = (visual.BEGUN, *visual.ARMS.values())
-    page = visual.page(record, {"trained on with images": 5.1}, {name: scores(70.0, 0.7) for name in names})
+    page = visual.markdown(record, {"trained on with images": 5.1}, {name: scores(70.0, 0.7) for name in names})
     assert "500 steps of 8" in page and page.count("| 70.0 | 70.0 |") == 3 and "trained on with images 5.1 MB" in page
     config = visual.Config(out=pathlib.Path("runs"), synth=pathlib.Path("synth"))
     arms = [visual.training_of(config, arm) for arm in visual.ARMS]
@@ -53,7 +53,7 @@ def test_the_full_mode_is_told_beside_geometry_alone():
 def test_steps_are_told_with_their_time():
     row = scores(60.0, 0.8)["T = 3"] | {"penetration": 20.0}
     rows = [row | {"steps": t, "time": 0.9 * t + 0.1 * (t > 0)} for t in range(3)]
-    page = iterations.page(iterations.Config(rooms=9), "7 steps on rooms", rows)
+    page = iterations.markdown(iterations.Config(rooms=9), "7 steps on rooms", rows)
     assert "on 9 made-up rooms" in page and "trained for 7 steps on rooms" in page
     assert page.splitlines()[-1] == "| 2 | 0.800 | 0.800 | 0.800 | 60.0 | 60.0 | 30.0 | 20 | 1.9 |"
     with pytest.raises(InputError, match="rooms at least 4"):
