@@ -148,13 +148,8 @@ class GraftTask:
         return Variables(weights if self.config.start is None else begun(weights, self.config.start, sizes))
 
     def optimiser(self) -> optax.GradientTransformation:
-        """Adam with clipping; the rate rises linearly, then falls along a cosine."""
-        config = self.config
-        warmup = max(1, round(config.warmup * config.steps))
-        schedule = optax.warmup_cosine_decay_schedule(
-            0.0, config.rate, warmup, max(config.steps, warmup + 1), end_value=config.last_rate
-        )
-        return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+        """See `make_optimiser`."""
+        return make_optimiser(self.config)
 
     def examples(self, batch: GraftSample, key: jax.Array) -> GraftSample:
         """The batch itself."""
@@ -164,8 +159,10 @@ class GraftTask:
         self, variables: Variables, examples: GraftSample, key: jax.Array, phase: int
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], None]]:
         """Mean loss of rollouts of `phase` steps, and its parts."""
-        terms = batch_loss(self, variables.parameters, examples, key, phase)
-        return terms.total, (vars(terms), None)
+        total, terms = batch_loss(
+            self.graph, variables.parameters, self.problem, examples, key, self.config, phase
+        )  # fmt: skip
+        return total, (vars(terms), None)
 
 
 def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
@@ -175,18 +172,30 @@ def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
     return GraftTask(make_problem(config) if problem is None else problem, graph, without_places(config))
 
 
-def batch_loss(task: GraftTask, weights: Any, batch: GraftSample, key: jax.Array, steps: int) -> LossTerms:
-    """Mean loss of a batch, with its parts.
+def make_optimiser(config: Config) -> optax.GradientTransformation:
+    """Adam with clipping; the rate rises linearly, then falls along a cosine."""
+    warmup = max(1, round(config.warmup * config.steps))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.rate, warmup, max(config.steps, warmup + 1), end_value=config.last_rate
+    )
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
+
+
+def batch_loss(
+    graph: Any, weights: Any, problem: Problem, batch: GraftSample, key: jax.Array, config: Config, steps: int
+) -> tuple[jax.Array, LossTerms]:
+    """Mean loss of a batch and its parts.
 
     Args:
-      task: network, bodies and settings.
-      weights: of the network.
+      graph: the network's structure.
+      weights: its parameters.
+      problem: the bodies.
       batch: samples (B, ...).
       key: of the starts, scales and what is hidden.
+      config: of the run.
       steps: of a rollout.
     """
-    config, problem = task.config, task.problem
-    spec, network = problem.spec, nnx.merge(task.graph, weights)
+    spec, network = problem.spec, nnx.merge(graph, weights)
     step, update = without(network.graft if config.visual else network, config.without)
     options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
@@ -205,7 +214,8 @@ def batch_loss(task: GraftTask, weights: Any, batch: GraftSample, key: jax.Array
         return rollout_loss(spec, problem.model, result.steps, truth, config.weights, sample.touch)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
-    return jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
+    terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
+    return terms.total, terms
 
 
 def rollout_steps(config: Config, step: int) -> int:
