@@ -29,7 +29,7 @@ from hoijax.nets.scorehoi import (
 )
 from hoijax.systems.scorehoi import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
 from hoijax.systems.scorehoi.inputs import Layout, default_betas_range
-from hoijax.systems.scorehoi.networks import SIZES, BodyConfig, sizes_of
+from hoijax.systems.scorehoi.networks import BodyConfig, sizes_of
 from hoijax.systems.scorehoi.weights import load_network
 
 Batch = dict[str, jax.Array]

@@ -60,7 +60,7 @@ def stage_of(regressor, monkeypatch):
 
     def make(**settings):
         where = pathlib.Path("unused")
-        return training.make_stage(training.Config(out=where, first=where, stage=2, size="tiny", **settings))
+        return training.make_stage(training.configure(out=where, first=where, stage=2, size="tiny", **settings))
 
     return make
 
@@ -136,17 +136,16 @@ def states():
     return rows, objects, geometry
 
 
-def drawn(states, **settings):
+def drawn(states, monkeypatch, **settings):
     """What one large batch of the prior's training shows to its denoiser."""
     config = prior_training.Config(out=pathlib.Path("unused"), width=336, depth=1, features=4, batch=MANY, **settings)
-    trainer, shown = prior_training.Trainer(config), {}
-    trainer.network = lambda parameters: Listening(shown)
-    nothing = {"nothing": jnp.zeros((), jnp.float32)}
-    start = prior_training.PriorState(jnp.zeros((), jnp.int32), nothing, nothing, trainer.optimiser.init(nothing))
-    step = trainer.step.__wrapped__  # not compiled: what is shown is looked at
-    with jax.numpy_dtype_promotion("standard"):
-        _, parts = step(start, *(jnp.asarray(x) for x in states), 4)
-    return shown | {"loss": float(parts["total"])}
+    shown = {}
+    task = prior_training.PriorTask(*(jnp.asarray(x) for x in states), SCHEDULE, 4, None, config)
+    monkeypatch.setattr(prior_training.PriorTask, "network", lambda self, parameters: Listening(shown))
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    # Not compiled: what is shown is looked at.
+    total, _ = task.loss(Variables({}), task.examples({}, key), key, None)
+    return shown | {"loss": float(total)}
 
 
 def cleaned(shown):
@@ -155,9 +154,9 @@ def cleaned(shown):
     return shown["x"][low] / np.sqrt(np.asarray(SCHEDULE.alphas_cumprod)[shown["t"][low].astype(int)])[:, None], low
 
 
-def test_the_prior_sees_the_states_levels_and_objects_that_its_command_names(states):
+def test_the_prior_sees_the_states_levels_and_objects_that_its_command_names(states, monkeypatch):
     rows, objects, _ = states
-    shown = drawn(states, levels=8, drop=0.4, solved_share=0.25, heading=0.0, tilt=0.0)
+    shown = drawn(states, monkeypatch, levels=8, drop=0.4, solved_share=0.25, heading=0.0, tilt=0.0)
     assert set(shown["t"]) == set(range(8)) and abs(shown["t"].mean() - 3.5) < 0.2
     x, low = cleaned(shown)
     which = np.round(x[:, -1]).astype(int)
@@ -172,10 +171,10 @@ def test_the_prior_sees_the_states_levels_and_objects_that_its_command_names(sta
     assert abs(shown["loss"] - 1) < 0.01  # of who says that there is no noise
 
 
-def test_the_prior_turns_its_cameras_as_far_as_its_command_says(states):
+def test_the_prior_turns_its_cameras_as_far_as_its_command_says(states, monkeypatch):
     rows, _, _ = states
     for heading, tilt in ((25.0, 0.0), (0.0, 3.0)):
-        x, _ = cleaned(drawn(states, levels=2, solved_share=0.0, heading=heading, tilt=tilt))
+        x, _ = cleaned(drawn(states, monkeypatch, levels=2, solved_share=0.0, heading=heading, tilt=tilt))
         which = np.round(x[:, -1]).astype(int)
         assert set(which) == {0, 1, 2, 3}
         before, after = rows[which, 318:321], x[:, 318:321]
