@@ -6,13 +6,15 @@ goes on where it was stopped.
 """
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hoijax.data.synth import SynthConfig, build
 from hoijax.errors import InputError
-from hoijax.io import output_directory
+from hoijax.experiments.common.pages import settings_of
+from hoijax.io import output_directory, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +145,25 @@ def run_recipe(
         if part.name in have:
             continue
         config = part.config if steps is None else trial(part, steps)
-        config = placed(elsewhere(recipe, config, have), out)
+        _check_same_part(out, part, config)
         if not (out / part.made).exists():
             print(f"{recipe.name}: {part.name}", flush=True)
-            part.run(config)
+            part.run(placed(elsewhere(recipe, config, have), out))
     return out / recipe.weights
+
+
+def _check_same_part(out: pathlib.Path, part: Part, config: Any) -> None:
+    """Notes the settings of a part in the folder's `recipe.json`; what others made there is not taken for it.
+
+    Raises:
+      InputError: the folder holds a part of the same name with other settings, such as a trial's.
+    """
+    path, settings = out / "recipe.json", settings_of(config)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if known.setdefault(part.name, settings) != settings:
+        other = ", ".join(name for name in settings if known[part.name].get(name) != settings[name])
+        raise InputError(f"{out} holds a {part.name!r} with another {other}; choose another --out or remove it")
+    write_json(path, known)
 
 
 def trial(part: Part, steps: int) -> Any:

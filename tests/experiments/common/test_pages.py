@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+from hoijax.body_models import free_body
 from hoijax.errors import InputError
 from hoijax.experiments import refine_stats, silhouette_pose
 from hoijax.experiments.benchmarks import body, graft, render_tables, scorehoi
@@ -15,6 +16,7 @@ from hoijax.experiments.graft import ablations, evaluate, iterations, visual
 from hoijax.experiments.graft import pages as graft_pages
 from hoijax.experiments.scorehoi import prior_table, scoring, tables
 from hoijax.experiments.scorehoi.variants import TABLES
+from hoijax.systems.graft import body_spec
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "docs" / "results"
@@ -136,3 +138,14 @@ def test_scores_are_of_dev_unless_test_is_asked_for():
     assert tables.splits_of("synth_hoi", "test") == ("test", "test_unseen_category")
     assert tables.splits_of("behave", "dev") == ("val",)
     assert "dev, to choose on" in note_of({"split": "dev"}) and note_of({"split": "test"}) == note_of({}) == ""
+
+
+@pytest.mark.parametrize(("split", "scenes", "first"), [("dev", "scenes_dev", 2000), ("test", "scenes_test", 1000)])
+def test_held_out_rooms_and_scenes_are_those_of_the_split(split, scenes, first, monkeypatch):
+    opened = []
+    monkeypatch.setattr(evaluate, "open_split", lambda root, name: opened.append(name) or [])
+    config = evaluate.Config(split=split, synth=pathlib.Path("synth"), rooms=4)
+    model = free_body("test")
+    sources = evaluate.make_sources(config, model, body_spec(model))
+    assert [source.seed for source in sources.values()] == [first, first + 1, first + 2, first]
+    assert opened == [scenes] and list(sources)[-1] == "SynthHOI scenes"

@@ -151,8 +151,13 @@ def test_parts_run_in_order_once_each_and_find_what_came_before(tmp_path):
     assert ran == [("a", 5), ("b", 5), ("c", 5)]
     (tmp_path / "out/b/text").unlink()
     (tmp_path / "out/b").rmdir()
-    run_recipe(recipe, tmp_path / "out", steps=2)
-    assert ran[3:] == [("b", 2)]
+    run_recipe(recipe, tmp_path / "out")
+    assert ran[3:] == [("b", 5)]
+    # A trial is no recipe: neither is taken for the other.
+    with pytest.raises(InputError, match="holds a 'a' with another steps"):
+        run_recipe(recipe, tmp_path / "out", steps=2)
+    run_recipe(recipe, tmp_path / "trial", steps=2)
+    assert ran[4:] == [("a", 2), ("b", 2), ("c", 2)]
 
 
 def test_what_lies_elsewhere_is_used_and_not_made(tmp_path):

@@ -150,6 +150,17 @@ def test_a_stopped_run_ends_the_same(tmp_path):
     assert toy.train(config(tmp_path / "whole", devices=Devices(use=1), log_every=3)).step == 6
 
 
+def test_a_run_that_goes_on_takes_the_missing_steps_alone(tmp_path):
+    settings = config(tmp_path, until=4, save_every=3)
+    toy.train(settings)
+    trainer, taken = Trainer(toy.task(settings), settings), []
+    genuine = trainer.step
+    trainer.step = lambda state, *rest: taken.append(int(state.step)) or genuine(state, *rest)
+    toy.train(dataclasses.replace(settings, until=None), trainer)
+    assert taken == [4, 5]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["4", "6"]
+
+
 def test_frozen_parameters_survive_a_checkpoint(tmp_path):
     choice = Trainable(freeze=("inner",))
     whole = toy.train(config(tmp_path / "whole", trainable=choice))
