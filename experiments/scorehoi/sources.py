@@ -82,9 +82,10 @@ class PictureConfig(RunConfig):
         given = (self.networks_body or self.body_model) if self.dataset in VIEWS else None
         return BodyConfig(self.level, self.vertices, given)
 
-    def augmentation(self) -> AugmentConfig:
-        """How the crops are changed at random."""
-        return AUGMENTATION if self.augment else PLAIN
+
+def augmentation(config: PictureConfig) -> AugmentConfig:
+    """How the crops of a run are changed at random."""
+    return AUGMENTATION if config.augment else PLAIN
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,7 @@ from hoijax.experiments.common.trainer import Trainer, TrainState, Variables
 from hoijax.experiments.scorehoi.augmenting import augment_batch
 from hoijax.experiments.scorehoi.encoding import encoded
 from hoijax.experiments.scorehoi.real import VIEWS
-from hoijax.experiments.scorehoi.sources import FREE, PictureConfig, make_source
+from hoijax.experiments.scorehoi.sources import FREE, PictureConfig, augmentation, make_source
 from hoijax.experiments.scorehoi.stages import DenoiserStage, RegressorStage
 from hoijax.io import output_directory
 from hoijax.systems.scorehoi.networks import sizes_of
@@ -148,7 +148,7 @@ def make_task(config: Config) -> StageTask:
       InputError: weights of stage 1 are missing or are of another network.
     """
     crop = sizes_of(config.size)[0].hand4whole.crop
-    return StageTask(make_stage(config), crop, config.augmentation(), config.rate, config.steps)
+    return StageTask(make_stage(config), crop, augmentation(config), config.rate, config.steps)
 
 
 def make_trainer(config: Config, compiler_options: dict[str, Any] | None = None) -> Trainer:
@@ -178,7 +178,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
         seen = source
         if isinstance(config, DenoiserConfig) and config.passes:
             path = output_directory(config.out) / "seen.npz"
-            seen = encoded(path, trainer.task.stage, source, config.passes, config.seed, config.augmentation())
+            seen = encoded(path, trainer.task.stage, source, config.passes, config.seed, augmentation(config))
         loader = Loader(seen, LoaderConfig(batch_size=config.batch, seed=config.seed))
         for batch in loader.batches(first):
             yield {name: value for name, value in batch.items() if name != POSITION}
