@@ -8,7 +8,7 @@ from typing import Any
 
 from hoijax.errors import InputError
 from hoijax.experiments.common.pages import table
-from hoijax.io import write_json
+from hoijax.io import output_directory, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def scores_of(
     """
     scores = {}
     for variant in variants:
-        path = folder / variant.folder / "scores.json"
+        path = output_directory(folder / variant.folder) / "scores.json"
         if not path.is_file():
             write_json(path, run(variant))
         scores[variant.name] = json.loads(path.read_text())
