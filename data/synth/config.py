@@ -37,7 +37,7 @@ class SynthConfig:
     test: int = 200
     test_unseen_category: int = 100
     scenes: int = 200
-    """Human-scene samples for training and test, a fifth of them for test; a tenth as many are made besides, for dev."""
+    """Human-scene samples for training and test, a fifth of them for test; a tenth as many besides are for dev."""
     image_size: int = 512
     """Side of the images, pixels."""
     lod: str = "test"
@@ -50,7 +50,8 @@ class SynthConfig:
     steps: int = 150
     """Gradient steps of the contact fitting."""
     workers: int = 2
-    """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round differently."""
+    """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round
+    differently."""
 
     def __post_init__(self):
         for name in (*SPLITS, "scenes", "workers", "steps"):
