@@ -21,8 +21,8 @@ from hoijax.io import ScenePart, write_glb, write_json, write_npz
 
 ASSETS = pathlib.Path(str(importlib.resources.files("hoijax.assets"))) / "demo"
 
-#: Colours of an object's first, second and third part, sRGB.
 COLORS = ((0.72, 0.55, 0.38), (0.36, 0.38, 0.42), (0.2, 0.21, 0.23))
+"""Colours of an object's first, second and third part, sRGB."""
 
 Euler = tuple[str, *tuple[float, ...]]
 
@@ -43,21 +43,21 @@ class Case:
 
     name: str
     title: str
-    #: A named pose of the free body, joints that differ from it (`*x`: left as written, right mirrored), hand poses.
     pose: str
+    """A named pose of the free body, joints that differ from it (`*x`: left as written, right mirrored), hand poses."""
     joints: dict[str, Euler]
     hands: tuple[str, str]
-    #: Category and sizes of a procedural object, and where its centre is; None: standing on the floor.
     category: str
+    """Category and sizes of a procedural object, and where its centre is; None: standing on the floor."""
     sizes: dict[str, float]
     place: tuple[float, float | None, float]
     contact: tuple[str, ...]
     start: Error
     turn: Euler = ("Y", 0.0)
-    #: Where the body stands, added to the named pose's translation.
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    #: True where the object stands on the floor, False where it is carried.
+    """Where the body stands, added to the named pose's translation."""
     rests: bool = True
+    """True where the object stands on the floor, False where it is carried."""
 
 
 CASES: tuple[Case, ...] = (

@@ -44,12 +44,12 @@ DEEP, FAR = 0.01, 0.02  # metres: what a success may not exceed
 class Perturbation:
     """Root-mean-square lengths of the vectors added to a reference, normally distributed in all directions."""
 
-    #: Body and object are each shifted by this, metres.
     shift: float = 0.1
-    #: Body (about its pelvis) and object (about its centre) are each turned by this, degrees.
+    """Body and object are each shifted by this, metres."""
     turn: float = 15.0
-    #: Every joint of body and fingers is turned by this, degrees.
+    """Body (about its pelvis) and object (about its centre) are each turned by this, degrees."""
     joint: float = 5.0
+    """Every joint of body and fingers is turned by this, degrees."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +62,15 @@ class Config:
     seed: int = 0
     steps: int | None = None
     perturbation: Perturbation = Perturbation()
-    #: Samples of the objects' distance grids along their longest side.
     resolution: int = SDF_RESOLUTION
+    """Samples of the objects' distance grids along their longest side."""
     out: pathlib.Path = RESULTS
-    #: Where finished cases are kept.
     work: pathlib.Path = pathlib.Path("runs/refine_stats")
-    #: Run finished cases again.
+    """Where finished cases are kept."""
     redo: bool = False
-    #: Put the short table into the README.md of the folder one works in.
+    """Run finished cases again."""
     readme: bool = False
+    """Put the short table into the README.md of the folder one works in."""
 
 
 def perturb(

@@ -25,8 +25,8 @@ from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
 from hoijax.io import write_text
 
-#: Metres within which things touch, and within which something stands on the floor.
 TOUCH, FLOOR = 0.01, 0.015
+"""Metres within which things touch, and within which something stands on the floor."""
 
 
 @dataclasses.dataclass(frozen=True)

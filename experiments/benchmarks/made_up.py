@@ -7,13 +7,13 @@ import numpy as np
 
 from hoijax.body_models import PARENTS
 
-#: Vertices, faces and shape directions of the official meshes.
 SIZES: dict[str, tuple[int, int, int]] = {
     "smpl": (6890, 13776, 10),
     "smplh": (6890, 13776, 10),
     "smplx": (10475, 20908, 400),
     "mano": (778, 1538, 10),
 }
+"""Vertices, faces and shape directions of the official meshes."""
 
 
 def made_up_tables(

@@ -4,7 +4,6 @@ from typing import Any
 
 from hoijax.experiments.common.pages import heading, page, spread, table
 
-#: Bytes per pixel and per face, of each picture, that bound the memory beside inputs and outputs (RGB, CPU); 1 MB more.
 MEMORY = {
     "hard": (8, 190),
     "interpolate": (9, 270),
@@ -14,6 +13,8 @@ MEMORY = {
     "soft": (4, 200),
     "soft+gradient": (12, 500),
 }
+"""Bytes per pixel and per face, of each picture, that bound the memory beside inputs and outputs (RGB, CPU); 1 MB
+more."""
 
 
 def report(row: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ import jax
 
 from hoijax.experiments.common.environment import environment as environment
 
-#: A round is clean when both sides used at least this share of the cores (1.6 of 2, rasterizer.md section 0).
 CLEAN_SHARE = 0.8
+"""A round is clean when both sides used at least this share of the cores (1.6 of 2, rasterizer.md section 0)."""
 
 
 @dataclasses.dataclass(frozen=True)

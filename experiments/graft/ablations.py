@@ -23,8 +23,6 @@ from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.recipes import FIRST
 from hoijax.io import output_directory
 
-#: The paper's rows, with its V2S, PA-MPJPE (mm) and contact F1 on RICH-100, with images; then departures of hoijax from
-#: the paper. "whole" has no images: the paper's row without them.
 ROWS = (
     Variant("whole", "everything", paper=(223.0, 49.60, 0.569)),
     Variant("without rollout", "trained with one step, used with three", {"horizon": 1}, (274.83, 51.30, 0.358)),
@@ -41,6 +39,8 @@ ROWS = (
     Variant("the paper's loss", "squares, no heights", {"weights.rounding": 0.0, "weights.heights": 0.0}),
     Variant("the paper's network", "no heights, no gate, frequencies of 1 m, outputs in units of 1", {"size": "plain"}),
 )
+"""The paper's rows, with its V2S, PA-MPJPE (mm) and contact F1 on RICH-100, with images; then departures of hoijax from
+the paper. "whole" has no images: the paper's row without them."""
 
 
 @dataclasses.dataclass(frozen=True)

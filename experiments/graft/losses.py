@@ -25,8 +25,8 @@ from hoijax.systems.graft import BodySpec, GraftState, pose_state
 
 ArrayLike = jax.Array | np.ndarray
 
-#: A vertex of the true body this far from the scene counts 1 / e, metres.
 CLOSE = 0.05
+"""A vertex of the true body this far from the scene counts 1 / e, metres."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +59,8 @@ class LossTerms:
     orient: Any
     body: Any
     hands: Any
-    #: Mean cost of the distances of vertices.
     vertices: Any
+    """Mean cost of the distances of vertices."""
     centred: Any
     heights: Any
 
@@ -69,10 +69,10 @@ class LossTerms:
 class Touch:
     """The scene at the vertices that the loss compares, for one true body; made once per sample on the host."""
 
-    #: Normal of the scene point nearest to each vertex.
     normals: Float[ArrayLike, "N 3"] | Any
-    #: How much each vertex counts, between 0 and 1.
+    """Normal of the scene point nearest to each vertex."""
     closeness: Float[ArrayLike, "N"] | Any
+    """How much each vertex counts, between 0 and 1."""
 
 
 def touch_of(

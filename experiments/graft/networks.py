@@ -35,8 +35,8 @@ SIZES: dict[str, Callable[[], GraftConfig]] = {
         visual=False,
     ),
 }
-#: Side of the images of the full mode, pixels.
 SIDE = 224
+"""Side of the images of the full mode, pixels."""
 
 
 def sizes_of(size: str, visual: bool) -> GraftConfig:

@@ -60,10 +60,10 @@ class Config:
             raise InputError(f"batch must be between 1 and the number of samples {self.samples}, got {self.batch}")
 
 
-#: Compiled for a call or two: compiling is most of what these take.
 _once = functools.partial(jax.jit, compiler_options=COMPILE_FAST)
-#: The loss that is learned from, and the paper's.
+"""Compiled for a call or two: compiling is most of what these take."""
 OWN, PAPERS = LossWeights(rounding=0.002), LossWeights()
+"""The loss that is learned from, and the paper's."""
 
 
 @struct.dataclass

@@ -8,10 +8,9 @@ from hoijax.experiments.common.environment import machine
 from hoijax.experiments.common.pages import bullets, heading, page, plain, settings_of, table
 from hoijax.experiments.common.splits import note_of
 
-#: Columns of scores.
 SURFACE = ("V2S, mm", "median", "D2S, degrees", "PA-MPJPE, mm", "precision", "recall", "contact F1")
+"""Columns of scores."""
 HEAD = ("", *SURFACE, "deepest point, mm")
-#: Rows of a table.
 METHODS = (
     "start",
     "similarity ICP",
@@ -23,6 +22,7 @@ METHODS = (
     "truth",
     "truth, T = 3",
 )
+"""Rows of a table."""
 
 
 def verdict(scores: dict[str, Any]) -> dict[str, Any]:

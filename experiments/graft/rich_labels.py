@@ -27,8 +27,8 @@ from hoijax.experiments.graft.scans import REACH
 from hoijax.geometry import Mesh, closest_on_mesh_host
 from hoijax.io import output_directory, write_json
 
-#: Labels of greater length may point beyond the part of the scan that is looked at, metres.
 LONGEST = 2.0
+"""Labels of greater length may point beyond the part of the scan that is looked at, metres."""
 
 _posed = jax.jit(pose_body)
 

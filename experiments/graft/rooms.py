@@ -12,14 +12,15 @@ from hoijax.experiments.graft.views import Flat, Shape, Side, one_view
 from hoijax.geometry import RigidPose
 from hoijax.systems.graft import BodySpec, make_scene
 
-#: Poses of the free body and how many of a hundred rooms have them.
 FAMILIES = {"stand": 24, "walk": 12, "sit": 28, "squat": 8, "kneel": 6, "bend": 6, "lean": 8, "lie": 8}
-#: How deep flesh gives way to what it rests on, metres: soles on a floor, seat or back on furniture.
+"""Poses of the free body and how many of a hundred rooms have them."""
 SINK_FLOOR, SINK_FURNITURE = 0.015, 0.03
-#: Standard deviation of each component of a joint's rotation, radians, and the hips, knees, ankles and feet among them.
+"""How deep flesh gives way to what it rests on, metres: soles on a floor, seat or back on furniture."""
 NOISE, LEGS = 0.08, (0, 1, 3, 4, 6, 7, 9, 10)
-#: Surfaces: points, their unit normals, and what they lie on.
+"""Standard deviation of each component of a joint's rotation, radians, and the hips, knees, ankles and feet among
+them."""
 Surface = tuple[np.ndarray, np.ndarray, Shape]
+"""Surfaces: points, their unit normals, and what they lie on."""
 
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 

@@ -24,10 +24,10 @@ from hoijax.systems.graft.estimates import points_from_depth
 class Pictures:
     """The two images that GRAFT's full mode looks at."""
 
-    #: Without the people and with them, 8 bits.
     pair: UInt8[np.ndarray, "2 S S 3"] | Any
-    #: Of these images, pixels.
+    """Without the people and with them, 8 bits."""
     intrinsics: Float[np.ndarray, "3 3"] | Any
+    """Of these images, pixels."""
 
 
 @struct.dataclass
@@ -36,10 +36,10 @@ class GraftSample:
 
     scene: Scene
     truth: BodyParams | Any
-    #: The scene at the vertices of a loss (`WithTouch`), or nothing.
     touch: Touch | Any = None
-    #: For the full mode, or nothing.
+    """The scene at the vertices of a loss (`WithTouch`), or nothing."""
     pictures: Pictures | Any = None
+    """For the full mode, or nothing."""
 
 
 def fields_of(sample: GraftSample) -> dict[str, Any]:

@@ -22,14 +22,14 @@ from hoijax.geometry import RigidPose
 from hoijax.nets.graft import NUM_BETAS
 from hoijax.systems.graft import BodySpec, make_scene
 
-#: Data sets of people in scans.
 SCANS = tuple(name for name, dataset in DATASETS.items() if dataset.kind is SceneFrame)
-#: Surfaces farther than this from the pelvis are left out, and half of the points are nearer than the other, metres.
+"""Data sets of people in scans."""
 REACH, NEAR = 3.5, 1.2
-#: Share of the points asked for that a picture must show.
+"""Surfaces farther than this from the pelvis are left out, and half of the points are nearer than the other, metres."""
 FEWEST = 0.05
-#: Points per square metre that a picture is made of.
+"""Share of the points asked for that a picture must show."""
 DENSITY = 20_000
+"""Points per square metre that a picture is made of."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,8 +51,8 @@ from hoijax.experiments.graft.variants import PARTS, without
 from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
 from hoijax.systems.graft import RolloutOptions, rollout
 
-#: Sources of at most so many samples stay in memory.
 KEPT = 10_000
+"""Sources of at most so many samples stay in memory."""
 
 
 @dataclasses.dataclass(frozen=True)

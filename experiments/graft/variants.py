@@ -6,8 +6,8 @@ from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate, VisualContext
 from hoijax.systems.graft import UpdateMask
 from hoijax.systems.graft.rollout import Step
 
-#: What can be left out: where the scene is and how it faces; the scale's prediction.
 PARTS = ("probes", "scale")
+"""What can be left out: where the scene is and how it faces; the scale's prediction."""
 
 
 def without(network: Graft, part: str | None) -> tuple[Step, UpdateMask]:

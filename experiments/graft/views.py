@@ -7,13 +7,13 @@ import numpy as np
 from hoijax.geometry import RigidPose
 from hoijax.systems.graft import normals_of_point_map
 
-#: Errors of the noisiest depth map (specs/graft.md section 13): of a pixel and of a smooth warp, shares of the depth,
-#: and the share of pixels that are missing.
 NOISE, WARP, DROPOUT = 0.003, 0.02, 0.2
-#: Horizontal opening angle of the cameras, degrees.
+"""Errors of the noisiest depth map (specs/graft.md section 13): of a pixel and of a smooth warp, shares of the depth,
+and the share of pixels that are missing."""
 OPENING = (45.0, 75.0)
-#: Surfaces nearer than this are not seen, metres.
+"""Horizontal opening angle of the cameras, degrees."""
 _NEAREST = 0.05
+"""Surfaces nearer than this are not seen, metres."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,8 +32,8 @@ from hoijax.io import output_directory
 from hoijax.nets.graft import load_encoder, load_graft, shipped_graft
 from hoijax.systems.graft import body_spec
 
-#: The trainings, and how they are called in the table.
 BEGUN = "weights that both begin with"
+"""The trainings, and how they are called in the table."""
 ARMS = {"geometry": "trained on without images", "full": "trained on with images"}
 
 

@@ -37,10 +37,10 @@ from hoijax.systems.scorehoi import (
 from hoijax.systems.scorehoi.inputs import Layout
 from hoijax.systems.scorehoi.networks import Networks
 
-#: Samples of the objects' distance grids along each side.
 RESOLUTION = 48
-#: Gradient steps by which the time of one is measured.
+"""Samples of the objects' distance grids along each side."""
 TRIAL_STEPS = 20
+"""Gradient steps by which the time of one is measured."""
 
 
 @functools.lru_cache(maxsize=512)

@@ -39,10 +39,10 @@ from hoijax.nets.scorehoi.state import NUM_JOINTS
 from hoijax.systems.scorehoi.inputs import Layout
 
 POINTS = 64
-#: Points that stand for an object's surface where contact is measured.
 _DENSE = 4000
-#: Joints of SMPL-X without jaw and eyes.
+"""Points that stand for an object's surface where contact is measured."""
 _WITHOUT_FACE = (*range(22), *range(25, 55))
+"""Joints of SMPL-X without jaw and eyes."""
 
 
 @dataclasses.dataclass(frozen=True)
