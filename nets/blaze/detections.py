@@ -1,5 +1,8 @@
 """From the detector's raw output to persons: anchors, decoding, and weighted suppression with static shapes."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,13 +24,13 @@ REGION_SCALE = 2.5
 class Detections:
     """Persons in falling order of their scores; free places have score 0 and what else they hold means nothing."""
 
-    boxes: Float[Array, "P 4"]
+    boxes: Float[ArrayLike, "P 4"] | Any
     """Left, top, right, bottom of the head's box, as the detector defines it."""
 
-    points: Float[Array, "P 4 2"]
+    points: Float[ArrayLike, "P 4 2"] | Any
     """Middle of the hips, a point on the circle about the whole person; the same for the upper body."""
 
-    scores: Float[Array, "P"]
+    scores: Float[ArrayLike, "P"] | Any
     """Probability that it is a person."""
 
 
@@ -57,6 +60,7 @@ def decode_detections(
     return corners, raw[:, 2:] + centres[:, None], jax.nn.sigmoid(jnp.asarray(scores))
 
 
+@functools.partial(jax.jit, static_argnames=("max_people", "min_score"))
 def suppress(
     corners: Float[ArrayLike, "N 4"],
     points: Float[ArrayLike, "N 4 2"],
@@ -94,8 +98,11 @@ def suppress(
     return Detections(boxes=found[:, :4], points=found[:, 4:].reshape(-1, 4, 2), scores=best)
 
 
-def intersection_over_union(a: Float[ArrayLike, "*B 4"], b: Float[ArrayLike, "*B 4"]) -> Float[Array, "*B"]:
-    """Shared area of boxes (left, top, right, bottom) over their union's; zero for boxes without area."""
+def intersection_over_union(a: Float[ArrayLike, "*A 4"], b: Float[ArrayLike, "*B 4"]) -> Float[Array, "*C"]:
+    """Shared area of boxes (left, top, right, bottom) over their union's; zero for boxes without area.
+
+    Leading axes broadcast.
+    """
     a, b = jnp.asarray(a), jnp.asarray(b)
     width = jnp.minimum(a[..., 2], b[..., 2]) - jnp.maximum(a[..., 0], b[..., 0])
     height = jnp.minimum(a[..., 3], b[..., 3]) - jnp.maximum(a[..., 1], b[..., 1])

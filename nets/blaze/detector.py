@@ -3,6 +3,7 @@
 Trunk, then two levels up with the trunk's inputs of the same size added, and on each of three levels a pair of heads.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,6 +21,7 @@ NUM_ANCHORS = 2254
 LEVELS = ((28, 2), (14, 2), (7, 6))
 
 
+@jax.jit
 def run_detector(
     params: Params, pictures: Float[ArrayLike, "B 224 224 3"]
 ) -> tuple[Float[Array, "B 2254 12"], Float[Array, "B 2254"]]:

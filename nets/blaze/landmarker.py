@@ -4,6 +4,8 @@ The shared trunk, a decoder that adds the trunk's maps level by level (heat maps
 come from it), and a second, deeper encoder down to two by two cells, whose heads read all points at once.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -27,22 +29,23 @@ SIDES = (11, 5, 3, 1)
 class RawLandmarks:
     """What the landmark network says of one crop, in the crop's frame."""
 
-    points: Float[Array, "*B 39 5"]
+    points: Float[ArrayLike, "*B 39 5"] | Any
     """x, y, z in pixels of the crop, then visibility and presence before the sigmoid."""
 
-    metric: Float[Array, "*B 39 3"]
+    metric: Float[ArrayLike, "*B 39 3"] | Any
     """Metres about the middle of the hips, axes as the crop's."""
 
-    score: Float[Array, "*B"]
+    score: Float[ArrayLike, "*B"] | Any
     """Probability that a person is there."""
 
-    mask: Float[Array, "*B 256 256"]
+    mask: Float[ArrayLike, "*B 256 256"] | Any
     """Person's mask before the sigmoid."""
 
-    heat: Float[Array, "*B 64 64 39"]
+    heat: Float[ArrayLike, "*B 64 64 39"] | Any
     """Heat map of each point before the sigmoid."""
 
 
+@jax.jit
 def run_landmarker(params: Params, crops: Float[ArrayLike, "B 256 256 3"]) -> RawLandmarks:
     """A person's points, mask and heat maps.
 

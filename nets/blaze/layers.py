@@ -106,14 +106,14 @@ def double(x: Float[ArrayLike, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
     return x
 
 
-def halve_max(x: Float[ArrayLike, "B H W C"]) -> Float[Array, "B H//2 W//2 C"]:
+def halve_max(x: Float[ArrayLike, "B H W C"]) -> Float[Array, "B h w C"]:
     """Half the size: the largest of each two by two pixels."""
     x = jnp.asarray(x)
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
-def depth_to_space(x: Float[ArrayLike, "B H W 4*C"]) -> Float[Array, "B 2*H 2*W C"]:
+def depth_to_space(x: Float[ArrayLike, "B H W K"]) -> Float[Array, "B 2*H 2*W K//4"]:
     """Twice the size: four channels become two by two pixels, the row varies slowest."""
     x = jnp.asarray(x)
     b, h, w, c = x.shape

@@ -1,6 +1,7 @@
 """Persons of a picture: detector, crops, landmark network, and its answer in the picture's frame."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,19 @@ from hoijax.nets.blaze.detections import (
 from hoijax.nets.blaze.detector import DETECTOR_SIZE, run_detector
 from hoijax.nets.blaze.landmarker import LANDMARK_SIZE, RawLandmarks, run_landmarker
 from hoijax.nets.blaze.layers import Params
-from hoijax.nets.blaze.regions import Region, axis_region, crop, crops, paste, picture_region, to_picture, turn
+from hoijax.nets.blaze.regions import (
+    Region,
+    axis_region,
+    crops,
+    paste,
+    picture_region,
+    released_sampling,
+    to_picture,
+    turn,
+)
+
+#: Points per crop pixel and side, against flicker of what is finer than the crop (docs/blaze.md).
+SAMPLES = 2
 
 #: Points of a person (`names.LANDMARK_NAMES`).
 NUM_LANDMARKS = 33
@@ -29,25 +42,25 @@ NUM_LANDMARKS = 33
 class Person:
     """A person of a picture; `P` persons carry a leading axis, in falling order of the detector's scores."""
 
-    landmarks: Float[Array, "*P 33 3"]
+    landmarks: Float[ArrayLike, "*P 33 3"] | Any
     """x, y in pixels of the whole picture; z in the same unit about the middle of the hips, nearer is smaller."""
 
-    metric: Float[Array, "*P 33 3"]
+    metric: Float[ArrayLike, "*P 33 3"] | Any
     """Metres about the middle of the hips: x right, y down, z away, turned as the picture is."""
 
-    visibility: Float[Array, "*P 33"]
+    visibility: Float[ArrayLike, "*P 33"] | Any
     """Probability that the point is in the picture and not hidden."""
 
-    presence: Float[Array, "*P 33"]
+    presence: Float[ArrayLike, "*P 33"] | Any
     """Probability that the point lies in the picture, hidden or not."""
 
-    mask: Float[Array, "*P 256 256"]
+    mask: Float[ArrayLike, "*P 256 256"] | Any
     """Probability of each pixel of `region` to be the person's; `person_mask` brings it into the picture."""
 
-    score: Float[Array, "*P"]
+    score: Float[ArrayLike, "*P"] | Any
     """Probability that there is a person in `region`, by the landmark network; 0 where nobody was detected."""
 
-    box: Float[Array, "*P 4"]
+    box: Float[ArrayLike, "*P 4"] | Any
     """Left, top, right, bottom of the landmarks, pixels; it may reach beyond the picture."""
 
     region: Region
@@ -58,7 +71,12 @@ class Person:
 
 
 def detect_people(
-    params: Params, picture: Float[ArrayLike, "H W 3"], *, max_people: int = 4, min_score: float = 0.5
+    params: Params,
+    picture: Float[ArrayLike, "H W 3"],
+    *,
+    max_people: int = 4,
+    min_score: float = 0.5,
+    released: bool = False,
 ) -> Detections:
     """Where persons are, in pixels of the picture.
 
@@ -67,23 +85,29 @@ def detect_people(
       picture: values in [0, 1].
       max_people: places of the result.
       min_score: least probability of a detection.
+      released: sample the picture as MediaPipe's CPU code does (`regions.released_sampling`, one point per pixel).
     """
     region = picture_region(*picture.shape[:2])
-    small = crop(picture, region, DETECTOR_SIZE, "black")
-    boxes, scores = run_detector(params, small[None])
+    seen, samples = (released_sampling(region, DETECTOR_SIZE), 1) if released else (region, SAMPLES)
+    small = crops(picture, jax.tree.map(lambda x: x[None], seen), DETECTOR_SIZE, "black", samples)
+    boxes, scores = run_detector(params, small)
     found = suppress(*decode_detections(boxes[0], scores[0]), max_people=max_people, min_score=min_score)
     return in_picture(found, region)
 
 
-def read_landmarks(params: Params, picture: Float[ArrayLike, "H W 3"], regions: Region) -> Person:
+def read_landmarks(
+    params: Params, picture: Float[ArrayLike, "H W 3"], regions: Region, *, released: bool = False
+) -> Person:
     """The persons in P regions of a picture.
 
     Args:
       params: weights of `load("landmarks")`.
       picture: values in [0, 1].
       regions: a square about each person, with a leading axis.
+      released: as in `detect_people`.
     """
-    raw = run_landmarker(params, crops(picture, regions, LANDMARK_SIZE, "edge"))
+    seen, samples = (released_sampling(regions, LANDMARK_SIZE), 1) if released else (regions, SAMPLES)
+    raw = run_landmarker(params, crops(picture, seen, LANDMARK_SIZE, "edge", samples))
     return decode_landmarks(raw, regions)
 
 
@@ -93,6 +117,7 @@ def find_people(
     *,
     max_people: int = 4,
     min_score: float = 0.5,
+    released: bool = False,
 ) -> Person:
     """All persons of a picture, in one pure function; `score` is 0 in places that are not taken.
 
@@ -101,12 +126,14 @@ def find_people(
       picture: values in [0, 1].
       max_people: places of the result.
       min_score: least probability of a detection.
+      released: as in `detect_people`.
     """
-    found = detect_people(networks["detector"], picture, max_people=max_people, min_score=min_score)
-    people = read_landmarks(networks["landmarks"], picture, person_regions(found.points))
+    found = detect_people(networks["detector"], picture, max_people=max_people, min_score=min_score, released=released)
+    people = read_landmarks(networks["landmarks"], picture, person_regions(found.points), released=released)
     return people.replace(score=jnp.where(found.scores > 0, people.score, 0))
 
 
+@jax.jit
 def decode_landmarks(raw: RawLandmarks, regions: Region) -> Person:
     """The network's answer in the picture's frame; leading axes as in `raw`."""
     points = refine(raw)
@@ -140,16 +167,18 @@ def refine(raw: RawLandmarks, reach: int = 3, least: float = 0.5) -> Float[Array
       x, y, z in pixels of the crop.
     """
     heat = jax.nn.sigmoid(raw.heat)
-    cells = heat.shape[-3]
+    cells, rank = heat.shape[-3], heat.ndim
     unit = LANDMARK_SIZE / cells
     cell = raw.points[..., None, None, :, :2] / unit
-    x, y = jnp.meshgrid(jnp.arange(cells, dtype=heat.dtype), jnp.arange(cells, dtype=heat.dtype))
-    grid = jnp.stack([x, y], -1)[:, :, None]
-    window = (jnp.abs(grid - jnp.floor(cell)) <= reach).all(-1)
-    weight = jnp.where(window, heat, 0)
+    column = jax.lax.broadcasted_iota(heat.dtype, heat.shape, rank - 2)
+    row = jax.lax.broadcasted_iota(heat.dtype, heat.shape, rank - 3)
+    offsets = jnp.stack([column, row], -1) - jnp.floor(cell)
+    weight = jnp.where((jnp.abs(offsets) <= reach).all(-1), heat, 0)
     total, best = weight.sum((-3, -2)), weight.max((-3, -2))
-    sure = (best >= least) & ((cell[..., 0, 0, :, :] >= 0) & (cell[..., 0, 0, :, :] < cells)).all(-1)
-    middle = (weight[..., None] * grid).sum((-4, -3)) / jnp.where(sure, total, 1)[..., None] * unit
+    inside = ((cell >= 0) & (cell < cells)).all(-1)[..., 0, 0, :]
+    sure = (best >= least) & inside
+    sums = jnp.stack([(weight * column).sum((-3, -2)), (weight * row).sum((-3, -2))], -1)
+    middle = sums / jnp.where(sure, total, 1)[..., None] * unit
     points = jnp.where(sure[..., None], middle, raw.points[..., :2])
     return jnp.concatenate([points, raw.points[..., 2:3]], -1)
 

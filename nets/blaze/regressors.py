@@ -1,5 +1,7 @@
 """Hands and boxes: the shared trunk, the mean over its last map, and linear heads."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -17,19 +19,20 @@ CROP_SIZE = 224
 class RawHand:
     """What the hand network says of one crop, in the crop's frame."""
 
-    points: Float[Array, "*B 21 3"]
+    points: Float[ArrayLike, "*B 21 3"] | Any
     """Pixels of the crop; z in the same unit, about the wrist."""
 
-    metric: Float[Array, "*B 21 3"]
+    metric: Float[ArrayLike, "*B 21 3"] | Any
     """Metres about the hand's middle, axes as the crop's."""
 
-    score: Float[Array, "*B"]
+    score: Float[ArrayLike, "*B"] | Any
     """Probability that a hand is there."""
 
-    right: Float[Array, "*B"]
-    """The network's handedness, trained on mirrored pictures; see `hands.Hand.right`."""
+    right: Float[ArrayLike, "*B"] | Any
+    """Probability that it is a right hand."""
 
 
+@jax.jit
 def run_hand_network(params: Params, crops: Float[ArrayLike, "B 224 224 3"]) -> RawHand:
     """A hand's points (BlazePalm and its landmark network, Zhang et al. 2020).
 
@@ -46,6 +49,7 @@ def run_hand_network(params: Params, crops: Float[ArrayLike, "B 224 224 3"]) -> 
     )
 
 
+@jax.jit
 def run_box_network(
     params: Params, crops: Float[ArrayLike, "B 224 224 3"]
 ) -> tuple[Float[Array, "B 9 2"], Float[Array, "B"]]:

@@ -16,7 +16,7 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
 RESIDUAL = frozenset({2, 4, 6, 7, 9, 10, 12, 13, 14})
 
 
-def stem(params: Params, x: Float[Array, "B H W 3"], padding: Padding) -> Float[Array, "B H//2 W//2 C"]:
+def stem(params: Params, x: Float[Array, "B H W 3"], padding: Padding) -> Float[Array, "B h w C"]:
     """First convolution, half the size."""
     return relu6(conv(params, "stem", x, stride=2, padding=padding))
 

@@ -1,0 +1,97 @@
+"""Each network answers what its published file answers under LiteRT (committed numbers, tools/blaze/answers.py)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from hoijax.nets.blaze import NETWORKS, run_box_network, run_detector, run_hand_network, run_landmarker
+
+SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
+
+#: Largest error over the largest value of an output: float32 sums in another order. The mask's logits pass 40 layers.
+TOLERANCE = {"landmarks.Identity_2": 2e-4, "landmarks.Identity_4": 5e-5}
+
+
+def waves(side):
+    x, y = np.meshgrid(np.arange(side) / side, np.arange(side) / side)
+    phases = [9 * x + 4 * y, 5 * x - 11 * y + 1, 14 * x * y + 2]
+    return (0.5 + 0.5 * np.sin(np.stack(phases, -1))).astype(np.float32)
+
+
+def outputs(name, params, pictures):
+    """The network's outputs under the names that the published file gives them."""
+    if name == "detector":
+        boxes, scores = run_detector(params, pictures)
+        return {"Identity": boxes, "Identity_1": scores}
+    if name == "landmarks":
+        raw = run_landmarker(params, pictures)
+        keys = {"Identity": raw.points, "Identity_1": raw.score, "Identity_2": raw.mask}
+        return keys | {"Identity_3": raw.heat, "Identity_4": raw.metric}
+    if name == "hand":
+        raw = run_hand_network(params, pictures)
+        return {"Identity": raw.points, "Identity_1": raw.score, "Identity_2": raw.right, "Identity_3": raw.metric}
+    points, score = run_box_network(params, pictures)
+    return {"Identity": score, "Identity_1": points}
+
+
+@pytest.fixture(scope="module")
+def run(weights):
+    """`run(name, pictures)`: compiled once per network; chair and cup share their program."""
+    programs = {name: jax.jit(lambda params, x, name=name: outputs(name, params, x)) for name in SIDES}
+    programs["cup"] = programs["chair"]
+    return lambda name, pictures: programs[name](weights(name), pictures)
+
+
+@pytest.fixture(scope="module")
+def both(run, photograph):
+    """The answers to waves and to the photograph, one batch per network."""
+
+    def answer(name):
+        side = SIDES[name]
+        small = Image.fromarray(np.uint8(photograph * 255)).resize((side, side), Image.Resampling.BILINEAR)
+        return run(name, np.stack([waves(side), np.asarray(small, np.float32) / 255]))
+
+    return {name: answer(name) for name in NETWORKS}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("index", "label"), [(0, "waves"), (1, "photograph")])
+def test_it_answers_what_the_published_file_answers(name, index, label, both, answers):
+    for key, value in both[name].items():
+        flat = np.asarray(value[index], np.float64).reshape(-1)
+        want = answers[f"{name}.{label}.{key}"]
+        got = flat[:: max(1, flat.size // 400)]
+        assert got.shape == want.shape
+        scale = max(np.abs(want).max(), 1e-3)
+        assert np.abs(got - want).max() < TOLERANCE.get(f"{name}.{key}", 2e-5) * scale, key
+
+
+def test_the_answers_are_not_trivial(answers):
+    for name in NETWORKS:
+        a, b = (answers[f"{name}.{label}.Identity"] for label in ("waves", "photograph"))
+        assert np.abs(a - b).max() > 0.01 * np.abs(b).max()
+
+
+def test_batch_rows_do_not_see_each_other(run, both):
+    side = SIDES["chair"]
+    alone = run("chair", np.stack([waves(side), np.zeros((side, side, 3), np.float32)]))
+    for key, value in alone.items():
+        np.testing.assert_allclose(value[0], both["chair"][key][0], rtol=1e-5, atol=1e-4)
+
+
+def test_metric_points_have_a_gradient_in_the_pixels(weights):
+    """Along a random direction it is the difference quotient."""
+    params = {name: jnp.asarray(value, jnp.float64) for name, value in weights("chair").items()}
+    picture = jnp.asarray(waves(224), jnp.float64)[None]
+    way = jnp.asarray(np.random.default_rng(0).normal(size=picture.shape))
+
+    def total(step):
+        return run_box_network(params, picture + step * way)[0].sum()
+
+    value = jax.jit(jax.value_and_grad(total))
+    h = 1e-6
+    slope = (value(h)[0] - value(-h)[0]) / (2 * h)
+    np.testing.assert_allclose(value(0.0)[1], slope, rtol=1e-4)
+    assert abs(slope) > 1e-3
