@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from hoijax.nets.blaze import NETWORKS, run_box_network, run_detector, run_hand_network, run_landmarker
+from hoijax.nets.blaze.trunk import trunk
 
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
 
-#: Largest error over the largest value of an output: float32 sums in another order. The mask's logits pass 40 layers.
-TOLERANCE = {"landmarks.Identity_2": 2e-4, "landmarks.Identity_4": 5e-5}
+#: Largest error over the largest value of an output: float32 sums in another order; the landmark network is the deepest.
+TOLERANCE = {"landmarks.Identity": 1e-4, "landmarks.Identity_2": 2e-4, "landmarks.Identity_4": 1e-4}
 
 
 def waves(side):
@@ -81,17 +82,12 @@ def test_batch_rows_do_not_see_each_other(run, both):
         np.testing.assert_allclose(value[0], both["chair"][key][0], rtol=1e-5, atol=1e-4)
 
 
-def test_metric_points_have_a_gradient_in_the_pixels(weights):
-    """Along a random direction it is the difference quotient."""
+def test_the_trunk_has_the_gradient_of_its_difference_quotient(weights):
+    """Along a random direction; the step is too small to reach a kink of the activation."""
     params = {name: jnp.asarray(value, jnp.float64) for name, value in weights("chair").items()}
-    picture = jnp.asarray(waves(224), jnp.float64)[None]
-    way = jnp.asarray(np.random.default_rng(0).normal(size=picture.shape))
-
-    def total(step):
-        return run_box_network(params, picture + step * way)[0].sum()
-
-    value = jax.jit(jax.value_and_grad(total))
-    h = 1e-6
-    slope = (value(h)[0] - value(-h)[0]) / (2 * h)
-    np.testing.assert_allclose(value(0.0)[1], slope, rtol=1e-4)
-    assert abs(slope) > 1e-3
+    rng = np.random.default_rng(0)
+    picture, way = rng.random((1, 32, 32, 3)), rng.normal(size=(1, 32, 32, 3))
+    mix = rng.normal(size=(1, 1, 1, 1152))
+    value = jax.jit(jax.value_and_grad(lambda step: (trunk(params, picture + step * way, "same")[0] * mix).sum()))
+    h = 1e-7
+    np.testing.assert_allclose(value(0.0)[1], (value(h)[0] - value(-h)[0]) / (2 * h), rtol=1e-6)
