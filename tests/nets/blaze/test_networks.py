@@ -12,7 +12,7 @@ from hoijax.nets.blaze.trunk import trunk
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
 
 #: Largest error over the largest value of an output: float32 sums in another order; the landmark network is the deepest.
-TOLERANCE = {"landmarks.Identity": 1e-4, "landmarks.Identity_2": 2e-4, "landmarks.Identity_4": 1e-4}
+TOLERANCE = {"landmarks": 2e-4}
 
 
 def waves(side):
@@ -66,7 +66,7 @@ def test_it_answers_what_the_published_file_answers(name, index, label, both, an
         got = flat[:: max(1, flat.size // 400)]
         assert got.shape == want.shape
         scale = max(np.abs(want).max(), 1e-3)
-        assert np.abs(got - want).max() < TOLERANCE.get(f"{name}.{key}", 2e-5) * scale, key
+        assert np.abs(got - want).max() < TOLERANCE.get(name, 2e-5) * scale, key
 
 
 def test_the_answers_are_not_trivial(answers):
