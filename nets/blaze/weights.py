@@ -31,6 +31,10 @@ def _entry(title: str, name: str, sha256: str) -> Entry:
 
 
 WEIGHTS = {
+    "blaze_chair": _entry(
+        "boxes of chairs", "chair", "b49c6d9933da997fb1a9d2133fe421c0d7decfe99e86b22302aa16e5689e084e"
+    ),
+    "blaze_cup": _entry("boxes of cups", "cup", "b5fd8e7ed43b306e83775a9254f2b7e29b01382723bb87ea76acb48b58a80041"),
     "blaze_detector": _entry(
         "detector of persons", "detector", "4f0fcc4f74a909e3dace2cc7ef0889ed1d5d5e2e6d9fde06dd3dd4e6f7f7960a"
     ),

@@ -11,7 +11,7 @@ from hoijax.nets.blaze.trunk import trunk
 
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
 
-#: Largest error over the largest value of an output: float32 sums in another order; the landmark network is the deepest.
+#: Largest error over the largest value of an output: sums in another order; the landmark network is the deepest.
 TOLERANCE = {"landmarks": 2e-4}
 
 
