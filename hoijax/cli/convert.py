@@ -65,11 +65,9 @@ def run(options: Options) -> int:
         raise InputError(
             f"--base-data and --pointnext are of scorehoi_regressor and scorehoi_denoiser, not {options.name}"
         )
+    found, more = ({}, {}) if entry.companions is None else entry.companions(**beside)
     arrays = registry.converted(options.name, _state_dict(options), dtype=options.dtype)
-    facts, more = arrays.facts(), {}
-    if entry.companions is not None:
-        found, more = entry.companions(**beside)
-        facts |= found
+    facts = arrays.facts() | found
     table = arrays.table | files.table_of(more)
     whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])
     files.write_tensors(options.out, whole, {"facts": json.dumps(facts)})

@@ -87,7 +87,10 @@ def read_pointnext(path: pathlib.Path) -> Tensors:
     """
     if path.suffix != ".safetensors":
         return registry.converted("pointnext_s", read_state_dict(path))
-    return own_arrays(open_tensors(path))
+    tensors = open_tensors(path, what="PointNeXt")
+    if tensors.facts().get("name") != "pointnext_s":
+        return registry.converted("pointnext_s", tensors)
+    return own_arrays(tensors)
 
 
 def regressor_companions(base_data: pathlib.Path | None = None, pointnext: pathlib.Path | None = None):

@@ -5,8 +5,10 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, free_body, load, resample_vertices
@@ -143,10 +145,12 @@ def _descriptor(path: pathlib.Path, facts: Mapping[str, Any], encoder: Tensors, 
             "--pointnext, openpoints' checkpoint of PointNeXt-S trained on ModelNet40 (docs/weights.md)"
         )
     network = weights.fill(lambda rngs: PointNeXt(pointnext_config(facts), rngs), encoder, where=f"PointNeXt in {path}")
+    graph, state = nnx.split(network)
+    run = jax.jit(lambda state, points: nnx.merge(graph, state)(points[None])[0])
 
     def describe(points: np.ndarray) -> np.ndarray:
-        feature = network(jnp.asarray(points, jnp.float32)[None])[0]
-        return np.concatenate([points.ravel(), np.asarray(feature)]).astype(np.float32)
+        feature = np.asarray(run(state, jnp.asarray(points, jnp.float32)))
+        return np.concatenate([points.ravel(), feature]).astype(np.float32)
 
     return describe
 
