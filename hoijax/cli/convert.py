@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+MAPPED = 2 << 30
+"""Bytes of a PyTorch checkpoint above which it is read as it is used, and no longer compared with its checksums."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -20,7 +23,7 @@ class Options:
     name: Annotated[str, tyro.conf.Positional]
     """The network: scorehoi_contactformer, scorehoi_denoiser, ..."""
     checkpoint: Annotated[pathlib.Path, tyro.conf.Positional]
-    """PyTorch checkpoint (.pth, .pt, .tar, .bin), PyTorch 1.6 or later; or .safetensors, or an index of several."""
+    """PyTorch checkpoint (.pth, .pt, .tar, .bin) of PyTorch 1.6 or later, .safetensors, or the index of several."""
     out: pathlib.Path
     """File to write, .safetensors."""
     key: str | None = None
@@ -79,15 +82,20 @@ def _state_dict(options: Options) -> Mapping[str, Any]:
     """The checkpoint's parameters by name, read when they are asked for where the format allows it."""
     from hoijax.errors import InputError
     from hoijax.io.torch_checkpoints import read_state_dict
-    from hoijax.nets.weights.files import open_tensors
+    from hoijax.nets.weights.files import indexed_files, open_tensors
 
     source, start = options.checkpoint, options.prefix
     if source.is_dir() or source.name.endswith((".safetensors", ".safetensors.index.json")):
         tensors = open_tensors(source, what="the checkpoint")
         found = tensors.select({name.removeprefix(start): name for name in tensors if name.startswith(start)})
     else:
-        state_dict = read_state_dict(source, key=options.key)
-        found = {name.removeprefix(start): value for name, value in state_dict.items() if name.startswith(start)}
+        files = [source]
+        if source.name.endswith(".bin.index.json"):
+            files = list(dict.fromkeys(indexed_files(source, ".bin").values()))
+        mapped = sum(file.stat().st_size for file in files if file.is_file()) > MAPPED
+        tables = [read_state_dict(file, key=options.key, mapped=mapped) for file in files]
+        whole = {name: value for table in tables for name, value in table.items()}
+        found = {name.removeprefix(start): value for name, value in whole.items() if name.startswith(start)}
     if not len(found):
         raise InputError(f"{source.name}: no parameter's name starts with {start!r}")
     return found

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import math
 import pathlib
+import struct
 import zipfile
 from collections.abc import Collection, Iterator
 
@@ -133,6 +134,23 @@ class Archive:
         self._spend(entry.file_size)
         with self._reading(name):
             return self._archive.read(entry)
+
+    def mapped(self, name: str) -> np.ndarray:
+        """The bytes of a member that is not compressed, as a view of the file; nothing is read until it is used.
+
+        Raises:
+          InputError: a damaged or compressed member.
+        """
+        entry = self._archive.getinfo(name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            raise InputError(f"{shown(self.path)}: '{shown(name)}' is compressed, which no tensor of PyTorch is")
+        if not entry.file_size:
+            return np.zeros(0, np.uint8)
+        with self._reading(name), self._archive.open(entry):  # compares the member's own header with the table's
+            with open(self.path, "rb") as file:
+                file.seek(entry.header_offset + 26)
+                start = entry.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+            return np.memmap(self.path, np.uint8, "r", start, (entry.file_size,))
 
     def _spend(self, size: int) -> None:
         """Counts bytes that are about to be read."""

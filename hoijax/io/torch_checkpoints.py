@@ -46,9 +46,9 @@ class _StorageType:
 
 
 class _TorchUnpickler(InertUnpickler):
-    def __init__(self, data: bytes, archive: Archive, folder: str, budget: Budget):
+    def __init__(self, data: bytes, archive: Archive, folder: str, budget: Budget, mapped: bool = False):
         super().__init__(io.BytesIO(data), encoding="utf-8", budget=budget)
-        self._archive, self._folder = archive, folder
+        self._archive, self._folder, self._mapped = archive, folder, mapped
         self._storages: dict[str, np.ndarray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -74,7 +74,8 @@ class _TorchUnpickler(InertUnpickler):
         if kind != "storage" or not isinstance(storage, _StorageType) or not isinstance(key, str):
             raise InputError("it refers to something else than a storage of a known type")
         if key not in self._storages:
-            content = self._archive.contents(f"{self._folder}/data/{key}")
+            name = f"{self._folder}/data/{key}"
+            content = self._archive.mapped(name) if self._mapped else self._archive.contents(name)
             if len(content) != count * storage.dtype.itemsize:
                 raise InputError(f"storage {shown(key)} has {len(content)} bytes, wanted {count} of {storage.dtype}")
             self._storages[key] = np.frombuffer(content, storage.dtype)
@@ -94,22 +95,27 @@ class _TorchUnpickler(InertUnpickler):
         last = offset + sum((n - 1) * s for n, s in zip(size, stride))
         if 0 not in size and last >= len(storage):
             raise InputError(f"it describes a tensor of {size} beyond the end of its storage")
-        self.budget.spend(math.prod(size) * storage.itemsize)
         if 0 in size:
             return np.zeros(size, storage.dtype)
         strides = tuple(s * storage.itemsize for s in stride)
-        return np.lib.stride_tricks.as_strided(storage[offset:], size, strides).copy()
+        view = np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
+        if self._mapped:
+            return view
+        self.budget.spend(math.prod(size) * storage.itemsize)
+        return view.copy()
 
 
 def _rebuild_parameter(data: Any, *rest: Any) -> Any:
     return data
 
 
-def read_torch(path: str | os.PathLike[str]) -> Any:
+def read_torch(path: str | os.PathLike[str], *, mapped: bool = False) -> Any:
     """The contents of a checkpoint: tensors as NumPy arrays, other objects as inert stand-ins.
 
     Args:
       path: a checkpoint in the zip format (PyTorch 1.6 and later).
+      mapped: whether tensors are views of the file, whose pages are read when they are used: for checkpoints larger
+        than the memory. They are then not compared with their checksums.
 
     Raises:
       InputError: the file is missing, damaged, or in the older format.
@@ -131,7 +137,7 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
             order = f"{folder}/byteorder"
             if order in archive.others and archive.contents(order) != b"little":
                 raise InputError(f"{name}: written on a big-endian machine; save it again on another")
-            loaded = _TorchUnpickler(archive.contents(pickles[0]), archive, folder, Budget(limit)).load()
+            loaded = _TorchUnpickler(archive.contents(pickles[0]), archive, folder, Budget(limit), mapped).load()
             return plain(loaded, limit=2 * limit)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
@@ -148,17 +154,20 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
         raise InputError(f"{name}: damaged ({reason(error)})") from error
 
 
-def read_state_dict(path: str | os.PathLike[str], *, key: str | None = None) -> dict[str, np.ndarray]:
+def read_state_dict(
+    path: str | os.PathLike[str], *, key: str | None = None, mapped: bool = False
+) -> dict[str, np.ndarray]:
     """The parameters of a checkpoint by name.
 
     Args:
       path: the checkpoint.
       key: entry that holds the parameters; None: the first of `STATE_DICT_KEYS` that is there, else the whole.
+      mapped: see `read_torch`.
 
     Raises:
       InputError: the file cannot be read, or holds no table of tensors there.
     """
-    name, content = shown(os.path.basename(path)), read_torch(path)
+    name, content = shown(os.path.basename(path)), read_torch(path, mapped=mapped)
     if isinstance(content, dict):
         key = key or next((k for k in STATE_DICT_KEYS if isinstance(content.get(k), dict)), None)
         if key is not None and key not in content:

@@ -121,7 +121,7 @@ def open_tensors(path: PathLike, *, dtype: Any = None, what: str = "weights") ->
     """
     path = _inside(pathlib.Path(path), what)
     if path.name.endswith(INDEX):
-        files = _indexed(path, what)
+        files = indexed_files(path)
         heads = {file: _head(file, what) for file in dict.fromkeys(files.values())}
         for name, file in files.items():
             if name not in heads[file][0]:
@@ -156,15 +156,19 @@ def _inside(path: pathlib.Path, what: str) -> pathlib.Path:
     return found[0]
 
 
-def _indexed(path: pathlib.Path, what: str) -> dict[str, pathlib.Path]:
-    """Array's name -> file, of an index."""
+def indexed_files(path: pathlib.Path, suffix: str = ".safetensors") -> dict[str, pathlib.Path]:
+    """Array's name -> file, of the index of a checkpoint in several files.
+
+    Raises:
+      InputError: no index, or files that do not lie beside it.
+    """
     content = read_json(path, limit=MAX_INDEX)
     names = content.get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
-        raise InputError(f'cannot read {what} from {path}: no table "weight_map" of names and files')
+        raise InputError(f'cannot read {path}: no table "weight_map" of names and files')
     for file in set(names.values()):
-        if pathlib.PurePath(file).name != file or not file.endswith(".safetensors"):
-            raise InputError(f"cannot read {what} from {path}: it names {file!r}, wanted .safetensors files beside it")
+        if pathlib.PurePath(file).name != file or not file.endswith(suffix):
+            raise InputError(f"cannot read {path}: it names {file!r}, wanted {suffix} files beside it")
     return {name: path.parent / file for name, file in names.items()}
 
 

@@ -1,10 +1,13 @@
 """`hoijax convert`: a checkpoint comes out whole, and bad ones leave nothing behind."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
 from flax import nnx
 
+from hoijax.cli import convert as cli_convert
 from hoijax.cli import main
 from hoijax.nets import weights as convert
 from hoijax.nets.scorehoi import TransformerConfig
@@ -12,6 +15,7 @@ from hoijax.nets.scorehoi.transformers import UNUSED, ContactFormer
 from hoijax.nets.weights import registry
 
 torch = pytest.importorskip("torch", reason="extra [parity]")
+save_file = pytest.importorskip("safetensors.torch", reason="extra [parity]").save_file
 
 
 @pytest.fixture
@@ -62,3 +66,26 @@ def test_bad_input_writes_nothing(small, tmp_path, capsys, arguments, message):
     assert main(["convert", *(a.format(**names) for a in arguments)]) == 2
     assert message in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_a_checkpoint_in_several_files_is_one(small, tmp_path, monkeypatch):
+    """PyTorch's and safetensors' shards by their index, read whole and as views of the files."""
+    net, state = small
+    names, want = list(state), dict(nnx.to_flat_state(nnx.state(net)))
+    for suffix, write in ((".bin", torch.save), (".safetensors", save_file)):
+        index = {}
+        for k in range(2):
+            part = {name: state[name].contiguous() for name in names[k::2]}
+            write(part, tmp_path / f"model-{k}{suffix}")
+            index |= dict.fromkeys(part, f"model-{k}{suffix}")
+        path = tmp_path / f"model{suffix}.index.json"
+        path.write_text(json.dumps({"weight_map": index}))
+        for limit in (1 << 30, 0):
+            monkeypatch.setattr(cli_convert, "MAPPED", limit)
+            out = tmp_path / "out.safetensors"
+            assert main(["convert", "small", str(path), "--out", str(out), "--dtype", "bfloat16"]) == 0
+            arrays = convert.open_tensors(out)
+            assert {str(info.dtype) for info in arrays.table.values()} == {"bfloat16"}
+            got = dict(nnx.to_flat_state(nnx.state(convert.fill(registry.find_checkpoint("small").make, arrays))))
+            for key, leaf in want.items():
+                np.testing.assert_allclose(got[key][...], leaf[...], rtol=2**-8)

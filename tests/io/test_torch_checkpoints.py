@@ -1,6 +1,7 @@
 """PyTorch's files against PyTorch's own writer; nothing in them runs."""
 
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -79,3 +80,35 @@ def test_other_files_are_named(tmp_path):
         read_torch(tmp_path / "z.pth")
     with pytest.raises(InputError, match="cannot read"):
         read_torch(tmp_path / "nothing.pth")
+
+
+def test_tensors_as_views_of_the_file_are_the_same_and_take_no_memory(tmp_path):
+    base = torch.arange(24.0).reshape(4, 6)
+    tensors = {
+        "plain": base, "transposed": base.T, "slice": base[1:, ::2], "scalar": torch.tensor(3.5),
+        "empty": torch.zeros(0, 3), "bfloat": base.bfloat16(), "long": base.long(), "tied": base[:2],
+        "large": torch.ones(1 << 20),
+    }  # fmt: skip
+    torch.save(tensors, tmp_path / "a.pth")
+    tracemalloc.start()
+    mapped = read_state_dict(tmp_path / "a.pth", mapped=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    whole = read_state_dict(tmp_path / "a.pth")
+    assert mapped.keys() == whole.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(mapped[name], array)
+        assert mapped[name].dtype == array.dtype
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["plain"][0, 0] = 1.0
+
+
+def test_a_compressed_tensor_is_not_mapped(tmp_path):
+    torch.save({"a": torch.ones(1000)}, tmp_path / "a.pth")
+    with zipfile.ZipFile(tmp_path / "a.pth") as old, zipfile.ZipFile(tmp_path / "b.pth", "w", 8) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert read_state_dict(tmp_path / "b.pth")["a"].sum() == 1000
+    with pytest.raises(InputError, match="is compressed"):
+        read_state_dict(tmp_path / "b.pth", mapped=True)
