@@ -130,6 +130,20 @@ def test_one_picture_becomes_meshes_parameters_and_a_page(run, folder, tmp_path)
 
 
 @pytest.mark.slow
+def test_the_stage_that_is_asked_for_is_shown(run, tmp_path):
+    """The mesh refiner's surface is what the GLB holds then; the parameters stay those of the guided stage."""
+    assert run()[0] == 0 and run("--show=refined", out=tmp_path / "refined")[0] == 0
+    guided, refined = (load(tmp_path / name / "reconstruction.npz") for name in ("out", "refined"))
+    for name in ("transl", "obj_trans", "refined_vertices"):
+        np.testing.assert_allclose(refined[name], guided[name], atol=1e-4)
+    assert json.loads((tmp_path / "refined" / "metrics.json").read_text())["shown"] == "refined"
+    scene = trimesh.load(tmp_path / "refined" / "interaction.glb", process=False)
+    np.testing.assert_allclose(scene.geometry["body"].vertices * [1, -1, -1], refined["refined_vertices"], atol=2e-3)
+    other = trimesh.load(tmp_path / "out" / "interaction.glb", process=False)
+    assert np.abs(other.geometry["body"].vertices - scene.geometry["body"].vertices).max() > 0.01
+
+
+@pytest.mark.slow
 def test_a_folder_names_what_it_cannot_use_and_odd_masks_give_finite_answers(run, folder, tmp_path):
     pictures, masks, things = (tmp_path / name for name in ("pictures", "masks", "things"))
     for place in (pictures, masks, things):

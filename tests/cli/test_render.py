@@ -35,6 +35,18 @@ def test_turntable(scene):
         assert film.n_frames == 3
 
 
+def test_the_floor_is_left_away_where_asked_for(scene):
+    """Its shadow is all that is seen of it: below the box the picture is then as white as above it."""
+    darkest = []
+    for more in ([], ["--no-floor"]):
+        out = scene.with_name("x.png")
+        assert main(["render", str(scene), "--out", str(out), "--views", "2", *SMALL, *more]) == 0
+        image = np.asarray(Image.open(out).convert("RGB"), int)
+        grey = np.ptp(image, axis=-1) < 12  # what is not the red box
+        darkest.append(image[grey].min())
+    assert darkest[0] < darkest[1] - 5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,0 +1,198 @@
+"""Settings of GRAFT's training: each one's effect is seen in the data, the program or the step that it makes."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hoijax.body_models import free_body
+from hoijax.experiments.graft import train as training
+from hoijax.experiments.graft.losses import LossWeights
+from hoijax.experiments.graft.problem import make_problem
+from hoijax.experiments.graft.queries import QueryConfig
+from hoijax.experiments.graft.rooms import Rooms
+from hoijax.experiments.graft.samples import GraftSample, sample_points
+from hoijax.experiments.training import running_mean
+from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate
+from hoijax.systems.graft import Rollout, body_spec
+
+
+def config(**settings):
+    return training.Config(out=pathlib.Path("unused"), body="test", **settings)
+
+
+class Telling(Graft):
+    """A head that moves the body by as much as it sees: a decimetre if the scene is there, a tenth larger always."""
+
+    def __init__(self):
+        self.nothing = nnx.Param(jnp.zeros((), jnp.float32))
+
+    def __call__(self, inputs, context=None):
+        sees = jnp.any(inputs.offsets != 0) & jnp.any(inputs.normals != 0)
+        return GraftUpdate(
+            rotations=jnp.zeros((52, 6), jnp.float32),
+            translation=jnp.where(sees, 0.1, 0.0).astype(jnp.float32) * jnp.asarray([1.0, 0, 0], jnp.float32),
+            betas=jnp.zeros(10, jnp.float32),
+            scale=jnp.asarray(0.1, jnp.float32),
+        )
+
+
+@pytest.fixture(scope="module")
+def room():
+    model = free_body("test")
+    return jax.tree.map(jnp.asarray, Rooms(model, body_spec(model), count=2, points=256)[0])
+
+
+def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
+    """Traced, not compiled: what reaches `rollout` is what its own tests are about. A part left out is neither seen
+    nor changed."""
+    problem, seen = make_problem(config()), {}
+    graph, weights = nnx.split(Telling(), nnx.Param)
+
+    def spy(step, spec, scene, state, *, options, image, context_mask):
+        seen["options"], seen["step"] = options, step
+        many = jax.tree.map(lambda x: jnp.broadcast_to(x, (options.steps, *x.shape)), state)
+        return Rollout(final=state, steps=many, params=state.params)
+
+    monkeypatch.setattr(training, "rollout", spy)
+    batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
+    probes = jnp.ones((58, 3), jnp.float32)
+    inputs = GraftInputs(*3 * [probes], *(jnp.ones(n, jnp.float32) for n in ((52, 6), (3,), (10,))))
+    for settings, steps in (
+        ({}, 3), ({"fold": False}, 1), ({"detach": True}, 2), ({"without": "scale"}, 2), ({"without": "probes"}, 2),
+    ):  # fmt: skip
+        run = config(**settings)
+        jax.eval_shape(lambda b, run=run, n=steps: training.batch_loss(
+            graph, weights, problem, b, jax.random.key(0), run, n)[0], batch)  # fmt: skip
+        options = seen["options"]
+        assert options.steps == steps and options.fold is run.fold and options.detach is run.detach
+        assert options.mask.scale is (run.without != "scale") and options.mask.betas
+        aside = float(seen["step"](inputs, None).translation[0])
+        np.testing.assert_allclose(aside, 0.0 if run.without == "probes" else 0.1, atol=1e-6)
+
+
+def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkeypatch):
+    """Scene, start and truth: of the same larger world; of "query" the truth stays."""
+    problem, seen = make_problem(config()), {}
+    graph, weights = nnx.split(Telling(), nnx.Param)
+    real = training.scale_sample
+
+    def scaled(spec, scene, truth, factor):
+        seen["scaled"] = real(spec, scene, truth, factor)
+        return seen["scaled"]
+
+    def rolled(step, spec, scene, state, *, options, image, context_mask):
+        seen["scene"] = scene
+        many = jax.tree.map(lambda x: jnp.broadcast_to(x, (options.steps, *x.shape)), state)
+        return Rollout(final=state, steps=many, params=state.params)
+
+    def drawn(key, spec, truth, queries):
+        seen["start"] = truth
+        return training_query(key, spec, truth, queries)
+
+    def lost(spec, model, steps, truth, weights, touch):
+        seen["truth"] = truth
+        return training_loss(spec, model, steps, truth, weights, touch)
+
+    training_query, training_loss = training.draw_query, training.rollout_loss
+    for name, spy in (("scale_sample", scaled), ("rollout", rolled), ("draw_query", drawn), ("rollout_loss", lost)):
+        monkeypatch.setattr(training, name, spy)
+    batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
+    for what in ("query", "sample"):
+        seen.clear()
+        run = config(queries=QueryConfig(scale_what=what))
+        jax.eval_shape(
+            lambda b, run=run: training.batch_loss(graph, weights, problem, b, jax.random.key(0), run, 1)[0], batch
+        )
+        assert ("scaled" in seen) == (what == "sample") and seen["start"] is seen["truth"]
+        if what == "sample":
+            assert seen["scene"] is seen["scaled"][0] and seen["truth"] is seen["scaled"][1]
+
+
+def test_the_loss_looks_at_as_many_vertices_as_asked_for_and_at_those_that_may_touch():
+    whole = free_body("test")
+    assert make_problem(config(loss_vertices=0)).model.num_vertices == whole.num_vertices
+    contact = np.asarray(whole.v_template)[np.asarray(body_spec(whole).contact_vertices)]
+    shares = []
+    for share in (0.0, 0.5):
+        model = make_problem(config(loss_vertices=120, contact_share=share)).model
+        assert model.num_vertices == 120
+        gaps = np.linalg.norm(np.asarray(model.v_template)[:, None] - contact[None], axis=-1)
+        shares.append(np.mean(gaps.min(axis=1) < 1e-7))
+    assert shares[1] >= 0.5 > shares[0]
+    first, other = (np.asarray(make_problem(config(loss_vertices=120, seed=s)).model.v_template) for s in (0, 1))
+    assert not np.array_equal(first, other)
+
+
+def rates(settings, gradients):
+    """By how much Adam moves one number at each step; of a constant gradient by the rate itself."""
+    optimiser, moves = training.make_optimiser(settings), []
+    with jax.numpy_dtype_promotion("standard"):
+        state = optimiser.init(jnp.zeros((), jnp.float32))
+        step = jax.jit(optimiser.update)
+        for gradient in gradients:
+            move, state = step(jnp.float32(gradient), state)
+            moves.append(-float(move))
+    return np.array(moves)
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_the_last_along_a_cosine():
+    steps, rate, last = 40, 1e-3, 1e-4
+    got = rates(config(steps=steps, rate=rate, last_rate=last, warmup=0.25), [0.5] * steps)
+    want = [rate * k / 10 for k in range(10)]
+    want += [last + (rate - last) * 0.5 * (1 + np.cos(np.pi * k / 30)) for k in range(30)]
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-8)
+
+
+def test_gradients_are_clipped_where_asked_for():
+    """Five times the largest norm counts as the largest; far below it nothing changes."""
+    settings = dict(steps=100, rate=1e-3, warmup=0.01)
+    clipped = rates(config(clip=1.0, **settings), [1.0, 0.5, 5.0])
+    np.testing.assert_allclose(clipped, rates(config(clip=100.0, **settings), [1.0, 0.5, 1.0]), rtol=1e-5)
+    assert abs(rates(config(clip=100.0, **settings), [1.0, 0.5, 5.0])[2] / clipped[2] - 1) > 0.1
+
+
+def test_sources_are_as_large_and_as_seen_as_their_settings_say():
+    problem = make_problem(config())
+    whole = training.make_source(config(rooms=3, points=256), problem)
+    assert len(whole) == 3 and len(sample_points(whole[0])[0]) == 256
+    other = training.make_source(config(rooms=3, points=256, seed=1), problem)
+    assert not np.array_equal(whole[0].truth.translation, other[0].truth.translation)
+    assert whole[0].touch is None
+    heights = training.make_source(config(rooms=3, points=256, weights=LossWeights(heights=1.0)), problem)
+    assert heights[0].touch.normals.shape == (problem.model.num_vertices, 3)
+    # Of a whole room there are points behind the body; of a view only what a camera sees.
+    seen = training.make_source(config(rooms=3, points=256, views=1.0), problem)
+    assert not np.array_equal(sample_points(whole[1])[0], sample_points(seen[1])[0])
+    assert whole[1] is whole[1]  # made once
+
+
+def test_a_split_is_mixed_with_rooms_by_the_share_asked_for(monkeypatch):
+    asked = {}
+
+    def opened(root, split):
+        asked["split"] = (root, split)
+        return list(range(6))
+
+    monkeypatch.setattr(training, "open_split", opened)
+    root = pathlib.Path("somewhere")
+    problem = make_problem(config())
+    alone = training.make_source(config(synth=root, split="scenes_dev"), problem)
+    assert len(alone) == 6 and asked["split"] == (root, "scenes_dev")
+    mixed = training.make_source(config(synth=root, rooms=12, mixed=0.5), problem)
+    assert len(mixed) == 24
+
+
+def test_the_mean_of_the_weights_remembers_as_long_as_its_decay_says():
+    """The recursion written out; 0 keeps the last weights, and the first steps forget the random start."""
+    for decay in (0.0, 0.5, 0.999):
+        mean = want = 7.0
+        for step in range(30):
+            weights = float(step)
+            share = min(decay, (1 + step) / (10 + step))
+            want = share * want + (1 - share) * weights
+            mean = running_mean(jnp.float32(mean), jnp.float32(weights), jnp.asarray(step), decay)
+        np.testing.assert_allclose(mean, want, rtol=1e-5)
