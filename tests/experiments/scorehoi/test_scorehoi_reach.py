@@ -20,8 +20,8 @@ from hoijax.data.synth.checking import body_mesh
 from hoijax.data.synth.samples import body_fields, keypoint_places, object_points
 from hoijax.data.synth.sampling import draw
 from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
-from hoijax.nets import convert
 from hoijax.nets.scorehoi import Hand4Whole, RegressorConfig, camera_translation, project_to_crop
+from hoijax.nets.weights import abstract
 from hoijax.systems.scorehoi.inputs import Layout
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "scorehoi.md"
@@ -129,7 +129,7 @@ class Corners(nnx.Module):
 @pytest.fixture(scope="module")
 def reach():
     """What the whole module says of joints and boxes when its heatmaps are sure of their first and last cells."""
-    net = convert.abstract(lambda rngs: Hand4Whole(PARTS, rngs))
+    net = abstract(lambda rngs: Hand4Whole(PARTS, rngs))
     net.eval()
     net.backbone, net.hand_roi_net.backbone = Corners(PARTS.features), Corners(PARTS.features)
     for position, count in ((net.body_position_net, 25), (net.hand_position_net, 20)):
