@@ -61,31 +61,3 @@ def random_module():
         return module
 
     return make
-
-
-@pytest.fixture(scope="session")
-def every_way():
-    """Checks a function of leading axes: `check(function, *samples)`, each sample of N rows float64 arrays.
-
-    Row by row it is the reference; the same rows as one batch, with the axes (3, 1, N / 3) before them, compiled, and
-    under `vmap` must answer the same, in float64 and, to its digits, in float32, and keep the dtype.
-    """
-
-    def check(function, *samples, tolerance=1e-5):
-        count = len(samples[0])
-        rows = [function(*(x[i] for x in samples)) for i in range(count)]
-        want = jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *rows)
-        for dtype in (np.float64, np.float32):
-            flat = [np.asarray(x, dtype) for x in samples]
-            axes = [x.reshape(3, 1, count // 3, *x.shape[1:]) for x in flat]
-            ways = {
-                "batch": function(*flat), "axes": function(*axes), "jit": jax.jit(function)(*flat),
-                "vmap": jax.vmap(function)(*flat),
-            }  # fmt: skip
-            for way, got in ways.items():
-                for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-                    assert a.dtype == dtype, (way, a.dtype)
-                    close = 1e-12 if dtype == np.float64 else tolerance
-                    np.testing.assert_allclose(np.asarray(a).reshape(b.shape), b, rtol=close, atol=close, err_msg=way)
-
-    return check

@@ -10,14 +10,14 @@ from flax import nnx
 
 from hoijax.body_models import free_body
 from hoijax.experiments.graft import train as training
-from hoijax.experiments.graft.losses import LossWeights
+from hoijax.experiments.graft.losses import LossTerms, LossWeights
 from hoijax.experiments.graft.problem import make_problem
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.experiments.training import running_mean
 from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate
-from hoijax.systems.graft import Rollout, body_spec
+from hoijax.systems.graft import GraftState, Rollout, body_spec
 
 
 def config(**settings):
@@ -58,6 +58,8 @@ def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
         return Rollout(final=state, steps=many, params=state.params)
 
     monkeypatch.setattr(training, "rollout", spy)
+    monkeypatch.setattr(training, "draw_query", lambda key, spec, truth, queries: GraftState.of(truth))
+    monkeypatch.setattr(training, "rollout_loss", lambda *_: LossTerms(*7 * [jnp.zeros(())]))
     batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
     probes = jnp.ones((58, 3), jnp.float32)
     inputs = GraftInputs(*3 * [probes], *(jnp.ones(n, jnp.float32) for n in ((52, 6), (3,), (10,))))
@@ -91,13 +93,12 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
 
     def drawn(key, spec, truth, queries):
         seen["start"] = truth
-        return training_query(key, spec, truth, queries)
+        return GraftState.of(truth)
 
     def lost(spec, model, steps, truth, weights, touch):
         seen["truth"] = truth
-        return training_loss(spec, model, steps, truth, weights, touch)
+        return LossTerms(*7 * [jnp.zeros(())])
 
-    training_query, training_loss = training.draw_query, training.rollout_loss
     for name, spy in (("scale_sample", scaled), ("rollout", rolled), ("draw_query", drawn), ("rollout_loss", lost)):
         monkeypatch.setattr(training, name, spy)
     batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))

@@ -1,12 +1,10 @@
 """Settings of ScoreHOI's training: each one's effect is seen in the samples, the step or the file that it makes."""
 
-import dataclasses
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from flax import nnx
 from safetensors.numpy import load_file
 
@@ -14,14 +12,12 @@ from hoijax.experiments.scorehoi import stages
 from hoijax.experiments.scorehoi import train as training
 from hoijax.experiments.scorehoi.augmenting import PLAIN
 from hoijax.experiments.scorehoi.made_up import MadeUp
-from hoijax.nets.scorehoi import ScoreHOIRegressor
-from hoijax.systems.scorehoi.networks import sizes_of
 
 HERE = pathlib.Path("unused")
 
 
 def config(**settings):
-    return training.Config(out=HERE, **({"size": "tiny", "level": "test", "vertices": 48} | settings))
+    return training.Config(**({"out": HERE, "size": "tiny", "level": "test", "vertices": 48} | settings))
 
 
 def moves(stage, rate, steps, gradients):
@@ -46,14 +42,9 @@ def adam(gradients, rates, b1, b2=0.999):
     return found
 
 
-@pytest.fixture(scope="module")
-def regressor_stages():
-    return {cosine: training.make_stage(config(cosine=cosine, share=0.5)) for cosine in (False, True)}
-
-
-def denoiser_stage(cosine):
-    """Without a regressor, which its optimiser does not look at."""
-    stage = object.__new__(stages.DenoiserStage)
+def bare(kind, cosine):
+    """A stage without its networks, which its optimiser does not look at."""
+    stage = object.__new__(kind)
     stage.cosine = cosine
     return stage
 
@@ -61,24 +52,22 @@ def denoiser_stage(cosine):
 GRADIENTS = np.cos(np.arange(20)) + 0.2
 
 
-def test_stage_1_forgets_fast_and_its_rate_falls_to_a_tenth(regressor_stages):
+def cosine_rates(rate):
+    """Up over ten steps and down over ten."""
+    return [rate * k / 10 for k in range(10)] + [rate * 0.5 * (1 + np.cos(np.pi * k / 10)) for k in range(10)]
+
+
+def test_stage_1_forgets_fast_and_its_rate_falls_to_a_tenth():
     """Adam with beta1 = 0.5; a tenth of the rate after three fifths, or up and down along a cosine."""
-    assert regressor_stages[False].share == 0.5
-    rates = [1e-3] * 12 + [1e-4] * 8
-    np.testing.assert_allclose(
-        moves(regressor_stages[False], 1e-3, 20, GRADIENTS), adam(GRADIENTS, rates, 0.5), rtol=1e-3
-    )
-    rates = [1e-3 * k / 10 for k in range(10)] + [1e-3 * 0.5 * (1 + np.cos(np.pi * k / 10)) for k in range(10)]
-    np.testing.assert_allclose(
-        moves(regressor_stages[True], 1e-3, 20, GRADIENTS), adam(GRADIENTS, rates, 0.5), rtol=1e-3, atol=1e-9
-    )
+    for cosine, rates in ((False, [1e-3] * 12 + [1e-4] * 8), (True, cosine_rates(1e-3))):
+        got = moves(bare(stages.RegressorStage, cosine), 1e-3, 20, GRADIENTS)
+        np.testing.assert_allclose(got, adam(GRADIENTS, rates, 0.5), rtol=1e-3, atol=1e-9)
 
 
 def test_stage_2_keeps_its_rate_or_follows_a_cosine():
-    plain, cosine = (denoiser_stage(c) for c in (False, True))
-    np.testing.assert_allclose(moves(plain, 1e-3, 20, GRADIENTS), adam(GRADIENTS, [1e-3] * 20, 0.9), rtol=1e-3)
-    rates = [1e-3 * k / 10 for k in range(10)] + [1e-3 * 0.5 * (1 + np.cos(np.pi * k / 10)) for k in range(10)]
-    np.testing.assert_allclose(moves(cosine, 1e-3, 20, GRADIENTS), adam(GRADIENTS, rates, 0.9), rtol=1e-3, atol=1e-9)
+    for cosine, rates in ((False, [1e-3] * 20), (True, cosine_rates(1e-3))):
+        got = moves(bare(stages.DenoiserStage, cosine), 1e-3, 20, GRADIENTS)
+        np.testing.assert_allclose(got, adam(GRADIENTS, rates, 0.9), rtol=1e-3, atol=1e-9)
 
 
 def test_samples_are_as_wide_as_augmentation_wants_and_as_their_seed_says():
@@ -124,37 +113,32 @@ def test_the_body_of_published_data_is_the_one_that_the_networks_see():
 
 
 class Standing(training.Trainer):
-    """A run whose steps change nothing but their number and the averaged parameters, which become a tenth of each."""
+    """A run of a small network whose steps change nothing but their number and the mean of the parameters, which
+    becomes a tenth of each."""
 
-    def __init__(self, stage, network):
-        self.stage = stage
-        _, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
-        self.variables = stages.Variables(parameters, statistics)
+    def __init__(self):
+        self.stage = self
+        self.graph, self.parameters = nnx.split(nnx.Linear(3, 4, rngs=nnx.Rngs(0)))
+
+    def network(self, variables):
+        return nnx.merge(self.graph, variables.parameters)
 
     def start(self):
-        parameters = self.variables.parameters
-        return training.TrainState(jnp.zeros((), jnp.int32), self.variables, parameters, {})
+        variables = stages.Variables(self.parameters, {})
+        return training.TrainState(jnp.zeros((), jnp.int32), variables, self.parameters, {})
 
     def step(self, state, batch):
-        average = jax.tree.map(lambda x: np.float32(0.1) * np.asarray(x), state.variables.parameters)
+        average = jax.tree.map(lambda x: 0.1 * x, state.variables.parameters)
         return state.replace(step=state.step + 1, average=average), {"total": jnp.ones(())}, jnp.ones(())
 
 
-def test_the_averaged_parameters_are_kept_and_in_half_precision_where_asked_for(
-    tmp_path, random_module, regressor_stages
-):
-    whole = config(steps=1, batch=2, augment=False)
-    network = random_module(lambda rngs: ScoreHOIRegressor(sizes_of("tiny")[0], rngs))
-    trainer = Standing(regressor_stages[False], network)
-    sources = MadeUp(stages.layout_of("tiny", whole.body()), count=2)
-    files = {}
+def test_the_averaged_parameters_are_kept_and_in_half_precision_where_asked_for(tmp_path):
+    trainer, files = Standing(), {}
+    kernel = np.asarray(trainer.parameters["kernel"][...])
     for half in (False, True):
-        out = tmp_path / str(half)
-        training.train(dataclasses.replace(whole, out=out, half=half), sources, trainer=trainer)
-        files[half] = load_file(out / "weights.safetensors")
-    start = trainer.variables.parameters
-    kernel = np.asarray(start["objregressor"]["obj_feat_out"]["kernel"][...])
-    name = "objregressor.obj_feat_out.kernel"
-    assert files[False][name].dtype == np.float32 and files[True][name].dtype == np.float16
-    np.testing.assert_allclose(files[False][name], 0.1 * kernel, rtol=1e-6)
-    np.testing.assert_allclose(files[True][name], files[False][name], rtol=1e-3, atol=1e-6)
+        run = config(steps=1, batch=2, out=tmp_path / str(half), half=half)
+        training.train(run, [{"x": np.zeros(1, np.float32)}] * 2, trainer=trainer)
+        files[half] = load_file(run.out / "weights.safetensors")["kernel"]
+    assert files[False].dtype == np.float32 and files[True].dtype == np.float16
+    np.testing.assert_allclose(files[False], 0.1 * kernel, rtol=1e-6)
+    np.testing.assert_allclose(files[True], files[False], rtol=1e-3, atol=1e-6)
