@@ -61,3 +61,28 @@ def random_module():
         return module
 
     return make
+
+
+@pytest.fixture(scope="session")
+def every_way():
+    """Checks a function of leading axes: `check(function, *samples)`, each sample a few rows of float64.
+
+    Row by row it is the reference; the same rows with the axes (N, 1) before them, as one compiled batch, and under
+    `vmap` must answer the same, in float64 and, to its digits, in float32, and keep the dtype.
+    """
+
+    def check(function, *samples, tolerance=1e-5):
+        rows = [function(*(np.asarray(x[i]) for x in samples)) for i in range(len(samples[0]))]
+        want = jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *rows)
+        for dtype, close in ((np.float64, 1e-12), (np.float32, tolerance)):
+            flat = [np.asarray(x, dtype) for x in samples]
+            ways = {
+                "axes": function(*(x[:, None] for x in flat)), "jit": jax.jit(function)(*flat),
+                "vmap": jax.vmap(function)(*flat),
+            }  # fmt: skip
+            for way, got in ways.items():
+                for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+                    assert a.dtype == dtype, (way, a.dtype)
+                    np.testing.assert_allclose(np.asarray(a).reshape(b.shape), b, rtol=close, atol=close, err_msg=way)
+
+    return check

@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 
 from hoijax.body_models import free_body
+from hoijax.experiments.common.parameters import running_mean
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossTerms, LossWeights
 from hoijax.experiments.graft.problem import make_problem
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
-from hoijax.experiments.training import running_mean
 from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate
 from hoijax.systems.graft import GraftState, Rollout, body_spec
 

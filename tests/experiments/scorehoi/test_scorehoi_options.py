@@ -8,7 +8,8 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import load_file
 
-from hoijax.experiments.scorehoi import stages
+from hoijax.experiments.common.trainer import TrainState, Variables
+from hoijax.experiments.scorehoi import sources, stages
 from hoijax.experiments.scorehoi import train as training
 from hoijax.experiments.scorehoi.augmenting import PLAIN
 from hoijax.experiments.scorehoi.made_up import MadeUp
@@ -17,7 +18,7 @@ HERE = pathlib.Path("unused")
 
 
 def config(**settings):
-    return training.Config(**({"out": HERE, "size": "tiny", "level": "test", "vertices": 48} | settings))
+    return training.configure(**({"out": HERE, "size": "tiny", "level": "test", "vertices": 48} | settings))
 
 
 def moves(stage, rate, steps, gradients):
@@ -96,11 +97,11 @@ def test_sizes_and_bodies_are_those_that_are_named():
 def test_sources_are_those_that_are_named(monkeypatch, tmp_path):
     assert isinstance(training.make_source(config()), MadeUp)
     asked = {}
-    monkeypatch.setattr(training, "open_split", lambda root, split: asked.update(split=(root, split)) or [{}, {}, {}])
+    monkeypatch.setattr(sources, "open_split", lambda root, split: asked.update(split=(root, split)) or [{}, {}, {}])
     default = {"level": "default", "dataset": "synth_hoi", "root": tmp_path}
     assert len(training.make_source(config(split="val", **default))) == 3
     assert asked["split"] == (tmp_path, "val")
-    monkeypatch.setattr(training, "Views", lambda folder: [folder.name] * 2)
+    monkeypatch.setattr(sources, "Views", lambda folder: [folder.name] * 2)
     views = training.make_source(config(level="default", dataset="views", views=(HERE / "a", HERE / "b")))
     assert [views[i] for i in range(4)] == ["a", "a", "b", "b"]
 
@@ -112,32 +113,25 @@ def test_the_body_of_published_data_is_the_one_that_the_networks_see():
     assert config(body_model=HERE / "smplh").body().file is None  # of made-up data: the free body
 
 
-class Standing(training.Trainer):
-    """A run of a small network whose steps change nothing but their number and the mean of the parameters, which
-    becomes a tenth of each."""
+class Small:
+    """Stands for a stage: a network of twelve numbers."""
 
     def __init__(self):
-        self.stage = self
         self.graph, self.parameters = nnx.split(nnx.Linear(3, 4, rngs=nnx.Rngs(0)))
 
     def network(self, variables):
         return nnx.merge(self.graph, variables.parameters)
 
-    def start(self):
-        variables = stages.Variables(self.parameters, {})
-        return training.TrainState(jnp.zeros((), jnp.int32), variables, self.parameters, {})
-
-    def step(self, state, batch):
-        average = jax.tree.map(lambda x: 0.1 * x, state.variables.parameters)
-        return state.replace(step=state.step + 1, average=average), {"total": jnp.ones(())}, jnp.ones(())
-
 
 def test_the_averaged_parameters_are_kept_and_in_half_precision_where_asked_for(tmp_path):
-    trainer, files = Standing(), {}
-    kernel = np.asarray(trainer.parameters["kernel"][...])
+    stage, files = Small(), {}
+    kernel = np.asarray(stage.parameters["kernel"][...])
+    mean = jax.tree.map(lambda x: 0.1 * x, stage.parameters)
+    state = TrainState(jnp.zeros((), jnp.int32), Variables(stage.parameters), mean, {})
     for half in (False, True):
-        run = config(steps=1, batch=2, out=tmp_path / str(half), half=half)
-        training.train(run, [{"x": np.zeros(1, np.float32)}] * 2, trainer=trainer)
+        run = config(out=tmp_path / str(half), half=half)
+        run.out.mkdir()
+        training.save(run, stage, state)
         files[half] = load_file(run.out / "weights.safetensors")["kernel"]
     assert files[False].dtype == np.float32 and files[True].dtype == np.float16
     np.testing.assert_allclose(files[False], 0.1 * kernel, rtol=1e-6)
