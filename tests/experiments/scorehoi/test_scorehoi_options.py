@@ -113,7 +113,7 @@ def test_the_body_of_published_data_is_the_one_that_the_networks_see():
     assert config(body_model=HERE / "smplh").body().file is None  # of made-up data: the free body
 
 
-class Small:
+class Small(stages.RegressorStage):
     """Stands for a stage: a network of twelve numbers."""
 
     def __init__(self):
