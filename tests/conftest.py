@@ -67,18 +67,19 @@ def random_module():
 def every_way():
     """Checks a function of leading axes: `check(function, *samples)`, each sample a few rows of float64.
 
-    Row by row it is the reference; the same rows with the axes (N, 1) before them, as one compiled batch, and under
-    `vmap` must answer the same, in float64 and, to its digits, in float32, and keep the dtype.
+    Row by row it is the reference; the same rows as a batch that is not compiled, compiled with the axes (N, 1) before
+    them, and under `vmap` must answer the same, in float64 and, to its digits, in float32, and keep the dtype.
     """
 
     def check(function, *samples, tolerance=1e-5):
-        rows = [function(*(np.asarray(x[i]) for x in samples)) for i in range(len(samples[0]))]
+        one = jax.jit(function)
+        rows = [one(*(np.asarray(x[i]) for x in samples)) for i in range(len(samples[0]))]
         want = jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *rows)
         for dtype, close in ((np.float64, 1e-12), (np.float32, tolerance)):
             flat = [np.asarray(x, dtype) for x in samples]
             ways = {
-                "axes": function(*(x[:, None] for x in flat)), "jit": jax.jit(function)(*flat),
-                "vmap": jax.vmap(function)(*flat),
+                "eager": function(*flat), "axes": one(*(x[:, None] for x in flat)),
+                "vmap": jax.jit(jax.vmap(function))(*flat),
             }  # fmt: skip
             for way, got in ways.items():
                 for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):

@@ -3,21 +3,16 @@
 import numpy as np
 import pytest
 
-from hoijax.nets.blocks.positions import sinusoid
 from hoijax.nets.scorehoi import camera_translation, project_to_crop
-from hoijax.nets.scorehoi.heads import restore_boxes, soft_argmax_3d
-from hoijax.nets.scorehoi.state import BetasRange, HOIState, pack, unpack
+from hoijax.nets.scorehoi.heads import restore_boxes
+from hoijax.nets.scorehoi.state import BetasRange, pack, unpack
 
 RANGE = BetasRange(low=np.linspace(-3, -1, 10), high=np.linspace(2, 3, 10))
 CASES = {
     "camera_translation": (camera_translation, (3,)),
     "project_to_crop": (lambda points, move: project_to_crop(points, 4.0 + move), (5, 3), (3,)),
-    "soft_argmax_3d": (lambda heat: soft_argmax_3d(heat**2), (2, 3, 4)),
     "restore_boxes": (restore_boxes, (2,), (2,)),
-    "sinusoid": (lambda t: sinusoid(t, 9), ()),
     "normalise": (RANGE.normalise, (10,)),
-    "restore": (RANGE.restore, (10,)),
-    "pack": (lambda *x: pack(HOIState(*x)), (52, 6), (6,), (3,), (10,)),
     "unpack": (unpack, (331,)),
 }
 
