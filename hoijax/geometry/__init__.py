@@ -14,6 +14,7 @@ from hoijax.geometry.mesh import (
     voronoi_areas,
 )
 from hoijax.geometry.nearest import Chamfer, Nearest, chamfer, nearest, nearest_host
+from hoijax.geometry.orientation import Patches, face_outward, position_ids, wind_consistently
 from hoijax.geometry.point_blocks import PointBlocks, nearest_in_blocks, point_blocks
 from hoijax.geometry.quaternions import (
     axis_angle_from_quaternion,
@@ -35,6 +36,7 @@ from hoijax.geometry.safe import cross, dot, einsum, safe_divide, safe_norm, saf
 from hoijax.geometry.sampling import SurfaceSamples, farthest_points, sample_surface
 from hoijax.geometry.sdf import SDFGrid, query_sdf
 from hoijax.geometry.sdf_build import build_sdf
+from hoijax.geometry.solid import SolidReport, build_solid_sdf
 from hoijax.geometry.transforms import RigidPose, compose, inverse, transform_points
 from hoijax.geometry.triangles import ClosestPoint, closest_on_mesh, closest_on_triangle, point_triangle_distance
 from hoijax.geometry.winding import contains, solid_angle, winding_number
@@ -46,9 +48,11 @@ __all__ = [
     "ClosestPoint",
     "Mesh",
     "Nearest",
+    "Patches",
     "PointBlocks",
     "RigidPose",
     "SDFGrid",
+    "SolidReport",
     "SurfaceSamples",
     "axis_angle_from_quaternion",
     "axis_angle_from_rotation",
@@ -56,6 +60,7 @@ __all__ = [
     "box_corners",
     "box_distance",
     "build_sdf",
+    "build_solid_sdf",
     "chamfer",
     "clamp_to_box",
     "closest_on_mesh",
@@ -69,6 +74,7 @@ __all__ = [
     "face_areas",
     "face_corners",
     "face_normals",
+    "face_outward",
     "farthest_points",
     "inverse",
     "mesh_volume",
@@ -77,6 +83,7 @@ __all__ = [
     "nearest_in_blocks",
     "point_blocks",
     "point_triangle_distance",
+    "position_ids",
     "procrustes_rotation",
     "quaternion_from_axis_angle",
     "quaternion_from_rotation",
@@ -99,6 +106,7 @@ __all__ = [
     "umeyama",
     "vertex_normals",
     "voronoi_areas",
+    "wind_consistently",
     "winding_number",
     "winding_number_host",
 ]

@@ -53,6 +53,13 @@ def distance_to_faces(triangles: np.ndarray, queries: np.ndarray, face: np.ndarr
     return np.sqrt(_coordinates(triangles, queries, face)[2])
 
 
+def closest_on_faces(triangles: np.ndarray, queries: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """The point of the triangle `face[i]` that is closest to query i, `(Q, 3)`."""
+    s, t, _ = _coordinates(triangles, queries, face)
+    bary = np.stack([np.maximum(1.0 - s - t, 0.0), s, t], axis=-1)
+    return np.einsum("nk,nki->ni", bary, triangles[face])
+
+
 def guess_faces(triangles: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """A face near each query, often the nearest: that of the nearest of some points spread over the surface.
 

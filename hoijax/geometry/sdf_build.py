@@ -45,6 +45,20 @@ def build_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -> SDFG
       InputError: no faces, broken faces, or a mesh of no extent.
       ValueError: `resolution` or `padding` out of range.
     """
+    triangles, origin, spacing = place_grid(mesh, resolution, padding)
+    points = grid_samples(origin, spacing, resolution)
+    distance = distance_to_faces(triangles, points, nearest_faces(triangles, origin, spacing, resolution))
+    winding = winding_number_host(points, mesh)
+    values = np.where(winding > 0.5, -distance, distance).reshape((resolution,) * 3)
+    dtype = np.asarray(mesh.vertices).dtype
+    dtype = jax.dtypes.canonicalize_dtype(dtype if np.issubdtype(dtype, np.floating) else float)
+    return SDFGrid(
+        values=jnp.asarray(values, dtype), origin=jnp.asarray(origin, dtype), spacing=jnp.asarray(spacing, dtype)
+    )
+
+
+def place_grid(mesh: Mesh, resolution: int, padding: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The triangles of a mesh in float64, and origin and spacing of the grid around it; see `build_sdf`."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     if not padding >= 0:
@@ -57,39 +71,31 @@ def build_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -> SDFG
     side = float((upper - lower).max()) * (1 + 2 * padding)
     if side == 0:
         raise InputError("cannot build a distance grid: all vertices of the mesh coincide")
-    origin, spacing = (lower + upper) / 2 - side / 2, side / (resolution - 1)
-    distance = _distances(triangles, origin, spacing, resolution)
-    winding = winding_number_host(_samples(origin, spacing, resolution), mesh)
-    values = np.where(winding > 0.5, -distance, distance).reshape((resolution,) * 3)
-    dtype = np.asarray(mesh.vertices).dtype
-    dtype = jax.dtypes.canonicalize_dtype(dtype if np.issubdtype(dtype, np.floating) else float)
-    return SDFGrid(
-        values=jnp.asarray(values, dtype), origin=jnp.asarray(origin, dtype), spacing=jnp.asarray(spacing, dtype)
-    )
+    return triangles, (lower + upper) / 2 - side / 2, side / (resolution - 1)
 
 
-def _samples(origin: np.ndarray, spacing: float, size: int) -> np.ndarray:
+def grid_samples(origin: np.ndarray, spacing: float, size: int) -> np.ndarray:
     """Positions of the samples of a cubic grid, `(size^3, 3)`, z fastest."""
     axis = np.arange(size) * spacing
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) + origin
 
 
-def _distances(triangles: np.ndarray, origin: np.ndarray, spacing: float, resolution: int) -> np.ndarray:
-    """Unsigned distance at every sample."""
+def nearest_faces(triangles: np.ndarray, origin: np.ndarray, spacing: float, resolution: int) -> np.ndarray:
+    """The nearest face to every sample, or one hardly farther; see `build_sdf`."""
     tree = build_face_tree(triangles, LEAF)
     sizes = [resolution]
     while sizes[-1] > COARSEST:
         sizes.append((sizes[-1] + 2) // 2)  # the coarse grid reaches as far as the fine one, or a step beyond
     step = spacing * 2 ** (len(sizes) - 1)
-    points = _samples(origin, step, sizes[-1])
+    points = grid_samples(origin, step, sizes[-1])
     face = search_faces(tree, triangles, points, guess_faces(triangles, points))
     for coarse, size in zip(sizes[::-1], sizes[-2::-1]):
         step /= 2
-        points = _samples(origin, step, size)
+        points = grid_samples(origin, step, size)
         face, distance = _refine(triangles, points, face.reshape((coarse,) * 3), size)
         band = np.flatnonzero(distance < step * (BAND if size == resolution else COARSE_BAND))
         face[band] = search_faces(tree, triangles, points[band], face[band])
-    return distance_to_faces(triangles, points, face)
+    return face
 
 
 def _refine(triangles: np.ndarray, points: np.ndarray, coarse: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

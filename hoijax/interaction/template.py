@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, build_sdf, farthest_points
+from hoijax.geometry import Mesh, SolidReport, build_solid_sdf, farthest_points
 from hoijax.interaction.types import ObjectTemplate
 
 _DENSITY = 128  # surface samples per template point
@@ -24,9 +24,10 @@ def make_template(
 ) -> ObjectTemplate:
     """The template of an object: its mesh, `count` surface points, its signed distance grid.
 
-    Deterministic: the same mesh gives the same template on every machine. Meshes need not be watertight, connected or
-    clean: degenerate faces, repeated faces (back sides too, of which the first is kept) and unused vertices change
-    nothing. A mesh that is inside out as a whole is turned.
+    Deterministic: the same mesh gives the same template on every machine. Meshes need not be watertight, connected,
+    consistently wound or clean: degenerate faces, repeated faces (back sides too, of which the first is kept) and unused
+    vertices change nothing. A mesh that is inside out as a whole is turned. What is inside is what cannot be touched:
+    see `hoijax.geometry.build_solid_sdf`.
 
     The points stand for the object in ScoreHOI's losses and networks. "surface" (see `surface_points`) spreads them
     evenly over the surface whatever its triangulation. "bps" (see `bps_points`) is how ScoreHOI treats new objects;
@@ -49,10 +50,25 @@ def make_template(
     Raises:
       InputError: no faces, faces beyond the vertices, coordinates that are not finite, or no surface area.
     """
+    return make_solid_template(
+        mesh, count=count, method=method, resolution=resolution, padding=padding, max_sdf_faces=max_sdf_faces
+    )[0]
+
+
+def make_solid_template(
+    mesh: Mesh,
+    *,
+    count: int = 64,
+    method: Literal["surface", "bps"] = "surface",
+    resolution: int = 64,
+    padding: float = 0.1,
+    max_sdf_faces: int = 20_000,
+) -> tuple[ObjectTemplate, SolidReport]:
+    """`make_template`, and what was found of the object's inside and outside; arguments and errors as there."""
     vertices, faces = _checked(mesh)
     distinct = _distinct(vertices, faces)
     if _inside_out(vertices, distinct):
-        warnings.warn("the mesh is inside out (its volume is negative); its faces were turned", stacklevel=2)
+        warnings.warn("the mesh is inside out (its volume is negative); its faces were turned", stacklevel=3)
         faces, distinct = faces[:, ::-1], distinct[:, ::-1]
     if method == "surface":
         points = surface_points(vertices, faces, count)
@@ -67,10 +83,10 @@ def make_template(
         warnings.warn(
             f"the mesh has {len(distinct)} faces; its distance grid is built from a copy decimated to "
             f"{len(solid.faces)} faces",
-            stacklevel=2,
+            stacklevel=3,
         )
-    sdf = build_sdf(solid, resolution=resolution, padding=padding)
-    return ObjectTemplate(Mesh(single, np.ascontiguousarray(faces)), points.astype(np.float32), sdf)
+    sdf, report = build_solid_sdf(solid, resolution=resolution, padding=padding)
+    return ObjectTemplate(Mesh(single, np.ascontiguousarray(faces)), points.astype(np.float32), sdf), report
 
 
 def surface_points(vertices: Float[np.ndarray, "V 3"], faces: np.ndarray, count: int) -> Float[np.ndarray, "count 3"]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 #: Groups of variables that may move.
 GROUPS: tuple[str, ...] = (
@@ -89,6 +90,9 @@ class Stage:
     final_rate: float = 0.1
     #: Contact is sought on surfaces that face each other: looking the same way counts like this distance, metres.
     facing: float = 0.4
+    #: Parts and feet that are this far from what they should touch pull half as hard, farther ones ever less, metres: in
+    #: the last stages what is asked for but cannot be offered must not tear the rest apart.
+    let_go: float = math.inf
     weights: Weights = Weights()
 
     def __post_init__(self):
@@ -104,9 +108,31 @@ DEFAULT_STAGES: tuple[Stage, ...] = (
     Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
     Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
     Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
-    Stage("polish", 60, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
-    Stage("clear", 60, rate=0.25, facing=0.05, weights=Weights(contact=0.6, penetration=20.0, interior=20.0)),
+    Stage("polish", 60, rate=0.25, facing=0.1, let_go=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+    Stage(
+        "clear",
+        60,
+        rate=0.25,
+        facing=0.05,
+        let_go=0.1,
+        weights=Weights(contact=0.6, penetration=20.0, interior=20.0),
+    ),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Starts:
+    """Other starts, for interactions that the given one does not bring to the rule."""
+
+    #: How many of the screened starts are run, one after the other, at most; 0: only the given one.
+    tries: int = 1
+    #: What the rule asks, metres: a start is given up whose result penetrates or misses by more.
+    deep: float = 0.008
+    far: float = 0.018
+
+    def __post_init__(self):
+        if self.tries < 0:
+            raise ValueError(f"tries must not be negative, got {self.tries}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +166,9 @@ class RefineConfig:
     #: Departure from the estimate that costs one.
     width: PerGroup = PerGroup(0.06, 0.05, 0.1, 0.3, 0.2, 0.3, 0.3, 0.5, 0.25, 0.15, 0.05)
     sizes: Sizes = Sizes()
+    starts: Starts = Starts()
+    #: What rests on the floor stays upright and on it: it slides and turns about the vertical only.
+    upright: bool = True
     #: An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
     #: stage ends when the rate has reached `Stage.final_rate`.
     tolerance: float = 0.01

@@ -49,6 +49,9 @@ class ContactTargets:
     #: Points of the object that lie on the floor, canonical frame, (*B, M, 3), and their weights, (*B, M).
     rest_points: Any
     rest_weight: Any
+    #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down when
+    #: it is upright. Zero, or None for all: the object may turn any way.
+    base: Any = None
 
 
 def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_points: int = 64) -> ContactTargets:
@@ -82,6 +85,7 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
         feet=jnp.zeros((count, len(_FEET), vertices), jnp.float32),
         rest_points=jnp.zeros((count, REST_POINTS, 3), jnp.float32),
         rest_weight=jnp.zeros((count, REST_POINTS), jnp.float32),
+        base=jnp.zeros((count, 3), jnp.float32),
     )
 
 
@@ -106,6 +110,7 @@ def probability_targets(
         feet=jnp.zeros((count, len(_FEET), model.num_vertices), jnp.float32),
         rest_points=jnp.broadcast_to(template_points, (count, *template_points.shape[-2:])),
         rest_weight=on_floor,
+        base=jnp.zeros((count, 3), jnp.float32),
     )
 
 
@@ -185,6 +190,7 @@ def stand_on_floor(
     rotation, translation, scale = (np.asarray(x) for x in (pose.rotation, pose.translation, pose.scale))
     stands = np.zeros((len(vertices), len(_FEET), model.num_vertices), np.float32)
     points, weights = np.array(targets.rest_points), np.array(targets.rest_weight)
+    base = np.zeros((len(vertices), 3), np.float32)
     for b, template in enumerate(templates):
         heights = -vertices[b] @ gravity[b] - level[b]
         for row, mask in zip(stands[b], masks):
@@ -195,14 +201,32 @@ def stand_on_floor(
         lowest = (-(scale[b] * corners @ rotation[b].T + translation[b]) @ gravity[b]).min() - level[b]
         rests = abs(lowest) < 0.2 if object_rests is None else object_rests
         if rests and not weights[b].any() and points.shape[1] >= REST_POINTS:
-            points[b, :REST_POINTS], weights[b, :REST_POINTS] = resting_points(
-                template.mesh, rotation[b].T @ gravity[b]
-            )
+            down = rotation[b].T @ gravity[b]
+            points[b, :REST_POINTS], weights[b, :REST_POINTS] = resting_points(template.mesh, down)
+            base[b] = base_normal(points[b, :REST_POINTS][weights[b, :REST_POINTS] > 0], down)
     return targets.replace(
         feet=jnp.asarray(stands),
         rest_points=jnp.asarray(points, jnp.float32),
         rest_weight=jnp.asarray(weights, jnp.float32),
+        base=jnp.asarray(base),
     )
+
+
+def base_normal(points: np.ndarray, down: np.ndarray, *, width: float = 0.03) -> np.ndarray:
+    """The normal of the plane of resting points (P, 3) that looks `down`, (3,); zero if they do not span one.
+
+    Args:
+      points: on which an object rests, canonical frame.
+      down: direction of gravity there.
+      width: how far they must spread both ways, metres.
+    """
+    if len(points) < 3:
+        return np.zeros(3, np.float32)
+    offset = points - points.mean(axis=0)
+    _, size, axes = np.linalg.svd(offset.astype(np.float64), full_matrices=False)
+    if size[1] < width:
+        return np.zeros(3, np.float32)
+    return (axes[2] * np.sign(axes[2] @ down)).astype(np.float32)
 
 
 def resting_points(mesh: Mesh, down: np.ndarray, *, tilt: float = 0.6) -> tuple[np.ndarray, np.ndarray]:

@@ -98,6 +98,7 @@ def find_matches(
     spread: Float[jax.Array, ""] | float,
     facing: Float[jax.Array, ""] | float,
     area: Float[jax.Array, ""] | float,
+    let_go: Float[jax.Array, ""] | float = jnp.inf,
 ) -> Matches:
     """Correspondences of the present configuration; nothing here is differentiated.
 
@@ -115,6 +116,7 @@ def find_matches(
       spread: see `RefineConfig.contact_spread`.
       facing: see `Stage.facing`.
       area: of the body, square metres.
+      let_go: see `Stage.let_go`.
     """
     place = transform_points(pose, field.points[cloud.object_index])
     outward = einsum("ij,nj->ni", pose.rotation, field.normals[cloud.object_index])
@@ -122,7 +124,7 @@ def find_matches(
     opposed = 0.5 * (1.0 + einsum("mi,ni->mn", normals[cloud.parts], outward))
     cost = squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known[None]
     touched = cloud.object_index[jnp.argmin(cost, axis=1)]
-    pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread)
+    pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread, let_go)
 
     scout = nearest(place, points).index.astype(jnp.int32)
     depth, length = _way_out(place, points, normals, scout)
@@ -199,14 +201,25 @@ def _not_contacts(asked: jax.Array, count: int) -> Float[jax.Array, "N"]:
     return jnp.where(jnp.any(asked > 0), known, 0)
 
 
-def _pull(reach: jax.Array, weight: jax.Array, spread: jax.Array | float) -> Float[jax.Array, "R C"]:
-    """Shares of a part's pull: vertices that are about as near as its nearest one, each part summing to its weight."""
+def held(distance: jax.Array, let_go: jax.Array | float) -> jax.Array:
+    """How hard what is this far away is still pulled, 1 to 0; `let_go` is where it is a half."""
+    return 1.0 / (1.0 + (distance / let_go) ** 2)
+
+
+def _pull(
+    reach: jax.Array, weight: jax.Array, spread: jax.Array | float, let_go: jax.Array | float
+) -> Float[jax.Array, "R C"]:
+    """Shares of a part's pull: vertices that are about as near as its nearest one.
+
+    Each part sums to its weight, less what is let go of it.
+    """
     asked = weight > 0
     nearest = jnp.min(jnp.where(asked, reach, jnp.inf), axis=1, keepdims=True, initial=jnp.inf)
     excess = jnp.where(asked, reach - nearest, 0) / spread
     pull = jnp.where(asked, weight * jnp.exp(-0.5 * excess**2), 0)
     total = jnp.sum(pull, axis=1, keepdims=True)
-    return pull * jnp.max(weight, axis=1, keepdims=True, initial=0.0) / jnp.where(total > 0, total, 1)
+    share = jnp.max(weight, axis=1, keepdims=True, initial=0.0) / jnp.where(total > 0, total, 1)
+    return pull * share * held(jnp.where(total > 0, nearest, 0), let_go)
 
 
 def squared_distances(a: Float[jax.Array, "A 3"], b: Float[jax.Array, "B 3"]) -> Float[jax.Array, "A B"]:
@@ -226,6 +239,7 @@ def evaluate(
     floor: Floor | None,
     inverse_width: Float[jax.Array, "D"],
     limits: JointLimits,
+    let_go: Float[jax.Array, ""] | float = jnp.inf,
 ) -> Terms:
     """All terms at one configuration; differentiable in `points` and `state`.
 
@@ -240,6 +254,7 @@ def evaluate(
       floor: None for no floor.
       inverse_width: 1 / width of each tangent coordinate, 0 where it costs nothing to move.
       limits: ranges of the joints.
+      let_go: see `Stage.let_go`.
     """
     pose = state.pose
     touched, probes = transform_points(pose, field.points[matches.touched]), field.points[matches.probe]
@@ -252,7 +267,7 @@ def evaluate(
         contact=contact_term(own[cloud.parts], touched, pose, field, matches) + probe_term(gap, matches),
         penetration=0.25 * jnp.sum(depth**2),
         interior=0.25 * jnp.sum(sunk**2),
-        floor=zero if floor is None else floor_term(own, pose, field, cloud, targets, floor),
+        floor=zero if floor is None else floor_term(own, pose, field, cloud, targets, floor, let_go),
         limits=joint_limit_penalty(state.rotations, limits) / LIMIT**2,
         stay=stay_term(state, start, inverse_width),
     )
@@ -296,6 +311,7 @@ def floor_term(
     cloud: Cloud,
     targets: ContactTargets,
     floor: Floor,
+    let_go: Float[jax.Array, ""] | float = jnp.inf,
 ) -> Float[jax.Array, ""]:
     """Lowest points of the feet and resting points of the object on the floor; nothing below it."""
 
@@ -311,7 +327,8 @@ def floor_term(
     share = jnp.where(asked, jnp.exp(-jnp.where(asked, jax.lax.stop_gradient(foot) - base, 0) / SOLE), 0)
     total = jnp.sum(share, axis=1)
     sole = jnp.sum(share * _robust(foot**2), axis=1) / jnp.where(total > 0, total, 1)
-    stand = jnp.sum(jnp.max(cloud.foot_weight, axis=1) * sole)
+    above = jnp.where(jnp.any(asked, axis=1), jax.nn.relu(base[:, 0]), 0)
+    stand = jnp.sum(jnp.max(cloud.foot_weight, axis=1) * held(above, let_go) * sole)
     rest = height(transform_points(pose, targets.rest_points))
     number = jnp.sum(targets.rest_weight)
     rest = jnp.sum(targets.rest_weight * _robust(rest**2)) / jnp.where(number > 0, number, 1)

@@ -5,6 +5,7 @@ from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Float, Int
 
@@ -38,6 +39,8 @@ class Problem:
     start: State
     #: 1 / width of each tangent coordinate, (D,).
     inverse_width: Any
+    #: Projections of the object's turns (canonical frame) and shifts (world) on what is free, (2, 3, 3).
+    freedom: Any
 
 
 @struct.dataclass
@@ -54,6 +57,8 @@ class Setting:
     #: See `RefineConfig.contact_spread` and `Stage.facing`, ().
     spread: Any
     facing: Any
+    #: See `Stage.let_go`, ().
+    let_go: Any
     #: See `RefineConfig.tolerance`, ().
     tolerance: Any
 
@@ -154,19 +159,20 @@ def run_round(problem: Problem, setting: Setting, carry: Carry, sizes: Sizes) ->
         setting.spread,
         setting.facing,
         problem.body.area,
+        setting.let_go,
     )
     place = cloud_of(problem.body, start, jnp.concatenate([cloud.index, scouts[matches.scout]]))
 
     def energy(state: State) -> Float[jax.Array, ""]:
         terms = evaluate(
             place(state), state, problem.start, problem.object, cloud, problem.targets, matches, problem.floor,
-            problem.inverse_width, problem.body.limits,
+            problem.inverse_width, problem.body.limits, setting.let_go,
         )  # fmt: skip
         products = jax.tree.map(jnp.multiply, setting.weights, terms)
         return sum(jax.tree.leaves(products))
 
     def one(carry: Carry, _: None) -> tuple[Carry, None]:
-        return step(carry, setting, *jax.value_and_grad(energy)(carry.state)), None
+        return step(carry, setting, *jax.value_and_grad(energy)(carry.state), problem.freedom), None
 
     after = jax.lax.scan(one, carry, None, length=sizes.steps_per_round)[0]
     after = judge(after, setting)
@@ -210,7 +216,13 @@ def _subset(body: BodyField, index: Int[jax.Array, "M"], now: State) -> BodyMode
     )
 
 
-def step(carry: Carry, setting: Setting, energy: Float[jax.Array, ""], gradient: State) -> Carry:
+def step(
+    carry: Carry,
+    setting: Setting,
+    energy: Float[jax.Array, ""],
+    gradient: State,
+    freedom: Float[jax.Array, "2 3 3"] | None = None,
+) -> Carry:
     """One step of Adam on the manifold; a step that is not finite is rejected and the best state taken up again."""
     g = tangent(carry.state, gradient)
     better = energy < carry.lowest
@@ -227,7 +239,8 @@ def step(carry: Carry, setting: Setting, energy: Float[jax.Array, ""], gradient:
     progress = carry.step.astype(g.dtype) / jnp.maximum(setting.steps, 1).astype(g.dtype)
     cosine = setting.final_rate + (1 - setting.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
     rate = jnp.minimum(carry.rate, cosine)
-    moved = retract(carry.state, -rate * setting.rates * direction / size)
+    move = -rate * setting.rates * direction / size
+    moved = retract(carry.state, move if freedom is None else within_freedom(move, freedom))
     state = jax.tree.map(
         lambda new, kept, old: jnp.where(running, new, jnp.where(finite, old, kept)), moved, best, carry.state
     )
@@ -241,6 +254,12 @@ def step(carry: Carry, setting: Setting, energy: Float[jax.Array, ""], gradient:
         best=best,
         lowest=jnp.where(better, energy, carry.lowest),
     )
+
+
+def within_freedom(step: Float[jax.Array, "D"], freedom: Float[jax.Array, "2 3 3"]) -> Float[jax.Array, "D"]:
+    """A step in tangent coordinates with the object's turn and shift projected on what is free."""
+    rest, turn, shift, scale = jnp.split(step, np.array([-7, -4, -1]) + step.shape[0])
+    return jnp.concatenate([rest, einsum("ij,j->i", freedom[0], turn), einsum("ij,j->i", freedom[1], shift), scale])
 
 
 def judge(carry: Carry, setting: Setting) -> Carry:

@@ -109,6 +109,9 @@ def _object_field(sdf: SDFGrid, mesh: Mesh, own: jax.Array) -> ObjectField:
     ahead, behind = query_sdf(sdf, samples.points + step), query_sdf(sdf, samples.points - step)
     # Meshes whose faces wind the wrong way: the distance grid knows outside.
     normals = jnp.where((ahead < behind)[:, None], -normals, normals)
+    # Sheets can be touched from both sides: every other sample is of the other one.
+    sheet = (jnp.minimum(ahead, behind) > 0) & (jnp.arange(SURFACE_POINTS) % 2 == 1)
+    normals = jnp.where(sheet[:, None], -normals, normals)
     # Faces buried in the object cannot be touched: their samples become copies of one that can.
     reachable = jnp.maximum(ahead, behind) > 0
     index = jnp.where(reachable, jnp.arange(SURFACE_POINTS), jnp.argmax(reachable))

@@ -26,7 +26,9 @@ from hoijax.optim.gradient.evaluation import measure
 from hoijax.optim.gradient.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.result import Progress, RefineResult
-from hoijax.optim.gradient.state import State, keep_frozen, rates, spread_over_groups
+from hoijax.optim.gradient.starts import ranked_starts, shortfall
+from hoijax.optim.gradient.state import State, keep_frozen, moves_object, rates, spread_over_groups
+from hoijax.optim.gradient.upright import freedom, set_upright
 
 DEFAULT = RefineConfig()
 
@@ -58,8 +60,9 @@ def refine(
     Returns:
       The refined interaction with metrics before and after.
     """
-    start = State.of(params, pose)
-    problem = _problem(body, object, targets, config, floor, start)
+    given = State.of(params, pose)
+    problem = _problem(body, object, targets, config, floor, given)
+    start = problem.start
     settings = [_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
 
     def one_stage(done: tuple[State, Any, Any], setting: Setting) -> tuple[tuple[State, Any, Any], None]:
@@ -73,7 +76,7 @@ def refine(
         # A scan, so that the stages share one program.
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *settings)
         (state, total, converged), _ = jax.lax.scan(one_stage, (state, total, converged), stacked)
-    return _result(problem, config, state, total, converged)
+    return _result(problem, given, config, state, total, converged)
 
 
 def refine_batch(
@@ -130,18 +133,34 @@ def refine_batch(
     else:
         each = {id(t): object_field(t, dtype=dtype) for t in templates}
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
-    start = State.of(params, pose)
-    shared = _problem(body, fields, targets, config, floor, start)
-    over = Problem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None)
+    given = State.of(params, pose)
+    over = Problem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
+    shared = _problems(body, fields, targets, config, floor, given, over_fields)
+    result = _run(shared, given, shared.start, over, config, progress)
+    for turn in range(config.starts.tries if config.steps else 0):
+        result = _try_others(shared, given, result, over, config, turn, progress)
+    return result.replace(parts=names)
+
+
+def _run(
+    problem: Problem,
+    given: State,
+    start: State,
+    over: Problem,
+    config: RefineConfig,
+    progress: Callable[[Progress], None] | None,
+) -> RefineResult:
+    """The stages from some start; the loop over rounds runs on the host."""
+    batch = start.translation.shape[0]
     state, total, converged = start, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool)
     steps_before = 0
     for stage in config.stages:
         if stage.steps == 0:
             continue
-        setting = _setting(model, config, stage, dtype)
-        carry = _begin(shared, state, total, over, config.sizes)
+        setting = _setting(problem.body.model, config, stage, start.translation.dtype)
+        carry = _begin(problem, state, total, over, config.sizes)
         for _ in range(-(-stage.steps // config.sizes.steps_per_round)):
-            carry = _round(shared, setting, carry, over, config.sizes)
+            carry = _round(problem, setting, carry, over, config.sizes)
             done = np.asarray(carry.done)
             if progress is not None:
                 steps = batch * steps_before + int(np.where(done, stage.steps, np.asarray(carry.step)).sum())
@@ -151,7 +170,53 @@ def refine_batch(
                 break
         steps_before += stage.steps
         state, total, converged = carry.best, carry.total, carry.converged
-    return _finish(shared, state, total, converged, over, config).replace(parts=names)
+    return _finish(problem, given, state, total, converged, over, config)
+
+
+def _try_others(
+    problem: Problem,
+    given: State,
+    result: RefineResult,
+    over: Problem,
+    config: RefineConfig,
+    turn: int,
+    progress: Callable[[Progress], None] | None,
+) -> RefineResult:
+    """The result with the interactions that miss the rule run again from screened starts, and the better ones kept.
+
+    They are run together, as many as the next power of two holds, so that few programs serve all.
+    """
+    missed = np.flatnonzero(np.asarray(shortfall(result.after, config.starts) > 0))
+    batch = given.translation.shape[0]
+    if not len(missed):
+        return result
+    size = min(1 << int(len(missed) - 1).bit_length(), batch)
+    rows = np.resize(missed, size)
+    some = Problem(
+        body=problem.body,
+        object=problem.object if over.object is None else _rows(problem.object, rows),
+        targets=_rows(problem.targets, rows),
+        floor=_rows(problem.floor, rows),
+        start=_rows(problem.start, rows),
+        inverse_width=problem.inverse_width,
+        freedom=_rows(problem.freedom, rows),
+    )
+    ranked = _screen(
+        some, _setting(problem.body.model, config, config.stages[-1], given.translation.dtype), over, config
+    )
+    other_start = jax.tree.map(lambda x: x[:, turn], ranked)
+    # What is far from the given start is far for a reason; the result stays near the one it was run from.
+    other = _run(some.replace(start=other_start), _rows(given, rows), other_start, over, config, None)
+    better = np.array(shortfall(other.after, config.starts) < _rows(shortfall(result.after, config.starts), rows))
+    better[len(missed) :] = False
+    to = rows[better]
+    total = result.steps.at[missed].add(other.steps[: len(missed)])
+    merged = jax.tree.map(lambda old, new: old.at[to].set(new[better]), result, other)
+    return merged.replace(steps=total)
+
+
+def _rows(tree: Any, rows: np.ndarray) -> Any:
+    return jax.tree.map(lambda x: x[rows], tree)
 
 
 def _problem(
@@ -160,11 +225,21 @@ def _problem(
     targets: ContactTargets,
     config: RefineConfig,
     floor: Floor | None,
-    start: State,
+    given: State,
 ) -> Problem:
+    """The problem of one interaction; what stands on the floor starts upright, unless the object is frozen."""
+    dtype = given.translation.dtype
+    standing = floor if config.upright and moves_object(config.freeze) else None
     width = {g: 1.0 / getattr(config.width, g) for g in GROUPS}
-    inverse = jnp.asarray(spread_over_groups(body.model, width), start.translation.dtype)
-    return Problem(body=body, object=object, targets=targets, floor=floor, start=start, inverse_width=inverse)
+    return Problem(
+        body=body,
+        object=object,
+        targets=targets,
+        floor=floor,
+        start=set_upright(given, targets, standing),
+        inverse_width=jnp.asarray(spread_over_groups(body.model, width), dtype),
+        freedom=freedom(targets, standing, dtype),
+    )
 
 
 def _setting(model: BodyModel, config: RefineConfig, stage: Stage, dtype: Any) -> Setting:
@@ -177,13 +252,16 @@ def _setting(model: BodyModel, config: RefineConfig, stage: Stage, dtype: Any) -
         final_rate=jnp.asarray(stage.final_rate, dtype),
         spread=jnp.asarray(config.contact_spread, dtype),
         facing=jnp.asarray(stage.facing, dtype),
+        let_go=jnp.asarray(stage.let_go, dtype),
         tolerance=jnp.asarray(config.tolerance, dtype),
     )
 
 
-def _result(problem: Problem, config: RefineConfig, state: State, total: Any, converged: Any) -> RefineResult:
-    state = keep_frozen(problem.body.model, config.freeze, state, problem.start)
-    both = jax.tree.map(lambda *x: jnp.stack(x), problem.start, state)
+def _result(
+    problem: Problem, given: State, config: RefineConfig, state: State, total: Any, converged: Any
+) -> RefineResult:
+    state = keep_frozen(problem.body.model, config.freeze, state, given)
+    both = jax.tree.map(lambda *x: jnp.stack(x), given, state)
     metrics = jax.vmap(functools.partial(measure, problem))(both)
     before, after = (jax.tree.map(lambda x, i=i: x[i], metrics) for i in (0, 1))
     return RefineResult(
@@ -194,6 +272,26 @@ def _result(problem: Problem, config: RefineConfig, state: State, total: Any, co
         steps=total,
         converged=converged,
     )
+
+
+@functools.partial(jax.jit, static_argnums=(3, 6))
+def _problems(
+    body: BodyField,
+    object: ObjectField,
+    targets: ContactTargets,
+    config: RefineConfig,
+    floor: Floor | None,
+    given: State,
+    over: int | None,
+) -> Problem:
+    """`_problem` of a batch; the body and, with `over` None, the object are shared."""
+    each = jax.vmap(
+        lambda t, f, g: _problem(body, object, t, config, f, g).replace(body=None, object=None, inverse_width=None)
+    )
+    shared = _problem(
+        body, object, *(jax.tree.map(lambda x: x[0], x) for x in (targets,)), config, None, _rows(given, 0)
+    )
+    return each(targets, floor, given).replace(body=body, object=object, inverse_width=shared.inverse_width)
 
 
 # The programs below take every number as an array: they compile once per batch size and kind of stage.
@@ -210,14 +308,20 @@ def _round(problem: Problem, setting: Setting, carry: Carry, over: Problem, size
     return jax.vmap(one, in_axes=(over, None, 0))(problem, setting, carry)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(5, 6))
 def _finish(
-    problem: Problem, state: State, total: Any, converged: Any, over: Problem, config: RefineConfig
+    problem: Problem, given: State, state: State, total: Any, converged: Any, over: Problem, config: RefineConfig
 ) -> RefineResult:
     one = functools.partial(_result, config=config)
-    return jax.vmap(lambda p, s, t, c: one(p, state=s, total=t, converged=c), in_axes=(over, 0, 0, 0))(
-        problem, state, total, converged
+    return jax.vmap(lambda p, g, s, t, c: one(p, g, state=s, total=t, converged=c), in_axes=(over, 0, 0, 0, 0))(
+        problem, given, state, total, converged
     )
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _screen(problem: Problem, setting: Setting, over: Problem, config: RefineConfig) -> State:
+    one = functools.partial(ranked_starts, config=config)
+    return jax.vmap(one, in_axes=(over, None))(problem, setting)
 
 
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)

@@ -129,6 +129,11 @@ def rates(model: BodyModel, config: RefineConfig, groups: tuple[str, ...]) -> Fl
     return spread_over_groups(model, {g: getattr(config.rate, g) if g in moving else 0.0 for g in GROUPS})
 
 
+def moves_object(freeze: tuple[str, ...]) -> bool:
+    """Whether the object may both turn and shift."""
+    return not {"object_rotation", "object_translation"} & set(expand_groups(freeze))
+
+
 def keep_frozen(model: BodyModel, freeze: tuple[str, ...], moved: State, start: State) -> State:
     """`moved`, with every frozen group exactly as in `start`."""
     frozen = set(expand_groups(freeze))

@@ -1,0 +1,130 @@
+"""Other starts of one interaction: the body shifted, turned and posed a little otherwise, screened by the energy.
+
+Gradients lead to the nearest minimum, and of a body that starts with its shins in a deep seat, or on the wrong side of a
+backrest, that is a bad one. The starts tried are those by which estimates are wrong: along the line of sight or of the
+body's front, in height, in turn, and in how far it leans and stretches its knees.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from hoijax.geometry import einsum, rotation_from_axis_angle, safe_norm, safe_normalize
+from hoijax.optim.gradient.config import RefineConfig, Starts
+from hoijax.optim.gradient.energy import evaluate, find_matches
+from hoijax.optim.gradient.engine import Problem, Setting, choose_points, cloud_of, surface
+from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.result import RefineMetrics
+from hoijax.optim.gradient.state import State
+
+#: Shifts of the body to its front, metres; to its left; upward.
+FRONT, SIDE, UP = (-0.15, 0.0, 0.12, 0.25, 0.4), (-0.12, 0.0, 0.12), (0.0, 0.1)
+#: Turns of the body about the vertical, degrees.
+YAW = (-20.0, 0.0, 20.0)
+#: Leans backward and stretched knees, degrees.
+POSES = ((0.0, 0.0), (14.0, 0.0), (25.0, 0.0), (0.0, 30.0), (14.0, 30.0))
+#: How much a metre of shift, and a radian of turn, cost a start, in the energy's unit.
+FAR, ASKEW = 4.0, 1.0
+#: Body vertices among which the nearest to each object point is sought.
+SCOUTS = 512
+
+
+def moves() -> Float[np.ndarray, "K 6"]:
+    """The starts as (front, side, up, yaw, lean, knees); metres and radians."""
+    rows = []
+    for front, side, up, yaw, (lean, knees) in itertools.product(FRONT, SIDE, UP, YAW, POSES):
+        # A corner of the box of all moves is an estimate wrong in every way at once: at most three at a time.
+        if sum((front != 0, side != 0, up != 0, yaw != 0, lean != 0, knees != 0)) <= 3 and not (side and yaw):
+            rows.append((front, side, up, *np.radians((yaw, lean, knees))))
+    return np.asarray(rows, np.float32)
+
+
+def moved_start(
+    start: State, move: Float[jax.Array, "6"], up: Float[jax.Array, "3"], joint_names: tuple[str, ...]
+) -> State:
+    """The start with its body moved.
+
+    Args:
+      start: any.
+      move: see `moves`.
+      up: unit vector.
+      joint_names: of the body, to find hips and knees by.
+    """
+    root = start.rotations[0]
+    left = safe_normalize(root[:, 0] - jnp.sum(root[:, 0] * up) * up)
+    front = jnp.cross(left, up)
+    yaw = rotation_from_axis_angle(move[3] * up)
+    zero = jnp.zeros((), move.dtype)
+
+    def about_x(angle: jax.Array) -> jax.Array:
+        return rotation_from_axis_angle(jnp.stack([angle, zero, zero]))
+
+    rotations = start.rotations.at[0].set(einsum("ij,jk,kl->il", yaw, root, about_x(-move[4])))
+    for name, angle in (
+        ("left_hip", move[4]),
+        ("right_hip", move[4]),
+        ("left_knee", -move[5]),
+        ("right_knee", -move[5]),
+    ):
+        if name in joint_names:
+            joint = joint_names.index(name)
+            rotations = rotations.at[joint].set(einsum("ij,jk->ik", about_x(angle), start.rotations[joint]))
+    shift = move[0] * front + move[1] * left + move[2] * up
+    return start.replace(rotations=rotations, translation=start.translation + shift)
+
+
+def ranked_starts(problem: Problem, setting: Setting, config: RefineConfig) -> State:
+    """The `config.starts.tries` best of all starts of one interaction, best first, leading axis K. `vmap` for more."""
+    table = jnp.asarray(moves(), problem.start.translation.dtype)
+    up = _up(problem.floor, problem.start)
+    names = problem.body.model.joint_names
+
+    def state_of(move: jax.Array) -> State:
+        return moved_start(problem.start, move, up, names)
+
+    def cost(move: jax.Array) -> jax.Array:
+        far = FAR * safe_norm(move[:3]) + ASKEW * jnp.sum(jnp.abs(move[3:]))
+        return start_energy(problem, setting, state_of(move), config) + far
+
+    best = jax.lax.top_k(-jax.lax.map(cost, table), config.starts.tries)[1]
+    return jax.vmap(state_of)(table[best])
+
+
+def start_energy(problem: Problem, setting: Setting, state: State, config: RefineConfig) -> Float[jax.Array, ""]:
+    """How far a start is from touching without penetrating: the energy without what holds it to the estimate."""
+    body = problem.body
+    cloud = choose_points(problem, state, config.sizes)
+    scouts = jnp.concatenate([cloud.index, body.order[:SCOUTS]])
+    points, normals = surface(body, scouts, state)
+    matches = find_matches(
+        points,
+        normals,
+        state.pose,
+        problem.object,
+        cloud,
+        problem.targets,
+        setting.spread,
+        0.25,
+        body.area,
+    )
+    place = cloud_of(body, state, jnp.concatenate([cloud.index, scouts[matches.scout]]))(state)
+    terms = evaluate(
+        place, state, state, problem.object, cloud, problem.targets, matches, problem.floor, problem.inverse_width,
+        body.limits,
+    )  # fmt: skip
+    return terms.contact + 0.1 * (terms.penetration + terms.interior) + 0.3 * terms.floor
+
+
+def shortfall(metrics: RefineMetrics, starts: Starts) -> Float[jax.Array, "*B"]:
+    """By how much results miss the rule, metres; 0 where they keep it."""
+    deep = jax.nn.relu(metrics.max_penetration - starts.deep)
+    far = jnp.sum(jnp.minimum(jax.nn.relu(metrics.contact - starts.far), 0.1), axis=-1)
+    return deep + far
+
+
+def _up(floor: Floor | None, start: State) -> jax.Array:
+    """Against gravity; without a floor along the body's own spine."""
+    return start.rotations[0][:, 1] if floor is None else -floor.gravity
