@@ -1,9 +1,10 @@
 """Distance grids of meshes as people model them: soups of closed parts, open shells, sheets, inner surfaces. Host.
 
-What is inside is decided twice. Air is what a flood from the grid's border reaches without crossing a surface, whatever
-way its faces wind; all else is inside, so inner frames, cushions within covers and layers of cloth are one solid, the one
-that can be touched. Of what the flood does reach, the winding number of the oriented faces says whether an open shell
-goes round it (an armchair without a bottom). A surface with air on both sides is a sheet, and given a thickness.
+What is inside is decided twice. Air is what a flood from the grid's border reaches without crossing a surface,
+whatever way its faces wind; all else is inside, so inner frames, cushions within covers and layers of cloth are one
+solid, the one that can be touched. Of what the flood does reach, the winding number of the oriented faces says whether
+an open shell goes round it (an armchair without a bottom). A surface with air on both sides is a sheet, and given a
+thickness.
 """
 
 import dataclasses
@@ -22,10 +23,12 @@ from hoijax.geometry.sdf_build import grid_samples, nearest_faces, place_grid
 from hoijax.geometry.winding_host import winding_number_host
 
 AIR, SURFACE, INSIDE = 1, 0, -1
+#: A surface stops the flood within this distance, in spacings: a half, and something for rounding.
+WALL = 0.55
 #: How far beyond a surface, in spacings, it is looked up what is there: near enough for bars of two spacings.
 REACH = 1.1
 #: Half the thickness of a sheet, and the distance over which its offset fades, in spacings.
-HALF_SHEET, FADE = 0.5, 3.0
+HALF_SHEET, FADE = 0.75, 3.0
 #: Faces of an open patch from which it is looked round.
 LOOKS = 400
 _ONE_WAY = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) != (0, 0, 0)]
@@ -85,7 +88,7 @@ def build_solid_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -
     away = points - closest
     distance = np.linalg.norm(away, axis=1)
     shape = (resolution,) * 3
-    state = flood((distance > spacing / 2).reshape(shape))
+    state = flood((distance > WALL * spacing).reshape(shape))
     oriented, turned, patches, closed = orient(mesh, state, origin, spacing)
     state = _with_shells(state, oriented, points)
     direction = away / np.where(distance > 0, distance, 1)[:, None]
@@ -100,7 +103,7 @@ def build_solid_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -
     # Sheets: air here, and beyond the surface too.
     near = np.flatnonzero((values > 0) & (distance < (HALF_SHEET + FADE) * spacing))
     near = np.union1d(near, layer[~within])
-    sheet = near[_look(state, origin, spacing, closest[near], -direction[near]) != INSIDE]
+    sheet = near[_look(state, origin, spacing, closest[near], -direction[near]) == AIR]
     fade = np.clip(1 - (distance[sheet] / spacing - HALF_SHEET) / FADE, 0, 1)
     values[sheet] -= HALF_SHEET * spacing * fade
     dtype = np.asarray(mesh.vertices).dtype
@@ -124,7 +127,7 @@ def build_solid_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -
 def flood(free: Bool[np.ndarray, "X Y Z"]) -> Int[np.ndarray, "X Y Z"]:
     """`AIR` where free samples are joined with the border along the axes, `INSIDE` where they are not, else `SURFACE`.
 
-    With free meaning farther than half a spacing from a surface nothing leaks: a step between two neighbours that
+    With free meaning farther than `WALL` from a surface nothing leaks: a step between two neighbours that
     crosses a surface has one of them nearer.
     """
     labels = ndimage.label(np.pad(free, 1, constant_values=True))[0]

@@ -31,7 +31,7 @@ from hoijax.interaction.penetration import (
     soft_penetration_loss,
 )
 from hoijax.interaction.proposals import propose_contacts, propose_region_contacts, region_masks
-from hoijax.interaction.template import bps_points, make_template, surface_points
+from hoijax.interaction.template import bps_points, make_solid_template, make_template, surface_points
 from hoijax.interaction.types import Contacts, Interaction, ObjectTemplate
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "height",
     "hinge_loss",
     "lowest",
+    "make_solid_template",
     "make_template",
     "nearest_vertex_depth",
     "normal_loss",

@@ -1,13 +1,14 @@
 """Object templates: a few well-spread surface points and a signed distance grid from any mesh. Host functions."""
 
 import warnings
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, SolidReport, build_solid_sdf, farthest_points
+from hoijax.geometry import Mesh, SolidReport, build_sdf, build_solid_sdf, farthest_points
 from hoijax.interaction.types import ObjectTemplate
 
 _DENSITY = 128  # surface samples per template point
@@ -24,10 +25,9 @@ def make_template(
 ) -> ObjectTemplate:
     """The template of an object: its mesh, `count` surface points, its signed distance grid.
 
-    Deterministic: the same mesh gives the same template on every machine. Meshes need not be watertight, connected,
-    consistently wound or clean: degenerate faces, repeated faces (back sides too, of which the first is kept) and unused
-    vertices change nothing. A mesh that is inside out as a whole is turned. What is inside is what cannot be touched:
-    see `hoijax.geometry.build_solid_sdf`.
+    Deterministic: the same mesh gives the same template on every machine. Meshes need not be watertight, connected or
+    clean: degenerate faces, repeated faces (back sides too, of which the first is kept) and unused vertices change
+    nothing. A mesh that is inside out as a whole is turned.
 
     The points stand for the object in ScoreHOI's losses and networks. "surface" (see `surface_points`) spreads them
     evenly over the surface whatever its triangulation. "bps" (see `bps_points`) is how ScoreHOI treats new objects;
@@ -50,9 +50,8 @@ def make_template(
     Raises:
       InputError: no faces, faces beyond the vertices, coordinates that are not finite, or no surface area.
     """
-    return make_solid_template(
-        mesh, count=count, method=method, resolution=resolution, padding=padding, max_sdf_faces=max_sdf_faces
-    )[0]
+    solid, template = _prepared(mesh, count, method, max_sdf_faces)
+    return template(build_sdf(solid, resolution=resolution, padding=padding))
 
 
 def make_solid_template(
@@ -64,7 +63,18 @@ def make_solid_template(
     padding: float = 0.1,
     max_sdf_faces: int = 20_000,
 ) -> tuple[ObjectTemplate, SolidReport]:
-    """`make_template`, and what was found of the object's inside and outside; arguments and errors as there."""
+    """`make_template` for meshes as people model them, and what was found of their inside and outside.
+
+    Parts may wind any way, lie within each other, be open or sheets: inside is what cannot be touched
+    (`hoijax.geometry.build_solid_sdf`), and sheets have a thickness. Arguments and errors as of `make_template`.
+    """
+    solid, template = _prepared(mesh, count, method, max_sdf_faces)
+    sdf, report = build_solid_sdf(solid, resolution=resolution, padding=padding)
+    return template(sdf), report
+
+
+def _prepared(mesh: Mesh, count: int, method: str, max_sdf_faces: int) -> tuple[Mesh, Callable]:
+    """The mesh that the grid is built from, and the template as a function of the grid."""
     vertices, faces = _checked(mesh)
     distinct = _distinct(vertices, faces)
     if _inside_out(vertices, distinct):
@@ -85,8 +95,8 @@ def make_solid_template(
             f"{len(solid.faces)} faces",
             stacklevel=3,
         )
-    sdf, report = build_solid_sdf(solid, resolution=resolution, padding=padding)
-    return ObjectTemplate(Mesh(single, np.ascontiguousarray(faces)), points.astype(np.float32), sdf), report
+    shown, points = Mesh(single, np.ascontiguousarray(faces)), points.astype(np.float32)
+    return solid, lambda sdf: ObjectTemplate(shown, points, sdf)
 
 
 def surface_points(vertices: Float[np.ndarray, "V 3"], faces: np.ndarray, count: int) -> Float[np.ndarray, "count 3"]:

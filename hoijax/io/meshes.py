@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.geometry import SolidReport, face_outward, position_ids, wind_consistently
 from hoijax.io.files import PathLike
 from hoijax.io.glb import linear_to_srgb
 from hoijax.io.obj import parse_obj
@@ -47,8 +48,13 @@ class MeshReport:
     """Faces removed because another face has the same three corners, in whichever order."""
     turned: bool = False
     """The closed surface faced inward and was turned outward."""
+    rewound: int = 0
+    """Faces turned because they wound the other way than their neighbours, or their closed part faced inward."""
+    solid: SolidReport | None = None
+    """What was found of inside and outside, once a distance field was built."""
     watertight: bool = True
-    """Every edge joins exactly two faces; otherwise "inside" is what the generalised winding number says."""
+    """Every part is closed: each of its edges joins two of its faces. Otherwise "inside" is what cannot be reached from
+    outside, or what an open part goes round."""
     decimated_from: int | None = None
     """Number of faces before decimation."""
     deviation: float | None = None
@@ -67,8 +73,14 @@ class MeshReport:
             notes.append(f"{self.duplicate} duplicate faces were removed")
         if self.turned:
             notes.append("the surface faced inward and was turned outward")
+        if self.rewound:
+            notes.append(f"{self.rewound:,} faces wound against their neighbours, or inward, and were turned")
         if not self.watertight:
-            notes.append("the surface is open, inside and outside come from its winding number")
+            notes.append(
+                "the surface is open: inside is what cannot be reached from outside, or what a part goes round"
+            )
+        if self.solid is not None:
+            notes += self.solid.notes()
         if self.decimated_from is not None:
             far = "" if self.deviation is None else f", within {1000 * self.deviation:.2g} mm of the original"
             notes.append(f"{self.decimated_from:,} faces were decimated to {self.faces:,} for the distance field{far}")
@@ -127,14 +139,18 @@ def read_mesh(
     if not len(faces):
         raise InputError(f"{path}: all {len(degenerate)} faces are degenerate (no area); there is no surface to use")
     # A face as thin as a line encloses nothing, but without it the edges of its neighbours may no longer match.
-    watertight = is_closed(ids[faces]) or is_closed(whole)
+    patches = wind_consistently(vertices, faces)
+    watertight = is_closed(ids[faces]) or is_closed(whole) or bool(patches.closed.all())
     factor = UNITS[units or "m"]
     vertices = vertices * factor
     if units is None and sizes is not None:
         _check_size(path, vertices[faces], sizes)
-    turned = watertight and _signed_volume(vertices, faces) < 0
+    flipped = patches.turned ^ face_outward(vertices, patches)[patches.patch]
+    turned = bool(flipped.all()) or (watertight and not flipped.any() and _signed_volume(vertices, faces) < 0)
     if turned:
         faces = faces[:, ::-1]
+    elif flipped.any():
+        faces = np.where(flipped[:, None], faces[:, ::-1], faces)
     report = MeshReport(
         source=path.name,
         vertices=len(vertices),
@@ -144,6 +160,7 @@ def read_mesh(
         degenerate=int(degenerate.sum()),
         duplicate=int(duplicate.sum()),
         turned=turned,
+        rewound=0 if turned else int(flipped.sum()),
         watertight=watertight,
     )
     if colors is not None and len(colors) != len(vertices):
@@ -260,18 +277,6 @@ def _check_size(path: pathlib.Path, corners: np.ndarray, sizes: tuple[float, flo
     raise InputError(
         f"{path} is {longest:.4g} long, which in metres is no object: it looks like {words}; say {flags}, or {keep}"
     )
-
-
-def position_ids(vertices: np.ndarray) -> np.ndarray:
-    """One id `(V,)` per distinct position: the index of the first vertex there."""
-    order = np.lexsort(vertices.T)
-    ordered = vertices[order] + 0.0  # -0.0 is where 0.0 is
-    new = np.ones(len(order), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    ids = np.empty(len(order), np.int64)
-    # lexsort is stable, so the first of each run has the lowest index.
-    ids[order] = order[np.flatnonzero(new)][np.cumsum(new) - 1]
-    return ids
 
 
 def collapsed_faces(faces: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, closest_on_mesh_host
-from hoijax.io.meshes import LoadedMesh, collapsed_faces, duplicate_faces, position_ids, thin_faces
+from hoijax.geometry import Mesh, closest_on_mesh_host, position_ids
+from hoijax.io.meshes import LoadedMesh, collapsed_faces, duplicate_faces, thin_faces
 
 _CHECKED = 2048
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.geometry import Mesh, RigidPose
-from hoijax.interaction import ObjectTemplate, make_template
+from hoijax.interaction import ObjectTemplate, make_solid_template
 from hoijax.io import LoadedMesh, ParameterFile, read_mesh, simplify
 from hoijax.jobs.bodies import Start
 from hoijax.optim.gradient import SDF_RESOLUTION, Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
@@ -53,7 +53,8 @@ class ObjectAsset:
         """The asset of a mesh that has been read."""
         light = simplify(mesh, MAX_FACES)
         shape = Mesh(vertices=light.vertices, faces=light.faces)
-        return cls(mesh, light, make_template(shape, resolution=SDF_RESOLUTION))
+        template, solid = make_solid_template(shape, resolution=SDF_RESOLUTION)
+        return cls(mesh, dataclasses.replace(light, report=dataclasses.replace(light.report, solid=solid)), template)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,8 +90,8 @@ class Stage:
     final_rate: float = 0.1
     #: Contact is sought on surfaces that face each other: looking the same way counts like this distance, metres.
     facing: float = 0.4
-    #: Parts and feet that are this far from what they should touch pull half as hard, farther ones ever less, metres: in
-    #: the last stages what is asked for but cannot be offered must not tear the rest apart.
+    #: Parts and feet that are this far from what they should touch pull half as hard, farther ones ever less, metres:
+    #: in the last stages what is asked for but cannot be offered must not tear the rest apart.
     let_go: float = math.inf
     weights: Weights = Weights()
 

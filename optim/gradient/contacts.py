@@ -49,8 +49,8 @@ class ContactTargets:
     #: Points of the object that lie on the floor, canonical frame, (*B, M, 3), and their weights, (*B, M).
     rest_points: Any
     rest_weight: Any
-    #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down when
-    #: it is upright. Zero, or None for all: the object may turn any way.
+    #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down
+    #: when it is upright. Zero, or None for all: the object may turn any way.
     base: Any = None
 
 

@@ -1,8 +1,8 @@
 """Other starts of one interaction: the body shifted, turned and posed a little otherwise, screened by the energy.
 
-Gradients lead to the nearest minimum, and of a body that starts with its shins in a deep seat, or on the wrong side of a
-backrest, that is a bad one. The starts tried are those by which estimates are wrong: along the line of sight or of the
-body's front, in height, in turn, and in how far it leans and stretches its knees.
+Gradients lead to the nearest minimum, and of a body that starts with its shins in a deep seat, or on the wrong side of
+a backrest, that is a bad one. The starts tried are those by which estimates are wrong: along the body's front, in
+height, in turn, and in how far it leans and stretches its knees.
 """
 
 import itertools

@@ -262,3 +262,37 @@ def test_two_million_faces(tmp_path):
     assert len(small.faces) <= 10_000 and small.report.watertight
     assert small.report.deviation < 0.001
     assert "2,097,152 faces were decimated to" in small.report.notes()[-1]
+
+
+def box_at(low, high):
+    mesh = trimesh.creation.box(np.subtract(high, low))
+    mesh.apply_translation(np.add(low, high) / 2)
+    return mesh
+
+
+def signed_volume(mesh):
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces].astype(float), 1, 0)
+    return np.einsum("fi,fi->", a, np.cross(b, c)) / 6
+
+
+def test_closed_boxes_whose_edges_touch_are_not_called_open(tmp_path):
+    seat, back = box_at((-0.22, 0.42, -0.22), (0.22, 0.45, 0.22)), box_at((-0.22, 0.45, -0.25), (0.22, 0.95, -0.22))
+    trimesh.util.concatenate([seat, back]).export(tmp_path / "chair.obj")
+    got = read_mesh(tmp_path / "chair.obj")
+    assert got.report.watertight
+    assert got.report.notes() == []
+
+
+def test_a_part_that_faces_inward_and_mixed_winding_are_turned_and_told(tmp_path):
+    one, two = box_at((0, 0, 0), (0.4, 0.3, 0.2)), box_at((0.6, 0, 0), (1, 0.3, 0.2))
+    two.invert()
+    trimesh.util.concatenate([one, two]).export(tmp_path / "one_inverted.obj")
+    faces = np.array(one.faces)
+    faces[::2] = faces[::2, ::-1]
+    trimesh.Trimesh(one.vertices, faces, process=False).export(tmp_path / "half_flipped.obj")
+    for name, boxes, turned in (("one_inverted", 2, 12), ("half_flipped", 1, 6)):
+        got = read_mesh(tmp_path / f"{name}.obj")
+        assert got.report.watertight and not got.report.turned
+        assert got.report.rewound == turned
+        np.testing.assert_allclose(signed_volume(got), boxes * 0.024, rtol=1e-5)
+        assert f"{turned} faces wound against" in got.report.notes()[0]
