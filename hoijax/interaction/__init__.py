@@ -33,16 +33,20 @@ from hoijax.interaction.penetration import (
 from hoijax.interaction.proposals import propose_contacts, propose_region_contacts, region_masks
 from hoijax.interaction.template import bps_points, make_solid_template, make_template, surface_points
 from hoijax.interaction.types import Contacts, Interaction, ObjectTemplate
+from hoijax.interaction.verdict import THRESHOLDS, Thresholds, Verdict, judge
 
 __all__ = [
     "CONTACT_THRESHOLD",
     "GRAVITY_CAMERA",
     "GRAVITY_WORLD",
     "SCOREHOI_MARGIN",
+    "THRESHOLDS",
     "ContactDistances",
     "Contacts",
     "Interaction",
     "ObjectTemplate",
+    "Thresholds",
+    "Verdict",
     "attraction_loss",
     "bps_points",
     "contact_distances",
@@ -56,6 +60,7 @@ __all__ = [
     "floor_penetration_loss",
     "height",
     "hinge_loss",
+    "judge",
     "lowest",
     "make_solid_template",
     "make_template",

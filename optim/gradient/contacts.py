@@ -176,7 +176,7 @@ def stand_on_floor(
       pose: estimated poses, leading axis B.
       floor: with leading axis B.
       feet: True puts both feet on the floor, False neither; None those within 10 cm of the lowest point of the body, if
-        that is within 30 cm of the floor.
+        that is within 30 cm of the floor, and not asked to touch the object.
       object_rests: True lets the object rest on the floor, False not; None if its lowest point is within 20 cm of it.
         Given floor contacts (`rest_weight`) are kept.
 
@@ -190,12 +190,14 @@ def stand_on_floor(
     rotation, translation, scale = (np.asarray(x) for x in (pose.rotation, pose.translation, pose.scale))
     stands = np.zeros((len(vertices), len(_FEET), model.num_vertices), np.float32)
     points, weights = np.array(targets.rest_points), np.array(targets.rest_weight)
-    base = np.zeros((len(vertices), 3), np.float32)
+    base, asked = np.zeros((len(vertices), 3), np.float32), np.asarray(targets.parts)
     for b, template in enumerate(templates):
         heights = -vertices[b] @ gravity[b] - level[b]
         for row, mask in zip(stands[b], masks):
             lowest = heights[mask > 0].min()
             near = lowest - heights.min() < 0.1 and abs(heights.min()) < 0.3
+            # A foot that is asked to touch the object stands on that, not on the floor.
+            near &= not (asked[b][:, mask > 0] > 0.5).any()
             row[:] = mask * (near if feet is None else feet)
         corners = np.asarray(template.mesh.vertices)[np.unique(np.asarray(template.mesh.faces))]
         lowest = (-(scale[b] * corners @ rotation[b].T + translation[b]) @ gravity[b]).min() - level[b]
