@@ -19,7 +19,10 @@ from hoijax.optim.gradient.floor import Floor
 #: Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch.
 PROPOSED_PARTS: dict[str, float] = {
     "left_hand": 0.12, "right_hand": 0.12, "buttocks": 0.15, "back": 0.1, "left_thigh": 0.06, "right_thigh": 0.06,
+    "left_sole": 0.06, "right_sole": 0.06,
 }  # fmt: skip
+#: Parts that must look straight at what they touch to be proposed: a sole beside a chair's leg does not stand on it.
+_LOOK_DOWN = ("left_sole", "right_sole")
 #: Points on which an object can rest.
 REST_POINTS = 8
 #: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
@@ -52,6 +55,9 @@ class ContactTargets:
     #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down
     #: when it is upright. Zero, or None for all: the object may turn any way.
     base: Any = None
+    #: Where on the object each part should touch, boxes in the canonical frame as (lower, upper), (*B, R, 2, 3); None:
+    #: anywhere. See `touch_within`.
+    regions: Any = None
 
 
 def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_points: int = 64) -> ContactTargets:
@@ -87,6 +93,31 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
         rest_weight=jnp.zeros((count, REST_POINTS), jnp.float32),
         base=jnp.zeros((count, 3), jnp.float32),
     )
+
+
+def touch_within(
+    targets: ContactTargets, regions: Sequence[Sequence[tuple[Sequence[float], Sequence[float]] | None]]
+) -> ContactTargets:
+    """Targets whose parts touch the object within a box each: a hand on an armrest, not on the seat. Host function.
+
+    Args:
+      targets: of B interactions.
+      regions: for each interaction and each of its parts the lower and upper corner of a box in the object's canonical
+        frame, metres (of chosen vertices: their box), or None for anywhere.
+
+    Raises:
+      InputError: more regions than parts, or a box whose lower corner is above its upper one.
+    """
+    boxes = np.tile(np.array([[[-np.inf] * 3, [np.inf] * 3]], np.float32), (*np.shape(targets.parts)[:2], 1, 1))
+    for row, given in zip(boxes, regions, strict=True):
+        if len(given) > len(row):
+            raise InputError(f"got {len(given)} regions for {len(row)} parts; give one for each part, or None")
+        for box, corners in zip(row, given):
+            if corners is not None:
+                box[:] = np.asarray(corners, np.float32)
+                if (box[0] > box[1]).any():
+                    raise InputError(f"a region's lower corner {box[0]} is above its upper one {box[1]}")
+    return targets.replace(regions=jnp.asarray(boxes))
 
 
 def probability_targets(
@@ -130,13 +161,17 @@ def propose_parts(
       Names of `PROPOSED_PARTS` within their distances; if there is none, the one that is nearest of all.
     """
     regions = contact_regions(model)
-    meant = np.asarray(_facing_distance(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose))
+    distance, cosine = (
+        np.asarray(x) for x in _nearness(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose)
+    )
     ratio = {}
     for name, limit in PROPOSED_PARTS.items():
         ids = regions.get(name, ())
         if len(ids):
             # The fifth nearest vertex, so that no single stray one speaks for a part.
-            ratio[name] = float(np.sort(meant[ids])[: min(5, len(ids))][-1]) / limit
+            # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
+            facing = cosine[ids] < (-0.7 if name in _LOOK_DOWN else 0.3)
+            ratio[name] = float(np.sort(np.where(facing, distance[ids], np.inf))[: min(5, len(ids))][-1]) / limit
     if not ratio:
         raise InputError(
             f"the {model.kind} model has none of the parts {', '.join(PROPOSED_PARTS)}: name the parts that touch"
@@ -147,12 +182,13 @@ def propose_parts(
 
 
 @jax.jit
-def _facing_distance(vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose) -> Float[jax.Array, "V"]:
-    """Distance of each vertex to the object, infinite for those that do not face it."""
+def _nearness(
+    vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose
+) -> tuple[Float[jax.Array, "V"], Float[jax.Array, "V"]]:
+    """Distance of each vertex to the object, and the cosine between its normal and the way away from the object."""
     normals = vertex_normals(vertices, faces)
     distance, slope = jax.vmap(jax.value_and_grad(lambda v: object_sdf(sdf, pose, v[None])[0]))(vertices)
-    # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
-    return jnp.where(jnp.sum(normals * slope, axis=-1) < 0.3, jnp.abs(distance), jnp.inf)
+    return jnp.abs(distance), jnp.sum(normals * slope, axis=-1)
 
 
 def stand_on_floor(

@@ -120,9 +120,11 @@ def find_matches(
     """
     place = transform_points(pose, field.points[cloud.object_index])
     outward = einsum("ij,nj->ni", pose.rotation, field.normals[cloud.object_index])
-    known = _not_contacts(targets.object, place.shape[0])
+    known = _not_contacts(targets.object, place.shape[0])[None] + _elsewhere(
+        targets.regions, field.points[cloud.object_index], cloud.part_weight.shape
+    )
     opposed = 0.5 * (1.0 + einsum("mi,ni->mn", normals[cloud.parts], outward))
-    cost = squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known[None]
+    cost = squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known
     touched = cloud.object_index[jnp.argmin(cost, axis=1)]
     pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread, let_go)
 
@@ -204,6 +206,15 @@ def _not_contacts(asked: jax.Array, count: int) -> Float[jax.Array, "N"]:
 def held(distance: jax.Array, let_go: jax.Array | float) -> jax.Array:
     """How hard what is this far away is still pulled, 1 to 0; `let_go` is where it is a half."""
     return 1.0 / (1.0 + (distance / let_go) ** 2)
+
+
+def _elsewhere(regions: jax.Array | None, points: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """What each object point costs a match of each contact vertex: nothing within its part's region, (R C, N)."""
+    if regions is None:
+        return jnp.zeros((1, points.shape[0]), points.dtype)
+    within = (points[None] >= regions[:, None, 0]) & (points[None] <= regions[:, None, 1])
+    cost = jnp.where(jnp.all(within, axis=-1), 0.0, 1.0).astype(points.dtype)
+    return jnp.repeat(cost, shape[1], axis=0)
 
 
 def _pull(

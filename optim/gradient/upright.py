@@ -1,5 +1,7 @@
 """What stands on the floor: set upright at first, and then free to slide and to turn about the vertical only."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -38,7 +40,7 @@ def set_upright(state: State, targets: ContactTargets, floor: Floor | None) -> S
     )
 
 
-def freedom(targets: ContactTargets, floor: Floor | None, dtype: jnp.dtype) -> Float[jax.Array, "2 3 3"]:
+def freedom(targets: ContactTargets, floor: Floor | None, dtype: Any) -> Float[jax.Array, "2 3 3"]:
     """`Problem.freedom` of one interaction: everything, or of an object that stands turns about its base's normal
     and level shifts."""
     eye = jnp.eye(3, dtype=dtype)

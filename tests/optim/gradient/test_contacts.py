@@ -6,10 +6,10 @@ import trimesh
 
 from hoijax.body_models import contact_regions, pose_body
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh
-from hoijax.interaction import Contacts
+from hoijax.geometry import Mesh, RigidPose
+from hoijax.interaction import Contacts, make_template
 from hoijax.optim.gradient import Floor, part_targets, probability_targets, propose_parts, stand_on_floor
-from hoijax.optim.gradient.contacts import BELONGS, REST_POINTS, resting_points
+from hoijax.optim.gradient.contacts import BELONGS, REST_POINTS, base_normal, resting_points, touch_within
 
 
 def stack(rows):
@@ -131,3 +131,44 @@ def test_a_ball_rests_on_its_lowest_point_and_flat_things_do_too():
     flat = Mesh(np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 1]]), np.array([[0, 1, 2]]))
     points, weights = resting_points(flat, np.array([0.1, -1.0, 0.0]))
     assert weights.sum() == 1
+
+
+def test_soles_on_a_board_are_proposed_and_soles_beside_it_are_not(model, make_box, carry):
+    params, _ = carry
+    vertices = np.asarray(pose_body(model, params).vertices)
+    board = make_template(make_box((0.6, 0.1, 0.6)), resolution=24)
+    low = float(vertices[:, 1].min())
+    under = RigidPose(jnp.eye(3, dtype=jnp.float32), jnp.asarray([0.0, low - 0.06, 0.0]), jnp.ones((), jnp.float32))
+    assert {"left_sole", "right_sole"} <= set(propose_parts(model, vertices, board, under))
+    beside = under.replace(translation=jnp.asarray([0.62, low + 0.02, 0.0]))
+    assert not {"left_sole", "right_sole"} & set(propose_parts(model, vertices, board, beside))
+
+
+def test_feet_that_stand_on_the_object_are_not_asked_onto_the_floor(model, template, carry):
+    params, pose = carry
+    vertices = np.asarray(pose_body(model, params).vertices)[None]
+    poses = jax.tree.map(lambda x: jnp.asarray(x)[None], pose)
+    floor = Floor(gravity=jnp.asarray([[0.0, -1.0, 0.0]]), level=jnp.asarray([float(vertices[..., 1].min())]))
+    for parts, stand in ((("left_hand",), [True, True]), (("left_sole",), [False, True])):
+        got = stand_on_floor(part_targets(model, [parts]), model, vertices, [template], poses, floor)
+        assert np.asarray(got.feet).any(axis=-1).tolist() == [stand]
+
+
+def test_the_base_of_a_box_looks_down_and_a_line_has_none():
+    square = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
+    down = np.array([0.1, -0.9, 0.0])
+    np.testing.assert_allclose(base_normal(square, down), [0, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(base_normal(square, -down), [0, 1, 0], atol=1e-6)
+    assert not base_normal(square[:2], down).any()
+    assert not base_normal(square * [1, 1, 0.001], down).any()
+
+
+def test_regions_are_boxes_per_part_and_anything_where_none_is_given(model):
+    targets = part_targets(model, [("left_hand", "back"), ("buttocks",)])
+    got = touch_within(targets, [[((0, 0, 0), (1, 2, 3)), None], [None]]).regions
+    np.testing.assert_array_equal(got[0, 0], [[0, 0, 0], [1, 2, 3]])
+    assert np.isinf(np.asarray(got)[[0, 1, 1], [1, 0, 1]]).all()
+    with pytest.raises(InputError, match="above its upper"):
+        touch_within(targets, [[((1, 0, 0), (0, 2, 3))], []])
+    with pytest.raises(InputError, match="3 regions for 2 parts"):
+        touch_within(targets, [[None] * 3, []])
