@@ -138,9 +138,11 @@ def test_soles_on_a_board_are_proposed_and_soles_beside_it_are_not(model, make_b
     vertices = np.asarray(pose_body(model, params).vertices)
     board = make_template(make_box((0.6, 0.1, 0.6)), resolution=24)
     low = float(vertices[:, 1].min())
-    under = RigidPose(jnp.eye(3, dtype=jnp.float32), jnp.asarray([0.0, low - 0.06, 0.0]), jnp.ones((), jnp.float32))
+    under = RigidPose(
+        jnp.eye(3, dtype=jnp.float32), jnp.asarray([0.0, low - 0.06, 0.0], jnp.float32), jnp.ones((), jnp.float32)
+    )
     assert {"left_sole", "right_sole"} <= set(propose_parts(model, vertices, board, under))
-    beside = under.replace(translation=jnp.asarray([0.62, low + 0.02, 0.0]))
+    beside = under.replace(translation=jnp.asarray([0.62, low + 0.02, 0.0], jnp.float32))
     assert not {"left_sole", "right_sole"} & set(propose_parts(model, vertices, board, beside))
 
 
