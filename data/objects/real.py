@@ -100,6 +100,8 @@ def load_furniture(item: Furniture, archive: pathlib.Path = FURNITURE) -> Mesh:
             data = files.read(item.model)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{archive} has no model {item.model}: {error}") from error
+    # Some models have lines written as faces of two corners.
+    data = re.sub(rb"(?m)^f[ \t]+\S+([ \t]+\S+)?[ \t]*\r?$", b"", data)
     vertices, faces, _ = parse_obj(data, item.model)
     return sized(vertices, faces, item.size, item.rotation)
 

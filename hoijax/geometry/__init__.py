@@ -39,6 +39,7 @@ from hoijax.geometry.sdf_build import build_sdf
 from hoijax.geometry.solid import SolidReport, build_solid_sdf
 from hoijax.geometry.transforms import RigidPose, compose, inverse, transform_points
 from hoijax.geometry.triangles import ClosestPoint, closest_on_mesh, closest_on_triangle, point_triangle_distance
+from hoijax.geometry.up_axis import looks_z_up
 from hoijax.geometry.winding import contains, solid_angle, winding_number
 from hoijax.geometry.winding_host import winding_number_host
 
@@ -77,6 +78,7 @@ __all__ = [
     "face_outward",
     "farthest_points",
     "inverse",
+    "looks_z_up",
     "mesh_volume",
     "nearest",
     "nearest_host",

@@ -1,12 +1,23 @@
 """Refiners: what turns estimates of interactions into plausible ones."""
 
-from hoijax.optim.gradient.config import ALIASES, DEFAULT_STAGES, GROUPS, PerGroup, RefineConfig, Sizes, Stage, Weights
+from hoijax.optim.gradient.config import (
+    ALIASES,
+    DEFAULT_STAGES,
+    GROUPS,
+    PerGroup,
+    RefineConfig,
+    Sizes,
+    Stage,
+    Starts,
+    Weights,
+)
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
     part_targets,
     probability_targets,
     propose_parts,
     stand_on_floor,
+    touch_within,
 )
 from hoijax.optim.gradient.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.floor import Floor
@@ -29,6 +40,7 @@ __all__ = [
     "RefineResult",
     "Sizes",
     "Stage",
+    "Starts",
     "Weights",
     "body_field",
     "object_field",
@@ -38,4 +50,5 @@ __all__ = [
     "refine",
     "refine_batch",
     "stand_on_floor",
+    "touch_within",
 ]

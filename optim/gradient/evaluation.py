@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from hoijax.body_models import pose_body
-from hoijax.geometry import nearest, transform_points, vertex_normals
+from hoijax.geometry import nearest, safe_norm, transform_points, vertex_normals
 from hoijax.interaction import object_sdf
 from hoijax.optim.gradient.energy import point_winding
-from hoijax.optim.gradient.engine import Problem
+from hoijax.optim.gradient.engine import Problem, cloud_of
 from hoijax.optim.gradient.result import RefineMetrics
 from hoijax.optim.gradient.state import State
 
@@ -18,6 +18,8 @@ SPREAD = 2048
 LOOKED_AT = 4096
 #: Object points that are looked at closely: those that lie deepest by the first look.
 DEEPEST = 256
+#: Points of body and object whose shift is told.
+SHIFTED = 256
 
 
 def measure(problem: Problem, state: State) -> RefineMetrics:
@@ -39,6 +41,18 @@ def measure(problem: Problem, state: State) -> RefineMetrics:
         mean_penetration=jnp.sum(depth) / jnp.where(number > 0, number, 1),
         floor=height,
     )
+
+
+def shift(problem: Problem, given: State, state: State) -> Float[jax.Array, ""]:
+    """Mean shift of points of the body or of the object between two states, the larger of both, metres."""
+
+    def mean(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.mean(safe_norm(a - b))
+
+    some, points = problem.body.order[:SHIFTED], problem.object.points[:SHIFTED]
+    bodies = [cloud_of(problem.body, s, some)(s) for s in (given, state)]
+    objects = [transform_points(s.pose, points) for s in (given, state)]
+    return jnp.maximum(mean(*bodies), mean(*objects))
 
 
 def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3"]) -> Float[jax.Array, ""]:

@@ -11,7 +11,7 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
-from hoijax.interaction import Contacts, ObjectTemplate
+from hoijax.interaction import Contacts, ObjectTemplate, judge
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
@@ -22,13 +22,13 @@ from hoijax.optim.gradient.contacts import (
 )
 from hoijax.optim.gradient.energy import Terms
 from hoijax.optim.gradient.engine import Carry, Problem, Setting, begin, run_round
-from hoijax.optim.gradient.evaluation import measure
+from hoijax.optim.gradient.evaluation import measure, shift
 from hoijax.optim.gradient.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.result import Progress, RefineResult
-from hoijax.optim.gradient.starts import ranked_starts, shortfall
+from hoijax.optim.gradient.starts import badness, ranked_starts, shortfall
 from hoijax.optim.gradient.state import State, keep_frozen, moves_object, rates, spread_over_groups
-from hoijax.optim.gradient.upright import freedom, set_upright
+from hoijax.optim.gradient.upright import freedom, lean, set_upright
 
 DEFAULT = RefineConfig()
 
@@ -207,7 +207,7 @@ def _try_others(
     other_start = jax.tree.map(lambda x: x[:, turn], ranked)
     # What is far from the given start is far for a reason; the result stays near the one it was run from.
     other = _run(some.replace(start=other_start), _rows(given, rows), other_start, over, config, None)
-    better = np.array(shortfall(other.after, config.starts) < _rows(shortfall(result.after, config.starts), rows))
+    better = np.array(badness(other, config.starts) < _rows(badness(result, config.starts), rows))
     better[len(missed) :] = False
     to = rows[better]
     total = result.steps.at[missed].add(other.steps[: len(missed)])
@@ -264,6 +264,7 @@ def _result(
     both = jax.tree.map(lambda *x: jnp.stack(x), given, state)
     metrics = jax.vmap(functools.partial(measure, problem))(both)
     before, after = (jax.tree.map(lambda x, i=i: x[i], metrics) for i in (0, 1))
+    moved, leaning = shift(problem, given, state), lean(problem.targets, problem.floor, given, state)
     return RefineResult(
         params=state.params,
         pose=state.pose,
@@ -271,6 +272,9 @@ def _result(
         after=after,
         steps=total,
         converged=converged,
+        moved=moved,
+        tilt=leaning,
+        verdict=judge(after.max_penetration, after.contact, moved, leaning),
     )
 
 

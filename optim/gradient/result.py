@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from hoijax.body_models import BodyParams
 from hoijax.geometry import RigidPose
+from hoijax.interaction import Verdict
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -42,6 +43,12 @@ class RefineResult:
     steps: Int[ArrayLike, "*B"] | Any
     #: True where the last stage ended by its convergence test, not by its number of steps.
     converged: Bool[ArrayLike, "*B"] | Any
+    #: Mean shift of the body's or of the object's points from the estimate, the larger, metres; the angle in radians by
+    #: which the object leans: if it stands on the floor its base, else from its estimate.
+    moved: Float[ArrayLike, "*B"] | Any = None
+    tilt: Float[ArrayLike, "*B"] | Any = None
+    #: What became of it, by the refiner's own measures.
+    verdict: Verdict | Any = None
     #: Names of the rows of `RefineMetrics.contact`; "" for unused rows.
     parts: tuple[tuple[str, ...], ...] = struct.field(pytree_node=False, default=())
 

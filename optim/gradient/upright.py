@@ -51,6 +51,18 @@ def freedom(targets: ContactTargets, floor: Floor | None, dtype: Any) -> Float[j
     return jnp.where(stands(targets, floor), tied, jnp.stack([eye, eye]))
 
 
+def lean(targets: ContactTargets, floor: Floor | None, given: State, state: State) -> jax.Array:
+    """How far the object leans, radians, (): of one that stands its base, of another from how it was given."""
+    if floor is None:
+        return jnp.zeros((), state.translation.dtype)
+    from_given = tilt(given.object_rotation, state.object_rotation, -floor.gravity)
+    if targets.base is None:
+        return from_given
+    base = einsum("ij,j->i", state.object_rotation, targets.base.astype(state.object_rotation.dtype))
+    own = jnp.arctan2(safe_norm(jnp.cross(base, floor.gravity)), jnp.sum(base * floor.gravity))
+    return jnp.where(stands(targets, floor), own, from_given)
+
+
 def least_rotation(a: Float[jax.Array, "3"], b: Float[jax.Array, "3"]) -> Float[jax.Array, "3 3"]:
     """The rotation by the least angle that takes one unit vector to another, which must not be opposite.
 
