@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.geometry import SolidReport, face_outward, position_ids, wind_consistently
+from hoijax.geometry import SolidReport, face_outward, looks_z_up, position_ids, wind_consistently
 from hoijax.io.files import PathLike
 from hoijax.io.glb import linear_to_srgb
 from hoijax.io.obj import parse_obj
@@ -50,6 +50,8 @@ class MeshReport:
     """The closed surface faced inward and was turned outward."""
     rewound: int = 0
     """Faces turned because they wound the other way than their neighbours, or their closed part faced inward."""
+    looks_z_up: bool = False
+    """Read with y up, the mesh seems to lie on its back (`hoijax.geometry.looks_z_up`)."""
     solid: SolidReport | None = None
     """What was found of inside and outside, once a distance field was built."""
     watertight: bool = True
@@ -79,6 +81,8 @@ class MeshReport:
             notes.append(
                 "the surface is open: inside is what cannot be reached from outside, or what a part goes round"
             )
+        if self.looks_z_up:
+            notes.append("the mesh looks as if z were up in its file; it is taken as it is, with y up")
         if self.solid is not None:
             notes += self.solid.notes()
         if self.decimated_from is not None:
@@ -161,6 +165,7 @@ def read_mesh(
         duplicate=int(duplicate.sum()),
         turned=turned,
         rewound=0 if turned else int(flipped.sum()),
+        looks_z_up=looks_z_up(vertices, faces),
         watertight=watertight,
     )
     if colors is not None and len(colors) != len(vertices):

@@ -296,3 +296,14 @@ def test_a_part_that_faces_inward_and_mixed_winding_are_turned_and_told(tmp_path
         assert got.report.rewound == turned
         np.testing.assert_allclose(signed_volume(got), boxes * 0.024, rtol=1e-5)
         assert f"{turned} faces wound against" in got.report.notes()[0]
+
+
+def test_a_chair_with_z_up_is_told_and_one_with_y_up_is_not(tmp_path):
+    legs = [box_at((x - 0.02, 0, z - 0.02), (x + 0.02, 0.42, z + 0.02)) for x in (-0.2, 0.2) for z in (-0.2, 0.2)]
+    seat, back = box_at((-0.22, 0.42, -0.22), (0.22, 0.45, 0.22)), box_at((-0.22, 0.45, -0.25), (0.22, 0.95, -0.22))
+    chair = trimesh.util.concatenate([seat, back, *legs])
+    chair.export(tmp_path / "y.obj")
+    chair.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    chair.export(tmp_path / "z.obj")
+    assert not read_mesh(tmp_path / "y.obj").report.looks_z_up
+    assert "z were up" in " ".join(read_mesh(tmp_path / "z.obj").report.notes())
