@@ -66,25 +66,59 @@ def build(config: SynthConfig, root: str | pathlib.Path, *, progress: bool = Tru
         configuration.
     """
     began, root = time.monotonic(), pathlib.Path(root)
-    unknown = [name for name in config.actions if name not in ACTIONS]
-    if unknown:
-        raise InputError(f"no action {', '.join(map(repr, unknown))}; there are {', '.join(ACTIONS)}")
-    tasks = list(_tasks(config))
-    for name in sorted({dataset_name(split) for split, _ in tasks}):
-        _prepare(output_directory(root / name / VERSION), config)
+    tasks = start_build(config, root)
     missing = [task for task in tasks if not record_path(root, config, *task).exists()]
-    sizes = {task: _shard_size(config, *task) for task in tasks}
+    sizes = {task: shard_size(config, *task) for task in tasks}
     bar = tqdm(total=sum(sizes.values()), initial=sum(n for t, n in sizes.items() if t not in missing),
                unit="sample", disable=not progress, desc="synth_hoi")  # fmt: skip
     with bar:
         for done in _run(config, root, missing):
             bar.update(sizes[done])
+    return finish_build(config, root, sum(sizes[t] for t in missing), time.monotonic() - began)
+
+
+def start_build(config: SynthConfig, root: pathlib.Path) -> list[tuple[str, int]]:
+    """Makes the folders of a build.
+
+    Args:
+      config: what to make.
+      root: the folder of TFDS datasets.
+
+    Returns:
+      Split and number of every shard.
+
+    Raises:
+      InputError: an action that does not exist; the folder cannot be written, or holds a build of another
+        configuration.
+    """
+    unknown = [name for name in config.actions if name not in ACTIONS]
+    if unknown:
+        raise InputError(f"no action {', '.join(map(repr, unknown))}; there are {', '.join(ACTIONS)}")
+    tasks = list(shard_tasks(config))
+    for name in sorted({dataset_name(split) for split, _ in tasks}):
+        _prepare(output_directory(root / name / VERSION), config)
+    return tasks
+
+
+def finish_build(config: SynthConfig, root: pathlib.Path, made: int, seconds: float) -> BuildReport:
+    """Writes what TFDS reads first, once all shards are there.
+
+    Args:
+      config: what was made.
+      root: the folder of TFDS datasets.
+      made: samples that this run made.
+      seconds: that it took.
+
+    Raises:
+      InputError: a shard has no statistics.
+    """
+    tasks = list(shard_tasks(config))
     for split in (*SPLITS, *SCENE_SPLITS):
         if config.count(split):
             _stats_check(root, config, split)
     for name in sorted({dataset_name(split) for split, _ in tasks}):
         _write_info(root, name, config)
-    return _report(root, config, tasks, sum(sizes[t] for t in missing), time.monotonic() - began)
+    return _report(root, config, tasks, made, seconds)
 
 
 def record_path(root: pathlib.Path, config: SynthConfig, split: str, shard: int) -> pathlib.Path:
@@ -102,11 +136,13 @@ def _shards(config: SynthConfig, split: str) -> int:
     return -(-config.count(split) // SHARD)
 
 
-def _shard_size(config: SynthConfig, split: str, shard: int) -> int:
+def shard_size(config: SynthConfig, split: str, shard: int) -> int:
+    """Samples of a shard."""
     return min(SHARD, config.count(split) - shard * SHARD)
 
 
-def _tasks(config: SynthConfig) -> Iterator[tuple[str, int]]:
+def shard_tasks(config: SynthConfig) -> Iterator[tuple[str, int]]:
+    """Split and number of every shard."""
     for split in (*SPLITS, *SCENE_SPLITS):
         for shard in range(_shards(config, split)):
             yield split, shard
@@ -177,20 +213,29 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _make(config: SynthConfig, root: pathlib.Path, task: tuple[str, int]) -> tuple[str, int]:
-    """One shard: its statistics first, so that a record file is never without them."""
+def shard_records(config: SynthConfig, split: str, shard: int) -> tuple[list[bytes], dict[str, Any]]:
+    """The records of a shard and its statistics."""
     from hoijax.data.synth.shards import make_shard
 
-    split, shard = task
     first = shard * SHARD
-    records, statistics = make_shard(config, split, range(first, first + _shard_size(config, split, shard)))
-    path = record_path(root, config, split, shard)
+    records, statistics = make_shard(config, split, range(first, first + shard_size(config, split, shard)))
     statistics["bytes"] = sum(map(len, records))
-    write_json(statistics_path(root, config, split, shard), statistics)
+    return records, statistics
+
+
+def _make(config: SynthConfig, root: pathlib.Path, task: tuple[str, int]) -> tuple[str, int]:
+    """One shard: its statistics first, so that a record file is never without them."""
+    records, statistics = shard_records(config, *task)
+    write_json(statistics_path(root, config, *task), statistics)
+    write_shard(record_path(root, config, *task), records)
+    return task
+
+
+def write_shard(path: pathlib.Path, records: list[bytes]) -> None:
+    """Writes the record file of a shard, whole or not at all."""
     part = path.parent / f".{path.name}.{os.getpid()}.part"
     write_records(part, records)
     os.replace(part, path)
-    return task
 
 
 def write_records(path: pathlib.Path, records: list[bytes]) -> None:
@@ -228,7 +273,7 @@ def _write_info(root: pathlib.Path, name: str, config: SynthConfig) -> None:
         template = naming.ShardedFileTemplate(
             data_dir=folder, dataset_name=name, split=split, filetype_suffix="array_record"
         )
-        lengths = [_shard_size(config, split, s) for s in range(_shards(config, split))]
+        lengths = [shard_size(config, split, s) for s in range(_shards(config, split))]
         size = sum(s["bytes"] for s in _statistics(root, config, split))
         infos.append(splits.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size, filename_template=template))
     info.set_splits(splits.SplitDict(infos))
@@ -244,7 +289,7 @@ def _report(
     size, number = 0, 0
     for split, shard in tasks:
         statistics = read_json(statistics_path(root, config, split, shard))
-        size, number = size + statistics["bytes"], number + _shard_size(config, split, shard)
+        size, number = size + statistics["bytes"], number + shard_size(config, split, shard)
         for action, row in statistics["actions"].items():
             attempts[action] = attempts.get(action, 0) + row["attempts"]
             accepted[action] = accepted.get(action, 0) + row["accepted"]

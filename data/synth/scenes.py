@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.data.synth import checking, samples
+from hoijax.data.synth.attempts import find_interactions
 from hoijax.data.synth.config import SynthConfig
 from hoijax.data.synth.picturing import HUMAN, OBJECT, SUPPORT, draw
 from hoijax.data.synth.rig import SIDES, Puppet
@@ -44,8 +45,6 @@ class _Person:
 
 def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[bytes], dict[str, Any]]:
     """The scenes of a shard; see `shards.make_shard`."""
-    from hoijax.data.synth.shards import find_interactions
-
     seated = [i for i in indices if i % _STANDING]
     # Sitters, leaners and liers are drawn as interactions of their own split.
     found, statistics = find_interactions(dataclasses.replace(config, actions=ACTIONS), split, seated)

@@ -47,6 +47,20 @@ VERBS: dict[str, Verb] = {
     "view": Verb("hoijax.cli.view", "show the scenes of a folder in the browser, live (extra [viewer])"),
 }
 
+NO_CACHE = "--no-cache"
+"""Switches off what `hoijax.cli.cache` keeps; every verb takes it."""
+EXTRAS = {
+    "tensorflow_datasets": "data",
+    "array_record": "data",
+    "grain": "data",
+    "orbax": "data",
+    "apache_beam": "beam",
+}
+"""Package to the extra that installs it."""
+_KEPT = (
+    "Compiled programs and distance grids are kept in your cache folder for the next run; --no-cache keeps nothing, "
+    "HOIJAX_CACHE=FOLDER (or off) in the environment chooses another place."
+)
 _OK, _BAD_INPUT, _INTERRUPTED = 0, 2, 130
 
 
@@ -54,12 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb.
 
     Args:
-      argv: the arguments after the program's name; default: those of this process.
+      argv: the arguments after the program's name; default: those of this process, which then keeps what it compiles
+        for the next one (`hoijax.cli.cache`).
 
     Returns:
       The exit code (see the module's table).
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    keeps = NO_CACHE not in args
+    args = [arg for arg in args if arg != NO_CACHE]
+    if argv is None and keeps and args[:1] != ["view"]:
+        from hoijax.cli.cache import keep_all
+
+        keep_all()
     if not args or args[0] in ("-h", "--help"):
         print(_overview(), file=sys.stdout if args else sys.stderr)
         return _OK if args else _BAD_INPUT
@@ -91,7 +112,7 @@ def _run_verb(name: str, args: list[str]) -> int:
             module.Options,
             args=args,
             prog=f"hoijax {name}",
-            description=module.__doc__,
+            description=f"{module.__doc__}\n\n{_KEPT}",
             config=(tyro.conf.OmitArgPrefixes,),
         )
     except SystemExit as stop:  # tyro has already printed the help or what was wrong
@@ -101,6 +122,11 @@ def _run_verb(name: str, args: list[str]) -> int:
         return module.run(options)
     except InputError as error:
         print(f"hoijax {name}: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"hoijax {name}: needs {error.name}; install it with: pip install 'hoijax[{extra}]'", file=sys.stderr)
     except MemoryError:
         print(f"hoijax {name}: there is not enough memory for this; what was finished is whole", file=sys.stderr)
     except Exception as error:
@@ -145,5 +171,6 @@ def _overview() -> str:
         "hoijax: 3D human-object interaction in JAX\n\n"
         "usage: hoijax VERB [options]\n\n"
         f"{rows}\n\n"
+        f"{_KEPT}\n"
         "`hoijax VERB --help` shows a verb's options; `hoijax --version` the version."
     )

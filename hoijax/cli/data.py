@@ -5,6 +5,7 @@ TFDS build (array_record, no TensorFlow).
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -69,6 +70,11 @@ class Build:
     """Folder of TFDS datasets; for synth_hoi ROOT will do."""
     set: tuple[str, ...] = ()
     """For synth_hoi: fields of its configuration, such as train=2000 seed=1 workers=2."""
+    runner: str = "local"
+    """For synth_hoi, where shards are made: local, in this process or its workers; or on Apache Beam (extra [beam]):
+    direct, on this machine; flink, spark, dataflow or any other runner that Beam knows."""
+    beam_options: tuple[str, ...] = ()
+    """With --runner, options of Beam's pipeline: --beam-options direct_num_workers=2 region=europe-west1 ..."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +107,9 @@ def run(options: Options) -> int:
     if command.name not in names:
         raise InputError(f"no dataset is called {command.name!r}; there are {', '.join(names)}")
     if isinstance(command, Show):
-        from hoijax.cli.sheets import show
+        from hoijax.jobs.sheets import SheetRequest, write_sheet
 
-        return show(command)
+        return 1 if write_sheet(SheetRequest(**vars(command))) else 0
     return _check(command) if isinstance(command, Check) else _build(command)
 
 
@@ -164,14 +170,23 @@ def _build(options: Build) -> int:
     check_output_directory(out)
     if options.name == SYNTH:
         from hoijax.data.synth import SynthConfig, build
+        from hoijax.jobs.datasets import BuildRequest, build_synth, prepare_job
+        from hoijax.jobs.runners import LOCAL, executor
 
-        report = build(_settings(SynthConfig(), options.set), out)
+        request = BuildRequest(_settings(SynthConfig(), options.set), out)
+        execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), out)
+        if options.runner == LOCAL and request.config.workers:
+            report = build(request.config, out)
+        else:
+            report = build_synth(request, execute)
         for split, number in report.samples.items():
             print(f"{split}: {number:,} samples")
         for action in report.attempts:
             print(f"{action}: {100 * report.rate(action):.0f} % of {report.attempts[action]} accepted")
         print(f"{report.made:,} made in {report.seconds:.0f} s: {out}")
         return 0
+    if options.runner != "local":
+        raise InputError(f"--runner is for synth_hoi; {options.name} is read in one pass")
     if options.set:
         raise InputError(f"--set is for synth_hoi; {options.name} has no settings")
     from hoijax.data.real.builder import tfds_builder

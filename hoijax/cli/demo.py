@@ -9,6 +9,7 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
+from hoijax.cli.cache import grid_folder
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,28 +95,30 @@ def run(options: Options) -> int:
     cases = demo_cases(options.only)
     from hoijax.body_models import free_body
     from hoijax.io import check_output_directory
-    from hoijax.jobs.running import run_plans, tell
+    from hoijax.jobs.interactions import refinement_job, run_plans
+    from hoijax.jobs.screen import Phases, tell
 
     check_output_directory(options.out)
-    model = free_body()
+    model, phases = free_body(), Phases()
     tell(f"{len(cases)} cases, free body of {model.num_vertices:,} vertices")
-    with importlib.resources.as_file(_assets()) as assets:
+    with phases("reading, distance grids"), importlib.resources.as_file(_assets()) as assets:
         plans = [_plan(case, assets, options, model) for case in cases]
-    records = run_plans(
+    job = refinement_job(model, plans, {"verb": "demo", "steps": options.steps}, len(plans))
+    run_plans(
         model,
         plans,
+        job,
         options.out,
-        {"verb": "demo", "steps": options.steps},
         {},
         up=(0.0, 1.0, 0.0),
-        batch_size=len(plans),
         pictures=len(plans) if options.pictures else 0,
         redo=options.redo,
+        phases=phases,
         title="hoijax demo",
         titles={case.name: case.title for case in cases},
         page="index.html",
     )
-    if options.pictures and records:
+    if options.pictures:
         tell(f"open {options.out / 'index.html'}")
     return 0
 
@@ -123,8 +126,9 @@ def run(options: Options) -> int:
 def _plan(case: DemoCase, assets: pathlib.Path, options: Options, model: "BodyModel") -> "Plan":
     """One case as a plan of one item."""
     from hoijax.io import file_digest, read_parameters
+    from hoijax.jobs.objects import ObjectAsset
     from hoijax.jobs.plans import plan_files
-    from hoijax.jobs.refinement import FloorRule, ObjectAsset
+    from hoijax.jobs.refinement import FloorRule
     from hoijax.optim.gradient import RefineConfig
 
     config = RefineConfig()
@@ -134,4 +138,6 @@ def _plan(case: DemoCase, assets: pathlib.Path, options: Options, model: "BodyMo
     source = read_parameters(assets / case.body)
     (plan,) = plan_files({case.name: source}, options.out, model, config, case.contact, floor, {})
     mesh = assets / case.object
-    return plan.with_object(ObjectAsset.read(mesh, "m"), {"object": file_digest(mesh), "model": "free default"})
+    return plan.with_object(
+        ObjectAsset.read(mesh, "m", grid_folder()), {"object": file_digest(mesh), "model": "free default"}
+    )

@@ -6,9 +6,11 @@ alpha channel. Finished pictures are skipped when a command is run again. docs/r
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import TYPE_CHECKING, Literal
 
+from hoijax.cli.cache import grid_folder
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +57,11 @@ class Options:
     """How many pictures get a section of report.html."""
     redo: bool = False
     """Reconstruct again what is finished."""
+    runner: str = "local"
+    """Where batches are computed: local, in this process; or on Apache Beam (extra [beam]): direct, on this machine;
+    flink, spark, dataflow or any other runner that Beam knows. Files must lie where all workers see them."""
+    beam_options: tuple[str, ...] = ()
+    """With --runner, options of Beam's pipeline: --beam-options direct_num_workers=2 region=europe-west1 ..."""
 
 
 def run(options: Options) -> int:
@@ -69,8 +76,7 @@ def run(options: Options) -> int:
     Raises:
       InputError: nothing can be reconstructed; raised before anything is written.
     """
-    from hoijax.io import check_output_directory, read_mesh
-    from hoijax.jobs.photographs import read_photographs
+    from hoijax.io import check_output_directory
 
     for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0)):
         if getattr(options, name) is not None and getattr(options, name) < least:
@@ -78,12 +84,18 @@ def run(options: Options) -> int:
             raise InputError(f"--{shown} {getattr(options, name)}: wanted {least} or more")
     config = guidance(options)
     check_output_directory(options.out)
-    photographs, failures = read_photographs(options.image, options.human_mask, options.object_mask, options.instances)
-    mesh = read_mesh(options.object, units=options.units)
-    from hoijax.jobs.reconstruction import load_reconstructor, reconstruct_all
+    from hoijax.jobs.pictures import ReconstructRequest, prepare_job, reconstruct_pictures
+    from hoijax.jobs.runners import executor
 
-    reconstructor = load_reconstructor(options, config)
-    failures |= reconstruct_all(reconstructor, mesh, photographs, failures, options)
+    asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    request = ReconstructRequest(
+        image=options.image, object=options.object, out=options.out, config=config, human_mask=options.human_mask,
+        object_mask=options.object_mask, instances=options.instances, regressor=options.regressor,
+        denoiser=options.denoiser, body_model=options.body_model, units=options.units, show=options.show,
+        batch_size=options.batch_size, cache=grid_folder(), options=asked,
+    )  # fmt: skip
+    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
+    failures = reconstruct_pictures(request, pictures=options.pictures, redo=options.redo, execute=execute)
     return 1 if failures else 0
 
 

@@ -7,29 +7,18 @@ With --scene instead of --object the body, or all people of BODY, are fitted to 
 """
 
 import dataclasses
+import functools
 import math
 import pathlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from hoijax.cli.cache import grid_folder
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hoijax.body_models import BodyModel
-    from hoijax.io import ParameterFile
+    from hoijax.jobs.bodies import BodyChoice
     from hoijax.jobs.refinement import FloorRule
     from hoijax.optim.gradient import RefineConfig
-
-AXES: dict[str, tuple[float, float, float]] = {
-    "+x": (1.0, 0.0, 0.0),
-    "-x": (-1.0, 0.0, 0.0),
-    "+y": (0.0, 1.0, 0.0),
-    "-y": (0.0, -1.0, 0.0),
-    "+z": (0.0, 0.0, 1.0),
-    "-z": (0.0, 0.0, -1.0),
-}
-"""Directions by the name that `--up` takes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +64,16 @@ class Options:
     lod: Literal["default", "render", "light", "test"] = "default"
     """Level of detail of the free body."""
     batch_size: int = 16
-    """How many interactions are refined at a time."""
+    """How many interactions, or people of a scene, are refined at a time."""
     pictures: int = 4
     """How many interactions get pictures and a place in report.html."""
     redo: bool = False
     """Refine again what is finished already."""
+    runner: str = "local"
+    """Where batches are computed: local, in this process; or on Apache Beam (extra [beam]): direct, on this machine;
+    flink, spark, dataflow or any other runner that Beam knows. Files must lie where all workers see them."""
+    beam_options: tuple[str, ...] = ()
+    """With --runner, options of Beam's pipeline: --beam-options direct_num_workers=2 region=europe-west1 ..."""
 
 
 def run(options: Options) -> int:
@@ -94,10 +88,8 @@ def run(options: Options) -> int:
     Raises:
       InputError: nothing can be refined; raised before anything is written.
     """
-    from hoijax.io import check_output_directory, file_digest, read_mesh
-    from hoijax.jobs.plans import plan_files, read_files
-    from hoijax.jobs.refinement import ObjectAsset
-    from hoijax.jobs.running import run_plans, tell
+    from hoijax.io import check_output_directory
+    from hoijax.jobs.bodies import AXES, BodyChoice
 
     _check_numbers(options)
     if (options.object is None) == (options.scene is None):
@@ -105,77 +97,44 @@ def run(options: Options) -> int:
         raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
     _check_prior(options)
     check_output_directory(options.out)
-    if options.scene is not None:
-        _check_scene_options(options)
-        from hoijax.jobs.scene import run_scene
-
-        return run_scene(options, *load_model(options, _whole_files(options.body)), AXES[options.up])
-    config, floor = refine_config(options), floor_rule(options.floor, options.up)
-    files, failures = read_files(options.body)
-    mesh = read_mesh(options.object, units=options.units)
-    model, digest = load_model(options, list(files.values()))
-    contacts = contact_names(options.contact, model)
-    plans = plan_files(files, options.out, model, config, contacts, floor, failures)
-    prior = None
-    if options.prior == "scorehoi":
-        from hoijax.systems.scorehoi.score_prior import ScorePrior
-
-        prior = ScorePrior(model, options.weights, AXES[options.up])
-    count = sum(len(plan.starts) for plan in plans)
-    tell(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
-    asset = ObjectAsset.of(mesh)
-    for note in asset.light.report.notes():
-        tell(f"{options.object.name}: {note}")
-    inputs = {"object": file_digest(options.object), "units": options.units, "model": digest}
-    if prior is not None:
-        inputs |= {"prior": prior.digest, "guidance": dataclasses.asdict(prior.config), "up": options.up}
-    record = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    run_plans(
-        model,
-        [plan.with_object(asset, inputs) for plan in plans],
-        options.out,
-        record,
-        failures,
-        up=AXES[options.up],
-        batch_size=options.batch_size,
-        pictures=options.pictures,
-        redo=options.redo,
-        prior=prior,
-    )
-    return 1 if failures else 0
+    choice = BodyChoice(options.body_model, options.hands == "flat", options.lod)
+    asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    run_of = _run_scene if options.scene is not None else _run_object
+    return 1 if run_of(options, choice, AXES[options.up], asked) else 0
 
 
-def _whole_files(path: pathlib.Path) -> "list[ParameterFile]":
-    """The file, for its numbers of shape coefficients; none if it is of a method that names its arrays otherwise."""
-    from hoijax.io import read_parameters
+def _run_object(
+    options: Options, choice: "BodyChoice", up: tuple[float, float, float], asked: dict[str, Any]
+) -> dict[str, str]:
+    """Interactions with an object; name to message of what could not be used."""
+    from hoijax.jobs.interactions import RefineRequest, prepare_job, refine_files
+    from hoijax.jobs.runners import executor
 
-    try:
-        return [read_parameters(path)]
-    except InputError:
-        return []  # read_people says what is wrong with it
+    request = RefineRequest(
+        body=options.body, object=options.object, out=options.out, choice=choice, config=refine_config(options),
+        contact=options.contact, floor=floor_rule(options.floor, options.up), units=options.units,
+        scorehoi=options.prior == "scorehoi", weights=options.weights, up=up, batch_size=options.batch_size,
+        cache=grid_folder(), options=asked,
+    )  # fmt: skip
+    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
+    return refine_files(request, pictures=options.pictures, redo=options.redo, execute=execute)
 
 
-def load_model(options: Options, files: "Iterable[ParameterFile]") -> "tuple[BodyModel, str]":
-    """The body model that was asked for, with the shape coefficients that the files have, and a digest of it.
+def _run_scene(
+    options: Options, choice: "BodyChoice", up: tuple[float, float, float], asked: dict[str, Any]
+) -> dict[str, str]:
+    """People in a scene; name to message of who could not be refined."""
+    _check_scene_options(options)
+    from hoijax.jobs.people import PeopleRequest, prepare_job, refine_people
+    from hoijax.jobs.runners import executor
 
-    Raises:
-      InputError: a file that is no body model, or not a whole body's.
-    """
-    if options.body_model is None:
-        from hoijax.body_models import free_body
-
-        return free_body(options.lod), f"free {options.lod}"
-    from hoijax.body_models import load
-    from hoijax.io import file_digest
-    from hoijax.jobs.bodies import joint_ranges, with_coefficients
-
-    model = load(options.body_model, flat_hand_mean=options.hands == "flat")
-    joint_ranges(model)
-    betas, expression = (
-        max((file.values[name].shape[1] for file in files if name in file.values), default=default)
-        for name, default in (("betas", 10), ("expression", 0))
-    )
-    return with_coefficients(model, betas, expression), f"{file_digest(options.body_model)} {options.hands}"
+    request = PeopleRequest(
+        body=options.body, scene=options.scene, out=options.out, choice=choice, units=options.units, up=up,
+        graft=options.prior == "graft", weights=options.weights, features=options.features, freeze=options.freeze,
+        steps=options.steps, batch_size=options.batch_size, options=asked,
+    )  # fmt: skip
+    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
+    return refine_people(request, pictures=options.pictures, redo=options.redo, execute=execute)
 
 
 def refine_config(options: Options) -> "RefineConfig":
@@ -206,6 +165,7 @@ def floor_rule(floor: str, up: str) -> "FloorRule | None":
     Raises:
       InputError: neither a number nor "auto" nor "none".
     """
+    from hoijax.jobs.bodies import AXES
     from hoijax.jobs.refinement import FloorRule
 
     if floor == "none":
@@ -223,29 +183,6 @@ def floor_rule(floor: str, up: str) -> "FloorRule | None":
     return FloorRule(gravity=down, level=level)
 
 
-def contact_names(contact: str, model: "BodyModel") -> tuple[str, ...] | None:
-    """The parts that `--contact` names; None to propose them.
-
-    Raises:
-      InputError: a part that the model does not have.
-    """
-    from hoijax.body_models import contact_regions
-
-    if contact == "auto":
-        return None
-    if contact == "none":
-        return ()
-    names = tuple(dict.fromkeys(name.strip() for name in contact.split(",") if name.strip()))
-    known = contact_regions(model)
-    wrong = [name for name in names if name not in known]
-    if wrong or not names:
-        raise InputError(
-            f"--contact {contact}: {', '.join(map(repr, wrong)) or 'nothing'} is no part of the body; wanted 'auto', "
-            f"'none' or any of {', '.join(known)}"
-        )
-    return names
-
-
 def _check_prior(options: Options) -> None:
     """Refuses a prior that does not go with what is refined, and weights without a network."""
     other = {"graft": options.scene, "scorehoi": options.object}.get(options.prior, options.body)
@@ -261,7 +198,7 @@ def _check_prior(options: Options) -> None:
 def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
-    for name in ("contact", "floor", "fit_scale", "batch_size", "redo"):
+    for name in ("contact", "floor", "fit_scale"):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

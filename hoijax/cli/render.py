@@ -1,8 +1,13 @@
-"""Makes a picture of a scene: a PNG with one or more views, or a turntable as GIF or MP4."""
+"""Makes a picture of a scene: a PNG with one or more views, or a turntable as GIF or MP4.
+
+SCENE may be a folder of scenes; OUT is then a folder too, and scenes that have their picture already are skipped.
+"""
 
 import dataclasses
+import functools
 import math
 import pathlib
+from typing import Literal
 
 import tyro
 
@@ -12,9 +17,11 @@ class Options:
     """Options of `hoijax render`."""
 
     scene: tyro.conf.Positional[pathlib.Path]
-    """GLB, glTF, OBJ, PLY, STL or OFF file; colours and textures are shown."""
+    """GLB, glTF, OBJ, PLY, STL or OFF file, or a folder of them; colours and textures are shown."""
     out: pathlib.Path
-    """Where to write: .png for views, .gif or .mp4 (extra [video]) for a turntable."""
+    """Where to write: .png for views, .gif or .mp4 (extra [video]) for a turntable; a folder for a folder of scenes."""
+    kind: Literal["png", "gif", "mp4"] = "png"
+    """Of a folder of scenes, what is made of each."""
     views: int = 4
     """Views of a PNG, in equal steps around the scene."""
     size: int = 512
@@ -33,14 +40,29 @@ class Options:
     """Leave the floor's shadow away."""
     samples: int = 8
     """Renders averaged per view: 1 is a draft, 32 is very smooth."""
+    redo: bool = False
+    """Of a folder of scenes, draw again what is finished."""
+    runner: str = "local"
+    """Where a folder of scenes is drawn: local, in this process; or on Apache Beam (extra [beam]): direct, flink,
+    spark, dataflow or any other runner that Beam knows. Files must lie where all workers see them."""
+    beam_options: tuple[str, ...] = ()
+    """With --runner, options of Beam's pipeline: --beam-options direct_num_workers=2 region=europe-west1 ..."""
 
 
 def run(options: Options) -> int:
-    """Renders and writes; returns the exit code."""
-    from hoijax import viz
+    """Renders and writes.
+
+    Args:
+      options: see `Options`.
+
+    Returns:
+      0; 1 if some scenes of a folder could not be drawn; each is named.
+
+    Raises:
+      InputError: nothing can be drawn.
+    """
     from hoijax.errors import InputError
     from hoijax.io import check_output_file
-    from hoijax.render import Studio
 
     for name, least, most in (("views", 1, 64), ("size", 16, 8192), ("frames", 2, 2000), ("fps", 1, 60)):
         value = getattr(options, name)
@@ -54,27 +76,22 @@ def run(options: Options) -> int:
             raise InputError(f"--{name} must be a finite number, got {value}")
     if not -89.0 <= options.elevation <= 89.0:
         raise InputError(f"--elevation must be from -89 to 89 degrees, got {options.elevation:g}")
-    kind = options.out.suffix.lower()
-    if kind not in (".png", ".gif", ".mp4"):
-        raise InputError(f"--out must end in .png, .gif or .mp4, got '{options.out.name}'")
-    check_output_file(options.out)
-    scene = viz.read_scene(options.scene)
-    studio = Studio(samples=options.samples, floor_shadow=0.0 if options.no_floor else Studio().floor_shadow)
-    start, elevation = math.radians(options.azimuth), math.radians(options.elevation)
-    if kind == ".png":
-        views = [(start + 2 * math.pi * i / options.views, elevation) for i in range(options.views)]
-        viz.write_views(options.out, scene, views=views, size=options.size, floor=options.floor, studio=studio)
-    else:
-        viz.write_turntable(
-            options.out,
-            scene,
-            frames=options.frames,
-            size=options.size,
-            fps=options.fps,
-            azimuth=start,
-            elevation=elevation,
-            floor=options.floor,
-            studio=studio,
-        )
-    print(f"wrote {options.out}")
-    return 0
+    from hoijax.jobs.renders import KINDS, Look, RenderRequest, prepare_job, render_scenes, write_picture
+    from hoijax.jobs.runners import executor
+
+    names = [field.name for field in dataclasses.fields(Look) if field.name != "shadow"]
+    look = Look(**{name: getattr(options, name) for name in names}, shadow=not options.no_floor)
+    if not options.scene.is_dir():
+        if options.out.suffix.lower() not in KINDS:
+            raise InputError(f"--out must end in .png, .gif or .mp4, got '{options.out.name}'")
+        check_output_file(options.out)
+        write_picture(options.out, options.scene, look)
+        print(f"wrote {options.out}")
+        return 0
+    from hoijax.io import check_output_directory
+
+    check_output_directory(options.out)
+    asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    request = RenderRequest(options.scene, options.out, f".{options.kind}", look, asked)
+    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
+    return 1 if render_scenes(request, redo=options.redo, execute=execute) else 0

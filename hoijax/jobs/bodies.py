@@ -5,17 +5,40 @@ did not touch goes back bit for bit, which `BodyParams.to_axis_angle` cannot pro
 """
 
 import dataclasses
-from collections.abc import Mapping
+import pathlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import POSE_GROUPS, BodyModel, BodyParams, named_hand_pose
+from hoijax import body_models
+from hoijax.body_models import POSE_GROUPS, BodyModel, BodyParams, contact_regions, named_hand_pose
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
-from hoijax.io import nearest_axis_angle
+from hoijax.io import ParameterFile, file_digest, nearest_axis_angle
 
+AXES: dict[str, tuple[float, float, float]] = {
+    "+x": (1.0, 0.0, 0.0),
+    "-x": (-1.0, 0.0, 0.0),
+    "+y": (0.0, 1.0, 0.0),
+    "-y": (0.0, -1.0, 0.0),
+    "+z": (0.0, 0.0, 1.0),
+    "-z": (0.0, 0.0, -1.0),
+}
+"""Directions by their names."""
 _HANDS = ("left_hand_pose", "right_hand_pose")
+
+
+@dataclasses.dataclass(frozen=True)
+class BodyChoice:
+    """Which body model parameters belong to."""
+
+    file: pathlib.Path | None = None
+    """SMPL, SMPL-H or SMPL-X model file; None: the free body."""
+    flat_hands: bool = True
+    """What a hand pose of zero is: the flat hand, or the model's mean hand."""
+    lod: str = "default"
+    """Level of detail of the free body."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +64,49 @@ def joint_ranges(model: BodyModel) -> dict[str, tuple[int, int]]:
     if model.kind not in ("smpl", "smplh", "smplx", "free"):
         raise InputError(f"the body model is {model.kind.upper()}, wanted a whole body: SMPL, SMPL-H or SMPL-X")
     return POSE_GROUPS[model.kind]
+
+
+def load_body(choice: BodyChoice, files: Iterable[ParameterFile]) -> tuple[BodyModel, str]:
+    """A body model with the shape coefficients that some files have, and a digest of it.
+
+    Args:
+      choice: which.
+      files: parameters that belong to it.
+
+    Raises:
+      InputError: a file that is no body model, or not a whole body's.
+    """
+    if choice.file is None:
+        return body_models.free_body(choice.lod), f"free {choice.lod}"
+    model = body_models.load(choice.file, flat_hand_mean=choice.flat_hands)
+    joint_ranges(model)
+    betas, expression = (
+        max((file.values[name].shape[1] for file in files if name in file.values), default=default)
+        for name, default in (("betas", 10), ("expression", 0))
+    )
+    hands = "flat" if choice.flat_hands else "mean"
+    return with_coefficients(model, betas, expression), f"{file_digest(choice.file)} {hands}"
+
+
+def contact_names(contact: str, model: BodyModel) -> tuple[str, ...] | None:
+    """The parts that `--contact` names; None to propose them.
+
+    Raises:
+      InputError: a part that the model does not have.
+    """
+    if contact == "auto":
+        return None
+    if contact == "none":
+        return ()
+    names = tuple(dict.fromkeys(name.strip() for name in contact.split(",") if name.strip()))
+    known = contact_regions(model)
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise InputError(
+            f"--contact {contact}: {', '.join(map(repr, wrong)) or 'nothing'} is no part of the body; wanted 'auto', "
+            f"'none' or any of {', '.join(known)}"
+        )
+    return names
 
 
 def with_coefficients(model: BodyModel, betas: int, expression: int) -> BodyModel:

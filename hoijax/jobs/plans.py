@@ -10,7 +10,9 @@ from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
 from hoijax.jobs.bodies import Start, start_of
-from hoijax.jobs.refinement import FloorRule, Item, ObjectAsset
+from hoijax.jobs.engine import Item
+from hoijax.jobs.objects import ObjectAsset
+from hoijax.jobs.refinement import FloorRule, Interaction
 from hoijax.optim.gradient import RefineConfig
 
 
@@ -60,13 +62,16 @@ class Plan:
         return Item(
             name=row_name(self.name, self.source, row),
             folder=self.folder if alone else self.folder / f"{row:06d}",
-            source=self.source if alone else single(self.source, row),
-            start=start,
-            object=asset,
-            contacts=self.contacts,
-            floor=self.floor,
-            config=config,
             key=key,
+            files=("interaction.glb", "refined.npz"),
+            inputs=Interaction(
+                source=self.source if alone else single(self.source, row),
+                start=start,
+                object=asset,
+                contacts=self.contacts,
+                floor=self.floor,
+                config=config,
+            ),
         )
 
 

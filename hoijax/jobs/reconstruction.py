@@ -1,35 +1,20 @@
-"""Running reconstructions: the networks, batches of pictures, and what is written of each."""
+"""Reconstructing batches of pictures: the networks, and their answers in the crop's camera."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
-import tqdm
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, RigidPose
-from hoijax.interaction import ObjectTemplate, make_template
-from hoijax.io import (
-    LoadedMesh,
-    file_digest,
-    output_directory,
-    remove_partial_files,
-    simplify,
-    value_digest,
-    write_json,
-)
-from hoijax.jobs.interrupts import Interrupts
+from hoijax.geometry import RigidPose
+from hoijax.interaction import ObjectTemplate
+from hoijax.io import file_digest
 from hoijax.jobs.photographs import Photograph
-from hoijax.jobs.reconstruction_files import is_finished, page_case, write_reconstruction
-from hoijax.jobs.refinement import MAX_FACES
-from hoijax.jobs.running import tell
 from hoijax.nets.weights import shipped_file
-from hoijax.optim.gradient import SDF_RESOLUTION
 from hoijax.systems.scorehoi import (
     GuidedBody,
     GuidedConfig,
@@ -39,10 +24,6 @@ from hoijax.systems.scorehoi import (
     state_from_estimate,
 )
 from hoijax.systems.scorehoi.networks import load_networks
-from hoijax.viz import write_page
-
-if TYPE_CHECKING:
-    from hoijax.cli.reconstruct import Options
 
 WEIGHTS = ("regressor", "denoiser")
 
@@ -90,13 +71,18 @@ class Reconstructed:
     """After each iteration."""
 
 
-def weights_path(options: "Options", name: str) -> pathlib.Path:
+def weights_path(regressor: pathlib.Path | None, denoiser: pathlib.Path | None, name: str) -> pathlib.Path:
     """The file of a network's weights: given, or shipped.
+
+    Args:
+      regressor: given for the regressor.
+      denoiser: given for the denoiser.
+      name: "regressor" or "denoiser".
 
     Raises:
       InputError: one of both is given without the other, which was trained under it.
     """
-    given = {other: getattr(options, other) for other in WEIGHTS}
+    given = dict(zip(WEIGHTS, (regressor, denoiser)))
     if given[name] is not None:
         return given[name]
     if any(given.values()):
@@ -105,16 +91,6 @@ def weights_path(options: "Options", name: str) -> pathlib.Path:
             "python -m hoijax.experiments.scorehoi.train --stage 1 and --stage 2 (docs/scorehoi.md), or neither"
         )
     return shipped_file(f"scorehoi_{name}")
-
-
-def load_reconstructor(options: "Options", config: GuidedConfig) -> Reconstructor:
-    """The networks that the options name, the shipped ones without.
-
-    Raises:
-      InputError: weights are missing, of another stage, or do not go together.
-    """
-    paths = {name: weights_path(options, name) for name in WEIGHTS}
-    return make_reconstructor(paths["regressor"], paths["denoiser"], config, options.body_model)
 
 
 def make_reconstructor(
@@ -134,61 +110,6 @@ def make_reconstructor(
         networks.model, networks.body, networks.layout.crop, networks.describe, networks.focal,
         compile_reconstruction(networks.regressor, networks.denoiser, config=config), record,
     )  # fmt: skip
-
-
-def reconstruct_all(
-    reconstructor: Reconstructor,
-    mesh: LoadedMesh,
-    photographs: Sequence[Photograph],
-    failures: Mapping[str, str],
-    options: "Options",
-) -> dict[str, str]:
-    """Reconstructs what is not finished and writes everything.
-
-    Args:
-      reconstructor: the networks.
-      mesh: the object.
-      photographs: the pictures.
-      failures: name to message of pictures that could not be read.
-      options: of the command.
-
-    Returns:
-      Name to message of every picture that could not be used.
-
-    Raises:
-      InputError: none could be used.
-    """
-    light = simplify(mesh, MAX_FACES)
-    for note in light.report.notes():
-        tell(f"{options.object.name}: {note}")
-    template = make_template(Mesh(light.vertices, light.faces), resolution=SDF_RESOLUTION)
-    alone = len(photographs) == 1 and not options.image.is_dir()
-    folders = {p.name: options.out if alone else options.out / p.name for p in photographs}
-    common = dict(reconstructor.facts) | {"object": value_digest(light.vertices), "show": options.show}
-    keys = {p.name: value_digest(common | {"image": p.image, "human": p.human, "thing": p.thing}) for p in photographs}
-    waiting = [p for p in photographs if options.redo or not is_finished(folders[p.name], keys[p.name])]
-    tell(f"{len(photographs)} picture{'s' * (len(photographs) != 1)}, {len(waiting)} to reconstruct")
-    failures, stop = dict(failures), Interrupts()
-    with tqdm.tqdm(total=len(waiting), desc="reconstructing", unit="picture", disable=None) as bar, stop:
-        for first in range(0, len(waiting), options.batch_size):
-            batch = waiting[first : first + options.batch_size]
-            # The last batch is filled up, so that all share one program.
-            filled = batch + [batch[-1]] * (options.batch_size - len(batch) if len(waiting) > options.batch_size else 0)
-            for found in reconstruct_batch(reconstructor, template, filled)[: len(batch)]:
-                name = found.photograph.name
-                if not all(np.isfinite(stage.vertices).all() for stage in found.stages.values()):
-                    failures[name] = f"{name}: the networks' answer is not finite; are these weights trained?"
-                    continue
-                output_directory(folders[name])
-                remove_partial_files(folders[name])
-                write_reconstruction(folders[name], found, reconstructor, light, template, options, keys[name])
-            bar.update(len(batch))
-            stop.check()
-    done = [p for p in photographs if is_finished(folders[p.name], keys[p.name])]
-    if not done:
-        raise InputError(next(iter(failures.values())))
-    _finish(options, done, folders, failures)
-    return failures
 
 
 def reconstruct_batch(
@@ -224,9 +145,9 @@ def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Stage]:
     out = {}
     states = {"estimate": state_from_estimate(reconstructor.body, found.estimate), "guided": found.guided.x}
     for name, x in states.items():
-        there = jax.tree.map(np.asarray, _interaction(reconstructor.body, x))
-        params = there.body.replace(translation=there.body.translation + camera)
-        pose = there.object.replace(translation=there.object.translation + camera)
+        interaction = jax.tree.map(np.asarray, _interaction(reconstructor.body, x))
+        params = interaction.body.replace(translation=interaction.body.translation + camera)
+        pose = interaction.object.replace(translation=interaction.object.translation + camera)
         out[name] = Stage(np.asarray(_posed(reconstructor.model, params)), pose, params)
     pose = jax.tree.map(np.asarray, found.object)
     pose = pose.replace(translation=pose.translation + camera)
@@ -237,25 +158,3 @@ def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Stage]:
 def _row(stage: Stage, i: int) -> Stage:
     pose, params = jax.tree.map(lambda x: x[i], (stage.pose, stage.params))
     return Stage(stage.vertices[i], pose, params)
-
-
-def _finish(
-    options: "Options", done: Sequence[Photograph], folders: Mapping[str, pathlib.Path], failures: Mapping[str, str]
-) -> None:
-    """Table, page and summary."""
-    records = {p.name: json.loads((folders[p.name] / "metrics.json").read_text()) for p in done}
-    if options.image.is_dir():
-        write_json(options.out / "metrics.json", {"units": "metres", "items": records, "failed": dict(failures)})
-    cases = [page_case(folders[p.name], p.name, records[p.name]) for p in done[: options.pictures]]
-    if cases:
-        write_page(options.out / "report.html", "hoijax reconstruct", cases)
-    for name, record in list(records.items())[:20]:
-        agreement = record["stages"][record["shown"]]["mask_iou"]
-        shown = ", ".join(f"{k} {'–' if v is None else f'{v:.2f}'}" for k, v in agreement.items())
-        depth = 1000 * record["stages"][record["shown"]]["max_penetration"]
-        tell(f"{name}: overlap with the masks: {shown}; deepest penetration {depth:.1f} mm")
-        for note in record["notes"]:
-            tell(f"{name}: {note}")
-    for name, text in failures.items():
-        tell(f"not used: {name}: {text}")
-    tell(f"results: {options.out}")

@@ -1,9 +1,8 @@
-"""What `hoijax reconstruct` writes of one picture; `metrics.json` comes last and marks it as finished."""
+"""What `hoijax reconstruct` writes of one picture."""
 
-import importlib.metadata
-import json
 import pathlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,16 +10,14 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.geometry import query_sdf
 from hoijax.interaction import ObjectTemplate
-from hoijax.io import LoadedMesh, ScenePart, write_glb, write_json, write_npz
+from hoijax.io import LoadedMesh, ScenePart, write_glb, write_npz
+from hoijax.jobs.objects import place_mesh
 from hoijax.jobs.overlays import SIZE, crop_intrinsics, draw_crop, mask_agreement, write_overlay
-from hoijax.jobs.refinement import placed
-from hoijax.jobs.results import BODY_COLOR, OBJECT_COLOR
+from hoijax.jobs.reconstruction import Reconstructed, Reconstructor, Stage
+from hoijax.jobs.record import plain_options
+from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
 from hoijax.viz import Case, Metric, NamedMesh
 from hoijax.viz.read import read_scene
-
-if TYPE_CHECKING:
-    from hoijax.cli.reconstruct import Options
-    from hoijax.jobs.reconstruction import Reconstructed, Reconstructor, Stage
 
 UPRIGHT = np.diag([1.0, -1.0, -1.0])
 """From the camera's frame (y down, z forward) to that of GLB viewers (y up, z to the viewer)."""
@@ -28,71 +25,67 @@ FILES = ("interaction.glb", "reconstruction.npz", "overlay.png")
 _distance = jax.jit(query_sdf)
 
 
-def is_finished(folder: pathlib.Path, key: str) -> bool:
-    """Whether a folder holds the results of the same picture, masks, object, weights and settings."""
-    if not all((folder / name).is_file() for name in FILES):
-        return False
-    try:
-        return json.loads((folder / "metrics.json").read_text()).get("key") == key
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def write_reconstruction(
     folder: pathlib.Path,
-    found: "Reconstructed",
-    reconstructor: "Reconstructor",
+    found: Reconstructed,
+    reconstructor: Reconstructor,
     mesh: LoadedMesh,
     template: ObjectTemplate,
-    options: "Options",
-    key: str,
-) -> None:
-    """Writes `interaction.glb`, `reconstruction.npz`, `overlay.png`, `metrics.json`."""
-    (folder / "metrics.json").unlink(missing_ok=True)
+    show: str,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Writes `interaction.glb`, `reconstruction.npz`, `overlay.png`.
+
+    Args:
+      folder: where.
+      found: the networks' answers.
+      reconstructor: the networks.
+      mesh: the object, as it is shown.
+      template: the object, as it is computed with.
+      show: the stage that the GLB and the overlay show.
+      options: what the command was, for the record.
+
+    Returns:
+      The contents of the record.
+    """
     faces, focal = np.asarray(reconstructor.model.faces), reconstructor.focal
     low, side = found.photograph.box()
     masks = [found.photograph.crop(SIZE)[..., k] > 0.5 for k in (3, 4)]
     stages, drawn = {}, {}
     for name, stage in found.stages.items():
-        label, drawn[name] = draw_crop((stage.vertices, faces), (placed(mesh, stage.pose), mesh.faces), focal)
+        label, drawn[name] = draw_crop((stage.vertices, faces), (place_mesh(mesh, stage.pose), mesh.faces), focal)
         stages[name] = _measure(stage, template) | {"mask_iou": mask_agreement(label, *masks)}
-    shown = found.stages[options.show]
+    shown = found.stages[show]
     colors = reconstructor.model.colors
     write_glb(
         folder / "interaction.glb",
         [
             ScenePart("body", _upright(shown.vertices), faces, BODY_COLOR if colors is None else np.asarray(colors)),
             ScenePart(
-                "object", _upright(placed(mesh, shown.pose)), mesh.faces,
+                "object", _upright(place_mesh(mesh, shown.pose)), mesh.faces,
                 OBJECT_COLOR if mesh.colors is None else mesh.colors, smooth=False,
             ),
         ],
     )  # fmt: skip
     write_npz(folder / "reconstruction.npz", _arrays(found, reconstructor, low, side))
-    write_overlay(folder / "overlay.png", found.photograph.image, drawn[options.show], low, side)
-    record = {
+    write_overlay(folder / "overlay.png", found.photograph.image, drawn[show], low, side)
+    return {
         "name": found.photograph.name,
         "units": "metres",
-        "shown": options.show,
+        "shown": show,
         "stages": stages,
         "losses": found.losses,
         "notes": [*found.photograph.notes, *mesh.report.notes()],
-        "options": {k: v if isinstance(v, int | bool | None) else str(v) for k, v in vars(options).items()},
+        "options": plain_options(options),
         "weights": dict(reconstructor.facts),
-        "versions": {name: importlib.metadata.version(name) for name in ("hoijax", "jax", "numpy")},
-        "device": jax.devices()[0].device_kind,
-        "key": key,
     }
-    write_json(folder / "metrics.json", record)
 
 
 def _upright(points: np.ndarray) -> np.ndarray:
     return (points @ UPRIGHT).astype(np.float32)
 
 
-def _arrays(
-    found: "Reconstructed", reconstructor: "Reconstructor", low: np.ndarray, side: float
-) -> dict[str, np.ndarray]:
+def _arrays(found: Reconstructed, reconstructor: Reconstructor, low: np.ndarray, side: float) -> dict[str, np.ndarray]:
     """The field's keys of the guided stage, those of the estimate with a prefix, the refined meshes, the camera."""
     out: dict[str, Any] = {}
     for name, prefix in (("guided", ""), ("estimate", "estimate_")):
@@ -108,12 +101,12 @@ def _arrays(
     return out | {"intrinsics": intrinsics.astype(np.float32)}
 
 
-def _object(stage: "Stage") -> dict[str, np.ndarray]:
+def _object(stage: Stage) -> dict[str, np.ndarray]:
     vector = Rotation.from_matrix(np.asarray(stage.pose.rotation, np.float64)).as_rotvec()
     return {"obj_rot": vector.astype(np.float32), "obj_trans": np.asarray(stage.pose.translation, np.float32)}
 
 
-def _measure(stage: "Stage", template: ObjectTemplate) -> dict[str, float]:
+def _measure(stage: Stage, template: ObjectTemplate) -> dict[str, float]:
     """Depth of the deepest body vertex in the object and distance of the nearest, by the object's distance grid."""
     rotation, move = (np.asarray(x, np.float32) for x in (stage.pose.rotation, stage.pose.translation))
     distance = np.asarray(_distance(template.sdf, ((stage.vertices - move) @ rotation).astype(np.float32)))

@@ -1,60 +1,25 @@
-"""Refining any number of interactions: what is to be done, what is done already, and doing the rest in batches."""
+"""Refining interactions: batches of estimates of one program in, refined bodies and objects with metrics out."""
 
 import dataclasses
-import json
-import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
-from hoijax.geometry import Mesh, RigidPose
-from hoijax.interaction import ObjectTemplate, make_solid_template
-from hoijax.io import LoadedMesh, ParameterFile, read_mesh, simplify
+from hoijax.geometry import RigidPose
+from hoijax.io import ParameterFile
 from hoijax.jobs.bodies import Start
-from hoijax.optim.gradient import SDF_RESOLUTION, Floor, Progress, RefineConfig, RefineResult, body_field, refine_batch
+from hoijax.jobs.objects import ObjectAsset, place_mesh
+from hoijax.optim.gradient import BodyField, Floor, Progress, RefineConfig, RefineResult, refine_batch
 
-if TYPE_CHECKING:
-    from hoijax.systems.scorehoi.score_prior import ScorePrior
-
-MAX_FACES = 20_000
-"""Faces of the mesh that the distance grid is built from and that pictures show."""
-
-
+Prior = Callable[..., tuple[BodyParams, RigidPose, list[tuple[str, ...]]]]
+"""What goes before the gradients, such as `hoijax.systems.scorehoi.score_prior.ScorePrior`: templates, bodies, poses,
+contacts and frozen groups in; bodies, poses and the parts that were asked for out."""
 FAR_APART = 1.0
 """Gap between the boxes of body and object, metres, that is worth a warning."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectAsset:
-    """An object as it is shown and as it is computed with."""
-
-    mesh: LoadedMesh
-    """As read; goes to the GLB."""
-    light: LoadedMesh
-    """Decimated where `mesh` is large."""
-    template: ObjectTemplate
-    """Of `light`."""
-
-    @classmethod
-    def read(cls, path: pathlib.Path, units: str | None) -> "ObjectAsset":
-        """Reads and checks a mesh, then builds its distance grid.
-
-        Raises:
-          InputError: see `hoijax.io.read_mesh`.
-        """
-        return cls.of(read_mesh(path, units=units))
-
-    @classmethod
-    def of(cls, mesh: LoadedMesh) -> "ObjectAsset":
-        """The asset of a mesh that has been read."""
-        light = simplify(mesh, MAX_FACES)
-        shape = Mesh(vertices=light.vertices, faces=light.faces)
-        template, solid = make_solid_template(shape, resolution=SDF_RESOLUTION)
-        return cls(mesh, dataclasses.replace(light, report=dataclasses.replace(light.report, solid=solid)), template)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +33,9 @@ class FloorRule:
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
-    """One interaction to refine."""
+class Interaction:
+    """One interaction to refine: the inputs of an item."""
 
-    name: str
-    """What messages and tables call it."""
-    folder: pathlib.Path
-    """Where its results go."""
     source: ParameterFile
     """Its parameters, one row."""
     start: Start
@@ -87,25 +48,16 @@ class Item:
     """The floor, or None."""
     config: RefineConfig
     """Its share of the settings: frozen groups included."""
-    key: str
-    """Digest of everything that the result depends on."""
 
-    def is_finished(self) -> bool:
-        """Whether the folder holds this item's results, made from the same inputs with the same options."""
-        if not all((self.folder / name).is_file() for name in ("interaction.glb", "refined.npz")):
-            return False
-        try:
-            return json.loads((self.folder / "metrics.json").read_text()).get("key") == self.key
-        except (OSError, ValueError, AttributeError):
-            return False
+    def program(self) -> Hashable:
+        """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without a floor."""
+        return self.config, self.contacts is None, self.floor is None
 
 
 @dataclasses.dataclass(frozen=True)
 class Refined:
     """The result of one item, on the host."""
 
-    item: Item
-    """What was asked for."""
     params: BodyParams
     """Refined body."""
     pose: RigidPose
@@ -128,86 +80,64 @@ class Refined:
     """What a person should know about this start."""
 
 
-def refine_items(
-    model: BodyModel,
-    items: Sequence[Item],
-    batch_size: int,
-    progress: Callable[[Progress, int], None] | None = None,
-    prior: "ScorePrior | None" = None,
-) -> Iterator[Refined]:
-    """Refines items in vmapped batches and yields each batch's results as it ends.
-
-    Items that need programs of their own (other frozen groups, proposed or given contacts, with or without a floor) are
-    batched apart. The last batch of several is filled up, so that all share one compilation.
-
-    Args:
-      model: the body.
-      items: what to refine.
-      batch_size: most items at a time.
-      progress: called with the refiner's progress and the number of items finished before this batch.
-      prior: goes before the gradient refiner.
-
-    Yields:
-      One result per item, in the order of the batches.
-    """
-    field = body_field(model)
-    groups: dict[tuple, list[Item]] = {}
-    for item in items:
-        groups.setdefault((item.config, item.contacts is None, item.floor is None), []).append(item)
-    finished = 0
-    for group in groups.values():
-        for first in range(0, len(group), batch_size):
-            batch = group[first : first + batch_size]
-            filled = batch + [batch[-1]] * (batch_size - len(batch) if len(group) > batch_size else 0)
-            watch = None if progress is None else lambda p, done=finished: progress(p, done)
-            began = time.perf_counter()
-            result, before, after = _refine(model, filled, field, watch, prior)
-            seconds = (time.perf_counter() - began) / len(batch)
-            for i, item in enumerate(batch):
-                yield _unpack(item, i, result, before[i], after[i], seconds)
-            finished += len(batch)
-
-
 _posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
 def posed_vertices(model: BodyModel, params: BodyParams) -> np.ndarray:
-    """Vertices `(V, 3)` of one body, metres."""
-    return np.asarray(_posed(model, jax.tree.map(np.asarray, params)))
+    """Vertices `(V, 3)` of one body, metres; by the program of a batch of one."""
+    return np.asarray(_posed(model, jax.tree.map(lambda x: np.asarray(x)[None], params)))[0]
 
 
-def _refine(
+def refine_interactions(
     model: BodyModel,
-    items: Sequence[Item],
-    field: Any,
-    progress: Callable[[Progress], None] | None,
-    prior: "ScorePrior | None",
-) -> tuple[RefineResult, np.ndarray, np.ndarray]:
-    """The result of one batch and the bodies before and after, on the host."""
+    field: BodyField | None,
+    items: Sequence[Interaction],
+    watch: Callable[[float, str], None] | None = None,
+    prior: Prior | None = None,
+) -> list[Refined]:
+    """Refines interactions of one program side by side.
+
+    Args:
+      model: the body.
+      field: `body_field(model)`.
+      items: what to refine; at least one.
+      watch: called with the share of the work that is done and the stage.
+      prior: goes before the gradient refiner.
+
+    Returns:
+      One result per interaction, in order.
+    """
+    began = time.perf_counter()
     params = jax.tree.map(lambda *x: np.stack(x), *(item.start.params for item in items))
     pose = jax.tree.map(lambda *x: np.stack(x), *(item.start.pose for item in items))
     before = np.asarray(_posed(model, params))
     templates = [item.object.template for item in items]
     same = all(t is templates[0] for t in templates)
     contacts = None if items[0].contacts is None else [item.contacts for item in items]
-    config, floor, found = items[0].config, _floor(items, before), (params, pose)
+    config, floor, estimate = items[0].config, _floors(items, before), (params, pose)
     if prior is not None:
         freeze = [item.config.freeze for item in items]
-        *found, contacts = prior(templates, params, pose, contacts, freeze)
+        *estimate, contacts = prior(templates, params, pose, contacts, freeze)
 
-    def run(params: BodyParams, pose: RigidPose, config: RefineConfig, watch: Any) -> RefineResult:
-        thing = templates[0] if same else templates
-        return refine_batch(model, params, thing, pose, contacts, config, floor=floor, body=field, progress=watch)
+    def show(progress: Progress) -> None:
+        if watch is not None:
+            watch(progress.steps / max(1, progress.total), progress.stage)
 
-    result = run(*found, config, progress)
+    def run(params: BodyParams, pose: RigidPose, config: RefineConfig, progress: Any) -> RefineResult:
+        template = templates[0] if same else templates
+        return refine_batch(model, params, template, pose, contacts, config, floor=floor, body=field, progress=progress)
+
+    result = run(*estimate, config, show)
     if prior is not None:
         # What the person gave, measured by the same parts.
         result = result.replace(before=run(params, pose, config.with_steps(0), None).before)
     result = jax.tree.map(np.asarray, jax.device_get(result))
-    return result, before, np.asarray(_posed(model, result.params))
+    after = np.asarray(_posed(model, result.params))
+    seconds = (time.perf_counter() - began) / len(items)
+    return [_unpack(item, i, result, before[i], after[i], seconds) for i, item in enumerate(items)]
 
 
-def _floor(items: Sequence[Item], bodies: np.ndarray) -> Floor | None:
+def _floors(items: Sequence[Interaction], bodies: np.ndarray) -> Floor | None:
     """The floor of each item, with a leading axis."""
     rules = [item.floor for item in items]
     if rules[0] is None:
@@ -219,7 +149,9 @@ def _floor(items: Sequence[Item], bodies: np.ndarray) -> Floor | None:
     return Floor(gravity=down, level=level)
 
 
-def _unpack(item: Item, i: int, result: RefineResult, before: np.ndarray, after: np.ndarray, seconds: float) -> Refined:
+def _unpack(
+    item: Interaction, i: int, result: RefineResult, before: np.ndarray, after: np.ndarray, seconds: float
+) -> Refined:
     """Row i of a batch's result."""
     parts = [(row, name) for row, name in enumerate(result.parts[i]) if name]
 
@@ -232,7 +164,6 @@ def _unpack(item: Item, i: int, result: RefineResult, before: np.ndarray, after:
         }
 
     return Refined(
-        item=item,
         params=jax.tree.map(lambda x: x[i], result.params),
         pose=jax.tree.map(lambda x: x[i], result.pose),
         body_before=before,
@@ -246,17 +177,11 @@ def _unpack(item: Item, i: int, result: RefineResult, before: np.ndarray, after:
     )
 
 
-def _doubts(item: Item, body: np.ndarray) -> tuple[str, ...]:
+def _doubts(item: Interaction, body: np.ndarray) -> tuple[str, ...]:
     """A warning if body and object start so far apart that they can hardly share a frame."""
-    thing = placed(item.object.light, item.start.pose)
-    gap = np.maximum(0, np.maximum(thing.min(0) - body.max(0), body.min(0) - thing.max(0)))
+    object = place_mesh(item.object.light, item.start.pose)
+    gap = np.maximum(0, np.maximum(object.min(0) - body.max(0), body.min(0) - object.max(0)))
     far = float(np.linalg.norm(gap))
     if far < FAR_APART:
         return ()
     return (f"the object starts {far:.1f} m away from the body: are obj_rot and obj_trans in the body's frame?",)
-
-
-def placed(mesh: LoadedMesh, pose: RigidPose) -> np.ndarray:
-    """An object's vertices `(V, 3)` where a pose puts them, metres."""
-    rotation, move = np.asarray(pose.rotation, np.float64), np.asarray(pose.translation, np.float64)
-    return (float(pose.scale) * mesh.vertices.astype(np.float64) @ rotation.T + move).astype(np.float32)

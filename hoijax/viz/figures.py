@@ -283,6 +283,6 @@ def _write_png(path: pathlib.Path | str, image: np.ndarray) -> pathlib.Path:
     if path.suffix.lower() != ".png":
         raise InputError(f"pictures are PNG files, got '{path.name}'")
     data = io.BytesIO()
-    Image.fromarray(image).save(data, "PNG", optimize=True)
+    Image.fromarray(image).save(data, "PNG")
     write_bytes(path, data.getvalue())
     return path

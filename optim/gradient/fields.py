@@ -67,12 +67,17 @@ def body_field(model: BodyModel, dtype: Any = jnp.float32) -> BodyField:
       dtype: of every floating array of the result.
     """
     model = jax.tree.map(lambda x: _cast(x, dtype), model)
-    order = jax.jit(farthest_points, static_argnums=1)(model.v_template, model.num_vertices)
-    rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order), dtype=order.dtype))
-    normals = vertex_normals(model.v_template, model.faces)
-    area = jnp.sum(face_areas(model.v_template, model.faces))
+    order, rank, normals, area = _spread_vertices(model.v_template, model.faces)
     limits = jax.tree.map(jnp.asarray, joint_limits(model))
     return BodyField(model=model, normals=normals, rank=rank, order=order, area=area, limits=limits)
+
+
+@jax.jit
+def _spread_vertices(vertices: Any, faces: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Farthest-point order of a rest pose, the rank of each vertex in it, normals, area: one program for all."""
+    order = farthest_points(vertices, vertices.shape[0])
+    rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order), dtype=order.dtype))
+    return order, rank, vertex_normals(vertices, faces), jnp.sum(face_areas(vertices, faces))
 
 
 def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectField:

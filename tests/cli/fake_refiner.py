@@ -45,22 +45,23 @@ def refine_batch(model, params, template, pose, contacts=None, config=None, *, f
     )
 
 
-def make_template(mesh, resolution=64):
-    """A template without a distance field."""
-    from hoijax.geometry import SDFGrid
+def make_solid_template(mesh, resolution=64):
+    """A template without a distance field, of a mesh that has nothing to say of itself."""
+    from hoijax.geometry import SDFGrid, SolidReport
     from hoijax.interaction import ObjectTemplate
 
     zero = np.zeros((2, 2, 2), np.float32)
-    return ObjectTemplate(mesh, np.zeros((64, 3), np.float32), SDFGrid(zero, zero[0, 0, [0, 0, 0]], zero[0, 0, 0]))
+    grid = SDFGrid(zero, zero[0, 0, [0, 0, 0]], zero[0, 0, 0])
+    return ObjectTemplate(mesh, np.zeros((64, 3), np.float32), grid), SolidReport(1, 1, 0, 0.0, 0.0, 0.0)
 
 
 def patch(setattr_):
     """Puts the fake in place; `setattr_` is `setattr` or `monkeypatch.setattr`."""
-    from hoijax.jobs import refinement
+    from hoijax.jobs import interactions, objects, refinement
 
     setattr_(refinement, "refine_batch", refine_batch)
-    setattr_(refinement, "body_field", lambda model: None)
-    setattr_(refinement, "make_template", make_template)
+    setattr_(interactions, "body_field", lambda model: None)
+    setattr_(objects, "make_solid_template", make_solid_template)
 
 
 if __name__ == "__main__":

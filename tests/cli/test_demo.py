@@ -68,7 +68,8 @@ def test_the_shipped_cases_are_complete():
     from hoijax.body_models import contact_regions, free_body
     from hoijax.io import read_mesh, read_parameters
     from hoijax.jobs.bodies import start_of
-    from hoijax.jobs.refinement import placed, posed_vertices
+    from hoijax.jobs.objects import place_mesh
+    from hoijax.jobs.refinement import posed_vertices
 
     model, known = free_body(), contact_regions(free_body())
     shipped = demo.demo_cases()
@@ -79,5 +80,5 @@ def test_the_shipped_cases_are_complete():
         start = start_of(model, source.item(0), case.name)
         mesh = read_mesh(demo._assets() / case.object)
         assert source.count == 1 and start.freeze == () and start.notes == ()
-        body, thing = posed_vertices(model, start.params), placed(mesh, start.pose)
+        body, thing = posed_vertices(model, start.params), place_mesh(mesh, start.pose)
         assert (thing.min(0) < body.max(0) + 0.3).all() and (thing.max(0) > body.min(0) - 0.3).all(), case.name

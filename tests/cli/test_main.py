@@ -84,3 +84,21 @@ def test_help_and_wrong_options_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_refining_and_reconstructing_import_no_dataset_packages():
+    """What only training and datasets need costs seconds and hundreds of megabytes; it is the extra [data]."""
+    script = (
+        "import sys; import hoijax.jobs.interactions, hoijax.jobs.people, hoijax.jobs.pictures, hoijax.jobs.renders; "
+        "import hoijax.systems.scorehoi.score_prior, hoijax.viz; "
+        "bad = [m for m in ('tensorflow', 'tensorflow_datasets', 'orbax', 'grain', 'array_record', 'apache_beam', "
+        "'torch', 'viser') if m in sys.modules]; sys.exit(','.join(bad) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_takes_no_cache(capsys):
+    for name in cli.VERBS:
+        assert cli.main([name, "--no-cache", "--help"]) == 0
+        assert "--no-cache" in capsys.readouterr().out, name

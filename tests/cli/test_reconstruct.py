@@ -15,7 +15,7 @@ from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.cli import main
 from hoijax.cli.reconstruct import Options, guidance
 from hoijax.errors import InputError
-from hoijax.jobs import reconstruction
+from hoijax.jobs import objects, reconstruction
 from hoijax.jobs.overlays import SIZE, draw_crop, mask_agreement, write_overlay
 from hoijax.jobs.photographs import read_photographs
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
@@ -81,7 +81,7 @@ def shared():
 def run(weights, folder, shared, tmp_path, monkeypatch, capsys):
     """Runs the command; returns exit code, stdout, stderr."""
     monkeypatch.setattr(reconstruction, "make_reconstructor", shared)
-    monkeypatch.setattr(reconstruction, "SDF_RESOLUTION", 24)
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 24)
 
     def call(*options, image="a.png", human="human.png", thing="thing.png", out=tmp_path / "out"):
         given = [f"--{name}={folder / path}" for name, path in (("human-mask", human), ("object-mask", thing)) if path]
@@ -198,7 +198,10 @@ def _wrong_size(run, folder, tmp_path):
 
 def test_one_network_without_the_other_is_refused_and_without_both_the_shipped_ones_are_taken(folder, tmp_path, capsys):
     options = Options(image=folder / "a.png", object=folder / "box.obj", out=tmp_path / "o")
-    assert [reconstruction.weights_path(options, name).is_file() for name in reconstruction.WEIGHTS] == [True, True]
+    assert [
+        reconstruction.weights_path(options.regressor, options.denoiser, name).is_file()
+        for name in reconstruction.WEIGHTS
+    ] == [True, True]
     code = main([
         "reconstruct", f"--image={folder / 'a.png'}", f"--human-mask={folder / 'human.png'}", f"--out={tmp_path / 'o'}",
         f"--object-mask={folder / 'thing.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",

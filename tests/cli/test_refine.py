@@ -157,9 +157,9 @@ def test_a_mesh_with_flaws_is_used_and_they_are_told(refine, estimate, save, tmp
 
 
 def test_a_large_mesh_is_decimated_for_the_distance_field_only(refine, estimate, save, tmp_path, monkeypatch):
-    from hoijax.jobs import refinement
+    from hoijax.jobs import objects
 
-    monkeypatch.setattr(refinement, "MAX_FACES", 300)
+    monkeypatch.setattr(objects, "MAX_FACES", 300)
     trimesh.creation.icosphere(subdivisions=4, radius=0.2).export(tmp_path / "ball.ply")
     code, out, _, (call,) = refine(save("a.npz", estimate()), mesh=tmp_path / "ball.ply")
     assert code == 0 and "ball.ply: 5,120 faces were decimated to 3" in out
@@ -407,20 +407,20 @@ def test_ctrl_c_loses_only_the_batch_in_work(refine, fake, estimate, save, tmp_p
 
 
 def test_ctrl_c_while_writing_leaves_nothing_half_written(refine, estimate, save, tmp_path, monkeypatch):
-    from hoijax.jobs import results
+    from hoijax.jobs import refinement_files
 
     folder = folder_of(save, estimate, 2)
-    good = results.write_parameters
+    good = refinement_files.write_parameters
 
     def stop(path, *rest):
         if path.parent.name == "1":
             raise KeyboardInterrupt
         return good(path, *rest)
 
-    monkeypatch.setattr(results, "write_parameters", stop)
+    monkeypatch.setattr(refinement_files, "write_parameters", stop)
     assert refine(folder)[0] == 130
     assert not (tmp_path / "out" / "1" / "metrics.json").exists()
-    monkeypatch.setattr(results, "write_parameters", good)
+    monkeypatch.setattr(refinement_files, "write_parameters", good)
     assert refine(folder)[3][0]["batch"] == 1
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 
 from hoijax.body_models import contact_regions, free_body
 from hoijax.geometry import Mesh, RigidPose
-from hoijax.interaction import make_template
+from hoijax.interaction import make_solid_template, make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
 from hoijax.systems.scorehoi import compile_prior, prior_config, score_prior
 from hoijax.systems.scorehoi.score_prior import load_prior, scaled
@@ -42,7 +42,7 @@ def test_the_prior_goes_before_the_refiner(refine, fake, weights, save, estimate
     monkeypatch.setattr(score_prior, "compile_prior", lambda network, config: compiled)
     compiled = compile_prior(load_prior(weights)[0], config=score_prior.prior_config())
     monkeypatch.setattr(
-        "hoijax.jobs.refinement.make_template", lambda mesh, resolution: make_template(mesh, resolution=12)
+        "hoijax.jobs.objects.make_solid_template", lambda mesh, resolution: make_solid_template(mesh, resolution=12)
     )
     body = save("body.npz", estimate())
     options = ("--prior=scorehoi", f"--weights={weights}", "--contact=left_hand")

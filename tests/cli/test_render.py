@@ -47,6 +47,25 @@ def test_the_floor_is_left_away_where_asked_for(scene):
     assert darkest[0] < darkest[1] - 5
 
 
+def test_a_folder_of_scenes_becomes_a_folder_of_pictures(scene, capsys):
+    out = scene.parent / "pictures"
+    (scene.parent / "broken.ply").write_bytes(b"ply")
+    trimesh.creation.box((1, 2, 1)).export(scene.parent / "tall.ply")
+    command = ["render", str(scene.parent), "--out", str(out), "--views", "1", *SMALL]
+    assert main(command) == 1
+    assert sorted(p.name for p in out.iterdir()) == ["scene.json", "scene.png", "tall.json", "tall.png"]
+    told = capsys.readouterr().out
+    assert "2 of 3 written" in told and "not used: broken: " in told
+    assert np.asarray(Image.open(out / "scene.png")).shape == (32, 32, 3)
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    assert main(command) == 1 and "2 of 3 are finished already" in capsys.readouterr().out
+    assert {p.name: p.stat().st_mtime_ns for p in out.iterdir()} == before
+    assert main([*command, "--azimuth", "60"]) == 1
+    assert all(p.stat().st_mtime_ns != before[p.name] for p in out.iterdir())
+    assert main(["render", str(out), "--out", str(out / "x")]) == 2
+    assert "holds no scenes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,8 +1,9 @@
 """What `hoijax refine --scene` writes: GLB, parameters, metrics, pictures and a page."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,9 +13,8 @@ from hoijax.body_models import BodyModel, BodyParams
 from hoijax.geometry import nearest_host
 from hoijax.io import ScenePart, output_directory, write_glb, write_json, write_npz
 from hoijax.jobs.scene_inputs import Geometry
-
-if TYPE_CHECKING:
-    from hoijax.jobs.scene import Person
+from hoijax.systems.graft import estimate_normals
+from hoijax.viz import Metric, NamedMesh, write_comparison, write_report
 
 BODY_COLOR, SCENE_COLOR = (0.80, 0.62, 0.52), (0.62, 0.66, 0.70)
 SHOWN = 1.3
@@ -23,16 +23,34 @@ SURFELS = 12_000
 """Most points shown."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """One person before and after."""
+
+    name: str
+    """What messages and tables call them."""
+    before: np.ndarray
+    """`(V, 3)` metres."""
+    after: np.ndarray
+    """`(V, 3)` metres."""
+    params: BodyParams
+    """Refined."""
+    metrics: dict[str, Any]
+    """Before, after, moved."""
+    row: int = 0
+    """Number among all people."""
+
+
 def write_results(
     out: pathlib.Path,
     model: BodyModel,
     people: BodyParams,
-    done: "Sequence[Person]",
+    done: Sequence[Person],
     geometry: Geometry,
     up: np.ndarray,
     record: Mapping[str, Any],
     *,
-    pictures: int,
+    pictures: bool,
 ) -> None:
     """Writes `scene.glb`, `refined.npz`, `metrics.json`, and with pictures `before_after.png` and `report.html`.
 
@@ -44,7 +62,7 @@ def write_results(
       geometry: the scene.
       up: against gravity, for pictures.
       record: what else `metrics.json` keeps.
-      pictures: 0 for none.
+      pictures: whether there are pictures and a page.
     """
     output_directory(out)
     faces = np.asarray(model.faces)
@@ -56,9 +74,8 @@ def write_results(
     write_glb(out / "scene.glb", [*parts, ScenePart("scene", surface, corners, SCENE_COLOR, smooth=False)])
     params = jax.tree.map(np.array, people)
     for person in done:
-        row = int(person.name.split()[1])
-        jax.tree.map(lambda all_, one, row=row: all_.__setitem__(row, one), params, person.params)
-    write_npz(out / "refined.npz", jax.jit(lambda p: p.to_axis_angle(model))(params))
+        jax.tree.map(lambda all_, one, row=person.row: all_.__setitem__(row, one), params, person.params)
+    write_npz(out / "refined.npz", jax.jit(lambda m, p: p.to_axis_angle(m))(model, params))
     metrics = {"units": "metres; touching is a share of the contact set", "people": {p.name: p.metrics for p in done}}
     write_json(out / "metrics.json", metrics | dict(record))
     if pictures:
@@ -66,8 +83,6 @@ def write_results(
 
 
 def _write_page(out, faces, colors, done, geometry, up, record) -> None:
-    from hoijax.viz import Metric, NamedMesh, write_comparison, write_report
-
     turn = Rotation.align_vectors([[0, 1, 0]], [up])[0].as_matrix().astype(np.float32)
     surface, corners = _surface(geometry, done, near=True)
     ground = NamedMesh("scene", surface @ turn.T, corners, SCENE_COLOR)
@@ -89,7 +104,7 @@ def _write_page(out, faces, colors, done, geometry, up, record) -> None:
     )
 
 
-def _surface(geometry: Geometry, done: "Sequence[Person]", *, near: bool) -> tuple[np.ndarray, np.ndarray]:
+def _surface(geometry: Geometry, done: Sequence[Person], *, near: bool) -> tuple[np.ndarray, np.ndarray]:
     """Scene points as small triangles in their tangent planes: vertices and faces."""
     points, normals = geometry.points, geometry.normals
     if near:
@@ -101,8 +116,6 @@ def _surface(geometry: Geometry, done: "Sequence[Person]", *, near: bool) -> tup
         chosen = np.random.default_rng(0).choice(len(points), SURFELS, replace=False)
         points, normals = points[chosen], None if normals is None else normals[chosen]
     if normals is None:
-        from hoijax.systems.graft import estimate_normals
-
         normals = estimate_normals(points, viewpoint=np.mean([p.after.mean(axis=0) for p in done], axis=0))
     gaps = (
         np.asarray(nearest_host(points[::7], np.delete(points, np.s_[::7], axis=0)).distance)

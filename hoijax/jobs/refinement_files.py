@@ -1,63 +1,61 @@
 """What `refine` writes: one folder per interaction, one page and one table for all."""
 
 import dataclasses
-import importlib.metadata
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel
-from hoijax.io import ScenePart, read_parameters, write_glb, write_json, write_parameters
+from hoijax.io import ScenePart, read_parameters, write_glb, write_parameters
 from hoijax.jobs.bodies import quantities_of, start_of
-from hoijax.jobs.refinement import Item, Refined, placed, posed_vertices
+from hoijax.jobs.engine import Item
+from hoijax.jobs.objects import place_mesh
+from hoijax.jobs.refinement import Interaction, Refined, posed_vertices
 from hoijax.viz import Case, Metric, NamedMesh
 
 BODY_COLOR, OBJECT_COLOR = (0.80, 0.62, 0.52), (0.36, 0.52, 0.70)
 
 
-def write_item(model: BodyModel, refined: Refined, options: Mapping[str, Any], *, full: bool = True) -> None:
-    """Writes one interaction: `interaction.glb`, `refined.npz`, and last `metrics.json`, which marks it as finished.
+def write_item(
+    model: BodyModel, item: Item, refined: Refined, options: Mapping[str, Any], *, full: bool = True
+) -> dict[str, Any]:
+    """Writes `interaction.glb` and `refined.npz` of one interaction.
 
     Args:
       model: the body.
-      refined: the result.
+      item: of a refinement job.
+      refined: its result.
       options: what was asked for, for the record.
       full: True writes the object as it was read, False the decimated one, so that thousands fit on a disk.
+
+    Returns:
+      The contents of its record.
     """
-    item = refined.item
-    item.folder.mkdir(parents=True, exist_ok=True)
-    # While the parts are being replaced the old mark must not stand.
-    (item.folder / "metrics.json").unlink(missing_ok=True)
+    inputs: Interaction = item.inputs
     colors = BODY_COLOR if model.colors is None else np.asarray(model.colors)
-    mesh = item.object.mesh if full else item.object.light
+    mesh = inputs.object.mesh if full else inputs.object.light
     write_glb(
         item.folder / "interaction.glb",
         [
             ScenePart("body", refined.body_after, np.asarray(model.faces), colors),
             ScenePart(
                 "object",
-                placed(mesh, refined.pose),
+                place_mesh(mesh, refined.pose),
                 mesh.faces,
                 OBJECT_COLOR if mesh.colors is None else mesh.colors,
                 smooth=False,
             ),
         ],
     )
-    values = item.source.item(0)
-    rows = quantities_of(model, item.start, refined.params, refined.pose, values)
+    values = inputs.source.item(0)
+    rows = quantities_of(model, inputs.start, refined.params, refined.pose, values)
     added = write_parameters(
-        item.folder / "refined.npz", item.source, {name: value[None] for name, value in rows.items()}
+        item.folder / "refined.npz", inputs.source, {name: value[None] for name, value in rows.items()}
     )
-    write_json(item.folder / "metrics.json", _record(refined, added, options))
-
-
-def _record(refined: Refined, added: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The contents of one `metrics.json`."""
-    item, start = refined.item, refined.item.start
+    start = inputs.start
     turn = Rotation.from_matrix(np.asarray(refined.pose.rotation) @ start.pose.rotation.T).magnitude()
     return {
         "name": item.name,
@@ -69,17 +67,14 @@ def _record(refined: Refined, added: Sequence[str], options: Mapping[str, Any]) 
             "object": float(np.linalg.norm(np.asarray(refined.pose.translation) - start.pose.translation)),
             "object_turn": float(np.degrees(turn)),
         },
-        "grid_cell": float(np.asarray(item.object.template.sdf.spacing) * start.pose.scale),
+        "grid_cell": float(np.asarray(inputs.object.template.sdf.spacing) * start.pose.scale),
         "steps": refined.steps,
         "converged": refined.converged,
         "seconds": round(refined.seconds, 3),
-        "notes": [*refined.notes, *start.notes, *item.object.light.report.notes()],
+        "notes": [*refined.notes, *start.notes, *inputs.object.light.report.notes()],
         "keys_added": list(added),
         "options": dict(options),
-        "refiner": dataclasses.asdict(item.config),
-        "versions": {name: importlib.metadata.version(name) for name in ("hoijax", "jax", "numpy")},
-        "device": jax.devices()[0].device_kind,
-        "key": item.key,
+        "refiner": dataclasses.asdict(inputs.config),
     }
 
 
@@ -108,13 +103,14 @@ def join_rows(model: BodyModel, items: Mapping[int, Item], folder: pathlib.Path,
 def scenes(model: BodyModel, item: Item, up: np.ndarray) -> tuple[list[NamedMesh], list[NamedMesh]]:
     """What a finished item looked like before and after, for pictures: turned so that `up` is y."""
     turn = Rotation.align_vectors([[0, 1, 0]], [up])[0].as_matrix().astype(np.float32)
+    inputs: Interaction = item.inputs
     after = start_of(model, read_parameters(item.folder / "refined.npz").item(0), item.name)
     both = []
-    for start in (item.start, after):
-        light = item.object.light
+    for start in (inputs.start, after):
+        light = inputs.object.light
         colors = None if model.colors is None else np.asarray(model.colors)
         body = NamedMesh("body", posed_vertices(model, start.params) @ turn.T, np.asarray(model.faces), colors)
-        both.append([body, NamedMesh("object", placed(light, start.pose) @ turn.T, light.faces, light.colors)])
+        both.append([body, NamedMesh("object", place_mesh(light, start.pose) @ turn.T, light.faces, light.colors)])
     return both[0], both[1]
 
 

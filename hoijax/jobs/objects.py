@@ -1,0 +1,116 @@
+"""Object meshes as jobs use them: as read, decimated, with their distance grid, which a cache may keep."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from hoijax.errors import InputError
+from hoijax.geometry import Mesh, RigidPose, SDFGrid, SolidReport
+from hoijax.interaction import ObjectTemplate, make_solid_template
+from hoijax.io import LoadedMesh, output_directory, read_mesh, read_npz, simplify, value_digest, write_npz
+from hoijax.optim.gradient import SDF_RESOLUTION
+
+MAX_FACES = 20_000
+"""Faces of the mesh that the distance grid is built from and that pictures show."""
+CACHE_LIMIT = 256
+"""Distance grids that the cache keeps; those unused for longest go first."""
+RULE = 2
+"""Version of how templates are made; another one makes the grids of a cache anew."""
+_SOLID = (int, int, int, float, float, float)
+"""Types of a `SolidReport`'s fields, in their order."""
+LARGEST = 4096
+"""Most samples of a cached grid along one side; more are a damaged file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectAsset:
+    """An object as it is shown and as it is computed with."""
+
+    mesh: LoadedMesh
+    """As read; goes to the GLB."""
+    light: LoadedMesh
+    """Decimated where `mesh` is large."""
+    template: ObjectTemplate
+    """Of `light`."""
+
+    @classmethod
+    def read(cls, path: pathlib.Path, units: str | None, cache: pathlib.Path | None = None) -> "ObjectAsset":
+        """Reads and checks a mesh, then builds its distance grid.
+
+        Raises:
+          InputError: see `hoijax.io.read_mesh`.
+        """
+        return cls.of(read_mesh(path, units=units), cache)
+
+    @classmethod
+    def of(cls, mesh: LoadedMesh, cache: pathlib.Path | None = None) -> "ObjectAsset":
+        """The asset of a mesh that has been read.
+
+        Args:
+          mesh: metres.
+          cache: folder that keeps distance grids; None: they are built every time.
+        """
+        light = simplify(mesh, MAX_FACES)
+        shape = Mesh(vertices=light.vertices, faces=light.faces)
+        template, solid = cached_template(shape, SDF_RESOLUTION, cache)
+        return cls(mesh, dataclasses.replace(light, report=dataclasses.replace(light.report, solid=solid)), template)
+
+
+def cached_template(mesh: Mesh, resolution: int, cache: pathlib.Path | None) -> tuple[ObjectTemplate, SolidReport]:
+    """`make_solid_template`, or what an earlier call with the same mesh has left in the cache.
+
+    Args:
+      mesh: metres.
+      resolution: samples of the grid along the longest side.
+      cache: the folder; None: nothing is kept. One that cannot be read or written is done without.
+    """
+    if cache is None:
+        return make_solid_template(mesh, resolution=resolution)
+    digest = value_digest({"rule": RULE, "vertices": mesh.vertices, "faces": mesh.faces, "resolution": resolution})
+    path = cache / f"{digest}.npz"
+    found = _read_template(path)
+    if found is None:
+        found = make_solid_template(mesh, resolution=resolution)
+        _keep_template(path, *found)
+    return found
+
+
+def _read_template(path: pathlib.Path) -> tuple[ObjectTemplate, SolidReport] | None:
+    """A template of the cache and what was found of the mesh; None if it is not there or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        arrays = read_npz(path)
+        mesh = Mesh(vertices=arrays["vertices"], faces=arrays["faces"])
+        grid = SDFGrid(values=arrays["values"], origin=arrays["origin"], spacing=arrays["spacing"])
+        points = arrays["points"]
+        solid = SolidReport(*(kind(value) for kind, value in zip(_SOLID, arrays["solid"], strict=True)))
+        path.touch()
+    except (InputError, KeyError, OSError, TypeError, ValueError, OverflowError):
+        return None
+    usable = grid.values.ndim == 3 and max(grid.values.shape) <= LARGEST and np.isfinite(grid.values).all()
+    return (ObjectTemplate(mesh, points, grid), solid) if usable else None
+
+
+def _keep_template(path: pathlib.Path, template: ObjectTemplate, solid: SolidReport) -> None:
+    """Writes a template to the cache and removes the oldest beyond `CACHE_LIMIT`; trouble with the disk is ignored."""
+    grid = template.sdf
+    arrays = {
+        "vertices": template.mesh.vertices, "faces": template.mesh.faces, "points": template.points,
+        "values": grid.values, "origin": grid.origin, "spacing": grid.spacing,
+        "solid": np.asarray(dataclasses.astuple(solid), np.float64),
+    }  # fmt: skip
+    try:
+        write_npz(output_directory(path.parent) / path.name, arrays)
+        kept = sorted(path.parent.glob("*.npz"), key=lambda p: p.stat().st_mtime)
+        for old in kept[:-CACHE_LIMIT]:
+            old.unlink(missing_ok=True)
+    except (InputError, OSError):
+        return
+
+
+def place_mesh(mesh: LoadedMesh, pose: RigidPose) -> np.ndarray:
+    """An object's vertices `(V, 3)` where a pose puts them, metres."""
+    rotation, move = np.asarray(pose.rotation, np.float64), np.asarray(pose.translation, np.float64)
+    return (float(pose.scale) * mesh.vertices.astype(np.float64) @ rotation.T + move).astype(np.float32)

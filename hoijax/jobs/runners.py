@@ -1,0 +1,30 @@
+"""Where a job's batches are computed, by name: in this process, or on any runner of Apache Beam."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+from hoijax.errors import InputError
+from hoijax.jobs.engine import Executor, Job, run_here
+
+LOCAL = "local"
+
+
+def executor(runner: str, options: Sequence[str], prepare: Callable[[], Job], out: pathlib.Path) -> Executor:
+    """The executor of a name.
+
+    Args:
+      runner: "local", or a runner of Beam: direct, flink, spark, dataflow, portable, prism, or a class's whole name.
+      options: `name=value` options of Beam's pipeline.
+      prepare: makes the same job on a worker; it and what it holds can be pickled.
+      out: the folder of the job; notes of the workers lie there while it runs.
+
+    Raises:
+      InputError: options without a runner of Beam, options that cannot be read, or Beam is not installed.
+    """
+    if runner == LOCAL:
+        if options:
+            raise InputError(f"--beam-options {options[0]}: they are for --runner direct, flink, spark, dataflow, ...")
+        return run_here
+    from hoijax.jobs.beam import beam_executor
+
+    return beam_executor(runner, options, prepare, out)

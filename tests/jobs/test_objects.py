@@ -1,0 +1,98 @@
+"""Distance grids in a cache: the same numbers as without, found by the mesh's contents, damage and age survived."""
+
+import os
+
+import numpy as np
+import pytest
+import trimesh
+
+from hoijax.geometry import Mesh
+from hoijax.interaction import make_solid_template
+from hoijax.jobs import objects
+from hoijax.jobs.objects import cached_template
+
+
+def box(size=1.0):
+    mesh = trimesh.creation.box((size, size, size))
+    return Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32))
+
+
+def arrays(template):
+    grid = template.sdf
+    return [template.mesh.vertices, template.mesh.faces, template.points, grid.values, grid.origin, grid.spacing]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Counts the templates that are really made."""
+    calls = []
+
+    def count(mesh, resolution):
+        calls.append(resolution)
+        return make_solid_template(mesh, resolution=resolution)
+
+    monkeypatch.setattr(objects, "make_solid_template", count)
+    return calls
+
+
+def test_a_cached_template_is_bit_for_bit_the_one_that_was_made(made, tmp_path):
+    want, solid = make_solid_template(box(), resolution=8)
+    for _ in range(2):
+        got, report = cached_template(box(), 8, tmp_path / "grids")
+        assert report == solid and [type(v) for v in vars(report).values()] == [type(v) for v in vars(solid).values()]
+        for a, b in zip(arrays(got), arrays(want)):
+            np.testing.assert_array_equal(a, b)
+            assert np.asarray(a).dtype == np.asarray(b).dtype
+    assert made == [8]
+
+
+def test_another_mesh_or_resolution_is_another_template(made, tmp_path):
+    for size, resolution in ((1, 8), (2, 8), (1, 9), (1, 8)):
+        got, _ = cached_template(box(size), resolution, tmp_path)
+        assert got.sdf.values.shape == (resolution,) * 3
+        np.testing.assert_allclose(np.ptp(got.mesh.vertices, axis=0), size)
+    assert made == [8, 8, 9]
+    cached_template(box(), 8, None)
+    assert made == [8, 8, 9, 8]
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "nan", "missing array"])
+def test_damaged_files_are_made_again(made, tmp_path, damage):
+    cached_template(box(), 8, tmp_path)
+    (path,) = tmp_path.iterdir()
+    if damage in ("empty", "text"):
+        path.write_bytes(b"" if damage == "empty" else b"no archive")
+    else:
+        with np.load(path) as file:
+            kept = dict(file)
+        if damage == "nan":
+            kept["values"][0, 0, 0] = np.nan
+        else:
+            del kept["points"]
+        np.savez(path, **kept)
+    got, _ = cached_template(box(), 8, tmp_path)
+    assert made == [8, 8] and np.isfinite(got.sdf.values).all()
+    cached_template(box(), 8, tmp_path)
+    assert made == [8, 8]
+
+
+def test_the_oldest_grids_go_first(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(objects, "CACHE_LIMIT", 2)
+    for age, size in enumerate((1, 2)):
+        cached_template(box(size), 4, tmp_path)
+        for path in tmp_path.iterdir():
+            os.utime(path, (1000 + age, 1000 + age))
+    cached_template(box(1), 4, tmp_path)  # looked at again: the other one is now the oldest
+    cached_template(box(3), 4, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 and made == [4, 4, 4]
+    cached_template(box(1), 4, tmp_path)
+    assert len(made) == 3
+    cached_template(box(2), 4, tmp_path)
+    assert len(made) == 4
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(made, tmp_path):
+    (tmp_path / "file").write_text("")
+    for _ in range(2):
+        assert cached_template(box(), 4, tmp_path / "file")[0].sdf.values.shape == (4, 4, 4)
+    assert made == [4, 4]
