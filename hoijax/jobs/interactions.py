@@ -275,7 +275,7 @@ def _picture_cases(
         picture = item.folder / "before_after.png"
         if item.name in fresh or not picture.is_file():
             floor = item.inputs.floor
-            viz.write_comparison(picture, *both, floor=None if floor is None else floor.level)
+            viz.write_comparison(picture, *both, floor=None if floor is None else floor.level, studio=files.STUDIO)
         heading = titles.get(item.name, item.name)
         cases.append(files.case(heading, records[item.name], both, picture))
     return cases

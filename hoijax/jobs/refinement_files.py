@@ -14,8 +14,11 @@ from hoijax.jobs.bodies import quantities_of, start_of
 from hoijax.jobs.engine import Item
 from hoijax.jobs.objects import place_mesh
 from hoijax.jobs.refinement import Interaction, Refined, posed_vertices
+from hoijax.render import Studio
 from hoijax.viz import Case, Metric, NamedMesh
 
+STUDIO = Studio(samples=4)
+"""Of the pictures of reports: half the renders of a picture by itself."""
 BODY_COLOR, OBJECT_COLOR = (0.80, 0.62, 0.52), (0.36, 0.52, 0.70)
 
 

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import BodyModel, BodyParams
 from hoijax.geometry import nearest_host
 from hoijax.io import ScenePart, output_directory, write_glb, write_json, write_npz
+from hoijax.jobs.refinement_files import STUDIO
 from hoijax.jobs.scene_inputs import Geometry
 from hoijax.systems.graft import estimate_normals
 from hoijax.viz import Metric, NamedMesh, write_comparison, write_report
@@ -91,7 +92,7 @@ def _write_page(out, faces, colors, done, geometry, up, record) -> None:
         for state in ("before", "after")
     ]
     picture = out / "before_after.png"
-    write_comparison(picture, *both)
+    write_comparison(picture, *both, studio=STUDIO)
     rows = {}
     for person in done:
         a, b = person.metrics["before"], person.metrics["after"]
