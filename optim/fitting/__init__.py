@@ -1,0 +1,2 @@
+"""Bodies from pictures."""
+from hoijax.optim.fitting.people import *

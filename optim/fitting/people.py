@@ -1,0 +1,243 @@
+"""Fitting a body to what was seen of a person: starts, Levenberg-Marquardt, and how sure the answer is."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Float, Int
+
+from hoijax.body_models import BodyParams
+from hoijax.errors import InputError
+from hoijax.geometry import einsum, safe_norm
+from hoijax.optim.fitting.intrinsics import Intrinsics
+from hoijax.optim.fitting.least_squares import levenberg_marquardt
+from hoijax.optim.fitting.observations import Observation
+from hoijax.optim.fitting.points import place_points
+from hoijax.optim.fitting.residuals import Evidence, num_observed, project_pixels, residuals
+from hoijax.optim.fitting.starts import SWAPS, exchange, find_starts, swap_order
+from hoijax.optim.fitting.unknowns import PreparedBody, fitted_matrix, unpack
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """How a fit searches; static, so that each configuration is one program."""
+
+    azimuths: int = 8
+    """Directions from which every pose of the bank is tried."""
+    starts: int = 3
+    """How many of them Levenberg-Marquardt begins with."""
+    swaps: bool = True
+    """Whether left and right are also tried exchanged: everywhere, of the legs, of the arms."""
+    swap_penalty: float = 12.0
+    """By how much an exchange must lower the cost (squared standard deviations) to be believed."""
+    first_steps: int = 12
+    """Steps from each start."""
+    steps: int = 25
+    """Steps of the best one."""
+    robust: tuple[float, float] = (30.0, 4.0)
+    """Scale of the robust loss, standard deviations, at the first and at the last step."""
+    damping: float = 1e-2
+    """See `levenberg_marquardt`."""
+
+    def __post_init__(self):
+        for name in ("azimuths", "starts", "first_steps", "steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not min(self.robust) > 0 or not self.damping > 0 or self.swap_penalty < 0:
+            raise InputError(f"robust scales and damping must be above zero, got {self.robust}, {self.damping}")
+
+
+@struct.dataclass
+class BodyFit:
+    """A fitted person, or many with a leading axis; metres, in the camera's frame (x right, y down, z forward)."""
+
+    params: BodyParams
+    """Of the whole model."""
+    intrinsics: Float[jax.Array, "*B 3 3"] | Any
+    """With the fitted focal length."""
+    focal_std: Float[jax.Array, "*B"] | Any
+    """Relative standard deviation of the focal length after the fit; 0 where it was given."""
+    joints: Float[jax.Array, "*B J 3"] | Any
+    joint_std: Float[jax.Array, "*B J"] | Any
+    """Standard deviation of each joint's position (root of the summed variances of x, y, z), from the normal matrix.
+    It knows nothing of other solutions, such as a limb bent the other way in depth."""
+    joint_std_root: Float[jax.Array, "*B J"] | Any
+    """The same relative to the pelvis: without what is unknown of the distance."""
+    evidence: Float[jax.Array, "*B J"] | Any
+    """Share of each joint's prior variance that the observation took away, 0 (the prior's rest pose) to 1; the
+    root's is 1."""
+    points: Float[jax.Array, "*B N 3"] | Any
+    """The observation's points on the body."""
+    pixel_error: Float[jax.Array, "*B N"] | Any
+    """Distance of each point from where it was seen, after the exchange of sides; 0 where it was not."""
+    cost: Float[jax.Array, "*B"] | Any
+    """Sum of squared residuals, in standard deviations."""
+    swap: Int[jax.Array, "*B"] | Any
+    """Which sides of the detection were exchanged, an index into `SWAPS`."""
+    start_costs: Float[jax.Array, "*B H"] | Any
+    """Cost that each start came to."""
+    z: Float[jax.Array, "*B K"] | Any
+    """The unknowns, see `unknowns`."""
+    root: Float[jax.Array, "*B 3 3"] | Any
+    """Orientation that the root's turn is relative to."""
+    normal: Float[jax.Array, "*B K K"] | Any
+    """Normal matrix of the residuals at `z`."""
+    source: str = struct.field(pytree_node=False, default="given")
+    """What the focal length comes from: "given", "exif" or "estimated"."""
+
+    @property
+    def swapped(self) -> str | tuple[str, ...]:
+        """Name of the exchange of sides, or one for each person."""
+        swap = np.asarray(self.swap)
+        return SWAPS[int(swap)] if swap.ndim == 0 else tuple(SWAPS[int(i)] for i in swap)
+
+
+def fit_body(
+    body: PreparedBody, observation: Observation, intrinsics: Intrinsics, config: FitConfig = FitConfig()
+) -> BodyFit:
+    """Fits a body to one person. Pure: for `jit` (with `config` static) and `vmap`.
+
+    Args:
+      body: from `prepare_body` for the observation's names.
+      observation: one person, no leading axis.
+      intrinsics: of the picture.
+      config: how to search.
+
+    Returns:
+      The fit; finite whatever was seen, with the prior's pose, place and uncertainty where nothing was.
+
+    Raises:
+      InputError: the body was prepared for other points.
+    """
+    if observation.names != body.names:
+        raise InputError(
+            f"the body was prepared for the points {', '.join(body.names)}, the observation has "
+            f"{', '.join(observation.names)}; call prepare_body(model, observation.names)"
+        )
+    observation = jax.tree.map(jnp.asarray, observation)
+    dtype = observation.pixels.dtype
+    evidence = Evidence(observation, intrinsics.replace(source=""), jnp.eye(3, dtype=dtype))
+    wide, narrow = (jnp.asarray(c, dtype) for c in config.robust)
+    starts = find_starts(
+        body, evidence, azimuths=config.azimuths, keep=config.starts, swaps=config.swaps, robust=wide
+    )
+    order = jnp.asarray(swap_order(body.names))
+
+    def descend(z, root, swap, schedule):
+        seen = evidence.replace(observation=exchange(observation, order[swap]), root=root)
+        return levenberg_marquardt(
+            lambda unknowns, robust: residuals(unknowns, body, seen, robust), z, schedule, damping=config.damping
+        )
+
+    half = jnp.sqrt(wide * narrow)
+    first = jax.vmap(lambda s: descend(s.z, s.root, s.swap, _fall(wide, half, config.first_steps)))(starts)
+    costs = first.cost + config.swap_penalty * (starts.swap > 0).astype(dtype)
+    best = jnp.argmin(jnp.where(jnp.isfinite(costs), costs, jnp.inf))
+    root, swap = starts.root[best], starts.swap[best]
+    last = descend(first.unknowns[best], root, swap, _fall(half, narrow, config.steps))
+    return describe_fit(
+        body, evidence.replace(observation=exchange(observation, order[swap]), root=root), last.unknowns, last.normal
+    ).replace(swap=swap, start_costs=costs, source=intrinsics.source, cost=last.cost)
+
+
+def describe_fit(
+    body: PreparedBody, evidence: Evidence, z: Float[jax.Array, "K"], normal: Float[jax.Array, "K K"]
+) -> BodyFit:
+    """What unknowns and their normal matrix say about a person; `source` and `start_costs` are left empty.
+
+    The covariance of the unknowns is the inverse of the normal matrix, times the mean squared observed residual where
+    that is above one: observations that fit worse than they claim make a less sure answer.
+    """
+    size, dtype = z.shape[0], z.dtype
+    covariance = jax.scipy.linalg.cho_solve(
+        jax.scipy.linalg.cho_factor(normal + 1e-6 * jnp.eye(size, dtype=dtype), lower=True), jnp.eye(size, dtype=dtype)
+    )
+    observed = residuals(z, body, evidence, jnp.asarray(1e6, dtype))[: num_observed(body)]
+    weights = jnp.concatenate([evidence.observation.weights] * 2 + [evidence.observation.metric_weights] * 3)
+    # As many observed numbers as belief was spread over, less the unknowns that they decided.
+    decided = jnp.asarray(size, dtype) - jnp.trace(covariance)
+    freedom = jnp.maximum(jnp.sum(weights) - jnp.maximum(decided, 0.0), 1.0)
+    robust = jnp.minimum(jnp.square(observed), 25.0)
+    inflation = jnp.maximum(jnp.sum(robust) / freedom, 1.0)
+    inflation = jnp.where(jnp.sum(weights) > 2 * decided, inflation, 1.0)
+    prior_only = jnp.diag(covariance)
+    covariance = covariance * inflation
+
+    def place(x):
+        return place_points(body.table, unpack(body, x, evidence.root))
+
+    points, joints = place(z)
+    jacobian = jax.vmap(lambda e: jax.jvp(lambda x: place(x)[1], (z,), (e,))[1], out_axes=2)(jnp.eye(size, dtype=dtype))
+    matrix = fitted_matrix(z, evidence.intrinsics)
+    error = safe_norm(project_pixels(matrix, points) - evidence.observation.pixels)
+    seen = evidence.observation.weights > 0
+    share = jnp.ones(joints.shape[0], dtype)
+    chosen = np.asarray(body.joints)
+    variance = prior_only[3 : 3 + 3 * len(chosen)].reshape(-1, 3)
+    share = share.at[1:].set(0.0).at[chosen].set(jnp.clip(1.0 - jnp.mean(variance, axis=1), 0.0, 1.0))
+    return BodyFit(
+        params=unpack(body, z, evidence.root),
+        intrinsics=matrix,
+        focal_std=jnp.asarray(evidence.intrinsics.focal_std, dtype) * jnp.sqrt(covariance[-1, -1]),
+        joints=joints,
+        joint_std=_position_std(jacobian, covariance),
+        joint_std_root=_position_std(jacobian - jacobian[:1], covariance),
+        evidence=share,
+        points=points,
+        pixel_error=jnp.where(seen, error, 0.0),
+        cost=jnp.sum(jnp.square(observed)),
+        swap=jnp.zeros((), jnp.int32),
+        start_costs=jnp.zeros(0, dtype),
+        z=z,
+        root=evidence.root,
+        normal=normal,
+    )
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _fit_people(body, observations, intrinsics, config):
+    return jax.vmap(lambda o, k: fit_body(body, o, k, config))(observations, intrinsics)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _fit_person(body, observation, intrinsics, config):
+    return fit_body(body, observation, intrinsics, config)
+
+
+def fit_people(
+    body: PreparedBody, observations: Observation, intrinsics: Intrinsics, config: FitConfig = FitConfig()
+) -> BodyFit:
+    """`fit_body`, compiled: of one person, or of a batch with a leading axis (`stack_observations`).
+
+    Args:
+      body: from `prepare_body`.
+      observations: one person, or B.
+      intrinsics: one camera for all, or B.
+      config: how to search.
+
+    Raises:
+      InputError: as `fit_body`.
+    """
+    source, intrinsics = intrinsics.source, intrinsics.replace(source="")
+    if np.ndim(observations.pixels) == 2:
+        return _fit_person(body, observations, intrinsics, config).replace(source=source)
+    count = observations.pixels.shape[0]
+    if np.ndim(intrinsics.matrix) == 2:
+        intrinsics = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *np.shape(x))), intrinsics)
+    return _fit_people(body, observations, intrinsics, config).replace(source=source)
+
+
+def _position_std(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:
+    """Root of the trace of each joint's covariance; Jacobian (J, 3, K)."""
+    return jnp.sqrt(jnp.maximum(einsum("jcn,nm,jcm->j", jacobian, covariance, jacobian), 0.0))
+
+
+def _fall(first: jax.Array, last: jax.Array, steps: int) -> jax.Array:
+    """Geometric fall over all but the last third of the steps, which keep the last value."""
+    falling = max(1, steps - steps // 3 - 1)
+    share = jnp.minimum(jnp.arange(steps).astype(first.dtype) / falling, 1.0)
+    return first * (last / first) ** share
