@@ -1,2 +1,94 @@
-"""Bodies from pictures."""
-from hoijax.optim.fitting.people import *
+"""Bodies from pictures: any body model fitted to named landmarks in pixels and metres, to keypoint files, to outlines.
+
+The unknowns are counted in standard deviations of a prior (`prior`, `unknowns`), residuals in standard deviations of
+what was seen (`residuals`), so the normal matrix of Levenberg-Marquardt (`least_squares`, which says why it is hoijax's
+own and not a package's) is the inverse of the answer's covariance. Everything is float32, of fixed shape, without host
+callbacks: `jit`, `vmap`, any device.
+
+    observation = observe_mediapipe(landmarks, visibility, metric, image_size=(height, width))
+    body = prepare_body(free_body(), observation.names)
+    fit = fit_people(body, observation, choose_intrinsics((height, width), path="photo.jpg"))
+    fit.source, fit.joints, fit.joint_std
+"""
+
+from hoijax.optim.fitting.intrinsics import (
+    Intrinsics,
+    choose_intrinsics,
+    estimated_intrinsics,
+    exif_intrinsics,
+    given_intrinsics,
+)
+from hoijax.optim.fitting.keypoint_files import FilePerson, read_keypoints
+from hoijax.optim.fitting.layouts import (
+    BODY_25,
+    COCO_BODY,
+    COCO_WHOLEBODY,
+    MEDIAPIPE_BODY,
+    MHR_70,
+    hand_names,
+    spread_of,
+)
+from hoijax.optim.fitting.least_squares import Minimum, levenberg_marquardt
+from hoijax.optim.fitting.observations import (
+    Observation,
+    observe,
+    observe_mediapipe,
+    stack_observations,
+    with_hands,
+)
+from hoijax.optim.fitting.outline import (
+    OutlineConfig,
+    OutlineTarget,
+    draw_outline,
+    follow_outline,
+    follow_outlines,
+    outline_target,
+)
+from hoijax.optim.fitting.people import BodyFit, FitConfig, fit_body, fit_people
+from hoijax.optim.fitting.points import POINT_NAMES, PointTable, place_points, point_table
+from hoijax.optim.fitting.prior import PosePrior, pose_prior
+from hoijax.optim.fitting.starts import SWAPS
+from hoijax.optim.fitting.unknowns import PreparedBody, prepare_body
+
+__all__ = [
+    "BODY_25",
+    "COCO_BODY",
+    "COCO_WHOLEBODY",
+    "MEDIAPIPE_BODY",
+    "MHR_70",
+    "POINT_NAMES",
+    "SWAPS",
+    "BodyFit",
+    "FilePerson",
+    "FitConfig",
+    "Intrinsics",
+    "Minimum",
+    "Observation",
+    "OutlineConfig",
+    "OutlineTarget",
+    "PointTable",
+    "PosePrior",
+    "PreparedBody",
+    "choose_intrinsics",
+    "draw_outline",
+    "estimated_intrinsics",
+    "exif_intrinsics",
+    "fit_body",
+    "fit_people",
+    "follow_outline",
+    "follow_outlines",
+    "given_intrinsics",
+    "hand_names",
+    "levenberg_marquardt",
+    "observe",
+    "observe_mediapipe",
+    "outline_target",
+    "place_points",
+    "point_table",
+    "pose_prior",
+    "prepare_body",
+    "read_keypoints",
+    "spread_of",
+    "stack_observations",
+    "with_hands",
+]

@@ -37,7 +37,9 @@ class Intrinsics:
     """One of `SOURCES`."""
 
 
-def given_intrinsics(focal: float | ArrayLike, image_size: tuple[int, int], *, source: str = "given", std: float = 0.0) -> Intrinsics:
+def given_intrinsics(
+    focal: float | ArrayLike, image_size: tuple[int, int], *, source: str = "given", std: float = 0.0
+) -> Intrinsics:
     """Intrinsics that are known.
 
     Args:
@@ -54,7 +56,9 @@ def given_intrinsics(focal: float | ArrayLike, image_size: tuple[int, int], *, s
     if matrix.shape == ():
         matrix = np.array([[matrix, 0, width / 2], [0, matrix, height / 2], [0, 0, 1]], np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not np.array_equal(matrix[2], [0, 0, 1]):
-        raise InputError(f"intrinsics are a focal length or [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {np.asarray(focal)}")
+        raise InputError(
+            f"intrinsics are a focal length or [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], got {np.asarray(focal)}"
+        )
     if not (1 < matrix[0, 0] < 1e6 and 1 < matrix[1, 1] < 1e6):
         raise InputError(f"focal lengths are {matrix[0, 0]:g} and {matrix[1, 1]:g}; wanted are pixels, above 1")
     return Intrinsics(matrix.astype(np.float32), np.float32(std), source)

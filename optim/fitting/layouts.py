@@ -18,7 +18,7 @@ _COCO_FACE_AND_LIMBS = (
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
     "right_ankle",
 )  # fmt: skip
-_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
 HAND_SIDES = ("left", "right")
 _HAND_ORDER = ("thumb", "index", "middle", "ring", "pinky")
 
@@ -41,14 +41,14 @@ MEDIAPIPE_BODY: tuple[str, ...] = (
 BODY_25: tuple[str, ...] = (
     "nose", "mid_shoulder", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
     "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-    "right_eye", "left_eye", "right_ear", "left_ear", *_FEET,
+    "right_eye", "left_eye", "right_ear", "left_ear", *FEET,
 )  # fmt: skip
 COCO_BODY: tuple[str, ...] = _COCO_FACE_AND_LIMBS
 COCO_WHOLEBODY: tuple[str, ...] = (
-    *_COCO_FACE_AND_LIMBS, *_FEET, *("",) * 68, *hand_names("left"), *hand_names("right"),
+    *_COCO_FACE_AND_LIMBS, *FEET, *("",) * 68, *hand_names("left"), *hand_names("right"),
 )  # fmt: skip
 MHR_70: tuple[str, ...] = (
-    *_COCO_FACE_AND_LIMBS[:9], *_COCO_FACE_AND_LIMBS[11:], *_FEET, *_mhr_hand("right"), *_mhr_hand("left"),
+    *_COCO_FACE_AND_LIMBS[:9], *_COCO_FACE_AND_LIMBS[11:], *FEET, *_mhr_hand("right"), *_mhr_hand("left"),
     *("",) * 6, "neck",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ development, and jaxls, made for sparse graphs, is in no registry. optimistix's 
 gives the same answers, but it stops when it has converged, so that a batch under `vmap` waits for its slowest member
 and a robust scale that changes from step to step needs a solver object of its own for each value; it returns no normal
 matrix, which the uncertainties are made of; and its linear algebra (lineax) is released for fewer versions of JAX than
-hoijax supports. What is needed is the forty lines below. `tests/optim/fitting` compares them with SciPy's MINPACK.
+hoijax supports. What is needed is the page below. `tests/optim/fitting` compares them with SciPy's MINPACK.
 """
 
 from collections.abc import Callable
@@ -32,64 +32,84 @@ class Minimum:
 
     unknowns: Float[jax.Array, "N"] | Any
     """The best unknowns met."""
+    residuals: Float[jax.Array, "M"] | Any
+    """Residuals there."""
     cost: Float[jax.Array, ""] | Any
-    """Sum of the squared residuals there, under the last schedule entry."""
+    """Loss there, under the last entry of the schedule."""
     costs: Float[jax.Array, "T"] | Any
-    """That sum after each step, under the step's own schedule entry."""
+    """Loss of the best unknowns after each evaluation, under its own entry of the schedule."""
     normal: Float[jax.Array, "N N"] | Any
-    """J^T J of the residuals at `unknowns`; where residuals are in standard deviations, its inverse is the
+    """J^T W J at `unknowns`, W the loss's weights; where residuals are in standard deviations, its inverse is the
     covariance of the unknowns."""
 
 
+def sum_of_squares(residuals: Float[jax.Array, "M"], entry: Any) -> tuple[jax.Array, jax.Array]:
+    """The plain loss: the sum of squares, and weights of one."""
+    return jnp.sum(jnp.square(residuals)), jnp.ones_like(residuals)
+
+
 def levenberg_marquardt(
-    residuals: Callable[[jax.Array, Any], jax.Array],
+    residuals: Callable[[jax.Array], jax.Array],
     start: Float[jax.Array, "N"],
     schedule: Any,
     *,
+    loss: Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]] = sum_of_squares,
     damping: float = 1e-2,
 ) -> Minimum:
-    """Minimises the sum of squares of `residuals(unknowns, entry)` from a start; pure, for `jit` and `vmap`.
+    """Minimises a loss of residuals from a start; pure, for `jit` and `vmap`.
 
-    A step whose cost is not finite counts as one that did not help. One entry of the schedule is used per step, for the
-    cost before and after it, so a robust scale or a weight may change on the way.
+    A robust loss comes in by iteratively reweighted least squares: `loss` returns its value and, for each residual, the
+    derivative of the value with respect to the residual's square, by which J^T J and J^T r are weighted. A step whose
+    value is not finite counts as one that did not help. Residuals are linearised once for each entry of the schedule,
+    the first time at the start.
 
     Args:
-      residuals: function of the unknowns (N,) and one entry of the schedule, to residuals (M,).
+      residuals: function of the unknowns (N,) to residuals (M,).
       start: first unknowns.
-      schedule: a pytree of arrays with one leading axis T, the number of steps.
+      schedule: a pytree of arrays with one leading axis T, an entry for each evaluation: a robust scale that falls.
+      loss: function of the residuals and an entry.
       damping: share of the normal matrix's diagonal that is added at the first step.
 
     Returns:
       The minimum, with the normal matrix for uncertainties.
     """
 
-    def value(unknowns, entry):
-        return jnp.sum(jnp.square(residuals(unknowns, entry)))
-
-    def step(carry, entry):
-        unknowns, damp, growth = carry
-        r, jacobian = _linearise(lambda x: residuals(x, entry), unknowns)
-        cost = jnp.sum(jnp.square(r))
-        normal, gradient = einsum("mi,mj->ij", jacobian, jacobian), einsum("mi,m->i", jacobian, r)
-        scale = jnp.diag(normal)
-        move = -_solve(normal + jnp.diag(damp * scale + 1e-6), gradient)
-        proposal = unknowns + move
-        after = value(proposal, entry)
-        # Twice the decrease that the quadratic model predicts.
-        predicted = jnp.sum(move * (damp * scale * move - gradient))
-        gain = (cost - after) / jnp.maximum(predicted, jnp.finfo(r.dtype).tiny)
-        helped = jnp.isfinite(after) & (after < cost) & jnp.all(jnp.isfinite(proposal))
+    def step(state, entry):
+        best, r, jacobian, proposal, predicted, damp, growth, begun = state
+        new_r, new_jacobian = _linearise(residuals, proposal)
+        before, old_weight = loss(r, entry)
+        after, new_weight = loss(new_r, entry)
+        helped = ~begun | (jnp.isfinite(after) & (after < before))
+        best, r, jacobian, weight, cost = jax.tree.map(
+            lambda new, old: jnp.where(helped, new, old),
+            (proposal, new_r, new_jacobian, new_weight, after),
+            (best, r, jacobian, old_weight, before),
+        )
+        gain = (before - after) / jnp.maximum(predicted, jnp.finfo(r.dtype).tiny)
         shrink = jnp.clip(1 - (2 * gain - 1) ** 3, 1 / 3, 2.0)
-        damp = jnp.clip(jnp.where(helped, damp * shrink, damp * growth), _TINY_DAMPING, _LARGE_DAMPING)
-        growth = jnp.where(helped, jnp.asarray(2.0, r.dtype), jnp.minimum(2 * growth, 64.0))
-        return (jnp.where(helped, proposal, unknowns), damp, growth), jnp.where(helped, after, cost)
+        next_damp = jnp.clip(jnp.where(helped, damp * shrink, damp * growth), _TINY_DAMPING, _LARGE_DAMPING)
+        growth = jnp.where(begun & ~helped, jnp.minimum(2 * growth, 64.0), jnp.asarray(2.0, r.dtype))
+        damp = jnp.where(begun, next_damp, damp)
+        normal = einsum("mi,m,mj->ij", jacobian, weight, jacobian)
+        gradient = einsum("mi,m,m->i", jacobian, weight, r)
+        added = damp * jnp.diag(normal) + 1e-6
+        move = -_solve(normal + jnp.diag(added), gradient)
+        move = jnp.where(jnp.isfinite(move), move, 0.0)
+        predicted = jnp.sum(move * (added * move - gradient))  # the decrease of the quadratic model
+        return (best, r, jacobian, best + move, predicted, damp, growth, jnp.ones_like(begun)), (cost, normal)
 
     dtype = start.dtype
-    first = (start, jnp.asarray(damping, dtype), jnp.asarray(2.0, dtype))
-    (unknowns, _, _), costs = lax.scan(step, first, schedule)
-    last = jax.tree.map(lambda x: x[-1], schedule)
-    _, jacobian = _linearise(lambda x: residuals(x, last), unknowns)
-    return Minimum(unknowns, costs[-1], costs, einsum("mi,mj->ij", jacobian, jacobian))
+    shape = jax.eval_shape(residuals, start).shape[0]
+    zero = jnp.zeros((), dtype)
+    state = (start, jnp.zeros(shape, dtype), jnp.zeros((shape, start.shape[0]), dtype), start, zero,
+             jnp.asarray(damping, dtype), jnp.asarray(2.0, dtype), jnp.zeros((), bool))  # fmt: skip
+
+    def keep_last(carry, entry):
+        state, (cost, normal) = step(carry[0], entry)
+        return (state, normal), cost
+
+    (state, normal), costs = lax.scan(keep_last, (state, jnp.zeros((start.shape[0],) * 2, dtype)), schedule)
+    return Minimum(state[0], state[1], costs[-1], costs, normal)
 
 
 def _linearise(function, x):

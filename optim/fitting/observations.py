@@ -159,9 +159,7 @@ def observe_mediapipe(
         raise InputError(f"MediaPipe's landmarks are (33, 3), got {landmarks.shape}")
     visibility = _array(visibility, (33,), "visibility")
     gate = np.where(np.nan_to_num(visibility) >= LEAST_VISIBILITY, np.clip(np.nan_to_num(visibility), 0, 1), 0.0)
-    body = observe(
-        MEDIAPIPE_BODY, landmarks[:, :2], gate, metric=metric, metric_frame="view", image_size=image_size
-    )
+    body = observe(MEDIAPIPE_BODY, landmarks[:, :2], gate, metric=metric, metric_frame="view", image_size=image_size)
     return with_hands(body, hands or {}, image_size=image_size)
 
 
@@ -196,7 +194,9 @@ def with_hands(
         parts.append(observe(hand_names(side), points[:, :2], weight, groups=group, image_size=image_size))
     if set(hands) - set(HAND_SIDES):
         raise InputError(f"hands are 'left' and 'right', got {', '.join(map(repr, hands))}")
-    arrays = jax.tree.map(lambda *x: np.concatenate(x), *(part.replace(names=(), groups=(), metric_frame="") for part in parts))
+    arrays = jax.tree.map(
+        lambda *x: np.concatenate(x), *(part.replace(names=(), groups=(), metric_frame="") for part in parts)
+    )
     names = sum((part.names for part in parts), ())
     return arrays.replace(names=names, groups=sum((part.groups for part in parts), ()), metric_frame=body.metric_frame)
 

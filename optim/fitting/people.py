@@ -17,7 +17,7 @@ from hoijax.optim.fitting.intrinsics import Intrinsics
 from hoijax.optim.fitting.least_squares import levenberg_marquardt
 from hoijax.optim.fitting.observations import Observation
 from hoijax.optim.fitting.points import place_points
-from hoijax.optim.fitting.residuals import Evidence, num_observed, project_pixels, residuals
+from hoijax.optim.fitting.residuals import Evidence, num_observed, project_pixels, residuals, robust_loss
 from hoijax.optim.fitting.starts import SWAPS, exchange, find_starts, swap_order
 from hoijax.optim.fitting.unknowns import PreparedBody, fitted_matrix, unpack
 
@@ -27,17 +27,20 @@ class FitConfig:
     """How a fit searches; static, so that each configuration is one program."""
 
     azimuths: int = 8
-    """Directions from which every pose of the bank is tried."""
+    """Directions about the body's axis from which every pose of the bank is tried."""
+    tilts: tuple[float, ...] = (0.0, 0.7, -0.7)
+    """How far above or below the body's horizon they look, radians; people lie and bend."""
     starts: int = 3
     """How many of them Levenberg-Marquardt begins with."""
     swaps: bool = True
     """Whether left and right are also tried exchanged: everywhere, of the legs, of the arms."""
-    swap_penalty: float = 12.0
-    """By how much an exchange must lower the cost (squared standard deviations) to be believed."""
+    swap_penalty: tuple[float, float] = (1.5, 12.0)
+    """An exchange is believed if its cost, times the first and plus the second (squared standard deviations), is
+    still the least."""
     first_steps: int = 12
     """Steps from each start."""
-    steps: int = 25
-    """Steps of the best one."""
+    steps: int = 24
+    """Steps of the best one; rounded up to a multiple of `first_steps`."""
     robust: tuple[float, float] = (30.0, 4.0)
     """Scale of the robust loss, standard deviations, at the first and at the last step."""
     damping: float = 1e-2
@@ -47,7 +50,7 @@ class FitConfig:
         for name in ("azimuths", "starts", "first_steps", "steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not min(self.robust) > 0 or not self.damping > 0 or self.swap_penalty < 0:
+        if not min(self.robust) > 0 or not self.damping > 0 or min(self.swap_penalty) < 0:
             raise InputError(f"robust scales and damping must be above zero, got {self.robust}, {self.damping}")
 
 
@@ -75,7 +78,7 @@ class BodyFit:
     pixel_error: Float[jax.Array, "*B N"] | Any
     """Distance of each point from where it was seen, after the exchange of sides; 0 where it was not."""
     cost: Float[jax.Array, "*B"] | Any
-    """Sum of squared residuals, in standard deviations."""
+    """Robust loss of all residuals, squared standard deviations."""
     swap: Int[jax.Array, "*B"] | Any
     """Which sides of the detection were exchanged, an index into `SWAPS`."""
     start_costs: Float[jax.Array, "*B H"] | Any
@@ -123,31 +126,68 @@ def fit_body(
     evidence = Evidence(observation, intrinsics.replace(source=""), jnp.eye(3, dtype=dtype))
     wide, narrow = (jnp.asarray(c, dtype) for c in config.robust)
     starts = find_starts(
-        body, evidence, azimuths=config.azimuths, keep=config.starts, swaps=config.swaps, robust=wide
+        body,
+        evidence,
+        azimuths=config.azimuths,
+        tilts=config.tilts,
+        keep=config.starts,
+        swaps=config.swaps,
+        robust=wide,
     )
     order = jnp.asarray(swap_order(body.names))
 
-    def descend(z, root, swap, schedule):
-        seen = evidence.replace(observation=exchange(observation, order[swap]), root=root)
-        return levenberg_marquardt(
-            lambda unknowns, robust: residuals(unknowns, body, seen, robust), z, schedule, damping=config.damping
-        )
-
+    order, count = jnp.asarray(swap_order(body.names)), len(body.names)
     half = jnp.sqrt(wide * narrow)
-    first = jax.vmap(lambda s: descend(s.z, s.root, s.swap, _fall(wide, half, config.first_steps)))(starts)
-    costs = first.cost + config.swap_penalty * (starts.swap > 0).astype(dtype)
-    best = jnp.argmin(jnp.where(jnp.isfinite(costs), costs, jnp.inf))
-    root, swap = starts.root[best], starts.swap[best]
-    last = descend(first.unknowns[best], root, swap, _fall(half, narrow, config.steps))
-    return describe_fit(
-        body, evidence.replace(observation=exchange(observation, order[swap]), root=root), last.unknowns, last.normal
-    ).replace(swap=swap, start_costs=costs, source=intrinsics.source, cost=last.cost)
+    more = -(-config.steps // config.first_steps)
+    factor, penalty = (jnp.asarray(value, dtype) for value in config.swap_penalty)
+
+    # One after the other, from each start and then on from the best: one compiled descent serves all, and a batch of
+    # people fills the device. `jnp.inf` marks that there is no best yet.
+    def descend(best, run):
+        start, schedule, onward = run
+        z, root, swap, cost, _, _ = best
+        z, root, swap = (jnp.where(onward, a, b) for a, b in ((z, start.z), (root, start.root), (swap, start.swap)))
+        seen = evidence.replace(observation=exchange(observation, order[swap]), root=root)
+        found = levenberg_marquardt(
+            lambda unknowns: residuals(unknowns, body, seen),
+            z,
+            schedule,
+            loss=lambda r, scale: robust_loss(r, count, scale),
+            damping=config.damping,
+        )
+        reached = jnp.where(swap > 0, factor * found.cost + penalty, found.cost)
+        reached = jnp.where(jnp.isfinite(reached), reached, jnp.finfo(dtype).max)
+        better = onward | (reached < cost)
+        new = (found.unknowns, root, swap, jnp.where(onward, found.cost, reached), found.residuals, found.normal)
+        return jax.tree.map(lambda a, b: jnp.where(better, a, b), new, best), reached
+
+    runs = starts.swap.shape[0]
+    again = jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[:1], more, axis=0)]), starts)
+    schedule = jnp.concatenate(
+        [
+            jnp.broadcast_to(_fall(wide, half, config.first_steps), (runs, config.first_steps)),
+            _fall(half, narrow, more * config.first_steps).reshape(more, config.first_steps),
+        ]
+    )
+    size, rows = body.size, jax.eval_shape(lambda z: residuals(z, body, evidence), starts.z[0]).shape[0]
+    nowhere = (starts.z[0], starts.root[0], starts.swap[0], jnp.asarray(jnp.inf, dtype), jnp.zeros(rows, dtype),
+               jnp.zeros((size, size), dtype))  # fmt: skip
+    (z, root, swap, cost, last, normal), costs = jax.lax.scan(
+        descend, nowhere, (again, schedule, jnp.arange(runs + more) >= runs)
+    )
+    seen = evidence.replace(observation=exchange(observation, order[swap]), root=root)
+    described = describe_fit(body, seen, z, last, normal)
+    return described.replace(swap=swap, start_costs=costs[:runs], source=intrinsics.source, cost=cost)
 
 
 def describe_fit(
-    body: PreparedBody, evidence: Evidence, z: Float[jax.Array, "K"], normal: Float[jax.Array, "K K"]
+    body: PreparedBody,
+    evidence: Evidence,
+    z: Float[jax.Array, "K"],
+    residuals: Float[jax.Array, "M"],
+    normal: Float[jax.Array, "K K"],
 ) -> BodyFit:
-    """What unknowns and their normal matrix say about a person; `source` and `start_costs` are left empty.
+    """What unknowns, their residuals and normal matrix say about a person; `source` and `start_costs` are left empty.
 
     The covariance of the unknowns is the inverse of the normal matrix, times the mean squared observed residual where
     that is above one: observations that fit worse than they claim make a less sure answer.
@@ -156,7 +196,7 @@ def describe_fit(
     covariance = jax.scipy.linalg.cho_solve(
         jax.scipy.linalg.cho_factor(normal + 1e-6 * jnp.eye(size, dtype=dtype), lower=True), jnp.eye(size, dtype=dtype)
     )
-    observed = residuals(z, body, evidence, jnp.asarray(1e6, dtype))[: num_observed(body)]
+    observed = residuals[: num_observed(body)]
     weights = jnp.concatenate([evidence.observation.weights] * 2 + [evidence.observation.metric_weights] * 3)
     # As many observed numbers as belief was spread over, less the unknowns that they decided.
     decided = jnp.asarray(size, dtype) - jnp.trace(covariance)
@@ -170,8 +210,8 @@ def describe_fit(
     def place(x):
         return place_points(body.table, unpack(body, x, evidence.root))
 
-    points, joints = place(z)
-    jacobian = jax.vmap(lambda e: jax.jvp(lambda x: place(x)[1], (z,), (e,))[1], out_axes=2)(jnp.eye(size, dtype=dtype))
+    (points, joints), push = jax.linearize(place, z)
+    jacobian = jax.vmap(lambda e: push(e)[1], out_axes=2)(jnp.eye(size, dtype=dtype))
     matrix = fitted_matrix(z, evidence.intrinsics)
     error = safe_norm(project_pixels(matrix, points) - evidence.observation.pixels)
     seen = evidence.observation.weights > 0
@@ -189,7 +229,7 @@ def describe_fit(
         evidence=share,
         points=points,
         pixel_error=jnp.where(seen, error, 0.0),
-        cost=jnp.sum(jnp.square(observed)),
+        cost=jnp.sum(jnp.square(residuals)),
         swap=jnp.zeros((), jnp.int32),
         start_costs=jnp.zeros(0, dtype),
         z=z,

@@ -72,7 +72,7 @@ def pose_bank(model: BodyModel) -> Float[np.ndarray, "P J 3"]:
 
 
 def pose_vectors(model: BodyModel, name: str) -> Float[np.ndarray, "J 3"]:
-    """Rotation vectors of a named pose of the free body on any model, by the names of the joints; the root's is zero."""
+    """Rotation vectors of a named pose of the free body on any model, by joint names; the root's is zero."""
     pose = named_pose(name)
     body = dict(zip(JOINT_NAMES["free"][1:22], np.asarray(pose["body_pose"]).reshape(-1, 3)))
     hands = _hand_vectors(model)
@@ -100,4 +100,9 @@ def _mirror(model: BodyModel, pose: np.ndarray) -> np.ndarray:
         side, _, rest = name.partition("_")
         return f"{swap[side]}_{rest}" if side in swap else name
 
-    return np.stack([pose[names.index(partner(name))] * _MIRROR if partner(name) in names else pose[i] for i, name in enumerate(names)])
+    return np.stack(
+        [
+            pose[names.index(partner(name))] * _MIRROR if partner(name) in names else pose[i]
+            for i, name in enumerate(names)
+        ]
+    )

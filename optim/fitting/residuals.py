@@ -1,7 +1,7 @@
 """Residuals of a fit in standard deviations: pixels, metres, joint limits and the priors.
 
-The square sum is twice the negative logarithm of a posterior, but for the robust scale: a residual e of length |e|
-counts as e / sqrt(1 + |e|^2 / c^2) (Geman and McClure 1987), which ends at c for outliers.
+The square sum is twice the negative logarithm of a posterior, but for the robust loss: the residual e of a point, in
+pixels or in metres, costs |e|^2 / (1 + |e|^2 / c^2) (Geman and McClure 1987), which ends at c^2 for outliers.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Float
 
-from hoijax.geometry import cross, dot, einsum, safe_normalize
+from hoijax.geometry import cross, einsum, safe_normalize
 from hoijax.optim.fitting.intrinsics import Intrinsics
 from hoijax.optim.fitting.observations import GROUPS, Observation
 from hoijax.optim.fitting.points import place_points
@@ -66,27 +66,43 @@ def view_rotation(observation: Observation, matrix: Float[jax.Array, "3 3"]) -> 
     return jnp.eye(3, dtype=matrix.dtype) + k + einsum("ij,jk->ik", k, k) / (1.0 + ray[2])
 
 
-def residuals(
-    z: Float[jax.Array, "N"], body: PreparedBody, evidence: Evidence, robust: Float[jax.Array, ""]
-) -> Float[jax.Array, "M"]:
-    """All residuals of one person.
+def residuals(z: Float[jax.Array, "N"], body: PreparedBody, evidence: Evidence) -> Float[jax.Array, "M"]:
+    """All residuals of one person: two for each point's pixels, three for its metres, then the priors'.
 
     Args:
       z: unknowns, see `unknowns`.
       body: what is fitted.
       evidence: what was seen.
-      robust: c, in standard deviations.
     """
     params = unpack(body, z, evidence.root)
     points, _ = place_points(body.table, params)
     matrix = fitted_matrix(z, evidence.intrinsics)
     return jnp.concatenate(
         [
-            _pixel_residuals(points, matrix, body, evidence.observation, robust).reshape(-1),
-            _metric_residuals(points, matrix, body, evidence.observation, robust).reshape(-1),
+            _pixel_residuals(points, matrix, body, evidence.observation).reshape(-1),
+            _metric_residuals(points, matrix, body, evidence.observation).reshape(-1),
             *_prior_residuals(z, params.rotations[0], body),
         ]
     )
+
+
+def robust_loss(
+    residuals: Float[jax.Array, "M"], count: int, scale: Float[jax.Array, ""]
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, "M"]]:
+    """Loss of all residuals, and its derivative with respect to each one's square, for `levenberg_marquardt`.
+
+    Args:
+      residuals: of `residuals`.
+      count: number of points, N.
+      scale: c, standard deviations.
+    """
+    parts, weights, costs = jnp.split(residuals, (2 * count, 5 * count)), [], []
+    for part, size in zip(parts, (2, 3, 1)):
+        square = jnp.sum(jnp.square(part.reshape(-1, size)), axis=1)
+        share = 1.0 / (1.0 + square / jnp.square(scale)) if size > 1 else jnp.ones_like(square)
+        costs.append(jnp.sum(square * share))
+        weights.append(jnp.repeat(jnp.square(share), size))
+    return costs[0] + costs[1] + costs[2], jnp.concatenate(weights)
 
 
 def num_observed(body: PreparedBody) -> int:
@@ -94,16 +110,16 @@ def num_observed(body: PreparedBody) -> int:
     return 5 * len(body.names)
 
 
-def _pixel_residuals(points, matrix, body, seen, robust):
+def _pixel_residuals(points, matrix, body, seen):
     error = project_pixels(matrix, points) - jnp.asarray(seen.pixels)
     # What the detector's point and the body's differ by, in pixels at this distance.
     depth = jax.lax.stop_gradient(jnp.maximum(points[:, 2], _NEAREST))
     spread = jnp.asarray(seen.spread) * jax.lax.stop_gradient(matrix[0, 0]) / depth
     std = jnp.sqrt(jnp.square(jnp.asarray(seen.pixel_std)) + jnp.square(spread))
-    return _weigh(error, std, _known(body, seen.weights), robust)
+    return _weigh(error, std, _known(body, seen.weights))
 
 
-def _metric_residuals(points, matrix, body, seen, robust):
+def _metric_residuals(points, matrix, body, seen):
     target = einsum("ij,nj->ni", view_rotation(seen, matrix), seen.metric)
     weight = _known(body, seen.metric_weights)
     error = points - target
@@ -114,19 +130,17 @@ def _metric_residuals(points, matrix, body, seen, robust):
     middle = einsum("gn,nc->gc", share, error)
     error = error - einsum("gn,gc->nc", member, middle)
     std = jnp.sqrt(jnp.square(jnp.asarray(seen.metric_std)) + jnp.square(jnp.asarray(seen.spread)))
-    return _weigh(error, std, weight, robust)
+    return _weigh(error, std, weight)
 
 
 def _known(body, weights):
     return jnp.asarray(weights) * jnp.asarray(np.asarray(body.table.known), jnp.asarray(weights).dtype)
 
 
-def _weigh(error, std, weight, robust):
-    error = error / std[:, None]
-    length = dot(error, error) / jnp.square(robust)
+def _weigh(error, std, weight):
     # At weight zero the derivative of the root is infinite, so the root of a harmless number is taken there.
     root = jnp.where(weight > 0, jnp.sqrt(jnp.where(weight > 0, weight, 1.0)), 0.0)
-    return (root / jnp.sqrt(1.0 + length))[:, None] * error
+    return (root / std)[:, None] * error
 
 
 def _prior_residuals(z, root, body):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from hoijax.geometry import einsum, procrustes_rotation, rotation_from_axis_angle
 from hoijax.optim.fitting.observations import Observation
 from hoijax.optim.fitting.points import place_points
-from hoijax.optim.fitting.residuals import FACING, Evidence, residuals, view_rotation
+from hoijax.optim.fitting.residuals import FACING, Evidence, residuals, robust_loss, view_rotation
 from hoijax.optim.fitting.unknowns import PreparedBody, place_pelvis, pose_unknowns, unpack
 
 ArrayLike = jax.Array | np.ndarray
@@ -65,7 +65,9 @@ def swap_order(names: tuple[str, ...]) -> np.ndarray:
 
 def exchange(observation: Observation, order: Int[ArrayLike, "N"]) -> Observation:
     """The observation with each point's numbers taken from another; names and groups stay. One person."""
-    moved = jax.tree.map(lambda x: jnp.asarray(x)[order], observation.replace(spread=jnp.zeros_like(observation.weights)))
+    moved = jax.tree.map(
+        lambda x: jnp.asarray(x)[order], observation.replace(spread=jnp.zeros_like(observation.weights))
+    )
     return moved.replace(spread=observation.spread)
 
 
@@ -74,6 +76,7 @@ def find_starts(
     evidence: Evidence,
     *,
     azimuths: int,
+    tilts: tuple[float, ...],
     keep: int,
     swaps: bool,
     robust: Float[jax.Array, ""],
@@ -83,40 +86,70 @@ def find_starts(
     Args:
       body: what is fitted.
       evidence: one person; its `root` is not used.
-      azimuths: directions that each pose is looked at from.
+      azimuths: directions about the body's own axis that each pose is looked at from.
+      tilts: angles above and below them, radians.
       keep: number of starts without an exchange.
       swaps: whether sides are exchanged.
       robust: scale of the costs.
     """
-    order = swap_order(body.names)[: len(SWAPS) if swaps else 1]
-    rows = []
-    for index in range(order.shape[0]):
-        seen = evidence.replace(observation=exchange(evidence.observation, order[index]))
-        starts = _best_of_each_side(body, seen, azimuths, robust)
-        count = min(keep, starts.cost.shape[0]) if index == 0 else 1
-        best = jnp.argsort(starts.cost)[:count]
-        chosen = jax.tree.map(lambda x: x[best], starts)
-        rows.append(chosen.replace(swap=jnp.full(count, index, jnp.int32)))
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *rows)
+    order = jnp.asarray(swap_order(body.names)[: len(SWAPS) if swaps else 1])
+
+    def of_exchange(row):
+        seen = evidence.replace(observation=exchange(evidence.observation, row))
+        return _best_of_each_side(body, seen, azimuths, tilts, robust)
+
+    found = jax.vmap(of_exchange)(order)
+    count = min(keep, azimuths + 1)
+    best = jnp.argsort(found.cost, axis=1)
+    swap = jnp.concatenate([jnp.zeros(count, jnp.int32), jnp.arange(1, order.shape[0], dtype=jnp.int32)])
+    place = jnp.concatenate([best[0, :count], best[1:, 0]])
+    return Start(found.z[swap, place], found.root[swap, place], swap, found.cost[swap, place])
 
 
-def _best_of_each_side(body: PreparedBody, evidence: Evidence, azimuths: int, robust: jax.Array) -> Start:
-    """For each azimuth, and for the metric points, the pose of the bank with the least cost."""
+def _best_of_each_side(
+    body: PreparedBody, evidence: Evidence, azimuths: int, tilts: tuple[float, ...], robust: jax.Array
+) -> Start:
+    """For each azimuth, and for the metric points, the pose of the bank and the tilt with the least cost."""
     dtype = jnp.asarray(evidence.observation.pixels).dtype
-    angles = 2 * np.pi * np.arange(azimuths) / azimuths
-    turns = rotation_from_axis_angle(jnp.asarray(angles[:, None] * np.array([[0.0, 1.0, 0.0]]), dtype))
-    facing = einsum("ij,ajk->aik", jnp.asarray(FACING, dtype), turns)
+    facing = jnp.asarray(_directions(azimuths, tilts), dtype)
 
     def one(pose):
         z = pose_unknowns(body, pose)
-        at_origin, _ = place_points(body.table, unpack(body, z, jnp.eye(3, dtype=dtype)).replace(translation=jnp.zeros(3, dtype)))
-        roots = jnp.concatenate([jax.vmap(lambda f: _roll(at_origin, f, evidence.observation, body))(facing), _metric_root(at_origin, evidence, body)[None]])
-        return jax.vmap(lambda root: _place(z, root, body, evidence, robust))(roots)
+        at_origin, _ = place_points(
+            body.table, unpack(body, z, jnp.eye(3, dtype=dtype)).replace(translation=jnp.zeros(3, dtype))
+        )
+        roots = jnp.concatenate(
+            [
+                jax.vmap(lambda f: _roll(at_origin, f, evidence.observation, body))(facing),
+                _metric_root(at_origin, evidence, body)[None],
+            ]
+        )
+        return jax.vmap(lambda root: place_start(z, root, body, evidence, robust))(roots)
 
-    starts = jax.vmap(one)(jnp.asarray(body.bank))  # (P, A + 1)
-    best = jnp.argmin(starts.cost, axis=0)
-    side = jnp.arange(azimuths + 1)
-    return jax.tree.map(lambda x: x[best, side], starts)
+    starts = jax.vmap(one)(jnp.asarray(body.bank))  # (P, A x tilts + 1)
+
+    def sides(x):
+        """(P x tilts, A + 1): what is compared first."""
+        count = x.shape[0]
+        seen = x[:, :-1].reshape(count, azimuths, len(tilts), *x.shape[2:])
+        seen = jnp.moveaxis(seen, 1, 2).reshape(count * len(tilts), azimuths, *x.shape[2:])
+        return jnp.concatenate([seen, jnp.repeat(x[:, -1:], len(tilts), axis=0)], axis=1)
+
+    starts = Start(sides(starts.z), sides(starts.root), sides(starts.swap), sides(starts.cost))
+    best, side = jnp.argmin(starts.cost, axis=0), jnp.arange(azimuths + 1)
+    return Start(starts.z[best, side], starts.root[best, side], starts.swap[best, side], starts.cost[best, side])
+
+
+def _directions(azimuths: int, tilts: tuple[float, ...]) -> np.ndarray:
+    """Orientations (azimuths x tilts, 3, 3) of a person seen from all sides, azimuths first."""
+    turns = []
+    for azimuth in 2 * np.pi * np.arange(azimuths) / azimuths:
+        for tilt in tilts:
+            c, s, ct, st = np.cos(azimuth), np.sin(azimuth), np.cos(tilt), np.sin(tilt)
+            about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+            about_x = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
+            turns.append(FACING @ about_x @ about_y)
+    return np.stack(turns)
 
 
 def _seen(observation: Observation, body: PreparedBody) -> jax.Array:
@@ -153,8 +186,8 @@ def _metric_root(points: jax.Array, evidence: Evidence, body: PreparedBody) -> j
     return jnp.where(enough, rotation, jnp.asarray(FACING, points.dtype))
 
 
-def _place(z: jax.Array, root: jax.Array, body: PreparedBody, evidence: Evidence, robust: jax.Array) -> Start:
-    """A pose and orientation put where the seen pixels want it: weighted least squares of u (q_z + t_z) = q_xy + t_xy."""
+def place_start(z: jax.Array, root: jax.Array, body: PreparedBody, evidence: Evidence, robust: jax.Array) -> Start:
+    """A pose and orientation put where the seen pixels want it: least squares of u (q_z + t_z) = q_xy + t_xy."""
     seen, matrix = evidence.observation, jnp.asarray(evidence.intrinsics.matrix)
     params = unpack(body, z, root)
     points, joints = place_points(body.table, params)
@@ -174,5 +207,5 @@ def _place(z: jax.Array, root: jax.Array, body: PreparedBody, evidence: Evidence
     depth = jnp.clip(position[2], 0.3, 100.0)
     position = jnp.append(position[:2] * depth / jnp.maximum(position[2], 0.3), depth)
     z = place_pelvis(z, position)
-    cost = jnp.sum(jnp.square(residuals(z, body, evidence.replace(root=root), robust)))
+    cost, _ = robust_loss(residuals(z, body, evidence.replace(root=root)), len(body.names), robust)
     return Start(z, root, jnp.zeros((), jnp.int32), jnp.where(jnp.isfinite(cost), cost, 1e30))

@@ -63,27 +63,25 @@ def prepare_body(model: BodyModel, names: tuple[str, ...], *, fingers: bool | No
     Args:
       model: free body, SMPL, SMPL-H or SMPL-X.
       names: names of an observation's points.
-      fingers: whether finger joints are fitted. None: where a finger's second joint or tip is among the points.
+      fingers: whether finger joints are fitted. None: where a finger's last joint is among the points.
 
     Raises:
       InputError: a MANO hand, a model without the field's joint names, a name that no body has.
     """
     if model.kind == "mano" or not {"pelvis", "left_hip", "left_shoulder"} <= set(model.joint_names):
-        raise InputError(f"a {model.kind} model has no pelvis, hips and shoulders; fit a free body, SMPL, SMPL-H or SMPL-X")
+        raise InputError(
+            f"a {model.kind} model has no pelvis, hips and shoulders; fit a free body, SMPL, SMPL-H or SMPL-X"
+        )
     table = point_table(model, tuple(names))
     is_finger = [name[-1] in "123" and not name.startswith("spine") for name in model.joint_names]
     if fingers is None:
-        seen = {name.rstrip("123") for name in names if name[-1] in "23"} - {"spine"}
-        fingers = any(name.split("_")[-1].rstrip("123") in _FINGER_WORDS and name[-1] in "3" for name in names) and bool(seen)
+        fingers = any(name.endswith("3") and name != "spine3" for name in names)
     face = {"jaw", "left_eye_smplhf", "right_eye_smplhf"}
     joints = tuple(
         i for i, name in enumerate(model.joint_names) if i and name not in face and (fingers or not is_finger[i])
     )
     num_betas = min(MOST_BETAS, model.num_betas - model.num_expression)
     return PreparedBody(table, pose_prior(model), pose_bank(model), joints, num_betas)
-
-
-_FINGER_WORDS = ("thumb", "index", "middle", "ring", "pinky")
 
 
 def pose_unknowns(body: PreparedBody, pose: Float[ArrayLike, "J 3"]) -> Float[jax.Array, "N"]:
@@ -141,4 +139,6 @@ def focal_factor(z: Float[jax.Array, "N"], intrinsics: Intrinsics) -> Float[jax.
 def fitted_matrix(z: Float[jax.Array, "N"], intrinsics: Intrinsics) -> Float[jax.Array, "3 3"]:
     """The intrinsics with the fitted focal length."""
     factor, one = focal_factor(z, intrinsics), jnp.ones((), z.dtype)
-    return jnp.asarray(intrinsics.matrix) * jnp.stack([jnp.stack([factor, factor, one]), jnp.stack([factor, factor, one]), jnp.stack([one, one, one])])
+    matrix = jnp.asarray(intrinsics.matrix)
+    columns = jnp.stack([factor, factor, one])  # the principal point and the last row stay
+    return matrix * columns[None]
