@@ -103,12 +103,12 @@ def refuse_substitute(start: bytes, path: PathLike) -> None:
         )
 
 
-def read_json(path: PathLike, *, kind: type = dict, limit: int = LARGEST_JSON) -> Any:
+def read_json(path: PathLike, *, kind: type | tuple[type, ...] = dict, limit: int = LARGEST_JSON) -> Any:
     """A JSON object or list.
 
     Args:
       path: the file, UTF-8.
-      kind: `dict` or `list`, what it must hold.
+      kind: `dict`, `list` or both, what it must hold.
       limit: largest file to read, bytes.
 
     Raises:
@@ -129,6 +129,6 @@ def read_json(path: PathLike, *, kind: type = dict, limit: int = LARGEST_JSON) -
     except (ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{shown(path)} is damaged: no JSON ({reason(error)})") from error
     if not isinstance(value, kind):
-        wanted = "object" if kind is dict else "list"
+        wanted = {dict: "object", list: "list"}.get(kind, "object or list")
         raise InputError(f"{shown(path)} holds a {type(value).__name__}, wanted a JSON {wanted}")
     return value

@@ -15,13 +15,12 @@ import dataclasses
 import json
 import os
 import pathlib
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io import read_json, read_npz
 from hoijax.optim.fitting.intrinsics import Intrinsics, given_intrinsics
 from hoijax.optim.fitting.layouts import BODY_25, COCO_BODY, COCO_WHOLEBODY, FEET, MHR_70
 from hoijax.optim.fitting.observations import Observation, observe, with_hands
@@ -76,7 +75,7 @@ def read_keypoints(
 
 
 def _read_json(path: pathlib.Path, image_size: tuple[int, int] | None, picture: str | int | None) -> list[FilePerson]:
-    value = _load_json(path)
+    value = read_json(path, kind=(dict, list), limit=LARGEST_JSON)
     if isinstance(value, dict) and isinstance(value.get("people"), list):
         entries, read = value["people"], _openpose_person
     else:
@@ -153,7 +152,7 @@ def _coco_person(where: str, entry: dict[str, Any], image_size: tuple[int, int] 
 
 def _read_sam(path: pathlib.Path, image_size: tuple[int, int] | None) -> list[FilePerson]:
     wanted = ("pred_keypoints_2d", "pred_keypoints_3d", "pred_cam_t", "focal_length")
-    arrays = _load_npz(path, wanted)
+    arrays = read_npz(path, keys=wanted, limit=LARGEST_NPZ, what="keypoint file")
     if "pred_keypoints_2d" not in arrays:
         raise InputError(f"{path} has no pred_keypoints_2d; wanted is SAM 3D Body's output of one person")
     pixels = _shaped(path, arrays, "pred_keypoints_2d", (70, 2))
@@ -186,37 +185,6 @@ def _camera_of(points: np.ndarray, pixels: np.ndarray) -> Intrinsics | None:
     return given_intrinsics(
         np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]]), (max(1, int(2 * y)), max(1, int(2 * x)))
     )
-
-
-def _load_json(path: pathlib.Path) -> Any:
-    try:
-        with open(path, "rb") as file:
-            text = file.read(LARGEST_JSON + 1)
-        if len(text) > LARGEST_JSON:
-            raise InputError(f"{path} has more than the {LARGEST_JSON:,} bytes that are read of a keypoint file")
-        return json.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read the keypoint file {path}: {error.strerror or error}") from error
-    except InputError:
-        raise
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"{path} is no JSON, or damaged: {error}") from error
-
-
-def _load_npz(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist() if entry.filename.removesuffix(".npy") in keys)
-        if size > LARGEST_NPZ:
-            raise InputError(f"{path} unfolds to {size:,} bytes of keypoints; at most {LARGEST_NPZ:,} are read")
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys if key in archive.files}
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"cannot read the keypoint file {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is no npz file of numbers, or damaged: {error}") from error
 
 
 def _triples(where: str, entry: dict[str, Any], key: str) -> np.ndarray:

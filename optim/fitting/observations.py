@@ -13,6 +13,7 @@ from hoijax.errors import InputError
 from hoijax.optim.fitting.layouts import HAND_SIDES, MEDIAPIPE_BODY, hand_names, spread_of
 
 ArrayLike = jax.Array | np.ndarray
+Numbers = ArrayLike | Sequence[Any]
 
 #: Groups of points whose metres share an origin.
 GROUPS: tuple[str, ...] = ("body", "left_hand", "right_hand")
@@ -55,14 +56,14 @@ class Observation:
 
 def observe(
     names: Sequence[str],
-    pixels: ArrayLike,
-    weights: ArrayLike | None = None,
+    pixels: Numbers,
+    weights: Numbers | None = None,
     *,
-    metric: ArrayLike | None = None,
-    metric_weights: ArrayLike | None = None,
-    pixel_std: float | ArrayLike | None = None,
-    metric_std: float | ArrayLike = METRIC_STD,
-    spread: float | ArrayLike | None = None,
+    metric: Numbers | None = None,
+    metric_weights: Numbers | None = None,
+    pixel_std: float | Numbers | None = None,
+    metric_std: float | Numbers = METRIC_STD,
+    spread: float | Numbers | None = None,
     groups: Sequence[str] | None = None,
     metric_frame: str = "camera",
     image_size: tuple[int, int] | None = None,
@@ -113,7 +114,7 @@ def observe(
     if pixel_std is None:
         box = np.ptp(xy[w > 0], axis=0) if (w > 0).any() else np.zeros(2)
         pixel_std = max(0.5, PIXEL_SHARE * float(np.hypot(*box)))
-    spread = [spread_of(name) for name in names] if spread is None else spread
+    spread = np.array([spread_of(name) for name in names]) if spread is None else spread
     columns = {
         "pixels": xy,
         "weights": w,
@@ -132,11 +133,11 @@ def observe(
 
 
 def observe_mediapipe(
-    landmarks: ArrayLike,
-    visibility: ArrayLike,
-    metric: ArrayLike | None = None,
+    landmarks: Numbers,
+    visibility: Numbers,
+    metric: Numbers | None = None,
     *,
-    hands: dict[str, tuple[ArrayLike, float]] | None = None,
+    hands: dict[str, tuple[Numbers, float]] | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> Observation:
     """MediaPipe's 33 landmarks of a person, and its hands where their score carries.
@@ -165,7 +166,7 @@ def observe_mediapipe(
 
 def with_hands(
     body: Observation,
-    hands: dict[str, tuple[ArrayLike, float]],
+    hands: dict[str, tuple[Numbers, float]],
     *,
     image_size: tuple[int, int] | None = None,
 ) -> Observation:
@@ -216,7 +217,7 @@ def stack_observations(observations: Sequence[Observation]) -> Observation:
     return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(y) for y in x]), *observations)
 
 
-def _array(value: ArrayLike, shape: tuple[int, ...], what: str) -> np.ndarray:
+def _array(value: Numbers, shape: tuple[int, ...], what: str) -> np.ndarray:
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
@@ -226,14 +227,14 @@ def _array(value: ArrayLike, shape: tuple[int, ...], what: str) -> np.ndarray:
     return array
 
 
-def _weights(value: ArrayLike | None, count: int, what: str) -> np.ndarray:
+def _weights(value: Numbers | None, count: int, what: str) -> np.ndarray:
     array = np.ones(count) if value is None else _array(value, (count,), what)
     if not ((array >= 0) & (array <= 1)).all():
         raise InputError(f"{what} must lie between 0 and 1, got {array.min()} to {array.max()}")
     return array
 
 
-def _positive(value: float | ArrayLike, count: int, what: str, *, zero: bool = False) -> np.ndarray:
+def _positive(value: float | Numbers, count: int, what: str, *, zero: bool = False) -> np.ndarray:
     array = np.broadcast_to(np.asarray(value, np.float64), (count,))
     if not (np.isfinite(array) & ((array >= 0) if zero else (array > 0))).all():
         raise InputError(f"{what} must be finite and {'not negative' if zero else 'above zero'}, got {array.min()}")

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from hoijax.body_models import BodyParams
 from hoijax.errors import InputError
-from hoijax.geometry import einsum, safe_norm
+from hoijax.geometry import einsum, rotation_from_axis_angle, safe_norm
 from hoijax.optim.fitting.intrinsics import Intrinsics
 from hoijax.optim.fitting.least_squares import levenberg_marquardt
 from hoijax.optim.fitting.observations import Observation
@@ -134,8 +134,6 @@ def fit_body(
         swaps=config.swaps,
         robust=wide,
     )
-    order = jnp.asarray(swap_order(body.names))
-
     order, count = jnp.asarray(swap_order(body.names)), len(body.names)
     half = jnp.sqrt(wide * narrow)
     more = -(-config.steps // config.first_steps)
@@ -147,6 +145,8 @@ def fit_body(
         start, schedule, onward = run
         z, root, swap, cost, _, _ = best
         z, root, swap = (jnp.where(onward, a, b) for a, b in ((z, start.z), (root, start.root), (swap, start.swap)))
+        # The turn so far goes into the orientation it is relative to: rotation vectors stay short.
+        z, root = z.at[:3].set(0.0), einsum("ij,jk->ik", rotation_from_axis_angle(z[:3]), root)
         seen = evidence.replace(observation=exchange(observation, order[swap]), root=root)
         found = levenberg_marquardt(
             lambda unknowns: residuals(unknowns, body, seen),

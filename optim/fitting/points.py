@@ -78,7 +78,8 @@ def point_table(model: BodyModel, names: tuple[str, ...]) -> PointTable:
     if not any(mixtures):
         raise InputError(f"the {model.kind} body has none of the points {', '.join(names) or '(no names)'}")
     landmarks, joints = dict(model.landmarks), model.joint_names
-    vertices = sorted({landmarks[part] for mix in mixtures for part in mix if part not in joints})
+    # A body of joints alone still has a vertex: skinning none is not defined.
+    vertices = sorted({landmarks[part] for mix in mixtures for part in mix if part not in joints}) or [0]
     weights = np.zeros((len(names), len(joints) + len(vertices)), np.asarray(model.v_template).dtype)
     for row, mix in enumerate(mixtures):
         for part, share in mix.items():

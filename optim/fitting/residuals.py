@@ -76,12 +76,23 @@ def residuals(z: Float[jax.Array, "N"], body: PreparedBody, evidence: Evidence) 
     """
     params = unpack(body, z, evidence.root)
     points, _ = place_points(body.table, params)
+    return residuals_at(points, params.rotations[0], z, body, evidence)
+
+
+def residuals_at(
+    points: Float[jax.Array, "N 3"],
+    root: Float[jax.Array, "3 3"],
+    z: Float[jax.Array, "N_z"],
+    body: PreparedBody,
+    evidence: Evidence,
+) -> Float[jax.Array, "M"]:
+    """`residuals` of unknowns whose points, and orientation of the root, are known already."""
     matrix = fitted_matrix(z, evidence.intrinsics)
     return jnp.concatenate(
         [
             _pixel_residuals(points, matrix, body, evidence.observation).reshape(-1),
             _metric_residuals(points, matrix, body, evidence.observation).reshape(-1),
-            *_prior_residuals(z, params.rotations[0], body),
+            *_prior_residuals(z, root, body),
         ]
     )
 

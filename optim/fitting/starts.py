@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from hoijax.geometry import einsum, procrustes_rotation, rotation_from_axis_angle
 from hoijax.optim.fitting.observations import Observation
 from hoijax.optim.fitting.points import place_points
-from hoijax.optim.fitting.residuals import FACING, Evidence, residuals, robust_loss, view_rotation
+from hoijax.optim.fitting.residuals import FACING, Evidence, residuals_at, robust_loss, view_rotation
 from hoijax.optim.fitting.unknowns import PreparedBody, place_pelvis, pose_unknowns, unpack
 
 ArrayLike = jax.Array | np.ndarray
@@ -115,16 +115,14 @@ def _best_of_each_side(
 
     def one(pose):
         z = pose_unknowns(body, pose)
-        at_origin, _ = place_points(
-            body.table, unpack(body, z, jnp.eye(3, dtype=dtype)).replace(translation=jnp.zeros(3, dtype))
-        )
+        at_origin = points_about_pelvis(body, z)
         roots = jnp.concatenate(
             [
                 jax.vmap(lambda f: _roll(at_origin, f, evidence.observation, body))(facing),
                 _metric_root(at_origin, evidence, body)[None],
             ]
         )
-        return jax.vmap(lambda root: place_start(z, root, body, evidence, robust))(roots)
+        return jax.vmap(lambda root: place_start(at_origin, z, root, body, evidence, robust))(roots)
 
     starts = jax.vmap(one)(jnp.asarray(body.bank))  # (P, A x tilts + 1)
 
@@ -186,12 +184,32 @@ def _metric_root(points: jax.Array, evidence: Evidence, body: PreparedBody) -> j
     return jnp.where(enough, rotation, jnp.asarray(FACING, points.dtype))
 
 
-def place_start(z: jax.Array, root: jax.Array, body: PreparedBody, evidence: Evidence, robust: jax.Array) -> Start:
-    """A pose and orientation put where the seen pixels want it: least squares of u (q_z + t_z) = q_xy + t_xy."""
+def points_about_pelvis(body: PreparedBody, z: Float[jax.Array, "K"]) -> Float[jax.Array, "N 3"]:
+    """The points of an upright body about its pelvis, metres; turning the root turns them as a whole."""
+    points, joints = place_points(body.table, unpack(body, z, jnp.eye(3, dtype=z.dtype)))
+    return points - joints[:1]
+
+
+def place_start(
+    about_pelvis: Float[jax.Array, "N 3"],
+    z: Float[jax.Array, "K"],
+    root: Float[jax.Array, "3 3"],
+    body: PreparedBody,
+    evidence: Evidence,
+    robust: Float[jax.Array, ""],
+) -> Start:
+    """A pose and orientation put where the seen pixels want it: least squares of u (q_z + t_z) = q_xy + t_xy.
+
+    Args:
+      about_pelvis: of `points_about_pelvis` for the pose.
+      z: unknowns of the pose, without a turn of the root.
+      root: orientation.
+      body: what is fitted.
+      evidence: one person.
+      robust: scale of the cost.
+    """
     seen, matrix = evidence.observation, jnp.asarray(evidence.intrinsics.matrix)
-    params = unpack(body, z, root)
-    points, joints = place_points(body.table, params)
-    points = points - joints[:1]
+    points = einsum("ij,nj->ni", root, about_pelvis)
     weight = _seen(seen, body)
     slope = (jnp.asarray(seen.pixels) - matrix[None, :2, 2]) / jnp.stack([matrix[0, 0], matrix[1, 1]])[None]
     ones, zeros = jnp.ones_like(weight), jnp.zeros_like(weight)
@@ -207,5 +225,6 @@ def place_start(z: jax.Array, root: jax.Array, body: PreparedBody, evidence: Evi
     depth = jnp.clip(position[2], 0.3, 100.0)
     position = jnp.append(position[:2] * depth / jnp.maximum(position[2], 0.3), depth)
     z = place_pelvis(z, position)
-    cost, _ = robust_loss(residuals(z, body, evidence.replace(root=root)), len(body.names), robust)
+    placed = points + position[None]
+    cost, _ = robust_loss(residuals_at(placed, root, z, body, evidence), len(body.names), robust)
     return Start(z, root, jnp.zeros((), jnp.int32), jnp.where(jnp.isfinite(cost), cost, 1e30))

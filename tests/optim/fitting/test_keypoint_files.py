@@ -98,7 +98,7 @@ def test_sam_3d_body_with_and_without_a_focal_length(tmp_path):
     kept = [i for i, name in enumerate(MHR_70) if name]
     np.testing.assert_allclose(person.observation.metric, points[kept], rtol=1e-6)
     np.savez(tmp_path / "b.npz", **arrays, focal_length=np.float64(900.0))
-    (person,) = read_keypoints(tmp_path / "b.npz", image_size=(480, 620))
+    (person,) = read_keypoints(tmp_path / "b.npz", image_size=(240, 620))
     np.testing.assert_allclose(person.intrinsics.matrix[0], [900, 0, 310])
     assert (person.observation.weights == 0).any()  # outside of the picture
 

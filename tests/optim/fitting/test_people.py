@@ -5,23 +5,23 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from scenes import MATRIX, NAMES, SIZE, joint_error, stand_before_camera
 
 from hoijax.body_models import free_body
 from hoijax.errors import InputError
+from hoijax.geometry import axis_angle_from_rotation
 from hoijax.optim.fitting import (
+    MEDIAPIPE_BODY,
     FitConfig,
     Intrinsics,
     fit_body,
     fit_people,
     given_intrinsics,
     observe,
-    prepare_body,
     stack_observations,
 )
 from hoijax.optim.fitting.starts import SWAPS, swap_order
 
-CONFIG = FitConfig(azimuths=4, starts=2, first_steps=10, steps=20)
+NAMES = tuple(name for name in MEDIAPIPE_BODY if name)
 LEGS = [i for i, n in enumerate(NAMES) if n.split("_")[-1] in ("knee", "ankle", "heel", "toe")]
 ORDER = swap_order(NAMES)
 NOISY = 4  # draws of the same person with noise
@@ -35,7 +35,7 @@ class Batch:
     scenes: dict
 
 
-def cases(model):
+def cases(model, scenes):
     """Name of a case to its scene and observation."""
     rng = np.random.default_rng(7)
     made = {}
@@ -43,21 +43,21 @@ def cases(model):
     def add(name, scene, observation, focal_std=0.0, factor=1.0):
         made[name] = (scene, observation, focal_std, factor)
 
-    exact = stand_before_camera(model, "reach", seed=1)
+    exact = scenes.stand_before_camera(model, "reach", seed=1)
     add("exact", exact, exact.observe(metric=True))
-    away = stand_before_camera(model, "walk", seed=2, yaw=np.pi)
+    away = scenes.stand_before_camera(model, "walk", seed=2, yaw=np.pi)
     add("away", away, away.observe(metric=True))
-    sit = stand_before_camera(model, "sit", seed=3, yaw=0.8)
+    sit = scenes.stand_before_camera(model, "sit", seed=3, yaw=0.8)
     add("pixels", sit, sit.observe())
     for name, index in (("swap_all", 1), ("swap_legs", 2)):
-        scene = stand_before_camera(model, "walk", seed=4 + index, yaw=-0.5)
+        scene = scenes.stand_before_camera(model, "walk", seed=4 + index, yaw=-0.5)
         wrong = dataclasses.replace(scene, pixels=scene.pixels[ORDER[index]], points=scene.points[ORDER[index]])
         add(name, scene, wrong.observe(metric=True, metric_std=0.03, noise=2.0))
-    outlier = stand_before_camera(model, "stand", seed=8)
+    outlier = scenes.stand_before_camera(model, "stand", seed=8)
     pixels = outlier.pixels.copy()
     pixels[NAMES.index("left_wrist")] += [180, -200]
     add("outlier", outlier, outlier.observe(pixels, noise=2.0, metric=True, metric_std=0.03))
-    legs = stand_before_camera(model, "sit", seed=9, yaw=0.1)
+    legs = scenes.stand_before_camera(model, "sit", seed=9, yaw=0.1)
     weights = np.ones(len(NAMES))
     weights[LEGS] = 0
     invented = legs.pixels + np.where(weights[:, None] > 0, 0, rng.normal(0, 200, (len(NAMES), 2)))
@@ -69,7 +69,7 @@ def cases(model):
     line = np.stack([np.linspace(200, 600, len(NAMES)), np.full(len(NAMES), 300.0)], axis=1)
     add("collinear", exact, exact.observe(line))
     add("one_place", exact, exact.observe(np.full((len(NAMES), 2), 300.0)))
-    focal = stand_before_camera(model, "bend", seed=10, yaw=1.0, position=(0.2, 0.1, 2.2))
+    focal = scenes.stand_before_camera(model, "bend", seed=10, yaw=1.0, position=(0.2, 0.1, 2.2))
     add("focal", focal, focal.observe(metric=True), focal_std=0.35, factor=1.4)
     for i in range(NOISY):
         noisy = exact.pixels + 5 * rng.normal(size=exact.pixels.shape)
@@ -79,18 +79,15 @@ def cases(model):
 
 
 @pytest.fixture(scope="module")
-def prepared():
-    return prepare_body(free_body("test"), NAMES)
-
-
-@pytest.fixture(scope="module")
-def batch(prepared):
-    made = cases(free_body("test"))
+def batch(prepared, scenes):
+    made = cases(free_body("test"), scenes)
     assert len(made) == 16
     observations = stack_observations([observation for _, observation, _, _ in made.values()])
-    matrices = np.stack([MATRIX * np.array([[f, 1, 1], [1, f, 1], [1, 1, 1]], np.float32) for *_, f in made.values()])
+    matrices = np.stack(
+        [scenes.MATRIX * np.array([[f, 1, 1], [1, f, 1], [1, 1, 1]], np.float32) for *_, f in made.values()]
+    )
     intrinsics = Intrinsics(matrices, np.array([std for _, _, std, _ in made.values()], np.float32), "given")
-    fit = fit_people(prepared, observations, intrinsics, CONFIG)
+    fit = fit_people(prepared, observations, intrinsics, scenes.CONFIG)
     names = list(made)
     return Batch({n: i for i, n in enumerate(names)}, fit, observations, {n: made[n][0] for n in names})
 
@@ -100,37 +97,37 @@ def row(batch, name):
 
 
 @pytest.mark.parametrize("name", ["exact", "away"])
-def test_noise_free_points_give_the_body_back(batch, name):
+def test_noise_free_points_give_the_body_back(batch, name, scenes):
     fit, scene = row(batch, name), batch.scenes[name]
-    assert joint_error(fit, scene) < 0.004
+    assert scenes.joint_error(fit, scene) < 0.004
     assert np.asarray(fit.pixel_error).max() < 0.5 and fit.swapped == "none"
     turn = np.asarray(fit.params.rotations[0]).T @ np.asarray(scene.params.rotations[0])
     assert np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))) < 3
 
 
-def test_pixels_alone_give_the_pose_up_to_what_they_cannot_see(batch):
+def test_pixels_alone_give_the_pose_up_to_what_they_cannot_see(batch, scenes):
     fit, scene = row(batch, "pixels"), batch.scenes["pixels"]
     assert np.asarray(fit.pixel_error).max() < 2
-    assert joint_error(fit, scene, rooted=True) < 0.12
+    assert scenes.joint_error(fit, scene, rooted=True) < 0.12
     error = np.linalg.norm(np.asarray(fit.joints)[:22, :2] / np.asarray(fit.joints)[:22, 2:]
                            - scene.joints[:22, :2] / scene.joints[:22, 2:], axis=1)  # fmt: skip
     assert 700 * np.median(error) < 4
 
 
 @pytest.mark.parametrize("name", ["swap_all", "swap_legs"])
-def test_exchanged_sides_are_found_and_said(batch, name):
+def test_exchanged_sides_are_found_and_said(batch, name, scenes):
     fit = row(batch, name)
     assert fit.swapped == name.removeprefix("swap_")
-    assert joint_error(fit, batch.scenes[name], rooted=True) < 0.05
-    assert fit.start_costs.shape == (CONFIG.starts + len(SWAPS) - 1,)
+    assert scenes.joint_error(fit, batch.scenes[name], rooted=True) < 0.05
+    assert fit.start_costs.shape == (scenes.CONFIG.starts + len(SWAPS) - 1,)
 
 
-def test_one_wrong_point_does_not_pull(batch):
+def test_one_wrong_point_does_not_pull(batch, scenes):
     fit, scene = row(batch, "outlier"), batch.scenes["outlier"]
     place = NAMES.index("left_wrist")
     assert np.asarray(fit.pixel_error)[place] > 200
     assert np.delete(np.asarray(fit.pixel_error), place).max() < 8
-    assert joint_error(fit, scene, rooted=True) < 0.05
+    assert scenes.joint_error(fit, scene, rooted=True) < 0.05
 
 
 def test_legs_that_are_not_seen_rest_instead_of_following_invented_points(batch, prepared):
@@ -139,8 +136,6 @@ def test_legs_that_are_not_seen_rest_instead_of_following_invented_points(batch,
     knees = [names.index("left_knee"), names.index("right_knee")]
     upper = [i for i, n in enumerate(names[:22]) if n.split("_")[-1] in ("shoulder", "elbow", "wrist", "neck")]
     rest = np.asarray(prepared.prior.mean)[knees]
-    from hoijax.geometry import axis_angle_from_rotation
-
     np.testing.assert_allclose(axis_angle_from_rotation(fit.params.rotations[np.array(knees)]), rest, atol=0.05)
     evidence = np.asarray(fit.evidence)
     assert (evidence[knees] < 0.1).all() and (evidence[names.index("left_elbow")] > 0.5)
@@ -172,19 +167,19 @@ def test_nothing_seen_is_the_resting_person_in_the_middle(batch, prepared):
     assert (np.asarray(fit.evidence)[1:22] < 0.02).all()
 
 
-def test_the_focal_length_is_found_from_metres_and_pixels(batch):
+def test_the_focal_length_is_found_from_metres_and_pixels(batch, scenes):
     fit = row(batch, "focal")
     assert abs(float(fit.intrinsics[0, 0]) / 700 - 1) < 0.03
-    np.testing.assert_allclose(fit.intrinsics[:2, 2], MATRIX[:2, 2])
+    np.testing.assert_allclose(fit.intrinsics[:2, 2], scenes.MATRIX[:2, 2])
     assert 0 < fit.focal_std < 0.1
     given = row(batch, "exact")
     assert given.focal_std == 0 and given.intrinsics[0, 0] == 700
 
 
-def test_five_pixels_of_noise_cost_a_few_centimetres_and_the_fit_knows(batch):
+def test_five_pixels_of_noise_cost_a_few_centimetres_and_the_fit_knows(batch, scenes):
     fits = [row(batch, f"noisy{i}") for i in range(NOISY)]
     scene = batch.scenes["noisy0"]
-    assert max(joint_error(fit, scene, rooted=True) for fit in fits) < 0.04
+    assert max(scenes.joint_error(fit, scene, rooted=True) for fit in fits) < 0.04
     error = np.stack([np.asarray(f.joints)[:22] - np.asarray(f.joints)[:1] for f in fits])
     error = error - (scene.joints[:22] - scene.joints[:1])
     claimed = np.sqrt(np.mean([np.asarray(f.joint_std_root)[1:22] ** 2 for f in fits]))
@@ -192,24 +187,23 @@ def test_five_pixels_of_noise_cost_a_few_centimetres_and_the_fit_knows(batch):
     assert 0.5 < found / claimed < 2
 
 
-def test_a_batch_is_its_members(batch, prepared):
-    alone = jax.tree.map(lambda x: x[:1], batch.observations)
-    rows = [batch.rows[name] for name in ("exact", "swap_legs", "noisy1", "truncated")]
-    camera = Intrinsics(MATRIX, np.float32(0), "given")
-    single = jax.jit(lambda o: fit_body(prepared, o, camera, CONFIG))
-    del alone
-    for i in rows:
-        one = single(jax.tree.map(lambda x, i=i: x[i], batch.observations))
+def test_a_batch_is_its_members(batch, fit_one, scenes):
+    camera = given_intrinsics(scenes.MATRIX, scenes.SIZE)
+    for name in ("exact", "swap_legs", "noisy1", "truncated"):
+        one, row_of = (
+            fit_one(jax.tree.map(lambda x, i=batch.rows[name]: x[i], batch.observations), camera),
+            row(batch, name),
+        )
         # float32 on two paths; in directions that nothing was seen of the prior alone decides, slowly.
-        np.testing.assert_allclose(one.joints, batch.fit.joints[i], atol=2e-3)
-        np.testing.assert_allclose(one.joint_std, batch.fit.joint_std[i], rtol=0.05)
-        assert one.swap == batch.fit.swap[i]
+        np.testing.assert_allclose(one.joints, row_of.joints, atol=2e-3)
+        np.testing.assert_allclose(one.joint_std, row_of.joint_std, rtol=0.05)
+        assert one.swap == row_of.swap
 
 
 def test_other_points_than_prepared_are_refused(prepared):
     other = observe(("nose",), [[1.0, 2.0]])
     with pytest.raises(InputError, match="prepared for the points nose, left_eye"):
-        fit_body(prepared, other, given_intrinsics(700.0, SIZE))
+        fit_body(prepared, other, given_intrinsics(700.0, (600, 800)))
 
 
 @pytest.mark.parametrize("change", [{"starts": 0}, {"steps": 0}, {"robust": (0.0, 1.0)}, {"swap_penalty": (1.0, -1.0)}])

@@ -17,7 +17,11 @@ def posed(model, seed=0):
     pose = 0.4 * rng.normal(size=3 * (model.num_joints - 1))
     first = {"smpl": 69}.get(model.kind, 63)
     params = BodyParams.from_axis_angle(
-        model, global_orient=rng.normal(size=3), body_pose=pose[:first], betas=rng.normal(size=10), transl=[0.1, 0.2, 3]
+        model,
+        global_orient=rng.normal(size=3),
+        body_pose=pose[:first],
+        betas=rng.normal(size=10),
+        transl=np.array([0.1, 0.2, 3]),
     )
     return jax.tree.map(jnp.asarray, params)
 
