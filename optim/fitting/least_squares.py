@@ -5,11 +5,11 @@ helped and rises after one that did not (Madsen, Nielsen and Tingleff 2004, algo
 was predicted).
 
 Of the packages that solve least squares in JAX, optimistix is the one that is kept up; jaxopt's authors have ended its
-development, and jaxls, made for sparse graphs, is in no registry. optimistix's solver was tried on this problem and
-gives the same answers, but it stops when it has converged, so that a batch under `vmap` waits for its slowest member
-and a robust scale that changes from step to step needs a solver object of its own for each value; it returns no normal
-matrix, which the uncertainties are made of; and its linear algebra (lineax) is released for fewer versions of JAX than
-hoijax supports. What is needed is the page below. `tests/optim/fitting` compares them with SciPy's MINPACK.
+development, and jaxls, made for sparse graphs, is in no registry. optimistix 0.1.0 was tried on the residuals of this
+folder (32 people, 80 unknowns each): the same minima to four digits, for nine times the processor time in a batch under
+`vmap`, thirteen times one by one, and six times the compilation, with its default of a QR factorisation of the stacked
+Jacobian. It returns no normal matrix, which the uncertainties are made of, and takes no loss that changes from step to
+step. So the page below is hoijax's own; its tests compare it with SciPy's MINPACK.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ class OutlineConfig:
     """Steps of Adam."""
     rate: float = 0.25
     """Size of the first steps, standard deviations of the landmark fit; it falls along a cosine."""
-    blur: tuple[float, float] = (0.9, 0.15)
+    blur: tuple[float, float] = (1.5, 0.15)
     """Of the soft silhouette at the first and at the last step, pixels of the target."""
     weight: float = 900.0
     """Cost, in squared standard deviations, of a mask that is missed altogether."""
@@ -68,7 +68,7 @@ class OutlineTarget:
 def outline_target(
     mask: Bool[np.ndarray, "H W"] | Float[np.ndarray, "H W"],
     *,
-    hidden: Bool[np.ndarray, "H W"] | None = None,
+    hidden: np.ndarray | None = None,
     size: int = 96,
     margin: float = 0.12,
 ) -> OutlineTarget:
@@ -76,7 +76,7 @@ def outline_target(
 
     Args:
       mask: which pixels are the person: booleans, or probabilities.
-      hidden: pixels of which that is not known, such as those of an object before the person.
+      hidden: booleans (H, W), pixels of which that is not known, such as those of an object before the person.
       size: S.
       margin: share of the person's longer side left free on each side.
 

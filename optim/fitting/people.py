@@ -15,7 +15,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_norm
 from hoijax.optim.fitting.intrinsics import Intrinsics
 from hoijax.optim.fitting.least_squares import levenberg_marquardt
-from hoijax.optim.fitting.observations import Observation
+from hoijax.optim.fitting.observations import PIXEL_SHARE, Observation
 from hoijax.optim.fitting.points import place_points
 from hoijax.optim.fitting.residuals import Evidence, num_observed, project_pixels, residuals, robust_loss
 from hoijax.optim.fitting.starts import SWAPS, exchange, find_starts, swap_order
@@ -42,7 +42,8 @@ class FitConfig:
     steps: int = 24
     """Steps of the best one; rounded up to a multiple of `first_steps`."""
     robust: tuple[float, float] = (30.0, 4.0)
-    """Scale of the robust loss, standard deviations, at the first and at the last step."""
+    """Scale of the robust loss, standard deviations, at the first and at the last step. A detector that claims to be
+    better than `observations.PIXEL_SHARE` is taken at that for this: starts are no nearer than before."""
     damping: float = 1e-2
     """See `levenberg_marquardt`."""
 
@@ -124,7 +125,7 @@ def fit_body(
     observation = jax.tree.map(jnp.asarray, observation)
     dtype = observation.pixels.dtype
     evidence = Evidence(observation, intrinsics.replace(source=""), jnp.eye(3, dtype=dtype))
-    wide, narrow = (jnp.asarray(c, dtype) for c in config.robust)
+    wide, narrow = (c * _reach(observation) for c in config.robust)
     starts = find_starts(
         body,
         evidence,
@@ -269,6 +270,17 @@ def fit_people(
     if np.ndim(intrinsics.matrix) == 2:
         intrinsics = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *np.shape(x))), intrinsics)
     return _fit_people(body, observations, intrinsics, config).replace(source=source)
+
+
+def _reach(observation: Observation) -> jax.Array:
+    """How much larger than claimed the pixels' standard deviation is taken to be for the robust loss; one or more."""
+    weights, pixels = observation.weights, observation.pixels
+    seen = (weights > 0)[:, None]
+    low = jnp.min(jnp.where(seen, pixels, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(seen, pixels, -jnp.inf), axis=0)
+    box = jnp.where(high > low, high - low, 0.0)
+    claimed = jnp.sum(weights * observation.pixel_std) / jnp.maximum(jnp.sum(weights), 1e-6)
+    return jnp.maximum(PIXEL_SHARE * safe_norm(box) / jnp.maximum(claimed, 1e-6), 1.0)
 
 
 def _position_std(jacobian: jax.Array, covariance: jax.Array) -> jax.Array:

@@ -92,8 +92,9 @@ def pose_unknowns(body: PreparedBody, pose: Float[ArrayLike, "J 3"]) -> Float[ja
     return jnp.concatenate([jnp.zeros(3, dtype), z.reshape(-1), jnp.zeros(body.num_betas + 4, dtype)])
 
 
-def place_pelvis(z: Float[jax.Array, "N"], position: Float[jax.Array, "3"]) -> Float[jax.Array, "N"]:
+def place_pelvis(z: Float[jax.Array, "N"], position: Float[ArrayLike, "3"]) -> Float[jax.Array, "N"]:
     """The unknowns with the pelvis at a position in front of the camera, metres."""
+    position = jnp.asarray(position, z.dtype)
     depth = jnp.maximum(position[2], 0.1)
     slopes = position[:2] / (depth * _SLOPE_STD)
     return z.at[-4:-1].set(jnp.append(slopes, jnp.log(depth / DISTANCE) / _DISTANCE_STD))

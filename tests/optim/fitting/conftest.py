@@ -11,7 +11,7 @@ import pytest
 
 from hoijax.body_models import JOINT_NAMES, PARENTS, BodyParams, free_body, named_pose
 from hoijax.geometry import rotation_from_axis_angle
-from hoijax.optim.fitting import MEDIAPIPE_BODY, FitConfig, fit_people, observe, place_points, point_table, prepare_body
+from hoijax.optim.fitting import MEDIAPIPE_BODY, FitConfig, observe, place_points, point_table, prepare_body
 
 NAMES = tuple(name for name in MEDIAPIPE_BODY if name)
 SIZE = (600, 800)
@@ -127,9 +127,3 @@ def scenes():
 def prepared():
     """The free body's "test" level, for MediaPipe's points."""
     return prepare_body(free_body("test"), NAMES)
-
-
-@pytest.fixture(scope="session")
-def fit_one(prepared):
-    """Fits one person; one compiled program."""
-    return lambda observation, camera: fit_people(prepared, observation, camera, CONFIG)

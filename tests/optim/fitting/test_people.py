@@ -44,9 +44,9 @@ def cases(model, scenes):
         made[name] = (scene, observation, focal_std, factor)
 
     exact = scenes.stand_before_camera(model, "reach", seed=1)
-    add("exact", exact, exact.observe(metric=True))
+    add("exact", exact, exact.observe(metric=True, noise=0.2, metric_std=0.003))
     away = scenes.stand_before_camera(model, "walk", seed=2, yaw=np.pi)
-    add("away", away, away.observe(metric=True))
+    add("away", away, away.observe(metric=True, noise=0.2, metric_std=0.003))
     sit = scenes.stand_before_camera(model, "sit", seed=3, yaw=0.8)
     add("pixels", sit, sit.observe())
     for name, index in (("swap_all", 1), ("swap_legs", 2)):
@@ -185,19 +185,6 @@ def test_five_pixels_of_noise_cost_a_few_centimetres_and_the_fit_knows(batch, sc
     claimed = np.sqrt(np.mean([np.asarray(f.joint_std_root)[1:22] ** 2 for f in fits]))
     found = np.sqrt(np.mean(np.sum(error[:, 1:] ** 2, axis=-1)))
     assert 0.5 < found / claimed < 2
-
-
-def test_a_batch_is_its_members(batch, fit_one, scenes):
-    camera = given_intrinsics(scenes.MATRIX, scenes.SIZE)
-    for name in ("exact", "swap_legs", "noisy1", "truncated"):
-        one, row_of = (
-            fit_one(jax.tree.map(lambda x, i=batch.rows[name]: x[i], batch.observations), camera),
-            row(batch, name),
-        )
-        # float32 on two paths; in directions that nothing was seen of the prior alone decides, slowly.
-        np.testing.assert_allclose(one.joints, row_of.joints, atol=2e-3)
-        np.testing.assert_allclose(one.joint_std, row_of.joint_std, rtol=0.05)
-        assert one.swap == row_of.swap
 
 
 def test_other_points_than_prepared_are_refused(prepared):
