@@ -19,6 +19,8 @@ Numbers = ArrayLike | Sequence[Any]
 GROUPS: tuple[str, ...] = ("body", "left_hand", "right_hand")
 #: Standard deviation of a detector's pixel, as a share of the diagonal of the seen points' box.
 PIXEL_SHARE = 0.006
+#: The same of a hand's points, which come from a small picture of their own.
+HAND_PIXEL_SHARE = 0.03
 #: Standard deviation of a detector's metric point, metres.
 METRIC_STD = 0.06
 #: Points that are less visible than this have not been seen: a detector invents them.
@@ -191,8 +193,18 @@ def with_hands(
         if not 0 <= score <= 1:
             raise InputError(f"the {side} hand has the score {score}; wanted is 0 to 1")
         weight = np.full(21, score if score >= LEAST_HAND_SCORE else 0.0)
-        group = (f"{side}_hand",) * 21
-        parts.append(observe(hand_names(side), points[:, :2], weight, groups=group, image_size=image_size))
+        known = points[np.isfinite(points[:, :2]).all(axis=1), :2]
+        extent = float(np.hypot(*np.ptp(known, axis=0))) if len(known) and weight.any() else 0.0
+        parts.append(
+            observe(
+                hand_names(side),
+                points[:, :2],
+                weight,
+                pixel_std=max(1.0, HAND_PIXEL_SHARE * extent),
+                groups=(f"{side}_hand",) * 21,
+                image_size=image_size,
+            )
+        )
     if set(hands) - set(HAND_SIDES):
         raise InputError(f"hands are 'left' and 'right', got {', '.join(map(repr, hands))}")
     arrays = jax.tree.map(

@@ -49,6 +49,7 @@ def test_hands_need_a_score():
     np.testing.assert_allclose(seen.weights, [1, *[0.8] * 21, *[0] * 21])
     np.testing.assert_array_equal(seen.pixels[1:22], hand[:, :2])
     assert seen.groups == (0, *(1,) * 21, *(2,) * 21)
+    np.testing.assert_allclose(seen.pixel_std[1:22], 0.03 * np.hypot(60, 60), rtol=1e-6)
     assert len(body.names) + 42 == len(with_hands(body, {}).names)
 
 

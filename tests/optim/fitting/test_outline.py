@@ -96,7 +96,10 @@ def test_the_outline_brings_width_and_a_lower_leg_that_no_landmark_shows(scenes,
         evidence=None, points=None, pixel_error=None, cost=None, swap=jnp.int32(0), start_costs=None, z=z,
         root=start.root, normal=jnp.eye(size, dtype=jnp.float32),
     )  # fmt: skip
-    target = outline_target(truth, size=48)
+    hidden = np.zeros_like(truth)  # something before the chest, which its mask does not show
+    chest = (scene.pixels[5] + scene.pixels[6]) / 2
+    hidden[int(chest[1]) : int(chest[1]) + 60, int(chest[0]) - 40 : int(chest[0]) + 40] = True
+    target = outline_target(truth & ~hidden, hidden=hidden, size=48)
     after, missed = follow_outlines(prepared, model, seen, camera, before, target, OutlineConfig(steps=50))
     first = overlap(body_mask(unpack(prepared, z, start.root), scenes), truth)
     last = overlap(body_mask(after.params, scenes), truth)

@@ -122,6 +122,29 @@ def test_exchanged_sides_are_found_and_said(batch, name, scenes):
     assert fit.start_costs.shape == (scenes.CONFIG.starts + len(SWAPS) - 1,)
 
 
+def test_exchanges_are_of_the_sides_they_are_named_for():
+    names = ("nose", "left_wrist", "right_wrist", "left_knee", "right_knee", "left_ear", "right_ear", "left_heel",
+             "left_wrist", "right_wrist", "left_index1", "right_index1")  # fmt: skip
+    order = dict(zip(SWAPS, swap_order(names).tolist()))
+    assert order["none"] == list(range(12))
+    assert order["all"] == [
+        0,
+        2,
+        1,
+        4,
+        3,
+        6,
+        5,
+        7,
+        9,
+        8,
+        11,
+        10,
+    ]  # the second wrist is the hand's; one heel has no other
+    assert order["legs"] == [0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert order["arms"] == [0, 2, 1, 3, 4, 5, 6, 7, 9, 8, 11, 10]
+
+
 def test_one_wrong_point_does_not_pull(batch, scenes):
     fit, scene = row(batch, "outlier"), batch.scenes["outlier"]
     place = NAMES.index("left_wrist")
