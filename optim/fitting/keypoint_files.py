@@ -194,7 +194,11 @@ def _triples(where: str, entry: dict[str, Any], key: str) -> np.ndarray:
         raise InputError(f"{where}: {key} is {told}; wanted are x, y, score of each point in one list")
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         raise InputError(f"{where}: {key} holds something else than numbers")
-    return np.asarray([float(v) if abs(v) < 1e9 else np.nan for v in values], np.float64).reshape(-1, 3)
+    points = np.asarray([float(v) if abs(v) < 1e9 else np.nan for v in values], np.float64).reshape(-1, 3)
+    seen = points[points[:, 2] > 0, :2]
+    if len(seen) > 2 and np.nanmax(np.abs(seen), initial=0.0) <= 1.0:
+        raise InputError(f"{where}: {key} lies within 1 of the corner; wanted are pixels, not shares of the picture")
+    return points
 
 
 def _shaped(path: pathlib.Path, arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -121,6 +121,7 @@ BAD = {
     "coco18.json": {"people": [{"pose_keypoints_2d": triples(18).ravel().tolist()}]},
     "short_hand.json": {"people": [{"pose_keypoints_2d": triples(25).ravel().tolist(),
                                     "hand_left_keypoints_2d": [1, 2, 3]}]},
+    "shares.json": [{"keypoints": (triples(17) * [1e-3, 1e-3, 1]).ravel().tolist()}],
     "short_foot.json": [{"keypoints": GOOD, "foot_kpts": [1, 2, 3]}],
 }  # fmt: skip
 
