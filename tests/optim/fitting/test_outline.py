@@ -50,7 +50,7 @@ def test_outside_of_the_picture_and_behind_things_nothing_is_known():
     hidden = np.zeros((100, 100), bool)
     hidden[50:60] = True
     target = outline_target(mask, hidden=hidden, size=32)
-    left, top, side, _ = target.box
+    _left, top, side, _ = target.box
     rows = top + (np.arange(32) + 0.5) * side / 32
     assert (target.valid[rows > 101] == 0).all() and target.valid[(rows > 62) & (rows < 98), 16].min() == 1
     assert (target.valid[(rows > 52) & (rows < 58)] == 0).all()

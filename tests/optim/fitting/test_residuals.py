@@ -148,7 +148,7 @@ def test_the_robust_loss_and_its_weights(body):
 
 
 def test_limits_bind_beyond_the_range_only(body, case, compiled):
-    z, evidence = case
+    _z, evidence = case
     knee = body.joints.index(free_body("test").joint_names.index("left_knee"))
     place = 3 + 3 * knee
     first = 5 * COUNT + body.size - 3 + 3
