@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hoijax.geometry.safe import ArrayLike
-from hoijax.nets.blaze.layers import Params, conv, depth_to_space, depthwise, double, relu6
+from hoijax.nets.blaze.layers import Params, conv, depth_to_space, depthwise, double, picture_by_picture, relu6
 from hoijax.nets.blaze.trunk import trunk
 
 #: Side of the square picture that the detector takes, pixels.
@@ -22,6 +22,7 @@ LEVELS = ((28, 2), (14, 2), (7, 6))
 
 
 @jax.jit
+@picture_by_picture
 def run_detector(
     params: Params, pictures: Float[ArrayLike, "B 224 224 3"]
 ) -> tuple[Float[Array, "B 2254 12"], Float[Array, "B 2254"]]:

@@ -12,7 +12,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from hoijax.geometry.safe import ArrayLike
-from hoijax.nets.blaze.layers import Params, conv, depthwise, double, halve_max, relu6
+from hoijax.nets.blaze.layers import Params, conv, depthwise, double, halve_max, picture_by_picture, relu6
 from hoijax.nets.blaze.trunk import trunk
 
 #: Side of the square crop that the landmark network takes, pixels.
@@ -46,6 +46,7 @@ class RawLandmarks:
 
 
 @jax.jit
+@picture_by_picture
 def run_landmarker(params: Params, crops: Float[ArrayLike, "B 256 256 3"]) -> RawLandmarks:
     """A person's points, mask and heat maps.
 

@@ -81,6 +81,7 @@ def to_crop(points: Float[ArrayLike, "*B N 2"], region: Region) -> Float[Array, 
     return 0.5 + einsum("...ji,...nj->...ni", turn(region), (jnp.asarray(points) - centre) / size)
 
 
+@functools.partial(jax.jit, static_argnames=("side", "outside", "samples"))
 def crop(
     picture: Float[ArrayLike, "H W C"], region: Region, side: int, outside: Outside, samples: int = 1
 ) -> Float[Array, "{side} {side} C"]:

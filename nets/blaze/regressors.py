@@ -8,7 +8,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from hoijax.geometry.safe import ArrayLike
-from hoijax.nets.blaze.layers import Params, dense
+from hoijax.nets.blaze.layers import Params, dense, picture_by_picture
 from hoijax.nets.blaze.trunk import trunk
 
 #: Side of the square crop of both networks, pixels.
@@ -33,6 +33,7 @@ class RawHand:
 
 
 @jax.jit
+@picture_by_picture
 def run_hand_network(params: Params, crops: Float[ArrayLike, "B 224 224 3"]) -> RawHand:
     """A hand's points (BlazePalm and its landmark network, Zhang et al. 2020).
 
@@ -50,6 +51,7 @@ def run_hand_network(params: Params, crops: Float[ArrayLike, "B 224 224 3"]) -> 
 
 
 @jax.jit
+@picture_by_picture
 def run_box_network(
     params: Params, crops: Float[ArrayLike, "B 224 224 3"]
 ) -> tuple[Float[Array, "B 9 2"], Float[Array, "B"]]:
