@@ -26,7 +26,7 @@ import numpy as np
 import tyro
 from scipy.spatial import cKDTree
 
-from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body
+from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body_compiled
 from hoijax.experiments.common.environment import made_with
 from hoijax.experiments.common.pages import RESULTS, page, table, write_page
 from hoijax.experiments.demo_cases import CASES, Case, as_arrays, build_object, find, meant, wrong
@@ -123,9 +123,6 @@ def exact(body: Mesh, object: Mesh, regions: dict[str, np.ndarray], parts: tuple
     }
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
-
-
 def run_case(
     case: Case, config: Config, model: BodyModel, field: Any, regions: dict[str, np.ndarray]
 ) -> dict[str, Any]:
@@ -142,7 +139,7 @@ def run_case(
         )  # fmt: skip
 
     def rows(params: BodyParams, pose: RigidPose, result: RefineResult) -> list[dict[str, Any]]:
-        before, after = (np.asarray(_posed(model, p)) for p in (params, result.params))
+        before, after = (np.asarray(pose_body_compiled(model, p).vertices) for p in (params, result.params))
         place = np.asarray(transform_points(result.pose, mesh.vertices[None]))
         was = np.asarray(transform_points(pose, mesh.vertices[None]))
         faces = np.asarray(model.faces)
@@ -166,7 +163,7 @@ def run_case(
     params, pose = (jax.tree.map(lambda x: x[0], x) for x in (reference.params, reference.pose))
     key = jax.random.fold_in(jax.random.key(config.seed), CASES.index(case))
     starts = perturb(key, params, pose, config.samples, config.perturbation)
-    meant_body = np.asarray(_posed(model, reference.params))
+    meant_body = np.asarray(pose_body_compiled(model, reference.params).vertices)
     meant_object = np.asarray(transform_points(reference.pose, mesh.vertices[None]))
     results, seconds = [], 0.0
     for first in range(0, config.samples, config.batch):
@@ -175,7 +172,9 @@ def run_case(
         result = jax.block_until_ready(refined(*some))
         seconds += time.perf_counter() - began
         new = rows(*some, result)
-        body_size = np.linalg.norm(np.asarray(_posed(model, some[0])) - meant_body, axis=-1).mean(axis=-1)
+        body_size = np.linalg.norm(np.asarray(pose_body_compiled(model, some[0]).vertices) - meant_body, axis=-1).mean(
+            axis=-1
+        )
         placed = np.asarray(transform_points(some[1], mesh.vertices[None]))
         object_size = np.linalg.norm(placed - meant_object, axis=-1).mean(axis=-1)
         results += [

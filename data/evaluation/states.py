@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.data.evaluation.predictions import Record
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
@@ -15,7 +14,6 @@ _BODY_KEYS = (
     "global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "betas",
     "expression", "transl",
 )  # fmt: skip
-_pose = jax.jit(pose_body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,5 +122,5 @@ def _posed(record: Record, model: BodyModel, where: str) -> tuple[np.ndarray, np
         params = BodyParams.from_axis_angle(model, **given)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    posed = _pose(model, params)
+    posed = pose_body_compiled(model, params)
     return np.asarray(posed.vertices), np.asarray(posed.joints)

@@ -12,11 +12,10 @@ import functools
 import pathlib
 from typing import Any
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
-from hoijax.body_models import BodyParams, pose_body
+from hoijax.body_models import BodyParams, pose_body_compiled
 from hoijax.data.evaluation.truths import sample_model
 from hoijax.data.real import rich
 from hoijax.data.real.reading import read_template
@@ -29,8 +28,6 @@ from hoijax.io import output_directory, write_json
 
 LONGEST = 2.0
 """Labels of greater length may point beyond the part of the scan that is looked at, metres."""
-
-_posed = jax.jit(pose_body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +68,7 @@ def measure(config: Config) -> dict[str, Any]:
             continue
         frame = rich.read(index, item)
         model = sample_model(config.body_model, frame)
-        posed = _posed(model, BodyParams.from_axis_angle(model, **frame.body))
+        posed = pose_body_compiled(model, BodyParams.from_axis_angle(model, **frame.body))
         vertices, pelvis = np.asarray(posed.vertices), np.asarray(posed.joints)[0]
         corners, faces = _scan(config.root / frame.scene)
         near = np.linalg.norm(corners - pelvis, axis=1) < REACH

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import BodyModel, BodyParams, contact_regions, named_pose, pose_body
+from hoijax.body_models import BodyModel, BodyParams, contact_regions, named_pose, pose_body_compiled
 from hoijax.experiments.graft.samples import GraftSample, in_camera
 from hoijax.experiments.graft.views import Flat, Shape, Side, one_view
 from hoijax.geometry import RigidPose
@@ -21,8 +20,6 @@ NOISE, LEGS = 0.08, (0, 1, 3, 4, 6, 7, 9, 10)
 them."""
 Surface = tuple[np.ndarray, np.ndarray, Shape]
 """Surfaces: points, their unit normals, and what they lie on."""
-
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Rooms:
         pose["body_pose"] = pose["body_pose"] + noise.reshape(63).astype(np.float32)
         betas = rng.normal(size=self.model.num_betas).astype(np.float32)
         params = BodyParams.from_axis_angle(self.model, **pose, betas=betas)
-        surface = np.asarray(_posed(self.model, params))
+        surface = np.asarray(pose_body_compiled(self.model, params).vertices)
         pelvis = np.asarray(params.translation) + np.asarray(self.model.joint_template)[0]
         floor, furniture = self._furniture(rng, family, surface, pelvis)
         yaw = rng.uniform(-np.pi, np.pi)

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import Touch, touch_of
 from hoijax.geometry import PointBlocks, RigidPose
@@ -123,7 +123,7 @@ class WithTouch:
 
     def __getitem__(self, index: int) -> GraftSample:
         sample = self.source[index]
-        vertices = np.asarray(_posed(self.model, sample.truth))
+        vertices = np.asarray(pose_body_compiled(self.model, sample.truth).vertices)
         return sample.replace(touch=touch_of(vertices, *sample_points(sample)))
 
 
@@ -201,9 +201,6 @@ def sample_from_synth(
     camera = RigidPose(rotation=pose[:3, :3], translation=pose[:3, 3], scale=np.float32(1.0))
     params = BodyParams.from_axis_angle(model, **body)
     return GraftSample(scene=make_scene(cloud, normals, capacity=points), truth=in_camera(spec, params, camera))
-
-
-_posed = jax.jit(lambda model, params: pose_body(model, jax.tree.map(jnp.asarray, params)).vertices)
 
 
 @jax.jit

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body, subset
+from hoijax.body_models import BodyModel, BodyParams, pose_body, pose_body_compiled, subset
 from hoijax.data.evaluation.truths import sample_model
 from hoijax.data.real import DATASETS, Problem, SceneFrame, read_all, rich
 from hoijax.data.real.reading import read_template
@@ -128,7 +128,7 @@ class ScannedScenes:
         """The body that is trained as the fit has it, and its pelvis."""
         own = sample_model(self.files, frame)
         params = BodyParams.from_axis_angle(own, **frame.body)
-        posed = _posed(own, params)
+        posed = pose_body_compiled(own, params)
         chosen, small = self._fitted
         found = nearest_shape(small, np.asarray(params.rotations), np.asarray(posed.vertices)[chosen])
         return found, np.asarray(posed.joints)[0]
@@ -178,9 +178,6 @@ def nearest_shape(model: BodyModel, rotations: np.ndarray, vertices: np.ndarray)
     betas = np.zeros(model.num_betas, np.float32)
     betas[:NUM_BETAS] = found[:NUM_BETAS]
     return BodyParams(rotations=rotations, betas=betas, translation=found[NUM_BETAS:].astype(np.float32))
-
-
-_posed = jax.jit(pose_body)
 
 
 @jax.jit

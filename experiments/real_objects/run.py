@@ -25,7 +25,7 @@ import numpy as np
 import trimesh
 import tyro
 
-from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body
+from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import FURNITURE, load_furniture, load_packaged, read_catalogue
 from hoijax.experiments.real_objects.cases import CASES, Case
 from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_samples
@@ -99,13 +99,10 @@ def prepare(case: Case, config: Config, catalogue: dict[int, Any]) -> tuple[Mesh
     return kept
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
-
-
 def make_starts(case: Case, mesh: Mesh, model: BodyModel, config: Config) -> tuple[Any, Any]:
     """The perturbed starts of a case, with a leading axis."""
     params = jax.tree.map(jnp.asarray, body_of(model, case))
-    params, pose = start_of(model, case, mesh, params, np.asarray(_posed(model, params)))
+    params, pose = start_of(model, case, mesh, params, np.asarray(pose_body_compiled(model, params).vertices))
     params, pose = (jax.tree.map(jnp.asarray, x) for x in (params, pose))
     key = jax.random.fold_in(jax.random.key(config.seed), CASES.index(case))
     return perturb(key, params, pose, config.samples, config.perturbation)
@@ -121,7 +118,10 @@ def run_batch(rows: list[dict[str, Any]], model: BodyModel, field: Any, config: 
         model, params, [r["template"] for r in filled], pose, [r["case"].parts for r in filled], RefineConfig(),
         floor=Floor.at(0.0), body=field,
     )  # fmt: skip
-    after, before = np.asarray(_posed(model, result.params)), np.asarray(_posed(model, params))
+    after, before = (
+        np.asarray(pose_body_compiled(model, result.params).vertices),
+        np.asarray(pose_body_compiled(model, params).vertices),
+    )
     seconds = (time.perf_counter() - began) / len(rows)
     out = []
     for b, row in enumerate(rows):

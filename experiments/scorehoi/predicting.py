@@ -13,7 +13,7 @@ from flax import nnx
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from hoijax.body_models import pose_body
+from hoijax.body_models import pose_body_compiled
 from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
@@ -100,7 +100,7 @@ class Predictor:
             answer = found.vertices, found.object
             if self.variant.stage == "guided":
                 there = _interactions(nets.body, found.guided.x)
-                answer = _posed(nets.model, there.body), there.object
+                answer = pose_body_compiled(nets.model, there.body).vertices, there.object
         else:
             refined, x = self.first(nnx.state(nets.regressor), nets.body, scene, images, numbers)
             answer = refined
@@ -111,7 +111,7 @@ class Predictor:
                     if self.steps is None:
                         self.steps = self._equal_time(params, pose, templates, (scene, images, numbers))
                     params, pose = self._by_gradient(params, pose, templates, self.steps)
-                answer = _posed(nets.model, params), pose
+                answer = pose_body_compiled(nets.model, params).vertices, pose
         return jax.tree.map(np.asarray, answer)
 
     def _by_gradient(
@@ -140,7 +140,6 @@ class Predictor:
 
 
 _interactions = jax.jit(interaction_from_state)
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
 def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, images: Any, numbers: Any) -> tuple:

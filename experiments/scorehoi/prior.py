@@ -37,7 +37,7 @@ from hoijax.geometry import einsum, rotation_from_6d, rotation_from_axis_angle, 
 from hoijax.io import output_directory, write_npz
 from hoijax.nets.scorehoi import Conditions, PooledDenoiser, PooledDenoiserConfig, drop_conditions
 from hoijax.nets.scorehoi.state import pack, unpack
-from hoijax.systems.scorehoi.weights import save_network
+from hoijax.nets.weights import save_network
 
 FREE = (*FREE_RUN, "root")
 """Settings that may change when a run goes on."""

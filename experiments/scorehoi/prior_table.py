@@ -23,7 +23,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body
+from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body_compiled
 from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.data.synth import open_split
@@ -175,13 +175,12 @@ def predict(config: Config, split: str, refiners: Refiners, folders: dict[str, p
     return json.loads(facts.read_text())
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 _distance = jax.jit(query_sdf)
 
 
 def depth(model: BodyModel, params: BodyParams, pose: RigidPose, samples: list[dict[str, Any]]) -> list[float]:
     """How deep the deepest body vertex of each interaction lies in the object, millimetres, by its distance grid."""
-    vertices, out = np.asarray(_posed(model, params)), []
+    vertices, out = np.asarray(pose_body_compiled(model, params).vertices), []
     for i, sample in enumerate(samples):
         template = template_of(sample["category"], int(sample["object_seed"]))
         local = (vertices[i] - np.asarray(pose.translation[i])) @ np.asarray(pose.rotation[i])

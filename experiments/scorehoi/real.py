@@ -19,14 +19,13 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import BodyModel, BodyParams, keypoint_names, keypoints, pose_body
+from hoijax.body_models import BodyModel, BodyParams, keypoint_names, keypoints, pose_body_compiled
 from hoijax.camera import Camera
 from hoijax.data.evaluation.truths import sample_model, sample_template
 from hoijax.data.real import DATASETS, HOIFrame, behave, imhd, intercap
@@ -223,7 +222,7 @@ class RealInteractions:
         """Rotations (52, 3, 3), betas (10,), named points of the networks' body and its vertices, in the world."""
         model, networks = sample_model(self.body_model, frame), self.layout.model
         params = BodyParams.from_axis_angle(model, **_given(model, frame.body))
-        posed = _pose(model, params)
+        posed = pose_body_compiled(model, params)
         joints = list(range(NUM_JOINTS)) if model.num_joints == NUM_JOINTS else list(_WITHOUT_FACE)
         rotations = np.asarray(params.rotations, np.float64)[joints]
         points = np.asarray(keypoints(model, posed, keypoint_names(networks)), np.float64)
@@ -231,14 +230,11 @@ class RealInteractions:
         betas = np.asarray(params.betas, np.float64)[:10] if own else np.zeros(10)
         vertices = np.asarray(posed.vertices, np.float64)
         if not own:
-            other = _pose(
+            other = pose_body_compiled(
                 networks, BodyParams.identity(networks).replace(rotations=jnp.asarray(rotations, jnp.float32))
             )
             vertices = np.asarray(other.vertices, np.float64) - np.asarray(other.joints[0]) + points[0]
         return rotations, betas, points, vertices
-
-
-_pose = jax.jit(pose_body)
 
 
 def _picture(path: pathlib.Path) -> np.ndarray:

@@ -27,10 +27,10 @@ from hoijax.nets.scorehoi import (
     image_cells,
     make_denoiser,
 )
+from hoijax.nets.weights import load_network
 from hoijax.systems.scorehoi import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
 from hoijax.systems.scorehoi.inputs import Layout, default_betas_range
 from hoijax.systems.scorehoi.networks import BodyConfig, sizes_of
-from hoijax.systems.scorehoi.weights import load_network
 
 Batch = dict[str, jax.Array]
 

@@ -173,7 +173,7 @@ def open_pictures(config: Config, split: str, networks: Networks) -> Pictures:
 
 
 def _provenance(path: pathlib.Path) -> dict[str, Any]:
-    from hoijax.systems.scorehoi.weights import read_facts
+    from hoijax.nets.weights import read_facts
 
     return {"sha256": file_digest(path), **read_facts(path)}
 

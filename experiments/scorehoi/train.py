@@ -38,8 +38,8 @@ from hoijax.experiments.scorehoi.real import VIEWS
 from hoijax.experiments.scorehoi.sources import FREE, PictureConfig, augmentation, make_source
 from hoijax.experiments.scorehoi.stages import DenoiserStage, RegressorStage
 from hoijax.io import output_directory
+from hoijax.nets.weights import save_network
 from hoijax.systems.scorehoi.networks import sizes_of
-from hoijax.systems.scorehoi.weights import save_network
 
 
 @dataclasses.dataclass(frozen=True)

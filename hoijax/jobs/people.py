@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose, inverse
 from hoijax.io import ParameterFile, file_digest, read_parameters, value_digest, write_npz
@@ -307,9 +307,6 @@ class _Placed:
     """To the camera's frame; None: the estimate is in one."""
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params))
-
-
 def _compute(
     model: BodyModel,
     spec: BodySpec,
@@ -322,7 +319,7 @@ def _compute(
     """Refines the people of a batch side by side, each in the frame of a camera before it."""
     watch(0.0, "people")
     params = _stack([item.inputs for item in batch])
-    posed = jax.tree.map(np.asarray, _posed(model, params))
+    posed = jax.tree.map(np.asarray, pose_body_compiled(model, params))
     found: dict[str, _Placed | InputError] = {}
     for i, item in enumerate(batch):
         if item.name not in found:  # a batch that is filled up repeats its last person
@@ -388,14 +385,14 @@ _to_axis_angle = jax.jit(lambda model, params: params.to_axis_angle(model))
 def _finished_people(made: People, outcome: Outcome) -> list[Person]:
     """Everybody whose results are on disk, as they are there."""
     records = outcome.records()
-    before = np.asarray(_posed(made.model, made.people).vertices)
+    before = np.asarray(pose_body_compiled(made.model, made.people).vertices)
     rows = {item.name: row for row, item in enumerate(made.job.items)}
     done = []
     for item in outcome.finished:
         with np.load(item.folder / "refined.npz", allow_pickle=False) as file:
             params = BodyParams.from_axis_angle(made.model, **dict(file))
         params = jax.tree.map(np.asarray, params)
-        after = np.asarray(_posed(made.model, params).vertices)
+        after = np.asarray(pose_body_compiled(made.model, params).vertices)
         metrics = {name: records[item.name][name] for name in ("before", "after", "moved")}
         row = rows[item.name]
         done.append(Person(item.name, before[row], after, params, metrics, row))

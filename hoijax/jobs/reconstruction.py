@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectTemplate
@@ -135,7 +135,6 @@ def reconstruct_batch(
     ]
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 _interaction = jax.jit(interaction_from_state)
 
 
@@ -148,7 +147,7 @@ def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Stage]:
         interaction = jax.tree.map(np.asarray, _interaction(reconstructor.body, x))
         params = interaction.body.replace(translation=interaction.body.translation + camera)
         pose = interaction.object.replace(translation=interaction.object.translation + camera)
-        out[name] = Stage(np.asarray(_posed(reconstructor.model, params)), pose, params)
+        out[name] = Stage(np.asarray(pose_body_compiled(reconstructor.model, params).vertices), pose, params)
     pose = jax.tree.map(np.asarray, found.object)
     pose = pose.replace(translation=pose.translation + camera)
     out["refined"] = Stage(np.asarray(found.vertices) + camera[:, None], pose)

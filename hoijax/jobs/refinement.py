@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.geometry import RigidPose
 from hoijax.io import ParameterFile
 from hoijax.jobs.bodies import Start
@@ -80,12 +80,9 @@ class Refined:
     """What a person should know about this start."""
 
 
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
-
-
 def posed_vertices(model: BodyModel, params: BodyParams) -> np.ndarray:
     """Vertices `(V, 3)` of one body, metres; by the program of a batch of one."""
-    return np.asarray(_posed(model, jax.tree.map(lambda x: np.asarray(x)[None], params)))[0]
+    return np.asarray(pose_body_compiled(model, jax.tree.map(lambda x: np.asarray(x)[None], params)).vertices)[0]
 
 
 def refine_interactions(
@@ -110,7 +107,7 @@ def refine_interactions(
     began = time.perf_counter()
     params = jax.tree.map(lambda *x: np.stack(x), *(item.start.params for item in items))
     pose = jax.tree.map(lambda *x: np.stack(x), *(item.start.pose for item in items))
-    before = np.asarray(_posed(model, params))
+    before = np.asarray(pose_body_compiled(model, params).vertices)
     templates = [item.object.template for item in items]
     same = all(t is templates[0] for t in templates)
     contacts = None if items[0].contacts is None else [item.contacts for item in items]
@@ -132,7 +129,7 @@ def refine_interactions(
         # What the person gave, measured by the same parts.
         result = result.replace(before=run(params, pose, config.with_steps(0), None).before)
     result = jax.tree.map(np.asarray, jax.device_get(result))
-    after = np.asarray(_posed(model, result.params))
+    after = np.asarray(pose_body_compiled(model, result.params).vertices)
     seconds = (time.perf_counter() - began) / len(items)
     return [_unpack(item, i, result, before[i], after[i], seconds) for i, item in enumerate(items)]
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectTemplate, judge
@@ -123,7 +123,7 @@ def refine_batch(
     templates = _one_per_sample(template, batch)
     floor = _floor_per_sample(floor, batch, dtype)
     body = body_field(model, dtype) if body is None else body
-    vertices = _posed(body.model, params)
+    vertices = pose_body_compiled(body.model, params).vertices
     names, targets = _targets(model, vertices, templates, pose, contacts)
     if floor is not None:
         targets = stand_on_floor(targets, model, vertices, templates, pose, floor, feet=feet, object_rests=object_rests)
@@ -326,9 +326,6 @@ def _finish(
 def _screen(problem: Problem, setting: Setting, over: Problem, config: RefineConfig) -> State:
     one = functools.partial(ranked_starts, config=config)
     return jax.vmap(one, in_axes=(over, None))(problem, setting)
-
-
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
 def _checked(model: BodyModel, params: BodyParams, pose: RigidPose) -> tuple[BodyParams, RigidPose, int]:

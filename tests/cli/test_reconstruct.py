@@ -19,9 +19,9 @@ from hoijax.jobs import objects, reconstruction
 from hoijax.jobs.overlays import SIZE, draw_crop, mask_agreement, write_overlay
 from hoijax.jobs.photographs import read_photographs
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
+from hoijax.nets.weights import save_network
 from hoijax.systems.scorehoi import GuidedConfig
 from hoijax.systems.scorehoi.networks import SIZES
-from hoijax.systems.scorehoi.weights import save_network
 
 HEIGHT, WIDTH = 90, 120
 

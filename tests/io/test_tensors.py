@@ -10,8 +10,8 @@ from safetensors.numpy import save
 from hoijax.cli import main
 from hoijax.errors import InputError
 from hoijax.nets.graft.checkpoints import load_graft
+from hoijax.nets.weights import read_facts
 from hoijax.nets.weights.files import open_tensors
-from hoijax.systems.scorehoi.weights import read_facts
 
 
 def file_of(header, body=b""):

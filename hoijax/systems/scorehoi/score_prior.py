@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body
+from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectTemplate, object_sdf
@@ -111,9 +111,10 @@ class ScorePrior:
         else:
             # Once more without asking for anything, whereby body and object find each other.
             alone, things = self._refine(templates, params, pose, [()] * len(templates), freeze)
+            bodies = pose_body_compiled(self.model, alone).vertices
             parts = [
                 self._near(vertices, template, jax.tree.map(lambda x, i=i: x[i], things))
-                for i, (template, vertices) in enumerate(zip(templates, np.asarray(_posed(self.model, alone))))
+                for i, (template, vertices) in enumerate(zip(templates, np.asarray(bodies)))
             ]
         return (*self._refine(templates, params, pose, parts, freeze), parts)
 
@@ -150,7 +151,6 @@ class ScorePrior:
 
 
 _distance = jax.jit(object_sdf)
-_posed = jax.jit(lambda model, params: pose_body(model, params).vertices)
 
 
 def scaled(template: ObjectTemplate, scale: float | np.floating | np.ndarray) -> ObjectTemplate:

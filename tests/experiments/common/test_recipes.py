@@ -29,7 +29,7 @@ from hoijax.experiments.graft.recipes import TRAININGS
 from hoijax.experiments.graft.train import Config as GraftConfig
 from hoijax.experiments.recipes import RECIPES, Config, run
 from hoijax.experiments.scorehoi.recipes import TINY_SYNTH
-from hoijax.systems.scorehoi.weights import read_facts, weights_file
+from hoijax.nets.weights import read_facts
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "hoijax" / "assets"

@@ -17,7 +17,7 @@ from hoijax.experiments.scorehoi.states import StateSet, facing_state, joined, o
 from hoijax.geometry import rotation_from_6d
 from hoijax.nets.scorehoi import Conditions, DenoiserConfig, PooledDenoiser, PooledDenoiserConfig, make_denoiser
 from hoijax.nets.scorehoi.state import unpack
-from hoijax.systems.scorehoi.weights import load_network, read_facts
+from hoijax.nets.weights import load_network, read_facts
 
 
 @pytest.fixture(scope="module")

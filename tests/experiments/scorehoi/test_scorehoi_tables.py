@@ -15,10 +15,10 @@ from hoijax.experiments.scorehoi import predicting, tables
 from hoijax.experiments.scorehoi.scoring import markdown_table, merged
 from hoijax.experiments.scorehoi.variants import FULL, PAPER, TABLES
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
+from hoijax.nets.weights import save_network
 from hoijax.systems.scorehoi import GuidedConfig, guided_body
 from hoijax.systems.scorehoi.inputs import default_betas_range
 from hoijax.systems.scorehoi.networks import SIZES, load_networks
-from hoijax.systems.scorehoi.weights import save_network
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from hoijax.experiments.scorehoi.stages import RegressorStage, layout_of
 from hoijax.geometry import rotation_from_6d
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.scorehoi.state import unpack
+from hoijax.nets.weights import load_network, read_facts
 from hoijax.systems.scorehoi import GuidedScene, pose_state
 from hoijax.systems.scorehoi.inputs import crop, crop_box, geometry_feature
 from hoijax.systems.scorehoi.networks import BodyConfig
-from hoijax.systems.scorehoi.weights import load_network, read_facts
 
 BODY = BodyConfig("test", 48)
 QUICK = {"xla_backend_optimization_level": 0}

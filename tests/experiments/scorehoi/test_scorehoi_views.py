@@ -17,7 +17,6 @@ from hoijax.experiments.scorehoi.views import Config, Views
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.systems.scorehoi import GuidedScene, pose_state, state_from_estimate
 from hoijax.systems.scorehoi.networks import load_networks
-from hoijax.systems.scorehoi.weights import weights_file
 
 SIDE = 256
 COUNT = 10
