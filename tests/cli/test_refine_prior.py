@@ -122,4 +122,4 @@ def test_the_shipped_prior_says_what_it_was_trained_on():
     assert facts["states"]["scripted"] >= 10_000 and facts["body"] == "free" and facts["levels"] > 100
     assert network.config.width == facts["network"]["width"]
     for name in ("prior", "regressor", "denoiser"):
-        assert weights_file(name).stat().st_size < 10e6
+        assert shipped_file(f"scorehoi_{name}").stat().st_size < 10e6

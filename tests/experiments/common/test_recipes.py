@@ -60,7 +60,7 @@ def test_grafts_trainings_are_those_that_were_recorded_when_they_ran(number):
 
 @pytest.mark.parametrize("name", ["prior", "regressor", "denoiser"])
 def test_scorehois_trainings_are_those_that_the_weights_tell(name):
-    facts, config = read_facts(weights_file(name)), RECIPES[f"scorehoi_{name}"].parts[-1].config
+    facts, config = read_facts(shipped_file(f"scorehoi_{name}")), RECIPES[f"scorehoi_{name}"].parts[-1].config
     sizes = facts.pop("network", {})
     compared = [field.name for field in dataclasses.fields(config) if field.name in facts]
     assert len(compared) >= 6

@@ -12,7 +12,7 @@ from flax import nnx
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import views
 from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
-from hoijax.experiments.scorehoi.train import Joined
+from hoijax.experiments.scorehoi.sources import Joined
 from hoijax.experiments.scorehoi.views import Config, Views
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.systems.scorehoi import GuidedScene, pose_state, state_from_estimate
@@ -76,7 +76,7 @@ def test_the_shipped_regressor_beats_the_best_constant_answer(drawn):
     """On pictures of people and objects from outside its training; the constant is the mean of these very truths."""
     _, samples = drawn
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        nets = load_networks(*(weights_file(name) for name in ("regressor", "denoiser")))
+        nets = load_networks(*(shipped_file(f"scorehoi_{name}") for name in ("regressor", "denoiser")))
         batch = {name: jnp.asarray(np.stack([s[name] for s in samples])) for name in samples[0]}
         batch = augment_batch(jax.random.key(0), batch, SIDE, PLAIN)
         scene = GuidedScene(points=batch["points"], sdf=None, gravity=np.tile(np.float32(GRAVITY_CAMERA), (COUNT, 1)))
