@@ -14,7 +14,7 @@ def verdict_of(row: dict[str, Any]) -> Verdict:
         np.asarray(row["penetration"]),
         np.asarray(list(row["contact"].values())),
         np.asarray(max(row["body_moved"], row["object_moved"])),
-        np.radians(row["tilt"]),
+        np.asarray(np.radians(row["tilt"])),
     )
 
 

@@ -1,0 +1,74 @@
+"""The measures and tables of the experiment on real objects, against closed forms."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from hoijax.experiments.real_objects.cases import CASES, DEV, FURNITURE
+from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_samples
+from hoijax.experiments.real_objects.tables import markdown
+from hoijax.geometry import Mesh
+
+
+def as_mesh(mesh):
+    return Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces))
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    """Two boxes of 20 cm, side by side with a gap, one of them facing inward."""
+    one, two = trimesh.creation.box((0.2, 0.2, 0.2)), trimesh.creation.box((0.2, 0.2, 0.2))
+    two.apply_translation((0.5, 0, 0))
+    two.invert()
+    return as_mesh(trimesh.util.concatenate([one, two]))
+
+
+def ball(place, radius=0.1):
+    mesh = trimesh.creation.icosphere(4, radius)
+    mesh.apply_translation(place)
+    return mesh
+
+
+@pytest.mark.parametrize("x", [0.0, 0.5])
+def test_a_ball_sunk_into_either_box_is_as_deep_as_it_is(boxes, x):
+    body = ball((x, 0.17, 0))  # its lowest point is 3 cm below the box's top
+    regions = {"all": np.arange(len(body.vertices)), "lowest": [int(np.argmin(body.vertices[:, 1]))]}
+    got = measure(body, surface_samples(boxes, 60_000), closed_parts(boxes), regions, ("lowest",))
+    assert got.body_in_object == pytest.approx(0.03, abs=0.003)
+    assert got.object_in_body == pytest.approx(0.03, abs=0.003)
+    assert got.contact["lowest"] == pytest.approx(0.03, abs=0.003)
+
+
+def test_a_ball_above_is_not_in_and_its_distance_is_that_of_the_nearest_tenth(boxes):
+    body = ball((0.0, 0.25, 0))
+    regions = {"all": np.arange(len(body.vertices))}
+    got = measure(body, surface_samples(boxes, 60_000), closed_parts(boxes), regions, ("all",))
+    assert got.penetration == 0
+    lowest = np.sort(body.vertices[:, 1] - 0.1)[: -(-len(body.vertices) // 10)]
+    assert got.contact["all"] == pytest.approx(lowest.mean(), abs=0.004)
+
+
+def test_a_sheet_through_a_ball_is_as_deep_as_its_middle():
+    sheet = trimesh.Trimesh([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], [[0, 1, 2], [0, 2, 3]])
+    body = ball((0, 0.04, 0))
+    got = measure(body, surface_samples(as_mesh(sheet), 60_000), closed_parts(as_mesh(sheet)), {}, ())
+    assert got.body_in_object == 0
+    assert got.object_in_body == pytest.approx(0.06, abs=0.004)
+
+
+def test_there_are_enough_objects_and_names_are_unique():
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert len({case.number for case in CASES if case.number is not None}) >= 60
+    assert len({case.object for case in CASES if case.packaged}) >= 20
+    assert not DEV - {n for numbers in FURNITURE.values() for n in numbers}
+
+
+def test_the_page_counts_by_split_and_names_failures():
+    row = {"case": "sit-001", "sample": 0, "penetration": 0.002, "contact": {"back": 0.01}}
+    row |= {"body_moved": 0.1, "object_moved": 0.0, "tilt": 0.0}
+    rows = [row, row | {"sample": 1, "penetration": 0.03}, row | {"case": "sit-086", "contact": {"back": 0.05}}]
+    page = markdown(rows, 2)
+    assert "| sit | dev | 1 | 2 | 50 % | 50 % | 100 % | 0 % | 0 % |" in page
+    assert "| sit | test | 1 | 1 | 0 % | 100 % | 0 % | 0 % | 0 % |" in page
+    assert "| sit-001 | 1 | 30 | back 10 |" in page
+    assert "| sit-086 | 0 | 2 | back 50 |" in page
