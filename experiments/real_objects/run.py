@@ -35,9 +35,10 @@ from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh, transform_points
 from hoijax.interaction import ObjectTemplate, make_solid_template
 from hoijax.io import value_digest, write_json, write_text
-from hoijax.optim.gradient import Floor, RefineConfig, body_field, refine_batch
+from hoijax.optim.gradient import Floor, RefineConfig, Starts, body_field, refine_batch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SETTINGS = RefineConfig(starts=Starts(tries=1))
 STANDING = ("sit", "sit_on", "lie", "lean", "push", "stand_on")
 
 
@@ -115,7 +116,7 @@ def run_batch(rows: list[dict[str, Any]], model: BodyModel, field: Any, config: 
     params, pose = (jax.tree.map(lambda *x: jnp.stack(x), *(r[key] for r in filled)) for key in ("params", "pose"))
     began = time.perf_counter()
     result = refine_batch(
-        model, params, [r["template"] for r in filled], pose, [r["case"].parts for r in filled], RefineConfig(),
+        model, params, [r["template"] for r in filled], pose, [r["case"].parts for r in filled], SETTINGS,
         floor=Floor.at(0.0), body=field,
     )  # fmt: skip
     after, before = (
@@ -159,7 +160,7 @@ def main(config: Config) -> None:
         if (c.name in config.only if config.only else config.split in ("all", "dev" if c.dev else "test"))
     ]
     settings = {"seed": config.seed, "lod": config.lod, "resolution": config.resolution, "samples": config.samples}
-    settings |= {"refiner": dataclasses.asdict(RefineConfig()), "perturbation": dataclasses.asdict(config.perturbation)}
+    settings |= {"refiner": dataclasses.asdict(SETTINGS), "perturbation": dataclasses.asdict(config.perturbation)}
     waiting: list[dict[str, Any]] = []
     results: dict[str, list[dict[str, Any]]] = {}
 

@@ -143,9 +143,9 @@ def refine_config(options: Options) -> "RefineConfig":
     Raises:
       InputError: `--freeze` names a group that does not exist.
     """
-    from hoijax.optim.gradient import RefineConfig
+    from hoijax.optim.gradient import RefineConfig, Starts
 
-    config = RefineConfig()
+    config = RefineConfig(starts=Starts(tries=1))
     if options.prior == "scorehoi":
         from hoijax.systems.scorehoi.score_prior import polish_config
 

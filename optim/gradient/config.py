@@ -124,8 +124,9 @@ DEFAULT_STAGES: tuple[Stage, ...] = (
 class Starts:
     """Other starts, for interactions that the given one does not bring to the rule."""
 
-    #: How many of the screened starts are run, one after the other, at most; 0: only the given one.
-    tries: int = 1
+    #: How many of the screened starts `refine_batch` runs, one after the other, at most; 0: only the given one, which
+    #: is all that the pure `refine` knows.
+    tries: int = 0
     #: What the rule asks, metres: a start is given up whose result penetrates or misses by more.
     deep: float = 0.008
     far: float = 0.018

@@ -135,7 +135,7 @@ def refine_batch(
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
     given = State.of(params, pose)
     over = Problem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
-    shared = _problems(body, fields, targets, config, floor, given, over_fields)
+    shared = _problems(body, fields, targets, config, floor, given)
     result = _run(shared, given, shared.start, over, config, progress)
     for turn in range(config.starts.tries if config.steps else 0):
         result = _try_others(shared, given, result, over, config, turn, progress)
@@ -230,14 +230,13 @@ def _problem(
     """The problem of one interaction; what stands on the floor starts upright, unless the object is frozen."""
     dtype = given.translation.dtype
     standing = floor if config.upright and moves_object(config.freeze) else None
-    width = {g: 1.0 / getattr(config.width, g) for g in GROUPS}
     return Problem(
         body=body,
         object=object,
         targets=targets,
         floor=floor,
         start=set_upright(given, targets, standing),
-        inverse_width=jnp.asarray(spread_over_groups(body.model, width), dtype),
+        inverse_width=_inverse_width(body.model, config, dtype),
         freedom=freedom(targets, standing, dtype),
     )
 
@@ -278,7 +277,7 @@ def _result(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(3, 6))
+@functools.partial(jax.jit, static_argnums=3)
 def _problems(
     body: BodyField,
     object: ObjectField,
@@ -286,16 +285,18 @@ def _problems(
     config: RefineConfig,
     floor: Floor | None,
     given: State,
-    over: int | None,
 ) -> Problem:
-    """`_problem` of a batch; the body and, with `over` None, the object are shared."""
+    """`_problem` of a batch; the body and the object, one or stacked, are put in as they are."""
     each = jax.vmap(
         lambda t, f, g: _problem(body, object, t, config, f, g).replace(body=None, object=None, inverse_width=None)
     )
-    shared = _problem(
-        body, object, *(jax.tree.map(lambda x: x[0], x) for x in (targets,)), config, None, _rows(given, 0)
-    )
-    return each(targets, floor, given).replace(body=body, object=object, inverse_width=shared.inverse_width)
+    width = _inverse_width(body.model, config, given.translation.dtype)
+    return each(targets, floor, given).replace(body=body, object=object, inverse_width=width)
+
+
+def _inverse_width(model: BodyModel, config: RefineConfig, dtype: Any) -> jax.Array:
+    width = {g: 1.0 / getattr(config.width, g) for g in GROUPS}
+    return jnp.asarray(spread_over_groups(model, width), dtype)
 
 
 # The programs below take every number as an array: they compile once per batch size and kind of stage.

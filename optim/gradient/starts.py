@@ -123,8 +123,8 @@ def start_energy(problem: Problem, setting: Setting, state: State, config: Refin
 
 
 def shortfall(metrics: RefineMetrics, starts: Starts) -> Float[jax.Array, "*B"]:
-    """By how much results miss the rule, metres; 0 where they keep it."""
-    deep = jax.nn.relu(metrics.max_penetration - starts.deep)
+    """By how much results miss the rule, metres, what penetrates counted twice; 0 where they keep it."""
+    deep = 2 * jax.nn.relu(metrics.max_penetration - starts.deep)
     far = jnp.sum(jnp.minimum(jax.nn.relu(metrics.contact - starts.far), 0.1), axis=-1)
     return deep + far
 

@@ -80,6 +80,6 @@ def test_the_shortfall_is_what_is_beyond_the_rule_and_far_parts_do_not_count_mor
         mean_penetration=jnp.zeros(3),
         floor=jnp.zeros(3),
     )
-    np.testing.assert_allclose(shortfall(metrics, rule), [0.0, 0.022, 0.1], atol=1e-9)
+    np.testing.assert_allclose(shortfall(metrics, rule), [0.0, 0.032, 0.1], atol=1e-9)
     with pytest.raises(ValueError, match="tries must not be negative"):
         Starts(tries=-1)
