@@ -1,0 +1,174 @@
+"""`refine --scene` around the refinement: batches, who is whose row, resuming, Ctrl-C, people who cannot be used."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
+from hoijax.errors import InputError
+from hoijax.jobs import people
+from hoijax.jobs.bodies import BodyChoice
+from hoijax.jobs.people import PeopleRequest, free_parts, refine_people
+from hoijax.systems.graft import body_spec
+
+RISE = 0.01
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A floor as a cloud, and five people on it a metre apart, the fourth of them far away."""
+    folder = tmp_path_factory.mktemp("people")
+    rng = np.random.default_rng(0)
+    floor = np.stack([rng.uniform(-4, 4, 4000), np.zeros(4000), rng.uniform(-4, 4, 4000)], axis=1)
+    np.savez(folder / "floor.npz", points=floor, normals=np.tile([0.0, 1.0, 0.0], (4000, 1)))
+    model = free_body("test")
+    pose = {k: np.stack([v] * 5) for k, v in named_pose("stand").items()} | {"betas": np.zeros((5, 10), np.float32)}
+    lowest = np.asarray(pose_body(model, BodyParams.from_axis_angle(model, **pose)).vertices)[0, :, 1].min()
+    place = np.zeros((5, 3), np.float32)
+    place[:, 0], place[:, 1], place[3, 0] = np.arange(5) - 2, -lowest, 60
+    np.savez(folder / "people.npz", **(pose | {"transl": pose["transl"] + place}))
+    return folder
+
+
+@pytest.fixture
+def job(scene, tmp_path, monkeypatch):
+    """Runs it with a refiner that lifts everybody by a centimetre; returns failures and the batches it saw."""
+    seen, spec = [], body_spec(free_body("test"))
+
+    def make_refiner(request, model):
+        def lift(scenes, params, poses):
+            seen.append(np.round(np.asarray(params.translation)[:, 0], 3).tolist())
+            assert len(scenes.normals) == len(poses.scale) == len(seen[-1])
+            after = params.replace(translation=params.translation + np.float32([0, RISE, 0]))
+            return after, np.asarray(pose_body(model, after).vertices)
+
+        return lift, spec, {}
+
+    monkeypatch.setattr(people, "make_refiner", make_refiner)
+
+    def run(*, redo=False, **changes):
+        seen.clear()
+        request = PeopleRequest(
+            body=scene / "people.npz", scene=scene / "floor.npz", out=tmp_path / "out", choice=BodyChoice(lod="test"),
+            **({"batch_size": 2} | changes),
+        )  # fmt: skip
+        return refine_people(request, pictures=0, redo=redo), list(seen)
+
+    return run
+
+
+def load(path):
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_everybody_is_refined_in_batches_and_keeps_their_row(job, scene, tmp_path, capsys):
+    failures, batches = job()
+    start = np.round(load(scene / "people.npz")["transl"][:, 0], 3).tolist()
+    # The far one's place is taken by somebody else, so that the batch keeps its size; the last batch is filled up.
+    assert batches == [[start[0], start[1]], [start[2], start[2]], [start[4], start[4]]]
+    assert list(failures) == ["person 3"] and "person 3 is " in failures["person 3"]
+    assert "must share a frame" in failures["person 3"]
+    before, after = load(scene / "people.npz"), load(tmp_path / "out" / "refined.npz")
+    rise = after["transl"] - before["transl"]
+    np.testing.assert_allclose(rise, RISE * np.outer([1, 1, 1, 0, 1], [0, 1, 0]), atol=2e-5)
+    for name in ("body_pose", "global_orient", "betas"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-5, err_msg=name)
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert list(record["people"]) == [f"person {i}" for i in (0, 1, 2, 4)] and record["failed"] == failures
+    for person in record["people"].values():
+        assert person["moved"] == pytest.approx(RISE, abs=1e-4)
+        # Lifted by a centimetre off the floor's nearest point.
+        assert person["after"]["nearest"] > person["before"]["nearest"]
+    assert record["versions"].keys() == {"hoijax", "jax", "numpy"} and record["steps"] == 100
+    assert sorted(p.name for p in (tmp_path / "out").glob("person_*")) == [f"person_{i}" for i in (0, 1, 2, 4)]
+    assert "4 of 5 written" in capsys.readouterr().out
+
+
+def test_who_is_finished_is_not_refined_again(job, tmp_path, capsys):
+    job()
+    first = load(tmp_path / "out" / "refined.npz")
+    (tmp_path / "out" / "person_2" / "refined.npz").unlink()
+    (tmp_path / "out" / "refined.npz").unlink()
+    failures, batches = job()
+    assert list(failures) == ["person 3"] and len(batches) == 1 and set(batches[0]) == {0.0}
+    assert "3 of 5 are finished already" in capsys.readouterr().out
+    again = load(tmp_path / "out" / "refined.npz")
+    for name, value in first.items():
+        np.testing.assert_allclose(again[name], value, atol=1e-6, err_msg=name)
+    assert len(job(steps=7)[1]) == 3 and len(job(steps=7)[1]) == 0
+    assert len(job(steps=7, freeze="hands")[1]) == 3
+    assert len(job(steps=7, freeze="hands", redo=True)[1]) == 3
+
+
+def test_ctrl_c_keeps_the_batches_that_are_done(job, tmp_path, monkeypatch, capsys):
+    good = people.make_refiner
+
+    def stopping(request, model):
+        lift, spec, facts = good(request, model)
+        calls = []
+
+        def second(*args):
+            calls.append(args)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return lift(*args)
+
+        return second, spec, facts
+
+    monkeypatch.setattr(people, "make_refiner", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        job()
+    assert "2 of 5 people are finished and written; the same command goes on" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "refined.npz").exists()
+    monkeypatch.setattr(people, "make_refiner", good)
+    failures, batches = job()
+    assert len(batches) == 2 and list(failures) == ["person 3"]
+    assert len(json.loads((tmp_path / "out" / "metrics.json").read_text())["people"]) == 4
+
+
+def test_a_body_that_is_not_finite_is_named(job, tmp_path, monkeypatch):
+    good = people.make_refiner
+
+    def spoiling(request, model):
+        lift, spec, facts = good(request, model)
+
+        def spoil(*args):
+            after, vertices = lift(*args)
+            vertices = np.array(vertices)
+            vertices[0] = np.nan
+            return after, vertices
+
+        return spoil, spec, facts
+
+    monkeypatch.setattr(people, "make_refiner", spoiling)
+    failures, _ = job(batch_size=5)
+    assert "person 0: the refined body is not finite" in failures["person 0"] and len(failures) == 2
+    assert not (tmp_path / "out" / "person_0").exists()
+
+
+@pytest.mark.slow
+def test_people_side_by_side_come_out_as_one_by_one(scene, tmp_path):
+    """The real refiner, few steps: a batch of two gives what two batches of one give."""
+    results = []
+    for size in (1, 2):
+        request = PeopleRequest(
+            body=scene / "people.npz", scene=scene / "floor.npz", out=tmp_path / str(size), steps=5,
+            choice=BodyChoice(lod="test"), batch_size=size,
+        )  # fmt: skip
+        assert list(refine_people(request, pictures=0)) == ["person 3"]
+        results.append(load(tmp_path / str(size) / "refined.npz"))
+    moved = results[0]["transl"] - load(scene / "people.npz")["transl"]
+    assert np.abs(moved[[0, 1, 2, 4]]).max(axis=1).min() > 1e-3
+    for name, value in results[0].items():
+        np.testing.assert_allclose(results[1][name], value, atol=2e-4, err_msg=name)
+
+
+def test_what_may_move_is_asked_for_by_name():
+    mask = free_parts("pose, hands")
+    assert not mask.pose and not mask.hands and mask.orient and mask.scale
+    with pytest.raises(InputError, match="of a person in a scene there are orient, pose"):
+        free_parts("object")
+    assert jax.tree.leaves(free_parts("")) == jax.tree.leaves(free_parts(" , "))
