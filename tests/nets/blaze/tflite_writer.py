@@ -108,12 +108,16 @@ class Writer:
         """Shape of a tensor."""
         return tuple(self.graph.tensors[x].shape)
 
-    def run(self, picture, *outputs):
-        """LiteRT's values of the tensors `outputs`."""
+    def content(self, *outputs):
+        """The file's bytes."""
         self.graph.outputs = list(outputs)
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
-        interpreter = Interpreter(model_content=bytes(builder.Output()))
+        return bytes(builder.Output())
+
+    def run(self, picture, *outputs):
+        """LiteRT's values of the tensors `outputs`."""
+        interpreter = Interpreter(model_content=self.content(*outputs))
         interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.float32(picture))
         interpreter.invoke()
