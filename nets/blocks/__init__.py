@@ -1,20 +1,12 @@
 """What networks are built of: attention, normalisation, perceptrons, convolutions, low-rank adaptation, backbones."""
 
-from hoijax.nets.blocks.attention import (
-    Attention,
-    AttentionConfig,
-    attend,
-    attend_linearly,
-    causal_mask,
-    join_heads,
-    rotate,
-    split_heads,
-)
+from hoijax.nets.blocks.attention import Attention, AttentionConfig
 from hoijax.nets.blocks.convolutions import bilinear_sample, conv, double_conv_transpose, max_pool
 from hoijax.nets.blocks.lora import LoRALinear, add_lora, merge_lora
 from hoijax.nets.blocks.norms import Norm, RMSNorm, batch_norm, group_norm, layer_norm
 from hoijax.nets.blocks.perceptrons import GatedPerceptron, Perceptron, gelu, linear, quick_gelu, tanh_gelu
-from hoijax.nets.blocks.positions import random_fourier, sinusoid
+from hoijax.nets.blocks.positions import random_fourier, rotate, sinusoid
+from hoijax.nets.blocks.products import attend, attend_linearly, causal_mask, join_heads, split_heads
 from hoijax.nets.blocks.residual import GatedConvolution, ResidualConvolution
 from hoijax.nets.blocks.transformer import BlockConfig, TransformerBlock
 

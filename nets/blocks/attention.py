@@ -1,7 +1,6 @@
 """One attention for all networks: masks, biases, grouped heads, rotary positions, softmax or linear, any projections.
 
-Letters: B any leading axes, Q queries, K places that are looked at, H heads, G groups of heads that share keys and
-values, D channels of a head.
+Letters as in `hoijax.nets.blocks.products`; W channels of the tokens, C of the context.
 """
 
 import dataclasses
@@ -14,123 +13,10 @@ from flax import nnx
 from jaxtyping import Bool, Float, Int
 
 from hoijax.nets.blocks.norms import RMSNorm
+from hoijax.nets.blocks.positions import rotate
+from hoijax.nets.blocks.products import attend, attend_linearly, join_heads, split_heads
 
 ArrayLike = jax.Array | np.ndarray
-
-
-def attend(
-    query: Float[ArrayLike, "*B Q H D"],
-    key: Float[ArrayLike, "*B K G D"],
-    value: Float[ArrayLike, "*B K G E"],
-    *,
-    mask: Bool[ArrayLike, "..."] | None = None,
-    bias: Float[ArrayLike, "..."] | None = None,
-    scale: float | None = None,
-    cap: float | None = None,
-) -> Float[jax.Array, "*B Q H E"]:
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1); the softmax in float32 at least.
-
-    Args:
-      query: what asks.
-      key: what is compared with it; head h looks at group h // (H / G) (Ainslie et al. 2023).
-      value: what is averaged.
-      mask: places that may be seen, (*B, H, Q, K) or 1 in place of any of these; a query that may see nothing gets the
-        mean of all values.
-      bias: added to the scaled products, shapes as for the mask.
-      scale: of the products; 1 / sqrt(D) by default.
-      cap: bound c of the scaled products by c tanh(x / c) (Gemma 2), before bias and mask.
-
-    Raises:
-      ValueError: H is no multiple of G.
-    """
-    query, key, value = (jnp.asarray(x) for x in (query, key, value))
-    heads, groups, width = query.shape[-2], key.shape[-2], query.shape[-1]
-    if heads % groups:
-        raise ValueError(f"{heads} heads cannot share {groups} groups of keys evenly")
-    exact = np.promote_types(query.dtype, np.float32)
-    split = query.reshape((*query.shape[:-2], groups, heads // groups, width))
-    logits = jnp.einsum("...qgrd,...kgd->...grqk", split, key, preferred_element_type=exact)
-    logits = logits.reshape((*logits.shape[:-4], heads, *logits.shape[-2:]))
-    logits = logits * (width**-0.5 if scale is None else scale)
-    if cap is not None:
-        logits = cap * jnp.tanh(logits / cap)
-    if bias is not None:
-        logits = logits + jnp.broadcast_to(jnp.asarray(bias).astype(exact), logits.shape)
-    if mask is not None:
-        logits = jnp.where(jnp.broadcast_to(jnp.asarray(mask), logits.shape), logits, jnp.finfo(exact).min)
-    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    weights = weights.reshape((*weights.shape[:-3], groups, heads // groups, *weights.shape[-2:]))
-    found = jnp.einsum("...grqk,...kge->...qgre", weights, value)
-    return found.reshape((*found.shape[:-3], heads, value.shape[-1]))
-
-
-def attend_linearly(
-    query: Float[ArrayLike, "*B Q H D"],
-    key: Float[ArrayLike, "*B K H D"],
-    value: Float[ArrayLike, "*B K H E"],
-    *,
-    mask: Bool[ArrayLike, "*B K"] | None = None,
-    epsilon: float = 1e-15,
-) -> Float[jax.Array, "*B Q H E"]:
-    """Attention with relu(q) . relu(k) in place of the softmax (Cai et al. 2023): its work grows with Q + K, not Q K.
-
-    Sums run in float32 at least. A query whose products all vanish gets zero.
-
-    Args:
-      query: what asks.
-      key: what is compared with it.
-      value: what is averaged.
-      mask: places that may be seen.
-      epsilon: added to the sum that divides.
-    """
-    dtype = jnp.asarray(value).dtype
-    exact = np.promote_types(dtype, np.float32)
-    query, key, value = (jnp.asarray(x).astype(exact) for x in (query, key, value))
-    query, key = jax.nn.relu(query), jax.nn.relu(key)
-    if mask is not None:
-        key = jnp.where(jnp.asarray(mask)[..., None, None], key, 0.0)
-    together = jnp.einsum("...khd,...khe->...hde", key, value)
-    found = jnp.einsum("...qhd,...hde->...qhe", query, together)
-    total = jnp.einsum("...qhd,...hd->...qh", query, jnp.sum(key, axis=-3))
-    return (found / jnp.broadcast_to(total[..., None] + epsilon, found.shape)).astype(dtype)
-
-
-def rotate(
-    x: Float[ArrayLike, "*B T H D"], positions: Int[ArrayLike, "*B T"], *, base: float = 1e4
-) -> Float[jax.Array, "*B T H D"]:
-    """Rotary positions (Su et al. 2021): entries i and i + D/2 of a head turn by position / base^(2i/D).
-
-    Angles are found in float32. This pairing, halves of a head, is that of LLaMA's and Gemma's published weights.
-
-    Raises:
-      ValueError: D is odd.
-    """
-    x = jnp.asarray(x)
-    width = x.shape[-1]
-    if width % 2:
-        raise ValueError(f"rotary positions turn pairs: heads of {width} channels have an odd one")
-    frequencies = jnp.asarray(base ** (-np.arange(0, width, 2) / width), jnp.float32)
-    angle = jnp.einsum("...t,f->...tf", jnp.asarray(positions).astype(jnp.float32), frequencies, precision="highest")
-    shape = (*x.shape[:-1], width // 2)
-    cosine, sine = (jnp.broadcast_to(f(angle)[..., None, :], shape).astype(x.dtype) for f in (jnp.cos, jnp.sin))
-    first, second = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
-
-
-def causal_mask(queries: int, places: int | None = None) -> Bool[np.ndarray, "Q K"]:
-    """Each query sees the places up to its own; with more places than queries, the queries are the last of them."""
-    places = queries if places is None else places
-    return np.arange(places)[None] <= np.arange(queries)[:, None] + (places - queries)
-
-
-def split_heads(x: Float[ArrayLike, "*B T W"], heads: int) -> Float[jax.Array, "*B T H D"]:
-    """Channels as heads."""
-    return jnp.asarray(x).reshape((*x.shape[:-1], heads, x.shape[-1] // heads))
-
-
-def join_heads(x: Float[ArrayLike, "*B T H D"]) -> Float[jax.Array, "*B T W"]:
-    """Heads as channels."""
-    return jnp.asarray(x).reshape((*x.shape[:-2], x.shape[-2] * x.shape[-1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,16 +94,14 @@ class Attention(nnx.Module):
     Args:
       config: which.
       rngs: where the initial weights come from.
-      kernel_init: of the layers' matrices; Flax's by default.
     """
 
-    def __init__(self, config: AttentionConfig, rngs: nnx.Rngs, *, kernel_init: nnx.Initializer | None = None):
+    def __init__(self, config: AttentionConfig, rngs: nnx.Rngs):
         self.config = config
         dtype = None if config.dtype is None else jnp.dtype(config.dtype)
-        init = nnx.initializers.lecun_normal() if kernel_init is None else kernel_init
 
         def linear(inputs: int, outputs: int, bias: bool) -> nnx.Linear:
-            return nnx.Linear(inputs, outputs, use_bias=bias, dtype=dtype, kernel_init=init, rngs=rngs)
+            return nnx.Linear(inputs, outputs, use_bias=bias, dtype=dtype, rngs=rngs)
 
         width, inner, keys = config.width, config.inner, config.key_heads * config.channels
         context = width if config.context is None else config.context

@@ -1,11 +1,11 @@
-"""Times and places as features: sines and cosines at geometric and at random frequencies."""
+"""Times and places: as features, sines and cosines at geometric and at random frequencies, and as turns of heads."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -36,3 +36,25 @@ def random_fourier(
     """sin and cos of 2 pi (2 p - 1) G of places in [0, 1]: SAM's positional encoding (Tancik et al. 2020)."""
     angle = 2.0 * math.pi * jnp.matmul(2.0 * jnp.asarray(places) - 1.0, jnp.asarray(frequencies), precision="highest")
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+def rotate(
+    x: Float[ArrayLike, "*B T H D"], positions: Int[ArrayLike, "*B T"], *, base: float = 1e4
+) -> Float[jax.Array, "*B T H D"]:
+    """Rotary positions (Su et al. 2021): entries i and i + D/2 of a head turn by position / base^(2i/D).
+
+    Angles are found in float32. This pairing, halves of a head, is that of LLaMA's and Gemma's published weights.
+
+    Raises:
+      ValueError: D is odd.
+    """
+    x = jnp.asarray(x)
+    width = x.shape[-1]
+    if width % 2:
+        raise ValueError(f"rotary positions turn pairs: heads of {width} channels have an odd one")
+    frequencies = jnp.asarray(base ** (-np.arange(0, width, 2) / width), jnp.float32)
+    angle = jnp.einsum("...t,f->...tf", jnp.asarray(positions).astype(jnp.float32), frequencies, precision="highest")
+    shape = (*x.shape[:-1], width // 2)
+    cosine, sine = (jnp.broadcast_to(f(angle)[..., None, :], shape).astype(x.dtype) for f in (jnp.cos, jnp.sin))
+    first, second = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)

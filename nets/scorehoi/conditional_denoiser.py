@@ -15,10 +15,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.blocks.attention import Attention, AttentionConfig, attend, join_heads, split_heads
+from hoijax.nets.blocks.attention import Attention, AttentionConfig
 from hoijax.nets.blocks.norms import layer_norm
 from hoijax.nets.blocks.perceptrons import gelu
 from hoijax.nets.blocks.positions import sinusoid
+from hoijax.nets.blocks.products import attend, join_heads, split_heads
 from hoijax.nets.scorehoi.conditions import Conditions
 from hoijax.nets.scorehoi.state import NUM_BETAS, NUM_JOINTS, HOIState, pack, unpack
 
