@@ -15,9 +15,11 @@ from hoijax.geometry import SolidReport, face_outward, looks_z_up, position_ids,
 from hoijax.io.files import PathLike
 from hoijax.io.glb import linear_to_srgb
 from hoijax.io.obj import parse_obj
+from hoijax.io.reading import existing_file, reading
+from hoijax.io.scenes import FORMATS, OpenedScene, format_of, open_scene, read_contents
 
-MESH_FORMATS: tuple[str, ...] = ("obj", "ply", "stl", "off", "glb", "gltf")
-"""Suffixes that `read_mesh` takes."""
+MESH_FORMATS: tuple[str, ...] = FORMATS
+"""Suffixes that `read_mesh` takes; each may be followed by `.gz`."""
 
 UNITS: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 """Metres per unit, by the name that `units` takes."""
@@ -59,12 +61,14 @@ class MeshReport:
     outside, or what an open part goes round."""
     decimated_from: int | None = None
     """Number of faces before decimation."""
+    remarks: tuple[str, ...] = ()
+    """What the file's reader remarked."""
     deviation: float | None = None
     """Largest measured distance from the original's vertices to the decimated surface, metres."""
 
     def notes(self) -> list[str]:
         """One sentence per thing a person should know; empty for a clean mesh in metres."""
-        notes = []
+        notes = list(self.remarks)
         if self.parts > 1:
             notes.append(f"{self.parts} meshes of the scene were joined")
         if self.metres_per_unit != 1.0:
@@ -108,7 +112,7 @@ class LoadedMesh:
 def read_mesh(
     path: PathLike, *, units: str | None = None, sizes: tuple[float, float] | None = OBJECT_SIZES
 ) -> LoadedMesh:
-    """Reads an object's mesh: OBJ, PLY, STL, OFF, GLB or glTF.
+    """Reads an object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA (`.dae`) or 3MF, also packed (`.gz`).
 
     Scene graphs are flattened with their transforms. Faces without area and repeated faces are removed, a closed
     surface that faces inward is turned. The vertices of OBJ, PLY and OFF keep the file's order and number, so that
@@ -117,7 +121,8 @@ def read_mesh(
 
     Args:
       path: the file; its suffix says the format.
-      units: "m", "cm", "mm" or "in". None: metres, believed only if the longest side lies within `sizes`.
+      units: "m", "cm", "mm" or "in". None: what COLLADA and 3MF say, metres of the other formats; believed only if
+        the longest side lies within `sizes`.
       sizes: the shortest and longest believable object, metres; None: any.
 
     Returns:
@@ -130,10 +135,11 @@ def read_mesh(
     path = pathlib.Path(path)
     if units is not None and units not in UNITS:
         raise InputError(f"unit '{units}' is not known; wanted one of {', '.join(UNITS)}")
-    vertices, faces, colors, parts = _parse(path)
+    parsed = _parse(path)
+    vertices, faces, colors, parts = parsed.vertices, parsed.faces, parsed.colors, parsed.parts
     _check(path, vertices, faces)
     ids = position_ids(vertices)
-    if path.suffix.lower() == ".stl":  # three corners per face: only merging makes it a mesh
+    if parsed.kind == "stl":  # three corners per face: only merging makes it a mesh
         _, first, ids = np.unique(ids, return_index=True, return_inverse=True)
         vertices, faces, ids = vertices[first], ids[faces], np.arange(len(first))
     collapsed, thin = collapsed_faces(ids[faces]), thin_faces(vertices, faces)
@@ -145,7 +151,7 @@ def read_mesh(
     # A face as thin as a line encloses nothing, but without it the edges of its neighbours may no longer match.
     patches = wind_consistently(vertices, faces)
     watertight = is_closed(ids[faces]) or is_closed(whole) or bool(patches.closed.all())
-    factor = UNITS[units or "m"]
+    factor = UNITS[units] if units is not None else parsed.metres_per_unit or 1.0
     vertices = vertices * factor
     if units is None and sizes is not None:
         _check_size(path, vertices[faces], sizes)
@@ -167,6 +173,7 @@ def read_mesh(
         rewound=0 if turned else int(flipped.sum()),
         looks_z_up=looks_z_up(vertices, faces),
         watertight=watertight,
+        remarks=parsed.notes,
     )
     if colors is not None and len(colors) != len(vertices):
         colors = None
@@ -178,36 +185,35 @@ def read_mesh(
     )
 
 
-def _parse(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
-    """Vertices, faces, colours and number of parts, as the file has them."""
-    kind = path.suffix.lower().lstrip(".")
+def _parse(path: pathlib.Path) -> "_Parsed":
+    """A file's mesh, as the file has it."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; wanted a mesh file ({', '.join(MESH_FORMATS)})")
-    if not path.is_file():
-        raise InputError(f"there is no mesh file {path}")
+    existing_file(path, "mesh file")
+    kind = format_of(path)
     if kind not in MESH_FORMATS:
         raise InputError(f"{path}: '{path.suffix}' is no mesh format hoijax reads; wanted {', '.join(MESH_FORMATS)}")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes)")
-    try:
-        if kind == "obj":
-            vertices, faces, colors = parse_obj(path.read_bytes(), str(path))
-            return vertices, faces, colors, 1
-        return _parse_scene(path, kind)
-    except (InputError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # parsers of damaged files raise anything
-        text = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
-        raise InputError(f"{path} cannot be read as {kind.upper()} ({reason}); is it damaged or misnamed?") from error
+    if kind == "obj" and (data := read_contents(path))[:4] != b"glTF":
+        with reading(path, "OBJ"):
+            vertices, faces, colors = parse_obj(data, str(path))
+        return _Parsed(vertices, faces, colors, 1, "obj", (), None)
+    return _join(open_scene(path, materials=False))
 
 
-def _parse_scene(path: pathlib.Path, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
-    """Reads with trimesh, unprocessed, and joins the scene's meshes in world coordinates."""
-    import trimesh  # a second, which only those who read such files should wait
+@dataclasses.dataclass(frozen=True)
+class _Parsed:
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+    parts: int
+    kind: str
+    notes: tuple[str, ...]
+    metres_per_unit: float | None
 
-    options = {"fix_texture": False} if kind == "ply" else {"skip_materials": True} if kind in ("glb", "gltf") else {}
-    scene = trimesh.load_scene(path, process=False, **options)
+
+def _join(opened: OpenedScene) -> _Parsed:
+    """The scene's meshes in world coordinates, as one."""
+    scene = opened.scene
     vertices, faces, colors, count = [], [], [], 0
     order = {name: i for i, name in enumerate(scene.geometry)}  # the file's; that of the nodes is arbitrary
     for node in sorted(scene.graph.nodes_geometry, key=lambda node: (order[scene.graph[node][1]], node)):
@@ -224,12 +230,13 @@ def _parse_scene(path: pathlib.Path, kind: str) -> tuple[np.ndarray, np.ndarray,
             corners = corners[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else corners
         vertices.append(points)
         faces.append(corners + count)
-        colors.append(_part_colors(part, linear=kind in ("glb", "gltf")))
+        colors.append(_part_colors(part, linear=opened.kind == "gltf"))
         count += len(vertices[-1])
+    rest = (opened.kind, opened.notes, opened.metres_per_unit)
     if not vertices:
-        return np.zeros((0, 3)), np.zeros((0, 3), np.int64), None, 0
+        return _Parsed(np.zeros((0, 3)), np.zeros((0, 3), np.int64), None, 0, *rest)
     joined = None if any(c is None for c in colors) else np.concatenate(colors)
-    return np.concatenate(vertices), np.concatenate(faces), joined, len(vertices)
+    return _Parsed(np.concatenate(vertices), np.concatenate(faces), joined, len(vertices), *rest)
 
 
 def _part_colors(part: Any, *, linear: bool) -> np.ndarray | None:

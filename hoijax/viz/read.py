@@ -6,9 +6,11 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io.glb import linear_to_srgb
+from hoijax.io.reading import reading
+from hoijax.io.scenes import FORMATS, format_of, open_scene
 from hoijax.viz.scene import NamedMesh
 
-SCENE_FORMATS: tuple[str, ...] = ("glb", "gltf", "obj", "ply", "stl", "off")
+SCENE_FORMATS: tuple[str, ...] = FORMATS
 """Suffixes that `read_scene` takes."""
 
 LARGEST_TEXTURE = 2048
@@ -22,7 +24,7 @@ def read_scene(path: pathlib.Path | str) -> list[NamedMesh]:
     geometry that is to be used.
 
     Args:
-      path: GLB, glTF, OBJ (with its MTL and textures), PLY, STL or OFF.
+      path: GLB, glTF, OBJ (with its MTL and textures), PLY, STL, OFF, COLLADA or 3MF.
 
     Returns:
       The parts, named as in the file.
@@ -30,27 +32,19 @@ def read_scene(path: pathlib.Path | str) -> list[NamedMesh]:
     Raises:
       InputError: missing or unreadable file, another format, or nothing with faces in it.
     """
-    import trimesh
-
     path = pathlib.Path(path)
-    if path.suffix.lower().lstrip(".") not in SCENE_FORMATS:
+    if format_of(path) not in SCENE_FORMATS:
         raise InputError(f"'{path}' is no scene hoijax can show; wanted one of {', '.join(SCENE_FORMATS)}")
     if not path.is_file():
         raise InputError(f"there is no file '{path}'")
-    try:
-        scene = trimesh.load_scene(path, process=False)
-        meshes = []
+    opened = open_scene(path, materials=True)
+    scene, gltf, meshes = opened.scene, opened.kind == "gltf", []
+    with reading(path, "a scene"):  # textures are decoded here
         for node in scene.graph.nodes_geometry:
             transform, key = scene.graph[node]
             geometry = scene.geometry[key]
             if len(getattr(geometry, "faces", ())):
-                gltf = path.suffix.lower() in (".glb", ".gltf")
                 meshes.append(_named(node if gltf else key, geometry, transform, gltf))
-    except (InputError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # parsers of damaged files raise anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"'{path}' cannot be read ({reason}); is it damaged or misnamed?") from error
     if not meshes:
         raise InputError(f"'{path}' holds no mesh with faces, so there is nothing to show")
     return meshes
@@ -98,4 +92,4 @@ def _look(visual, count: int) -> tuple[np.ndarray | None, np.ndarray | None, np.
     if max(image.size) > LARGEST_TEXTURE:
         image.thumbnail((LARGEST_TEXTURE, LARGEST_TEXTURE))
     texture = np.asarray(image, np.float32) / 255.0
-    return (1.0, 1.0, 1.0) if color is None else color, texture, np.asarray(uv, np.float32)
+    return np.ones(3, np.float32) if color is None else color, texture, np.asarray(uv, np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io.glb import srgb_to_linear
+from hoijax.io.scenes import format_of
 from hoijax.viz.local_server import local_only, refuses_strangers
 from hoijax.viz.read import SCENE_FORMATS, read_scene
 from hoijax.viz.scene import scene_bounds, vertex_colors
@@ -34,7 +35,7 @@ def find_scenes(path: pathlib.Path | str) -> list[pathlib.Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no file or folder '{path}'")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower().lstrip(".") in SCENE_FORMATS and p.is_file())
+    found = sorted(p for p in path.rglob("*") if format_of(p) in SCENE_FORMATS and p.is_file())
     if not found:
         raise InputError(f"'{path}' holds no scene; wanted files of the formats {', '.join(SCENE_FORMATS)}")
     return found

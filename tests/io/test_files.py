@@ -9,6 +9,7 @@ from hoijax.errors import InputError
 from hoijax.io import (
     atomic_file,
     check_output_directory,
+    check_output_file,
     file_digest,
     output_directory,
     remove_partial_files,
@@ -112,3 +113,39 @@ def test_file_digest_is_that_of_the_contents(tmp_path):
     assert file_digest(tmp_path / "a").startswith("ba7816bf8f01cfea")  # FIPS 180-2's example
     with pytest.raises(InputError, match="cannot read"):
         file_digest(tmp_path / "b")
+
+
+def test_a_full_disk_is_a_message_and_leaves_the_old_file(tmp_path, monkeypatch):
+    """The kernel's own full device, and a rename that fails."""
+    write_bytes(tmp_path / "a", b"old")
+    with pytest.raises(InputError, match=r"cannot write .*a: No space left on device; what was finished.*same command"):
+        with atomic_file(tmp_path / "a"), open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+    assert (tmp_path / "a").read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["dangling", "loop", "below a link", "proc", "nul", "long", "very long"])
+def test_places_that_cannot_be_written_are_refused_before_work(tmp_path, kind):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    place = {
+        "dangling": tmp_path / "dangling", "loop": tmp_path / "loop", "below a link": tmp_path / "dangling" / "x",
+        "proc": "/proc/hoijax_results", "nul": str(tmp_path / "a") + "\0b", "long": tmp_path / ("x" * 256),
+        "very long": str(tmp_path) + "/ab" * 3000,
+    }[kind]  # fmt: skip
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(InputError):
+        check_output_directory(place)
+    if kind not in ("dangling", "loop"):  # a file takes the place of the link
+        with pytest.raises(InputError):
+            check_output_file(place if kind != "proc" else "/proc/hoijax.png")
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_file_to_write_needs_a_folder_and_is_none(tmp_path):
+    check_output_file(tmp_path / "a.png")
+    assert not os.listdir(tmp_path)
+    with pytest.raises(InputError, match="it is a folder"):
+        check_output_file(tmp_path)
+    with pytest.raises(InputError, match="is not there; make it first"):
+        check_output_file(tmp_path / "b" / "a.png")
