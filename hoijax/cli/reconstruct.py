@@ -24,7 +24,7 @@ class Options:
     image: pathlib.Path
     """A picture, or a folder of pictures."""
     object: pathlib.Path
-    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF."""
+    """The object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA or 3MF."""
     out: pathlib.Path
     """Folder for the results."""
     human_mask: pathlib.Path | None = None

@@ -30,7 +30,7 @@ class Options:
     out: pathlib.Path
     """Folder for the results."""
     object: pathlib.Path | None = None
-    """The object's mesh: OBJ, PLY, STL, OFF, GLB or glTF; obj_rot and obj_trans of BODY place it."""
+    """The object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA or 3MF; obj_rot and obj_trans of BODY place it."""
     scene: pathlib.Path | None = None
     """Instead of an object, the scene around BODY's people: a mesh, a cloud (PLY), or an .npz with a depth map and
     intrinsics, a point map or points."""
@@ -207,7 +207,11 @@ def _check_numbers(options: Options) -> None:
     """Refuses numbers out of range."""
     if options.steps is not None and options.steps < 0:
         raise InputError(f"--steps {options.steps}: wanted 0 or more")
+    if options.steps is not None and options.steps > 1_000_000:
+        raise InputError(f"--steps {options.steps}: wanted at most 1,000,000")
     if options.batch_size < 1:
         raise InputError(f"--batch-size {options.batch_size}: wanted 1 or more")
+    if options.batch_size > 65_536:
+        raise InputError(f"--batch-size {options.batch_size}: wanted at most 65,536")
     if options.pictures < 0:
         raise InputError(f"--pictures {options.pictures}: wanted 0 or more")

@@ -17,7 +17,7 @@ class Options:
     """Options of `hoijax render`."""
 
     scene: tyro.conf.Positional[pathlib.Path]
-    """GLB, glTF, OBJ, PLY, STL or OFF file, or a folder of them; colours and textures are shown."""
+    """GLB, glTF, OBJ, PLY, STL, OFF, COLLADA or 3MF file, or a folder of them; colours and textures are shown."""
     out: pathlib.Path
     """Where to write: .png for views, .gif or .mp4 (extra [video]) for a turntable; a folder for a folder of scenes."""
     kind: Literal["png", "gif", "mp4"] = "png"

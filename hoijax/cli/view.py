@@ -11,7 +11,7 @@ class Options:
     """Options of `hoijax view`."""
 
     path: tyro.conf.Positional[pathlib.Path]
-    """A folder with scenes (GLB, glTF, OBJ, PLY, STL, OFF; its sub-folders are searched too), or one such file."""
+    """A folder with scenes in the formats of docs/files.md, its sub-folders searched too, or one such file."""
     port: int = 8080
     """Port of the page on this machine."""
 

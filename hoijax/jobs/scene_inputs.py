@@ -8,6 +8,7 @@ import trimesh
 
 from hoijax.errors import InputError
 from hoijax.io import MESH_FORMATS, UNITS, LoadedMesh, read_mesh
+from hoijax.io.scenes import format_of, open_scene
 from hoijax.systems.graft import normals_of_point_map
 from hoijax.systems.graft.estimates import read_scene_estimate
 
@@ -44,7 +45,7 @@ def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 40
     Raises:
       InputError: no such file, nothing in it, no finite points, or a size that cannot be in metres.
     """
-    kind = path.suffix.lower().lstrip(".")
+    kind = format_of(path)
     if not path.is_file():
         raise InputError(f"there is no scene file {path}")
     if kind == "npz":
@@ -82,21 +83,21 @@ def _from_arrays(path: pathlib.Path) -> Geometry:
 
 def _cloud(path: pathlib.Path) -> Geometry | None:
     """A PLY without faces; None if it has some."""
-    try:
-        loaded = trimesh.load(path, process=False)
-    except Exception as error:  # parsers of damaged files raise anything
-        raise InputError(f"{path} cannot be read as PLY ({type(error).__name__}); is it damaged?") from error
+    opened = open_scene(path, materials=False)
+    loaded = next(iter(opened.scene.geometry.values()), None)
     if isinstance(loaded, trimesh.Trimesh) and len(loaded.faces):
         return None
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))), np.float32).reshape(-1, 3)
     if not len(vertices):
         raise InputError(f"{path}: the scene is empty, it has no points and no faces")
+    if opened.kind != "ply":
+        return None
     raw = loaded.metadata.get("_ply_raw", {}).get("vertex", {}).get("data", {})
     normals = None
     names = getattr(getattr(raw, "dtype", None), "names", None) or (raw.keys() if isinstance(raw, dict) else ())
     if all(name in names for name in ("nx", "ny", "nz")):
         normals = np.stack([np.asarray(raw[name], np.float32).reshape(-1) for name in ("nx", "ny", "nz")], axis=1)
-    return Geometry(vertices, normals, None, False, ())
+    return Geometry(vertices, normals, None, False, opened.notes)
 
 
 def _from_mesh(path: pathlib.Path, points: int) -> Geometry:
