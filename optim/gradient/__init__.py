@@ -1,5 +1,6 @@
 """Refiners: what turns estimates of interactions into plausible ones."""
 
+from hoijax.optim.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import (
     ALIASES,
     DEFAULT_STAGES,
@@ -19,7 +20,6 @@ from hoijax.optim.gradient.contacts import (
     stand_on_floor,
     touch_within,
 )
-from hoijax.optim.gradient.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.refiner import refine, refine_batch
 from hoijax.optim.gradient.result import Progress, RefineMetrics, RefineResult

@@ -12,6 +12,7 @@ from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectTemplate, judge
+from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
@@ -23,7 +24,6 @@ from hoijax.optim.gradient.contacts import (
 from hoijax.optim.gradient.energy import Terms
 from hoijax.optim.gradient.engine import Carry, Problem, Setting, begin, run_round
 from hoijax.optim.gradient.evaluation import measure, shift
-from hoijax.optim.gradient.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.result import Progress, RefineResult
 from hoijax.optim.gradient.starts import badness, ranked_starts, shortfall

@@ -1,13 +1,6 @@
 """GRAFT's refinement (arXiv 2604.19624): bodies, scenes and probes around the network of `hoijax.nets.graft`."""
 
-from hoijax.systems.graft.align import align_head, head_depth
-from hoijax.systems.graft.body import BodySpec, body_spec, default_probe_vertices, scale_center, trained_probes
-from hoijax.systems.graft.estimates import PeopleEstimate, SceneEstimate, read_people, read_scene_estimate
-from hoijax.systems.graft.features import FeatureMaps, fuse_features, read_features
-from hoijax.systems.graft.icp import contact_model, similarity_icp
-from hoijax.systems.graft.probes import Anchors, ImageFeatures, anchors, network_inputs, probe_points, visual_context
-from hoijax.systems.graft.rollout import Rollout, RolloutOptions, refine_people, rollout
-from hoijax.systems.graft.scene import (
+from hoijax.optim.fields.scene import (
     Probed,
     Scene,
     estimate_normals,
@@ -17,6 +10,13 @@ from hoijax.systems.graft.scene import (
     probe,
     straight_ahead,
 )
+from hoijax.systems.graft.align import align_head, head_depth
+from hoijax.systems.graft.body import BodySpec, body_spec, default_probe_vertices, scale_center, trained_probes
+from hoijax.systems.graft.estimates import PeopleEstimate, SceneEstimate, read_people, read_scene_estimate
+from hoijax.systems.graft.features import FeatureMaps, fuse_features, read_features
+from hoijax.systems.graft.icp import contact_model, similarity_icp
+from hoijax.systems.graft.probes import Anchors, ImageFeatures, anchors, network_inputs, probe_points, visual_context
+from hoijax.systems.graft.rollout import Rollout, RolloutOptions, refine_people, rollout
 from hoijax.systems.graft.state import (
     SCALE_RANGE,
     UPDATE_PRESETS,

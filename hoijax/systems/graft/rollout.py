@@ -11,9 +11,9 @@ from jaxtyping import Bool
 
 from hoijax.body_models import BodyParams
 from hoijax.nets.graft import GraftInputs, GraftUpdate, VisualContext
+from hoijax.optim.fields.scene import Scene
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.probes import ImageFeatures, network_inputs, visual_context
-from hoijax.systems.graft.scene import Scene
 from hoijax.systems.graft.state import (
     UPDATE_PRESETS,
     GraftState,

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from hoijax.body_models import BodyModel
 from hoijax.geometry import RigidPose, safe_norm
 from hoijax.interaction import Interaction
+from hoijax.optim.fields.scene import Scene, make_scene, probe
 from hoijax.systems.graft.body import BodySpec, body_spec
 from hoijax.systems.graft.rollout import Rollout, RolloutOptions, Step, refine_people
-from hoijax.systems.graft.scene import Scene, make_scene, probe
 from hoijax.systems.graft.state import GraftState, pose_state
 
 ArrayLike = jax.Array | np.ndarray

@@ -1,4 +1,4 @@
-"""What the refiner prepares once per body and once per object: spread point sets, normals, the distance grid."""
+"""An object as refiners see it: points spread over its surface with their normals, and its distance grid."""
 
 from typing import Any
 
@@ -6,43 +6,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jaxtyping import Float
 
-from hoijax.body_models import BodyModel, JointLimits, joint_limits
 from hoijax.geometry import (
     Mesh,
     SDFGrid,
-    face_areas,
     face_normals,
     farthest_points,
     nearest,
     query_sdf,
     sample_surface,
-    vertex_normals,
 )
 from hoijax.interaction import ObjectTemplate
+from hoijax.optim.fields.body import cast_floating
 
-#: Samples of an object's distance grid along its longest side that the refiner's numbers are for: bars of two
-#: centimetres that hands hold are lost between the samples of a coarser one.
+ArrayLike = jax.Array | np.ndarray
+
 SDF_RESOLUTION = 112
-#: Surface points of an object that are spread over it, and those from which the nearest to a body are taken.
+"""Samples of an object's distance grid along its longest side that the refiner's numbers are for: bars of two
+centimetres that hands hold are lost between the samples of a coarser one."""
 SPREAD_POINTS, SURFACE_POINTS = 1024, 8192
-
-
-@struct.dataclass
-class BodyField:
-    """A body's tables and the order in which its vertices stand for its surface."""
-
-    model: BodyModel
-    #: Outward unit normals of the rest pose, (V, 3).
-    normals: Any
-    #: Position of each vertex in the farthest-point order of the rest pose, (V,) int32: vertices of rank below K are
-    #: spread evenly over the body, and those of them in a region are spread evenly over the region.
-    rank: Any
-    #: Vertices by rank, (V,) int32.
-    order: Any
-    #: Of the surface in the rest pose, square metres, ().
-    area: Any
-    limits: JointLimits
+"""Surface points of an object that are spread over it, and those from which the nearest to a body are taken."""
 
 
 @struct.dataclass
@@ -50,34 +34,13 @@ class ObjectField:
     """An object in its canonical frame, with array shapes that do not depend on its mesh."""
 
     sdf: SDFGrid
-    #: Surface points, (P, 3): the template's own and others, `SPREAD_POINTS` in all, such that any first of them are
-    #: spread evenly; then `SURFACE_POINTS` random ones.
-    points: Any
-    #: Outward unit normals there, (P, 3).
-    normals: Any
-    #: How far the surface is from the nearest spread point on average, ().
-    spacing: Any
-
-
-def body_field(model: BodyModel, dtype: Any = jnp.float32) -> BodyField:
-    """Prepares a body. Host function, a second for 7,000 vertices; keep the result.
-
-    Args:
-      model: any body.
-      dtype: of every floating array of the result.
-    """
-    model = jax.tree.map(lambda x: _cast(x, dtype), model)
-    order, rank, normals, area = _spread_vertices(model.v_template, model.faces)
-    limits = jax.tree.map(jnp.asarray, joint_limits(model))
-    return BodyField(model=model, normals=normals, rank=rank, order=order, area=area, limits=limits)
-
-
-@jax.jit
-def _spread_vertices(vertices: Any, faces: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Farthest-point order of a rest pose, the rank of each vertex in it, normals, area: one program for all."""
-    order = farthest_points(vertices, vertices.shape[0])
-    rank = jnp.zeros_like(order).at[order].set(jnp.arange(len(order), dtype=order.dtype))
-    return order, rank, vertex_normals(vertices, faces), jnp.sum(face_areas(vertices, faces))
+    points: Float[ArrayLike, "P 3"] | Any
+    """Surface points, (P, 3): the template's own and others, `SPREAD_POINTS` in all, such that any first of them are
+    spread evenly; then `SURFACE_POINTS` random ones."""
+    normals: Float[ArrayLike, "P 3"] | Any
+    """Outward unit normals there, (P, 3)."""
+    spacing: Float[ArrayLike, ""] | Any
+    """How far the surface is from the nearest spread point on average, ()."""
 
 
 def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectField:
@@ -93,7 +56,7 @@ def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectFi
     own = jnp.asarray(template.points, dtype)
     if len(own) >= SPREAD_POINTS:
         raise ValueError(f"an object has at most {SPREAD_POINTS - 1} template points here, got {len(own)}")
-    sdf = jax.tree.map(lambda x: _cast(x, dtype), template.sdf)
+    sdf = jax.tree.map(lambda x: cast_floating(x, dtype), template.sdf)
     return _object_field(sdf, _padded(template.mesh, dtype), own)
 
 
@@ -130,9 +93,3 @@ def _object_field(sdf: SDFGrid, mesh: Mesh, own: jax.Array) -> ObjectField:
         normals=jnp.concatenate([facing, normals]),
         spacing=jnp.mean(nearest(surface, spread).distance),
     )
-
-
-def _cast(x: Any, dtype: Any) -> jax.Array:
-    """Floating arrays in `dtype`, integers as they are."""
-    x = jnp.asarray(x)
-    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x

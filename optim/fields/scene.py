@@ -1,4 +1,4 @@
-"""A scene as GRAFT sees it: points with normals, arranged for fast nearest-neighbour queries."""
+"""A scene as refiners see it: points with normals, arranged for fast nearest-neighbour queries."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from hoijax.geometry import PointBlocks, nearest_in_blocks, point_blocks
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Points farther from the camera than this are taken for a file in millimetres.
 FARTHEST = 500.0
-#: How far aside a nearest point may lie and still speak of what is behind it: metres, and a share of the height.
+"""Points farther from the camera than this are taken for a file in millimetres."""
 ASIDE, ASIDE_SHARE = 0.03, 0.2
+"""How far aside a nearest point may lie and still speak of what is behind it: metres, and a share of the height."""
 
 
 @struct.dataclass
@@ -26,18 +26,18 @@ class Scene:
     """Scene points with unit normals towards free space; metres, camera frame. Made by `make_scene`."""
 
     blocks: PointBlocks
-    #: Normal of each place of the blocks.
     normals: Float[ArrayLike, "M K 3"] | Any
+    """Normal of each place of the blocks."""
 
 
 @struct.dataclass
 class Probed:
     """The nearest scene point of each query."""
 
-    #: From the query to the point, metres; differentiable in the query at a fixed point.
     offset: Float[ArrayLike, "Q 3"] | Any
-    #: Unit normal there.
+    """From the query to the point, metres; differentiable in the query at a fixed point."""
     normal: Float[ArrayLike, "Q 3"] | Any
+    """Unit normal there."""
 
 
 def make_scene(
