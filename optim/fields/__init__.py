@@ -5,9 +5,9 @@ GRAFT look at few vertices of a body: theirs is `hoijax.body_models.subset` of i
 costs a sixteenth. Every object begins as `hoijax.interaction.ObjectTemplate`.
 """
 
-from hoijax.optim.gradient.fields.body import BodyField, body_field
-from hoijax.optim.gradient.fields.object import SDF_RESOLUTION, ObjectField, object_field
-from hoijax.optim.gradient.fields.scene import (
+from hoijax.optim.fields.body import BodyField, body_field
+from hoijax.optim.fields.object import SDF_RESOLUTION, ObjectField, object_field
+from hoijax.optim.fields.scene import (
     Probed,
     Scene,
     estimate_normals,

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from hoijax.optim.gradient.fields.body import cast_floating
 from jaxtyping import Float
 
 from hoijax.geometry import (
@@ -19,6 +18,7 @@ from hoijax.geometry import (
     sample_surface,
 )
 from hoijax.interaction import ObjectTemplate
+from hoijax.optim.fields.body import cast_floating
 
 ArrayLike = jax.Array | np.ndarray
 

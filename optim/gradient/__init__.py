@@ -1,7 +1,6 @@
 """Refiners: what turns estimates of interactions into plausible ones."""
 
-from hoijax.optim.gradient.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
-
+from hoijax.optim.fields import SDF_RESOLUTION, BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import (
     ALIASES,
     DEFAULT_STAGES,

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from hoijax.optim.gradient.fields import ObjectField
 from jaxtyping import Float
 
 from hoijax.body_models import JointLimits, joint_limit_penalty
 from hoijax.geometry import RigidPose, einsum, nearest, safe_norm, transform_points
 from hoijax.interaction import object_sdf
+from hoijax.optim.fields import ObjectField
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State

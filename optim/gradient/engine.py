@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from hoijax.optim.gradient.fields import BodyField, ObjectField
 from jaxtyping import Float, Int
 
 from hoijax.body_models import BodyModel, pose_body
 from hoijax.geometry import einsum, safe_normalize, transform_points
 from hoijax.interaction import object_sdf
+from hoijax.optim.fields import BodyField, ObjectField
 from hoijax.optim.gradient.config import Sizes
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.energy import Cloud, Terms, evaluate, find_matches, squared_distances

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hoijax.optim.gradient.fields import BodyField, ObjectField, body_field, object_field
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectTemplate, judge
+from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
 from hoijax.optim.gradient.contacts import (
     ContactTargets,

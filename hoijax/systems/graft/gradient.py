@@ -10,7 +10,7 @@ import optax
 
 from hoijax.body_models import BodyModel
 from hoijax.geometry import dot, rotation_from_6d, safe_norm, sixd_from_rotation
-from hoijax.optim.gradient.fields.scene import Scene, probe, straight_ahead
+from hoijax.optim.fields.scene import Scene, probe, straight_ahead
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.state import UPDATE_PRESETS, GraftState, UpdateMask, pose_state
 

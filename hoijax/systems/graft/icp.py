@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from hoijax.body_models import BodyModel, subset
 from hoijax.geometry import RigidPose, safe_norm, umeyama
-from hoijax.optim.gradient.fields.scene import Scene, probe
+from hoijax.optim.fields.scene import Scene, probe
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.state import SCALE_RANGE, GraftState, apply_similarity, pose_state
 

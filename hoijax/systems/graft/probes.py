@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from hoijax.body_models import PosedBody
 from hoijax.geometry import einsum, sixd_from_rotation
 from hoijax.nets.graft import NUM_BETAS, NUM_BODY, NUM_DISTAL, GraftInputs, VisualContext, gather_context
-from hoijax.optim.gradient.fields.scene import Scene, probe
+from hoijax.optim.fields.scene import Scene, probe
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.state import GraftState, fold_scale
 

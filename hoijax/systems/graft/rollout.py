@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from hoijax.body_models import BodyParams
 from hoijax.nets.graft import GraftInputs, GraftUpdate, VisualContext
-from hoijax.optim.gradient.fields.scene import Scene
+from hoijax.optim.fields.scene import Scene
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.probes import ImageFeatures, network_inputs, visual_context
 from hoijax.systems.graft.state import (

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from hoijax.body_models import BodyModel
 from hoijax.geometry import RigidPose, safe_norm
 from hoijax.interaction import Interaction
-from hoijax.optim.gradient.fields.scene import Scene, make_scene, probe
+from hoijax.optim.fields.scene import Scene, make_scene, probe
 from hoijax.systems.graft.body import BodySpec, body_spec
 from hoijax.systems.graft.rollout import Rollout, RolloutOptions, Step, refine_people
 from hoijax.systems.graft.state import GraftState, pose_state
