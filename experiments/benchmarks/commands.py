@@ -45,7 +45,7 @@ class Case:
     """What the table calls it."""
     command: tuple[str, ...]
     """After `python -m`; {assets} and {out} are folders."""
-    runs: tuple[str, ...] = ("none", "first", "second")
+    runs: tuple[str, ...] = ("first", "second")
     """States of the cache, in order."""
     wanted: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """State to the CPU seconds to stay below."""
@@ -64,6 +64,7 @@ CASES: dict[str, Case] = {
     "render": Case(
         "`hoijax render`, four views of the chair",
         ("hoijax.cli", "render", "{assets}/sit_chair.glb", "--out={out}/chair.png"),
+        ("none", "first", "second"),
     ),
 }  # fmt: skip
 
