@@ -14,11 +14,11 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams, pose_body, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose, inverse
-from hoijax.io import ParameterFile, file_digest, read_parameters, value_digest, write_npz
+from hoijax.io import ParameterFile, file_digest, read_npz, read_parameters, value_digest, write_npz
 from hoijax.jobs.bodies import BodyChoice, load_body
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
 from hoijax.jobs.record import provenance
-from hoijax.jobs.scene_files import Person, write_results
+from hoijax.jobs.scene_files import Person, axis_angle_keys, write_results
 from hoijax.jobs.scene_inputs import Geometry, read_scene
 from hoijax.jobs.scene_metrics import measure_body, points_around
 from hoijax.jobs.screen import Phases, tell
@@ -375,25 +375,25 @@ def _stack(rows: Sequence[Any]) -> Any:
 
 def _write(model: BodyModel, item: Item, person: Person) -> dict[str, Any]:
     """Writes a person's parameters; returns the record."""
-    write_npz(item.folder / "refined.npz", _to_axis_angle(model, person.params))
+    write_npz(item.folder / "refined.npz", axis_angle_keys(model, person.params))
     return {"name": item.name, "units": "metres; touching is a share of the contact set", **person.metrics}
-
-
-_to_axis_angle = jax.jit(lambda model, params: params.to_axis_angle(model))
 
 
 def _finished_people(made: People, outcome: Outcome) -> list[Person]:
     """Everybody whose results are on disk, as they are there."""
     records = outcome.records()
-    before = np.asarray(pose_body_compiled(made.model, made.people).vertices)
+
+    def vertices(person: BodyParams) -> np.ndarray:
+        """Of one person, by the program of a batch of one."""
+        one = jax.tree.map(lambda x: np.asarray(x)[None], person)
+        return np.asarray(pose_body_compiled(made.model, one).vertices)[0]
+
     rows = {item.name: row for row, item in enumerate(made.job.items)}
     done = []
     for item in outcome.finished:
-        with np.load(item.folder / "refined.npz", allow_pickle=False) as file:
-            params = BodyParams.from_axis_angle(made.model, **dict(file))
+        params = BodyParams.from_axis_angle(made.model, **read_npz(item.folder / "refined.npz"))
         params = jax.tree.map(np.asarray, params)
-        after = np.asarray(pose_body_compiled(made.model, params).vertices)
         metrics = {name: records[item.name][name] for name in ("before", "after", "moved")}
         row = rows[item.name]
-        done.append(Person(item.name, before[row], after, params, metrics, row))
+        done.append(Person(item.name, vertices(item.inputs), vertices(params), params, metrics, row))
     return done

@@ -42,6 +42,10 @@ class Person:
     """Number among all people."""
 
 
+axis_angle_keys = jax.jit(lambda model, params: params.to_axis_angle(model))
+"""A body's parameters in the field's keys, or those of several with a leading axis."""
+
+
 def write_results(
     out: pathlib.Path,
     model: BodyModel,
@@ -76,7 +80,7 @@ def write_results(
     params = jax.tree.map(np.array, people)
     for person in done:
         jax.tree.map(lambda all_, one, row=person.row: all_.__setitem__(row, one), params, person.params)
-    write_npz(out / "refined.npz", jax.jit(lambda m, p: p.to_axis_angle(m))(model, params))
+    write_npz(out / "refined.npz", axis_angle_keys(model, params))
     metrics = {"units": "metres; touching is a share of the contact set", "people": {p.name: p.metrics for p in done}}
     write_json(out / "metrics.json", metrics | dict(record))
     if pictures:
