@@ -46,6 +46,9 @@ def files(tmp_path):
         (["data", "build", "synth_hoi", "--root", "{}/o", "--set", "image_size=1000000"], "image_size must be at most"),
         (["data", "build", "synth_hoi", "--root", "{}/o", "--set", f"train={10**23}"], "train must be at most"),
         (["data", "show", "synth_hoi", "--root", "{}", "--out", "{}/s.png", "--cell", "1000000"], "too large"),
+        (["data", "check", "synth_hoi", "--root", "{}/a\0b"], "NUL"),
+        (["refine", "--body", "{}/body.npz", "--object", "{}/box.glb", "--out", "{}/o", "--steps", f"{10**11}"],
+         "--steps 100000000000: wanted at most"),
     ],
 )  # fmt: skip
 def test_refused_at_once(files, capsys, args, message):

@@ -1,10 +1,15 @@
 """Numbers that are finite and yet of no body: named before any work, and never at the cost of the other files."""
 
+import json
+
 import numpy as np
 import pytest
 
+from hoijax.data.evaluation import harness
+from hoijax.data.evaluation.predictions import read_predictions
 from hoijax.errors import InputError
 from hoijax.io import read_parameters
+from hoijax.systems.graft.estimates import read_scene_estimate
 
 
 def body(**more):
@@ -52,3 +57,46 @@ def test_two_turns_and_a_long_walk_are_believed(tmp_path):
     pca = np.full(6, 20.0)  # components of a hand are no angles
     np.savez(tmp_path / "b.npz", **body(left_hand_pose=pca))
     assert read_parameters(tmp_path / "b.npz").values["left_hand_pose"].shape == (1, 6)
+
+
+def camera(**more):
+    return {"depth_z": np.ones((4, 5)), "intrinsics": np.array([[5.0, 0, 2], [0, 5, 2], [0, 0, 1]])} | more
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (dict(intrinsics=np.zeros((3, 3))), "are no camera's"),
+        (dict(intrinsics=np.diag([-5.0, 5, 1])), "are no camera's"),
+        (dict(intrinsics=np.eye(4)), "wanted \\(3, 3\\)"),
+        (dict(intrinsics=np.full((3, 3), np.nan)), "finite"),
+        (dict(intrinsics=np.array(["a", "b"])), "has dtype"),
+        (dict(depth_z=np.ones((2, 4, 5, 3))), "the depth has the shape"),
+        (dict(depth_z=np.ones((4, 5), complex)), "has dtype complex128"),
+        (dict(depth_z=np.zeros((0, 5))), "is empty"),
+    ],
+)
+def test_scenes_of_no_camera_are_named(tmp_path, more, message):
+    np.savez(tmp_path / "a.npz", **camera(**more))
+    with pytest.raises(InputError, match=message):
+        read_scene_estimate(tmp_path / "a.npz")
+
+
+def test_clouds_with_normals_of_text_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", points=np.zeros((2, 3)), normals=np.array([["a"] * 3] * 2))
+    with pytest.raises(InputError, match="'normals' has dtype"):
+        read_scene_estimate(tmp_path / "a.npz")
+
+
+def test_ids_that_are_no_text_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", ids=np.array([b"\xff\xfe", b"b"]), transl=np.zeros((2, 3)))
+    with pytest.raises(InputError, match="text that is not UTF-8"):
+        read_predictions(tmp_path / "a.npz")
+
+
+def test_a_log_of_an_evaluation_that_is_damaged_is_passed_over(tmp_path):
+    good = {"id": "a", "digest": "d", "group": "g", "metrics": {"x": 1.0, "y": None}}
+    lines = [json.dumps(good | more).encode() for more in ({}, {"id": ["a"]}, {"id": "b", "metrics": [1]})]
+    lines += [b"\xff\xfe", b"[" * 100_000, b'{"id": 3}', b"null"]
+    (tmp_path / "samples.partial.jsonl").write_bytes(b"\n".join(lines))
+    assert harness._read_lines(tmp_path) == {"a": good}

@@ -138,6 +138,15 @@ def test_3mf_with_its_unit_and_transforms(tmp_path):
     )
 
 
+def test_3mf_parts_are_moved_first_and_their_object_turned_after(tmp_path):
+    part = '<component objectid="1" transform="1 0 0 0 1 0 0 0 1 100 0 0"/>'
+    pair = f'<object id="2"><components>{part}</components></object>'
+    turned = '<item objectid="2" transform="0 1 0 -1 0 0 0 0 1 0 0 50"/>'
+    (tmp_path / "a.3mf").write_bytes(three_mf(model(turned, pair)))
+    want = np.stack([-POINTS[:, 1], 1 + POINTS[:, 0], 0.5 + POINTS[:, 2]], axis=1)
+    np.testing.assert_allclose(read_mesh(tmp_path / "a.3mf").vertices, want, atol=1e-6)
+
+
 def test_3mf_that_unfolds_without_end(tmp_path):
     levels = "".join(
         f'<object id="{i}"><components>' + f'<component objectid="{i - 1}"/>' * 10 + "</components></object>"
