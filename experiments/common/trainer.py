@@ -199,20 +199,28 @@ class Trainer:
       task: what is learned.
       config: of the run.
       compiler_options: of XLA, for the step.
+      initial: numbers to begin with, by the seed, instead of the task's: those of an earlier run.
 
     Raises:
       InputError: the batch cannot be divided among the devices, or no parameter would learn.
     """
 
-    def __init__(self, task: Task, config: RunConfig, compiler_options: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        task: Task,
+        config: RunConfig,
+        compiler_options: dict[str, Any] | None = None,
+        initial: Callable[[int], Variables] | None = None,
+    ):
         mesh = make_mesh(config.devices, config.batch)
         self.task = place_constants(task, mesh)
         self.program = Program(config.seed, config.average, config.trainable, mesh)
         self._options = tuple((compiler_options or {}).items())
+        self._initial = task.initial if initial is None else initial
 
     def start(self) -> TrainState:
         """Before the first step, on the devices."""
-        variables = self.task.initial(self.program.seed)
+        variables = self._initial(self.program.seed)
         trained, _ = self.program.trainable.split(variables.parameters)
         optimiser = jax.jit(self.task.optimiser().init, compiler_options=COMPILE_FAST)(trained)
         state = TrainState(jnp.zeros((), jnp.int32), variables, trained, optimiser)

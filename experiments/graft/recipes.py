@@ -16,11 +16,6 @@ from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.train import Config, train
 
 FILE = "graft.safetensors"
-TINY = {
-    "size": "tiny", "batch": 2, "points": 256, "rooms": 4, "body": "test", "loss_vertices": 64, "horizon": 2,
-    "log_every": 1,
-}  # fmt: skip
-"""Changes that make a trial of a training."""
 TINY_SYNTH = {
     "synth.scenes": 5, "synth.image_size": 96, "synth.actions": ("carry_two_hands", "kick"), "synth.instances": 4,
     "synth.shapes": 4, "synth.steps": 60, "synth.workers": 0,
@@ -34,6 +29,12 @@ FIRST = Config(
     queries=QueryConfig(estimated=0.6, clean=0.25, near=0.3, scaled=0.2),
 )  # fmt: skip
 """On whole made-up rooms, from random weights."""
+TINY = {
+    "size": "tiny", "batch": 2, "points": 256, "rooms": 4, "body": "test", "loss_vertices": 64, "horizon": 2,
+    "log_every": 1, "seed": FIRST.seed, "rate": FIRST.rate, "warmup": FIRST.warmup, "average": FIRST.average,
+    "queries": FIRST.queries, "weights": FIRST.weights,
+}  # fmt: skip
+"""Changes that make a trial of a training; all of them then share one program, compiled once."""
 
 
 def _later(number: int, **changes: object) -> Config:

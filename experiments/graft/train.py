@@ -142,10 +142,8 @@ class GraftTask:
     """The run's, without the settings that change no program."""
 
     def initial(self, seed: int) -> Variables:
-        """Random weights, or those of `start` in their place."""
-        sizes = sizes_of(self.config.size, self.config.visual)
-        weights = random_weights(sizes, seed)
-        return Variables(weights if self.config.start is None else begun(weights, self.config.start, sizes))
+        """Random weights."""
+        return Variables(random_weights(sizes_of(self.config.size, self.config.visual), seed))
 
     def optimiser(self) -> optax.GradientTransformation:
         """See `make_optimiser`."""
@@ -165,11 +163,33 @@ class GraftTask:
         return total, (vars(terms), None)
 
 
+DATA = ("synth", "split", "scans", "root", "mixed", "start", "points", "body", "body_model", "rooms", "views")
+"""Settings that decide about samples and first weights, not about the program."""
+
+
 def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
     """The task of a configuration."""
     sizes = sizes_of(config.size, config.visual)
     graph = nnx.split(nnx.eval_shape(lambda: make_network(sizes, nnx.Rngs(0))))[0]
-    return GraftTask(make_problem(config) if problem is None else problem, graph, without_places(config))
+    usual = {field.name: field.default for field in dataclasses.fields(Config) if field.name in DATA}
+    # The full mode is not there without its data.
+    program = without_places(config if config.visual else dataclasses.replace(config, **usual))
+    return GraftTask(make_problem(config) if problem is None else problem, graph, program)
+
+
+def make_trainer(config: Config, compiler_options: dict[str, Any] | None = None) -> Trainer:
+    """The task of a configuration and its compiled step; begins with the weights of `start` where they are given.
+
+    Raises:
+      InputError: those weights are of another network.
+    """
+    task = make_task(config)
+
+    def begin(seed: int) -> Variables:
+        sizes = sizes_of(config.size, config.visual)
+        return Variables(begun(task.initial(seed).parameters, config.start, sizes))
+
+    return Trainer(task, config, compiler_options, None if config.start is None else begin)
 
 
 def make_optimiser(config: Config) -> optax.GradientTransformation:
@@ -263,7 +283,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
       InputError: the folder holds a run with another configuration.
     """
     join_processes(config.devices)
-    trainer = Trainer(make_task(config), config) if trainer is None else trainer
+    trainer = make_trainer(config) if trainer is None else trainer
     source = make_source(config, trainer.task.problem) if source is None else source
     loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
 

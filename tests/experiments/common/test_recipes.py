@@ -213,7 +213,7 @@ def test_two_steps_of_every_recipe(name, synth):
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }  # fmt: skip
     words = [sys.executable, "-m", "hoijax.experiments.recipes", name, f"--out={out}", "--steps=2", "--have", *have]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=850)
     assert done.returncode == 0, done.stderr[-3000:]
     weights = out / RECIPES[name].weights
     assert done.stdout.splitlines()[-1] == str(weights) and weights.stat().st_size > 1000

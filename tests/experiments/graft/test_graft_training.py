@@ -12,7 +12,6 @@ from hoijax.body_models import free_body, pose_body
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.trainer import Trainer
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
@@ -264,7 +263,7 @@ def test_a_stopped_run_ends_with_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setitem(training.SIZES, "small", lambda: TINY)
     # Compiling, not training, is what this test's time goes to.
     settings = tiny(tmp_path / "whole")
-    trainer = Trainer(training.make_task(settings), settings, {"xla_backend_optimization_level": 0})
+    trainer = training.make_trainer(settings, {"xla_backend_optimization_level": 0})
     whole = training.train(settings, trainer=trainer)
     genuine, stop = trainer.step, {"at": 3}
 
