@@ -15,7 +15,7 @@ from PIL import Image
 from hoijax.cli import main
 from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
-from hoijax.jobs import reconstruction
+from hoijax.jobs import objects
 from hoijax.nets import weights
 from hoijax.nets.blocks.pointnext import PointNeXt, PointNeXtConfig
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser, sizes_of
@@ -159,7 +159,7 @@ def test_an_object_is_described_by_its_points_and_pointnext(loaded, nets):
 
 @pytest.mark.slow
 def test_reconstruct_takes_them(converted, authors, tmp_path, monkeypatch):
-    monkeypatch.setattr(reconstruction, "SDF_RESOLUTION", 16)
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
     code = main([
         "reconstruct", f"--image={authors / 'a.png'}", f"--instances={authors / 'ids.png'}",
         f"--object={authors / 'box.obj'}", f"--regressor={converted[0]}", f"--denoiser={converted[1]}",
