@@ -77,16 +77,8 @@ def depthwise(
     x = jnp.asarray(x)
     pads = [_pads(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel.shape[:2])]
 
-    def shifted(x: Array, kernel: Array) -> Array:
-        return _shifted_products(x, kernel, stride, pads)
-
-    def grouped(x: Array, kernel: Array) -> Array:
-        numbers = ("NHWC", "HWIO", "NHWC")
-        channels = x.shape[-1]
-        return lax.conv_general_dilated(
-            x, kernel[:, :, None], (stride, stride), pads, dimension_numbers=numbers, feature_group_count=channels
-        )
-
+    shifted = functools.partial(_shifted_products, stride=stride, pads=pads)
+    grouped = functools.partial(_grouped, stride=stride, pads=pads)
     return lax.platform_dependent(x, kernel, cpu=shifted, default=grouped) + bias[None, None, None]
 
 
@@ -152,6 +144,17 @@ def _pads(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, i
         return kernel // 2, kernel // 2
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
+
+
+def _grouped(x: Array, kernel: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel[:, :, None],
+        (stride, stride),
+        pads,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
 
 
 def _shifted_products(x: Array, kernel: Array, stride: int, pads: list[tuple[int, int]]) -> Array:

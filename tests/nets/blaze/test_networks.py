@@ -8,6 +8,7 @@ from jax.test_util import check_grads
 from PIL import Image
 
 from hoijax.nets.blaze import NETWORKS, run_box_network, run_detector, run_hand_network, run_landmarker
+from hoijax.nets.blaze.layers import _grouped, _shifted_products, depthwise, picture_by_picture
 from hoijax.nets.blaze.trunk import expand, filter_channels, project, trunk
 
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
@@ -89,6 +90,28 @@ def test_a_block_has_the_gradient_of_its_difference_quotient(weights, stride):
         return project(block, "blocks.1", wide)
 
     check_grads(jax.jit(run), (picture, block), order=1, modes=("rev",), eps=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "pads"), [(1, (1, 1)), (2, (0, 1)), (2, (1, 1))])
+def test_both_forms_of_a_filter_per_channel_agree(stride, pads):
+    rng = np.random.default_rng(1)
+    x, kernel = jnp.asarray(rng.normal(size=(2, 8, 8, 5))), jnp.asarray(rng.normal(size=(3, 3, 5)))
+    shifted, grouped = (form(x, kernel, stride, [pads, pads]) for form in (_shifted_products, _grouped))
+    np.testing.assert_allclose(shifted, grouped, atol=1e-12)
+
+
+def test_each_platform_gets_its_form():
+    """A GPU's program has grouped convolutions over the whole batch, a CPU's has none and loops over the pictures."""
+
+    @picture_by_picture
+    def network(params, pictures):
+        return depthwise(params, "l", pictures)
+
+    params = {"l.kernel": jnp.ones((3, 3, 3)), "l.bias": jnp.zeros(3)}
+    traced = jax.jit(network).trace(params, jnp.ones((4, 8, 8, 3)))
+    cuda, cpu = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("cuda", "cpu"))
+    assert "feature_group_count = 3" in cuda and "while" not in cuda
+    assert "feature_group_count" not in cpu and "while" in cpu
 
 
 @pytest.mark.slow
