@@ -86,8 +86,7 @@ def suppress(
     def pick(left: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
         best = jnp.argmax(left)
         overlap = intersection_over_union(corners[best][None], corners)
-        same = (overlap > SAME_PERSON) & (left > 0)
-        same = same.at[best].set(left[best] > 0)
+        same = (overlap > SAME_PERSON).at[best].set(True)
         weights = jnp.where(same, left, 0)
         total = weights.sum()
         mean = (weights[:, None] * values).sum(0) / jnp.where(total > 0, total, 1)
