@@ -210,8 +210,8 @@ def write_page(folder: pathlib.Path) -> pathlib.Path:
         "Processor seconds of importing, alone in a process: "
         + ", ".join(f"{name} {seconds:g}" for name, seconds in sizes["imports"].items()) + ".", "",
     ]  # fmt: skip
-    if "before" in found:
-        lines += ["## Before", "", found["before"], ""]
+    if "by_hand" in found:
+        lines += ["## By hand", "", found["by_hand"], ""]
     write_text(folder / "commands.md", "\n".join(lines))
     return folder / "commands.md"
 
