@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hoijax.body_models import free_body, resample_vertices
+from hoijax.body_models import free_body, pose_body, resample_vertices
 from hoijax.data.evaluation import EvaluateConfig, TruthSource
 from hoijax.data.evaluation.states import State, Subject
 from hoijax.errors import InputError
@@ -42,7 +42,7 @@ def synth():
     rng = np.random.default_rng(0)
     points = predicting.make_template(template, resolution=8).points
     samples, subjects = [], {}
-    posed = predicting.pose_body(model, predicting.interaction_from_state(_body(model), _states(3)).body)
+    posed = pose_body(model, predicting.interaction_from_state(_body(model), _states(3)).body)
     for i in range(3):
         vertices, joints = np.asarray(posed.vertices[i]), np.asarray(posed.joints[i])
         camera = np.eye(4, dtype=np.float32)
