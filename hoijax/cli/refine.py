@@ -69,6 +69,9 @@ class Options:
     """How many interactions get pictures and a place in report.html."""
     redo: bool = False
     """Refine again what is finished already."""
+    strict: bool = False
+    """End with exit code 1 if an interaction is not good: a part is missed, something penetrates, or it moved far or
+    tipped."""
     runner: str = "local"
     """Where batches are computed: local, in this process; or on Apache Beam (extra [beam]): direct, on this machine;
     flink, spark, dataflow or any other runner that Beam knows. Files must lie where all workers see them."""
@@ -83,7 +86,7 @@ def run(options: Options) -> int:
       options: see `Options`.
 
     Returns:
-      0; 1 if some interactions of a batch could not be used.
+      0; 1 if some interactions of a batch could not be used, or with --strict if some are not good.
 
     Raises:
       InputError: nothing can be refined; raised before anything is written.
@@ -117,7 +120,7 @@ def _run_object(
         cache=grid_folder(), options=asked,
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
-    return refine_files(request, pictures=options.pictures, redo=options.redo, execute=execute)
+    return refine_files(request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute)
 
 
 def _run_scene(
@@ -198,7 +201,7 @@ def _check_prior(options: Options) -> None:
 def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
-    for name in ("contact", "floor", "fit_scale"):
+    for name in ("contact", "floor", "fit_scale", "strict"):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

@@ -191,7 +191,9 @@ class GltfFile:
             raise self.damaged(f"it has {len(data)} bytes")
         version, total = struct.unpack_from("<II", data, 4)
         if version != 2:
-            raise InputError(f"{shown(self.path)} is glTF {version}, wanted glTF 2; convert it in a mesh program")
+            raise InputError(
+                f"{shown(self.path)} cannot be read as GLB: it is glTF {version}, wanted glTF 2; convert it in a mesh program"
+            )
         if total > len(data):
             raise self.damaged(f"it says that it has {total:,} bytes, and has {len(data):,}")
         chunks, at = [], 12

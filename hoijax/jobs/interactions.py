@@ -144,7 +144,12 @@ def refinement_job(
 
 
 def refine_files(
-    request: RefineRequest, *, pictures: int, redo: bool = False, execute: Executor | None = None
+    request: RefineRequest,
+    *,
+    pictures: int,
+    redo: bool = False,
+    strict: bool = False,
+    execute: Executor | None = None,
 ) -> dict[str, str]:
     """Refines what a request asks for and writes everything.
 
@@ -152,6 +157,7 @@ def refine_files(
       request: what to do.
       pictures: how many interactions get pictures and a section of the page.
       redo: also what is finished.
+      strict: see `run_plans`.
       execute: where; None: in this process.
 
     Returns:
@@ -168,7 +174,7 @@ def refine_files(
     failures = dict(made.failures)
     run_plans(
         made.model, made.plans, made.job, request.out, failures,
-        up=request.up, pictures=pictures, redo=redo, execute=execute, phases=phases,
+        up=request.up, pictures=pictures, redo=redo, strict=strict, execute=execute, phases=phases,
     )  # fmt: skip
     return failures
 
@@ -183,6 +189,7 @@ def run_plans(
     up: tuple[float, float, float],
     pictures: int,
     redo: bool = False,
+    strict: bool = False,
     execute: Executor | None = None,
     phases: Phases | None = None,
     title: str = "hoijax refine",
@@ -200,6 +207,7 @@ def run_plans(
       up: direction that pictures show upward.
       pictures: how many interactions get pictures and a section of the page.
       redo: also what is finished.
+      strict: what is finished but not good counts among the failures.
       execute: where; None: in this process.
       phases: tells what took how long.
       title: of the page.
@@ -233,6 +241,8 @@ def run_plans(
             write_page(out / page, title, cases)
     _tell_table(records)
     _tell_notes(items, records)
+    if strict:
+        failures |= {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
     for name, text in failures.items():
         print(f"not used: {name}: {text}", file=sys.stderr)
     tell(f"results: {out}")
@@ -253,10 +263,16 @@ def _write_summary(out: pathlib.Path, records: Mapping[str, Any], failures: Mapp
         return depths | {"contact": float(np.mean(gaps)) if gaps else None}
 
     rows = {
-        name: {key: record[key] for key in ("before", "after", "moved", "steps", "converged")}
+        name: {key: record[key] for key in ("before", "after", "moved", "verdict", "good", "steps", "converged")}
         for name, record in records.items()
     }
-    summary = {"units": "metres", "finished": len(records), "mean": {s: mean(s) for s in ("before", "after")}}
+    good = sum(record["good"] for record in records.values())
+    summary = {
+        "units": "metres",
+        "finished": len(records),
+        "good": good,
+        "mean": {s: mean(s) for s in ("before", "after")},
+    }
     write_json(out / "metrics.json", summary | {"items": rows, "failed": dict(failures)})
 
 
@@ -284,16 +300,17 @@ def _picture_cases(
 def _tell_table(records: Mapping[str, Any]) -> None:
     """Before and after of each interaction, at most twenty of them."""
     width = max(max(map(len, records)), len("interaction")) + 2
-    tell(f"{'interaction':<{width}}{'penetration, mm':>24}{'contact, mm':>24}{'moved, mm':>12}")
+    tell(f"{'interaction':<{width}}{'penetration, mm':>24}{'contact, mm':>24}{'moved, mm':>12}  verdict")
     for name, record in list(records.items())[:20]:
         before, after = record["before"], record["after"]
         gaps = [max(state["contact"].values(), default=float("nan")) for state in (before, after)]
         tell(
             f"{name:<{width}}{_arrow(before['max_penetration'], after['max_penetration']):>24}{_arrow(*gaps):>24}"
-            f"{1000 * record['moved']['body_mean']:>12.1f}"
+            f"{1000 * record['moved']['body_mean']:>12.1f}  {'; '.join(record['verdict'])}"
         )
     if len(records) > 20:
         tell(f"... and {len(records) - 20} more in metrics.json")
+    tell(f"{sum(record['good'] for record in records.values())} of {len(records)} good")
 
 
 def _tell_notes(items: Sequence[Item], records: Mapping[str, Any]) -> None:

@@ -15,6 +15,9 @@ from hoijax.jobs.objects import ObjectAsset
 from hoijax.jobs.refinement import FloorRule, Interaction
 from hoijax.optim.gradient import RefineConfig
 
+RECORD = 2
+"""Version of what is recorded of an interaction; what an earlier one has finished is refined again."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -52,6 +55,7 @@ class Plan:
         key = value_digest(
             {
                 "version": importlib.metadata.version("hoijax"),
+                "record": RECORD,
                 "values": self.source.item(row),
                 "inputs": dict(inputs),
                 "contacts": self.contacts,

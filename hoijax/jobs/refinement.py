@@ -10,6 +10,7 @@ import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.geometry import RigidPose
+from hoijax.interaction import THRESHOLDS, judge
 from hoijax.io import ParameterFile
 from hoijax.jobs.bodies import Start
 from hoijax.jobs.objects import ObjectAsset, place_mesh
@@ -76,8 +77,18 @@ class Refined:
     """Whether it ended by its convergence test."""
     seconds: float
     """Its share of the batch's time, compilation included."""
+    tilt: float
+    """How far the object leans: from the vertical where it stands, else from its estimate; radians."""
+    verdict: tuple[str, ...]
+    """What became of it (`hoijax.interaction.Verdict.words`)."""
+    good: bool
+    """Whether that is good."""
     notes: tuple[str, ...] = ()
     """What a person should know about this start."""
+
+    def moved(self, start: Start) -> dict[str, float]:
+        """How far the body (mean of its vertices) and the object's origin are from the estimate, metres."""
+        return shifts(self.body_before, self.body_after, start.pose, self.pose)
 
 
 def posed_vertices(model: BodyModel, params: BodyParams) -> np.ndarray:
@@ -160,18 +171,41 @@ def _unpack(
             "floor_distance": None if item.floor is None else float(state.floor[i]),
         }
 
+    after_metrics, pose = metrics(result.after), jax.tree.map(lambda x: x[i], result.pose)
+    tilt = 0.0 if result.tilt is None else float(result.tilt[i])
+    moved = max(shifts(before, after, item.start.pose, pose).values())
+    measures = after_metrics["max_penetration"], list(after_metrics["contact"].values()), moved, tilt
+    verdict = judge(*(np.asarray(x, np.float32) for x in measures))
     return Refined(
         params=jax.tree.map(lambda x: x[i], result.params),
-        pose=jax.tree.map(lambda x: x[i], result.pose),
+        pose=pose,
         body_before=before,
         body_after=after,
         before=metrics(result.before),
-        after=metrics(result.after),
+        after=after_metrics,
         steps=int(result.steps[i]),
         converged=bool(result.converged[i]),
         seconds=seconds,
-        notes=_doubts(item, before),
+        tilt=tilt,
+        verdict=verdict.words(tuple(after_metrics["contact"])),
+        good=bool(verdict.good),
+        notes=(*_doubts(item, before), *_leaning(tilt)),
     )
+
+
+def shifts(before: np.ndarray, after: np.ndarray, start: RigidPose, end: RigidPose) -> dict[str, float]:
+    """Mean shift of the body's vertices and shift of the object's origin, metres."""
+    return {
+        "body_mean": float(np.linalg.norm(after - before, axis=1).mean()),
+        "object": float(np.linalg.norm(np.asarray(end.translation) - np.asarray(start.translation))),
+    }
+
+
+def _leaning(tilt: float) -> tuple[str, ...]:
+    """A note on an object that leans further than anybody meant it to."""
+    if tilt < THRESHOLDS.tilt:
+        return ()
+    return (f"the object leans {np.degrees(tilt):.0f} degrees further than its estimate; --freeze object keeps it",)
 
 
 def _doubts(item: Interaction, body: np.ndarray) -> tuple[str, ...]:

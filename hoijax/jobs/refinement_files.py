@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel
+from hoijax.interaction import THRESHOLDS
 from hoijax.io import ScenePart, read_parameters, write_glb, write_parameters
 from hoijax.jobs.bodies import quantities_of, start_of
 from hoijax.jobs.engine import Item
@@ -65,11 +66,10 @@ def write_item(
         "units": "metres, degrees, seconds",
         "before": refined.before,
         "after": refined.after,
-        "moved": {
-            "body_mean": float(np.linalg.norm(refined.body_after - refined.body_before, axis=1).mean()),
-            "object": float(np.linalg.norm(np.asarray(refined.pose.translation) - start.pose.translation)),
-            "object_turn": float(np.degrees(turn)),
-        },
+        "moved": refined.moved(start)
+        | {"object_turn": float(np.degrees(turn)), "tilt": float(np.degrees(refined.tilt))},
+        "verdict": list(refined.verdict),
+        "good": refined.good,
         "grid_cell": float(np.asarray(inputs.object.template.sdf.spacing) * start.pose.scale),
         "steps": refined.steps,
         "converged": refined.converged,
@@ -121,15 +121,20 @@ def table(record: Mapping[str, Any]) -> dict[str, Metric]:
     """The rows of a page's table from one `metrics.json`."""
     before, after = record["before"], record["after"]
     rows = {
-        "max penetration": Metric(_mm(before["max_penetration"]), _mm(after["max_penetration"]), "mm", "lower"),
+        "max penetration": Metric(
+            _mm(before["max_penetration"]), _mm(after["max_penetration"]), "mm", "lower", _mm(THRESHOLDS.deep)
+        ),
         "mean penetration": Metric(_mm(before["mean_penetration"]), _mm(after["mean_penetration"]), "mm", "lower"),
     }
     for part in after["contact"]:
         name = f"{part.replace('_', ' ')} to object"
-        rows[name] = Metric(_mm(before["contact"].get(part)), _mm(after["contact"][part]), "mm", "lower")
+        gaps = _mm(before["contact"].get(part)), _mm(after["contact"][part])
+        rows[name] = Metric(*gaps, "mm", "lower", _mm(THRESHOLDS.far))
     if after["floor_distance"] is not None:
         rows["body above floor"] = Metric(_mm(before["floor_distance"]), _mm(after["floor_distance"]), "mm")
-    rows["body moved"] = Metric(None, _mm(record["moved"]["body_mean"]), "mm")
+    rows["body moved"] = Metric(None, _mm(record["moved"]["body_mean"]), "mm", "lower", _mm(THRESHOLDS.moved))
+    tilt = float(np.degrees(THRESHOLDS.tilt))
+    rows["object leans"] = Metric(None, record["moved"]["tilt"], "degrees", "lower", tilt)
     return rows
 
 
@@ -139,7 +144,8 @@ def case(name: str, record: Mapping[str, Any], both: tuple, picture: pathlib.Pat
 
 
 def _sentences(record: Mapping[str, Any]) -> list[str]:
-    return [f"{note[0].upper()}{note[1:]}." for note in record["notes"]]
+    verdict = "; ".join(record["verdict"])
+    return [f"{note[0].upper()}{note[1:]}." for note in (verdict, *record["notes"])]
 
 
 def _mm(metres: float | None) -> float | None:

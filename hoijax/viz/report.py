@@ -35,6 +35,8 @@ class Metric:
     """Printed behind the name, e.g. "mm"."""
     better: Literal["lower", "higher"] | None = None
     """Which change is an improvement; None leaves the change without judgement."""
+    limit: float | None = None
+    """Worst value that is good, on the side that `better` says; colours then tell good from bad, not up from down."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +164,10 @@ def _table(metrics: Mapping[str, Metric | tuple[float | None, float | None]], bo
         metric = metric if isinstance(metric, Metric) else Metric(*metric)
         unit = f" ({html.escape(metric.unit)})" if metric.unit else ""
         verdict = ""
-        if metric.better and metric.before is not None and metric.after is not None:
+        if metric.better and metric.limit is not None and metric.after is not None:
+            over = (metric.after - metric.limit) * (1 if metric.better == "lower" else -1)
+            verdict = ' class="better"' if over <= 0 else ' class="worse"'
+        elif metric.better and metric.before is not None and metric.after is not None:
             gain = (metric.before - metric.after) * (1 if metric.better == "lower" else -1)
             verdict = ' class="better"' if gain > 0 else ' class="worse"' if gain < 0 else ""
         before = f"<td>{_number(metric.before)}</td>" if both else ""

@@ -84,6 +84,31 @@ def test_metrics_before_and_after(refine, estimate, save, tmp_path):
     assert got["versions"].keys() == {"hoijax", "jax", "numpy"}
 
 
+def test_the_verdict_is_told_and_strict_ends_with_one(refine, fake, estimate, save, tmp_path, monkeypatch):
+    body = save("a.npz", estimate())
+    code, out, err, _ = refine(body, "--contact", "left_hand", "--strict")
+    got = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert code == 0 and got["verdict"] == ["reached"] and got["good"] is True
+    assert "  reached\n" in out and "1 of 1 good" in out
+    monkeypatch.setattr(fake, "AFTER", [0.03])
+    for options, wanted in (([], 0), (["--strict"], 1)):
+        code, out, err, _ = refine(body, "--contact", "left_hand", "--redo", *options, pictures=1)
+        got = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert code == wanted and got["verdict"] == ["missed: left_hand", "penetrates"] and got["good"] is False
+        assert "missed: left_hand; penetrates" in out and "0 of 1 good" in out
+        assert ("missed: left_hand; penetrates" in err) == bool(options)
+    page = (tmp_path / "out" / "report.html").read_text()
+    # Better than the estimate's 50 mm, and still worse than what is good.
+    assert '<td>left hand to object (mm)</td><td>50</td><td class="worse">30</td>' in page
+    assert "Missed: left_hand; penetrates." in page
+
+
+def test_strict_goes_with_an_object(save, estimate, tmp_path, capsys):
+    body, scene = save("a.npz", estimate()), save("scene.npz", {"points": np.zeros((4, 3))})
+    assert main(["refine", "--body", str(body), "--scene", str(scene), "--out", str(tmp_path / "o"), "--strict"]) == 2
+    assert "--strict goes with --object" in capsys.readouterr().err
+
+
 def test_what_the_file_lacks_is_added_and_told(refine, estimate, save, tmp_path):
     arrays = {k: v for k, v in estimate().items() if not k.startswith(("obj", "left_hand", "right_hand"))}
     assert refine(save("a.npz", arrays))[0] == 0

@@ -35,6 +35,8 @@ def page(tmp_path_factory):
     metrics = {
         "depth": Metric(12.345, 0.5, "mm", "lower"),
         "F1": Metric(0.5, 0.25, better="higher"),
+        "gap": Metric(9.0, 8.0, "mm", "lower", limit=5.0),
+        "overlap": Metric(0.9, 0.8, better="higher", limit=0.5),
         "steps": (None, 120),
         "nothing": (float("nan"), 0.0),
     }
@@ -136,6 +138,9 @@ def test_table(page):
     text = page.read_text("utf-8")
     assert '<td>depth (mm)</td><td>12.35</td><td class="better">0.5</td>' in text
     assert '<td>F1</td><td>0.5</td><td class="worse">0.25</td>' in text
+    # With a limit a colour says good or bad, not better or worse than before.
+    assert '<td>gap (mm)</td><td>9</td><td class="worse">8</td>' in text
+    assert '<td>overlap</td><td>0.9</td><td class="better">0.8</td>' in text
     assert "<td>steps</td><td>–</td><td>120</td>" in text
     assert "<td>nothing</td><td>–</td><td>0</td>" in text
     assert "<td>depth</td><td>0.00012</td>" in text
