@@ -192,7 +192,8 @@ class GltfFile:
         version, total = struct.unpack_from("<II", data, 4)
         if version != 2:
             raise InputError(
-                f"{shown(self.path)} cannot be read as GLB: it is glTF {version}, wanted glTF 2; convert it in a mesh program"
+                f"{shown(self.path)} cannot be read as GLB: it is glTF {version}, wanted glTF 2; convert it in a mesh "
+                "program"
             )
         if total > len(data):
             raise self.damaged(f"it says that it has {total:,} bytes, and has {len(data):,}")
