@@ -50,6 +50,8 @@ KEYS: dict[str, tuple[tuple[str, int | None], ...]] = {
     "trans": (("transl", 3),),
     "obj_trans": (("obj_trans", 3),),
     "obj_transl": (("obj_trans", 3),),
+    "obj_R": (("obj_rot", None),),
+    "obj_t": (("obj_trans", 3),),
     "obj_scale": (("obj_scale", 1),),
 }
 """Key to the quantities it keeps in order: number of joints or of numbers, None where the array tells."""

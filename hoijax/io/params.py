@@ -12,24 +12,27 @@ body, 23 for SMPL:
 | all of the above | `poses`, `pose`, `fullpose`, `full_pose` | 156 (SMPL-H), 165 (SMPL-X), 72 (SMPL), 66 numbers |
 | `betas`, `expression` | the same | `(T, S)` |
 | `transl` | `transl`, `trans` | `(T, 3)` metres |
-| `obj_rot` | `obj_rot`, `obj_angles` | as `global_orient` |
-| `obj_trans` | `obj_trans`, `obj_transl` | `(T, 3)` metres |
+| `obj_rot` | `obj_rot`, `obj_angles`, `obj_R` | as `global_orient` |
+| `obj_trans` | `obj_trans`, `obj_transl`, `obj_t` | `(T, 3)` metres |
 | `obj_scale` | `obj_scale` | `(T,)` |
 
 Rotations are axis-angle, radians, or matrices. One array without the leading axis is shared by all `T`. A `(3, 3)`
 array is three axis-angles when the file's leading axis is 3, otherwise one matrix. A point p of the object's mesh is at
-`obj_scale * obj_rot p + obj_trans`. Everything else in the file is kept and written back byte for byte.
+`obj_scale * obj_rot p + obj_trans`.
+A key that is not in the table and looks like a pose by its name and shape (`cam_t`, `global_pose`, a 4 x 4 `obj_pose`)
+is refused, since what it says would be lost; everything else in the file is kept and written back byte for byte.
 """
 
 import dataclasses
 import math
 import pathlib
+import re
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
-from hoijax.io.archives import open_npz
+from hoijax.io.archives import Header, open_npz
 from hoijax.io.files import PathLike
 from hoijax.io.layouts import KEYS, REQUIRED, ROTATIONS, Slot, interpret
 
@@ -37,6 +40,11 @@ _BODY_MODEL_KEYS = ("v_template", "shapedirs", "weights", "J_regressor", "kintre
 
 # 300,000 frames of SMPL-X; checking them takes eight times the bytes of their float64 form.
 _MOST_NUMBERS = 50_000_000
+
+# Words of a key that say where something is or how it is turned.
+_POSE_NAME = re.compile(
+    r"(?:^|_)(?:rot|rots|rotmat|rotation|rotvec|R|t|T|pose|orient|trans|transl|translation|angles|quat)(?:_|$)"
+)
 
 # What numbers of a body and an object can be. Poses of two turns are met, of a hundred radians are not.
 _FARTHEST = 100.0
@@ -156,9 +164,27 @@ def _read_archive(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, 
                 f"{path} has {total:,} numbers of parameters, wanted at most {_MOST_NUMBERS:,}; split it into files of "
                 "fewer frames"
             )
+        _refuse_poses(path, {key: archive.header(key) for key in archive.members if key not in KEYS}, known)
         arrays = {key: archive.array(key, kinds="fiu") for key in known}
         others = [archive.members[key].filename for key in archive.members if key not in KEYS]
         return arrays, {name: archive.contents(name) for name in (*others, *archive.others)}
+
+
+def _refuse_poses(path: pathlib.Path, others: dict[str, Header], known: list[str]) -> None:
+    """Names keys that look like a pose and are none that is understood; without a body pose another message serves."""
+    if not any(key in known for key in REQUIRED):
+        return
+    lost = [
+        key
+        for key, header in others.items()
+        if _POSE_NAME.search(key) and header.dtype.kind in "fiu" and header.shape[-1:] in ((3,), (4,), (6,), (9,))
+    ]
+    if lost:
+        raise InputError(
+            f"{path}: {', '.join(f'{key!r} {others[key].shape}' for key in lost[:6])} look like a pose and are not "
+            "understood, so what they say would be lost; rename them to what docs/refine.md lists (transl, "
+            "global_orient, obj_rot, obj_trans, ...), or leave them out of the file"
+        )
 
 
 def _refuse_keys(path: pathlib.Path, names: list[str]) -> None:

@@ -21,14 +21,14 @@ MEGABYTES = 80
 
 @pytest.fixture(autouse=True)
 def bounded():
-    """Every test of this file stays below so much memory and ten seconds of work."""
+    """Every test of this file stays below so much memory and half a minute of work."""
     tracemalloc.start()
     began = time.process_time()
     yield
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < MEGABYTES << 20
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 30
 
 
 def header(shape, descr="<f8"):

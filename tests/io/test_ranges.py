@@ -8,7 +8,7 @@ import pytest
 from hoijax.data.evaluation import harness
 from hoijax.data.evaluation.predictions import read_predictions
 from hoijax.errors import InputError
-from hoijax.io import read_parameters
+from hoijax.io import read_parameters, write_parameters
 from hoijax.systems.graft.estimates import read_scene_estimate
 
 
@@ -100,3 +100,44 @@ def test_a_log_of_an_evaluation_that_is_damaged_is_passed_over(tmp_path):
     lines += [b"\xff\xfe", b"[" * 100_000, b'{"id": 3}', b"null"]
     (tmp_path / "samples.partial.jsonl").write_bytes(b"\n".join(lines))
     assert harness._read_lines(tmp_path) == {"a": good}
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        (dict(obj_pose=np.eye(4)), ["'obj_pose' (4, 4)"]),
+        (
+            dict(global_pose=np.eye(3)[None, None], cam_t=[[0, 0, 20.0]]),
+            ["'global_pose' (1, 1, 3, 3)", "'cam_t' (1, 3)"],
+        ),
+        (dict(pred_cam_t_full=[[0.1, 0.2, 5.0]]), ["'pred_cam_t_full' (1, 3)"]),
+        (dict(object_rotation=np.zeros(3)), ["'object_rotation' (3,)"]),
+        (dict(obj_quat=np.zeros(4)), ["'obj_quat' (4,)"]),
+    ],
+)
+def test_a_pose_that_is_not_understood_is_never_dropped(tmp_path, more, names):
+    np.savez(tmp_path / "a.npz", **body(**more))
+    with pytest.raises(InputError, match="look like a pose and are not understood") as error:
+        read_parameters(tmp_path / "a.npz")
+    assert all(name in str(error.value) for name in names)
+
+
+def test_other_keys_are_no_poses(tmp_path):
+    more = dict(
+        gender=np.array("female"), pose_confidence=np.ones(24), keypoints=np.ones((25, 3)), trans_note=np.array("x")
+    )
+    np.savez(tmp_path / "a.npz", **body(**more))
+    assert len(read_parameters(tmp_path / "a.npz").extras) == len(more)
+
+
+def test_rotation_and_place_of_an_object_by_their_short_names(tmp_path):
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    np.savez(tmp_path / "a.npz", **body(obj_R=turn, obj_t=np.ones(3)))
+    found = read_parameters(tmp_path / "a.npz")
+    np.testing.assert_allclose(found.values["obj_rot"], [[0, 0, np.pi / 2]], atol=1e-12)
+    np.testing.assert_array_equal(found.values["obj_trans"], np.ones((1, 3)))
+    moved = {"obj_trans": np.array([[1.0, 2, 3]]), "obj_rot": np.zeros((1, 3))}
+    write_parameters(tmp_path / "b.npz", found, moved)
+    with np.load(tmp_path / "b.npz") as again:
+        np.testing.assert_allclose(again["obj_R"], np.eye(3), atol=1e-12)
+        np.testing.assert_array_equal(again["obj_t"], [1, 2, 3])
