@@ -18,7 +18,7 @@ from hoijax.optim.gradient.energy import evaluate, find_matches
 from hoijax.optim.gradient.engine import Problem, Setting, choose_points, cloud_of, surface
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.result import RefineMetrics, RefineResult
-from hoijax.optim.gradient.state import State
+from hoijax.optim.gradient.state import State, keep_frozen
 
 #: Shifts of the body to its front, metres; to its left; upward.
 FRONT, SIDE, UP = (-0.15, 0.0, 0.12, 0.25, 0.4), (-0.12, 0.0, 0.12), (0.0, 0.1)
@@ -87,7 +87,8 @@ def ranked_starts(problem: Problem, setting: Setting, config: RefineConfig) -> S
     names = problem.body.model.joint_names
 
     def state_of(move: jax.Array) -> State:
-        return moved_start(problem.start, move, up, names)
+        moved = moved_start(problem.start, move, up, names)
+        return keep_frozen(problem.body.model, config.freeze, moved, problem.start)
 
     def cost(move: jax.Array) -> jax.Array:
         far = FAR * safe_norm(move[:3]) + ASKEW * jnp.sum(jnp.abs(move[3:]))
