@@ -9,7 +9,7 @@ import pytest
 from hoijax.body_models import pose_body
 from hoijax.errors import InputError
 from hoijax.geometry import rotation_from_axis_angle, transform_points
-from hoijax.interaction import Contacts
+from hoijax.interaction import Contacts, judge
 from hoijax.metrics import signed_distance_host
 from hoijax.optim.gradient import Floor, part_targets, refine, refine_batch, stand_on_floor
 from hoijax.optim.gradient.engine import Setting, begin, judge, step
@@ -178,6 +178,16 @@ def test_bad_batches_are_refused(model, template, starts, change, message, quick
     params, pose = change(*starts)
     with pytest.raises(InputError, match=message):
         refine_batch(model, params, template, pose, HANDS, quick)
+
+
+def test_the_verdict_is_that_of_the_measures_and_the_shift_that_of_all_vertices(result, model, starts):
+    want = judge(result.after.max_penetration, result.after.contact, result.moved, result.tilt)
+    chex.assert_trees_all_equal(result.verdict, want)
+    before, after = (
+        np.asarray(jax.vmap(lambda p: pose_body(model, p).vertices)(x)) for x in (starts[0], result.params)
+    )
+    body = np.linalg.norm(after - before, axis=-1).mean(axis=1)
+    assert (np.asarray(result.moved) > 0.8 * body).all()
 
 
 def test_wrong_counts_of_templates_and_parts_are_refused(model, template, body, starts, quick):
