@@ -9,7 +9,8 @@ import pytest
 from hoijax.body_models import pose_body
 from hoijax.errors import InputError
 from hoijax.geometry import rotation_from_axis_angle, transform_points
-from hoijax.interaction import Contacts, judge
+from hoijax.interaction import Contacts
+from hoijax.interaction import judge as judge_interaction
 from hoijax.metrics import signed_distance_host
 from hoijax.optim.gradient import Floor, part_targets, refine, refine_batch, stand_on_floor
 from hoijax.optim.gradient.engine import Setting, begin, judge, step
@@ -181,7 +182,7 @@ def test_bad_batches_are_refused(model, template, starts, change, message, quick
 
 
 def test_the_verdict_is_that_of_the_measures_and_the_shift_that_of_all_vertices(result, model, starts):
-    want = judge(result.after.max_penetration, result.after.contact, result.moved, result.tilt)
+    want = judge_interaction(result.after.max_penetration, result.after.contact, result.moved, result.tilt)
     chex.assert_trees_all_equal(result.verdict, want)
     before, after = (
         np.asarray(jax.vmap(lambda p: pose_body(model, p).vertices)(x)) for x in (starts[0], result.params)
