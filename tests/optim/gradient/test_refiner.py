@@ -12,10 +12,11 @@ from hoijax.geometry import rotation_from_axis_angle, transform_points
 from hoijax.interaction import Contacts
 from hoijax.interaction import judge as judge_interaction
 from hoijax.metrics import signed_distance_host
-from hoijax.optim.gradient import Floor, part_targets, refine, refine_batch, stand_on_floor
+from hoijax.optim.gradient import Floor, Starts, part_targets, refine, refine_batch, stand_on_floor
 from hoijax.optim.gradient.engine import Setting, begin, judge, step
 from hoijax.optim.gradient.evaluation import part_distance
 from hoijax.optim.gradient.refiner import _problem, _setting
+from hoijax.optim.gradient.starts import badness, shortfall
 from hoijax.optim.gradient.state import State
 
 
@@ -189,6 +190,22 @@ def test_the_verdict_is_that_of_the_measures_and_the_shift_that_of_all_vertices(
     )
     body = np.linalg.norm(after - before, axis=-1).mean(axis=1)
     assert (np.asarray(result.moved) > 0.8 * body).all()
+
+
+@pytest.mark.slow
+def test_other_starts_are_kept_only_where_they_are_better(model, template, body, starts, quick, result):
+    config = dataclasses.replace(quick, starts=Starts(tries=1))
+    got = refine_batch(model, starts[0], template, starts[1], HANDS, config, floor=Floor.at(0.0), body=body)
+    was, now = (np.asarray(badness(x, config.starts)) for x in (result, got))
+    missed = np.asarray(shortfall(result.after, config.starts)) > 0
+    assert missed.any()
+    assert (now <= was + 1e-6).all()
+    assert (now < was - 0.01).any()
+    assert (np.asarray(got.steps) > np.asarray(result.steps))[missed].all()
+    kept = ~missed | (now >= was - 1e-6)
+    np.testing.assert_allclose(
+        np.asarray(got.params.rotations)[kept], np.asarray(result.params.rotations)[kept], atol=1e-4
+    )
 
 
 def test_wrong_counts_of_templates_and_parts_are_refused(model, template, body, starts, quick):
