@@ -197,8 +197,7 @@ def _try_others(
         object=problem.object if over.object is None else _rows(problem.object, rows),
         targets=_rows(problem.targets, rows),
         floor=_rows(problem.floor, rows),
-        # What went wrong is seen from where the first run ended.
-        start=_rows(State.of(result.params, result.pose), rows),
+        start=_rows(problem.start, rows),
         inverse_width=problem.inverse_width,
         freedom=_rows(problem.freedom, rows),
     )
