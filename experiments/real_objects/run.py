@@ -38,7 +38,7 @@ from hoijax.io import value_digest, write_json, write_text
 from hoijax.optim.gradient import Floor, RefineConfig, Starts, body_field, refine_batch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SETTINGS = RefineConfig(starts=Starts(tries=1))
+SETTINGS = RefineConfig(starts=Starts(tries=1), upright=True)
 STANDING = ("sit", "sit_on", "lie", "lean", "push", "stand_on")
 
 

@@ -148,7 +148,7 @@ def refine_config(options: Options) -> "RefineConfig":
     """
     from hoijax.optim.gradient import RefineConfig, Starts
 
-    config = RefineConfig(starts=Starts(tries=1))
+    config = RefineConfig(starts=Starts(tries=1), upright=True)
     if options.prior == "scorehoi":
         from hoijax.systems.scorehoi.score_prior import polish_config
 

@@ -168,8 +168,8 @@ class RefineConfig:
     width: PerGroup = PerGroup(0.06, 0.05, 0.1, 0.3, 0.2, 0.3, 0.3, 0.5, 0.25, 0.15, 0.05)
     sizes: Sizes = Sizes()
     starts: Starts = Starts()
-    #: What rests on the floor stays upright and on it: it slides and turns about the vertical only.
-    upright: bool = True
+    #: What rests on the floor is set upright on it, and then slides and turns about the vertical only.
+    upright: bool = False
     #: An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
     #: stage ends when the rate has reached `Stage.final_rate`.
     tolerance: float = 0.01
