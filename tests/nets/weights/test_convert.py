@@ -175,11 +175,12 @@ def test_arrays_go_where_they_are_sent():
 
 
 def test_wrong_arrays_are_named():
-    flat = to_flat(fill(Apart, convert_state_dict(abstract(Apart), random_state()[0], rules=[*LETTERS, RENAME])))
-    del flat["out.bias"]
-    flat["out.kernel"] = flat["out.kernel"].T
-    flat["other"] = np.zeros(1)
+    whole = to_flat(fill(Apart, convert_state_dict(abstract(Apart), random_state()[0], rules=[*LETTERS, RENAME])))
+    turned = whole | {"out.kernel": whole["out.kernel"].T}
+    with pytest.raises(InputError, match="here is not of this network: 1 arrays .* such as out.kernel"):
+        fill(Apart, turned, where="here")
+    other = {name: array for name, array in turned.items() if name != "out.bias"} | {"other": np.zeros(1)}
     with pytest.raises(
         InputError, match="here is not of this network: 3 arrays .* such as other, out.bias, out.kernel"
     ):
-        fill(Apart, flat, where="here")
+        fill(Apart, other, where="here")
