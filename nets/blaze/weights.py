@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hoijax.errors import InputError
@@ -62,7 +61,8 @@ def load(name: str) -> dict[str, jax.Array]:
     Raises:
       InputError: no such network.
     """
-    return {key: jnp.asarray(value, jnp.float32) for key, value in read_weights(asset_file(name)).items()}
+    # Converted by NumPy: on the device every shape would be one more program to compile.
+    return jax.device_put({key: value.astype(np.float32) for key, value in read_weights(asset_file(name)).items()})
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
