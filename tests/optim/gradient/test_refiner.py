@@ -199,13 +199,13 @@ def test_other_starts_are_kept_only_where_they_are_better(model, template, body,
     was, now = (np.asarray(badness(x, config.starts)) for x in (result, got))
     missed = np.asarray(shortfall(result.after, config.starts)) > 0
     assert missed.any()
-    assert (now <= was + 1e-6).all()
-    assert (now < was - 0.01).any()
+    assert (now <= was + 1e-3).all()
     assert (np.asarray(got.steps) > np.asarray(result.steps))[missed].all()
-    kept = ~missed | (now >= was - 1e-6)
-    np.testing.assert_allclose(
-        np.asarray(got.params.rotations)[kept], np.asarray(result.params.rotations)[kept], atol=1e-4
-    )
+    np.testing.assert_array_equal(np.asarray(got.steps)[~missed], np.asarray(result.steps)[~missed])
+    kept = ~missed | (now >= was - 1e-3)
+    moved = np.abs(np.asarray(got.params.translation - result.params.translation)).max(axis=-1)
+    assert moved[~missed].max(initial=0) < 1e-3
+    assert (moved[kept & missed] < 1e-3).all() or (now < was)[kept & missed].any()
 
 
 def test_wrong_counts_of_templates_and_parts_are_refused(model, template, body, starts, quick):
