@@ -202,10 +202,8 @@ def test_other_starts_are_kept_only_where_they_are_better(model, template, body,
     assert (now <= was + 1e-3).all()
     assert (np.asarray(got.steps) > np.asarray(result.steps))[missed].all()
     np.testing.assert_array_equal(np.asarray(got.steps)[~missed], np.asarray(result.steps)[~missed])
-    kept = ~missed | (now >= was - 1e-3)
     moved = np.abs(np.asarray(got.params.translation - result.params.translation)).max(axis=-1)
     assert moved[~missed].max(initial=0) < 1e-3
-    assert (moved[kept & missed] < 1e-3).all() or (now < was)[kept & missed].any()
 
 
 def test_wrong_counts_of_templates_and_parts_are_refused(model, template, body, starts, quick):
