@@ -27,6 +27,8 @@ def test_outside_of_the_picture_and_not_a_number_is_not_seen():
     np.testing.assert_array_equal(seen.weights, [1, 0, 0])
     np.testing.assert_array_equal(seen.metric_weights, [1, 0, 0])  # what is invented in pixels is in metres as well
     assert np.isfinite(seen.pixels).all()
+    believed = observe(NAMES, pixels, metric=np.zeros((4, 3)), metric_weights=np.full(4, 0.5), image_size=(20, 30))
+    np.testing.assert_array_equal(believed.metric_weights, [0.5, 0, 0])
     edge = observe(("nose", "neck"), [[30.0, 20.0], [30.1, 20.0]], image_size=(20, 30))
     np.testing.assert_array_equal(edge.weights, [1, 0])  # height comes first, pixels x first
 
