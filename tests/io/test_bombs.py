@@ -74,6 +74,12 @@ def test_a_small_nest_is_read_and_keeps_its_sharing():
     assert value == [[[[[[], []]] * 2] * 2] * 2] * 2 and value[0] is value[1]
 
 
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_keys_that_datasets_use_are_read(protocol):
+    value = {("t0003.000", 2): [1], 3: "a", 2.5: {"x", 4}, None: 0, b"k": frozenset({"y"})}
+    assert loads(pickle.dumps(value, protocol)) == value
+
+
 @pytest.mark.parametrize(
     "code",
     [
