@@ -39,7 +39,7 @@ class OutlineConfig:
     """Steps of Adam."""
     rate: float = 0.25
     """Size of the first steps, standard deviations of the landmark fit; it falls along a cosine."""
-    blur: tuple[float, float] = (1.5, 0.15)
+    blur: tuple[float, float] = (0.9, 0.15)
     """Of the soft silhouette at the first and at the last step, pixels of the target."""
     weight: float = 900.0
     """Cost, in squared standard deviations, of a mask that is missed altogether."""
