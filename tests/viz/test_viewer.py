@@ -88,6 +88,7 @@ def test_websockets_of_other_pages_are_refused(viewer, headers, status):
         ("[::1]:8080", "http://[::1]:8080", True),
         ("127.0.0.1", "http://127.0.0.1", True),
         ("localhost:8080", "http://127.0.0.1:8080", False),
+        ("localhost:8080", "http://localhost:81", False),
         ("localhost:8080", "file://localhost:8080", False),
         ("", None, False),
         ("[", None, False),
