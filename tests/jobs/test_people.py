@@ -151,11 +151,14 @@ def test_a_body_that_is_not_finite_is_named(job, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_people_side_by_side_come_out_as_one_by_one(scene, tmp_path):
-    """The real refiner, few steps: a batch of two gives what two batches of one give."""
+    """The real refiner, few steps: a batch of two gives what two batches of one give, and the floor draws everybody."""
     results = []
+    x, z = (axis.ravel() for axis in np.meshgrid(np.arange(-3, 3, 0.025), np.arange(-1, 1, 0.025)))
+    floor = np.stack([x, np.full_like(x, -0.03), z], axis=1)
+    np.savez(tmp_path / "floor.npz", points=floor, normals=np.tile([0.0, 1.0, 0.0], (len(floor), 1)))
     for size in (1, 2):
         request = PeopleRequest(
-            body=scene / "people.npz", scene=scene / "floor.npz", out=tmp_path / str(size), steps=5,
+            body=scene / "people.npz", scene=tmp_path / "floor.npz", out=tmp_path / str(size), steps=5,
             choice=BodyChoice(lod="test"), batch_size=size,
         )  # fmt: skip
         assert list(refine_people(request, pictures=0)) == ["person 3"]
