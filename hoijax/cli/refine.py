@@ -57,6 +57,8 @@ class Options:
     freeze: str = ""
     """What must not move: any of object, object_scale, pose, hands, betas, ..., separated by commas; with --scene of
     orient, pose, hands, translation, betas, scale. pose,hands,betas leaves where the whole body is."""
+    upright: bool = False
+    """With --floor, an object that stands on it is set upright and then only slides and turns about the vertical."""
     fit_scale: bool = False
     """Let the object's scale be refined too."""
     steps: int | None = None
@@ -148,7 +150,7 @@ def refine_config(options: Options) -> "RefineConfig":
     """
     from hoijax.optim.gradient import RefineConfig, Starts
 
-    config = RefineConfig(starts=Starts(tries=1), upright=True)
+    config = RefineConfig(starts=Starts(tries=1), upright=options.upright)
     if options.prior == "scorehoi":
         from hoijax.systems.scorehoi.score_prior import polish_config
 
@@ -201,7 +203,7 @@ def _check_prior(options: Options) -> None:
 def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
-    for name in ("contact", "floor", "fit_scale", "strict"):
+    for name in ("contact", "floor", "fit_scale", "strict", "upright"):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

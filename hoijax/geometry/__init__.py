@@ -36,7 +36,7 @@ from hoijax.geometry.safe import cross, dot, einsum, safe_divide, safe_norm, saf
 from hoijax.geometry.sampling import SurfaceSamples, farthest_points, sample_surface
 from hoijax.geometry.sdf import SDFGrid, query_sdf
 from hoijax.geometry.sdf_build import build_sdf
-from hoijax.geometry.solid import SolidReport, build_solid_sdf
+from hoijax.geometry.solid import SolidReport, build_solid_sdf, closed_and_outward
 from hoijax.geometry.transforms import RigidPose, compose, inverse, transform_points
 from hoijax.geometry.triangles import ClosestPoint, closest_on_mesh, closest_on_triangle, point_triangle_distance
 from hoijax.geometry.up_axis import looks_z_up
@@ -64,6 +64,7 @@ __all__ = [
     "build_solid_sdf",
     "chamfer",
     "clamp_to_box",
+    "closed_and_outward",
     "closest_on_mesh",
     "closest_on_mesh_host",
     "closest_on_triangle",

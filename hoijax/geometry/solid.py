@@ -64,6 +64,16 @@ class SolidReport:
         return notes
 
 
+def closed_and_outward(mesh: Mesh) -> SolidReport | None:
+    """The report of a mesh whose every patch is closed and faces outward, so that its winding number says what is
+    inside; None of any other mesh."""
+    patches = wind_consistently(np.asarray(mesh.vertices), np.asarray(mesh.faces))
+    count = len(patches.closed)
+    if not patches.closed.all() or patches.turned.any() or face_outward(np.asarray(mesh.vertices), patches).any():
+        return None
+    return SolidReport(parts=count, closed=count, turned=0, sheet=0.0, hidden=0.0, thickness=0.0)
+
+
 def build_solid_sdf(mesh: Mesh, *, resolution: int = 64, padding: float = 0.1) -> tuple[SDFGrid, SolidReport]:
     """Signed distance grid of what can be touched of a mesh, whatever its winding; shape as of `build_sdf`.
 

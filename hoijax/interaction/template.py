@@ -8,7 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, SolidReport, build_sdf, build_solid_sdf, farthest_points
+from hoijax.geometry import (
+    Mesh,
+    SolidReport,
+    build_sdf,
+    build_solid_sdf,
+    closed_and_outward,
+    farthest_points,
+)
 from hoijax.interaction.types import ObjectTemplate
 
 _DENSITY = 128  # surface samples per template point
@@ -66,9 +73,14 @@ def make_solid_template(
     """`make_template` for meshes as people model them, and what was found of their inside and outside.
 
     Parts may wind any way, lie within each other, be open or sheets: inside is what cannot be touched
-    (`hoijax.geometry.build_solid_sdf`), and sheets have a thickness. Arguments and errors as of `make_template`.
+    (`hoijax.geometry.build_solid_sdf`), and sheets have a thickness. Where every part is closed and faces outward the
+    grid is that of `make_template`. Arguments and errors as of `make_template`.
     """
     solid, template = _prepared(mesh, count, method, max_sdf_faces)
+    report = closed_and_outward(solid)
+    if report is not None:
+        # Exact between parts that lie closer together than the flood of a grid gets through.
+        return template(build_sdf(solid, resolution=resolution, padding=padding)), report
     sdf, report = build_solid_sdf(solid, resolution=resolution, padding=padding)
     return template(sdf), report
 

@@ -15,7 +15,7 @@ MAX_FACES = 20_000
 """Faces of the mesh that the distance grid is built from and that pictures show."""
 CACHE_LIMIT = 256
 """Distance grids that the cache keeps; those unused for longest go first."""
-RULE = 2
+RULE = 3
 """Version of how templates are made; another one makes the grids of a cache anew."""
 _SOLID = (int, int, int, float, float, float)
 """Types of a `SolidReport`'s fields, in their order."""

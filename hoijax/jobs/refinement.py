@@ -205,7 +205,7 @@ def _leaning(tilt: float) -> tuple[str, ...]:
     """A note on an object that leans further than anybody meant it to."""
     if tilt < THRESHOLDS.tilt:
         return ()
-    return (f"the object leans {np.degrees(tilt):.0f} degrees further than its estimate; --freeze object keeps it",)
+    return (f"the object leans {np.degrees(tilt):.0f} degrees further than its estimate; --upright keeps it standing",)
 
 
 def _doubts(item: Interaction, body: np.ndarray) -> tuple[str, ...]:

@@ -3,8 +3,9 @@ import pytest
 import trimesh
 
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, build_sdf, build_solid_sdf, query_sdf
+from hoijax.geometry import Mesh, build_sdf, build_solid_sdf, closed_and_outward, query_sdf
 from hoijax.geometry.solid import AIR, INSIDE, SURFACE, flood
+from hoijax.interaction import make_solid_template, make_template
 
 
 def as_mesh(*meshes):
@@ -104,3 +105,31 @@ def test_the_flood_goes_round_corners_but_through_no_wall():
 def test_bad_meshes_are_refused():
     with pytest.raises(InputError, match="coincide"):
         build_solid_sdf(Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]])))
+
+
+def test_between_closed_parts_that_nearly_touch_there_is_air():
+    """A hand goes between the bars of a handle that the flood of a coarse grid does not get through."""
+    ring = as_mesh(
+        box(size=(0.4, 0.02, 0.02)), box((0, 0.06, 0), (0.4, 0.02, 0.02)),
+        box((0.19, 0.03, 0), (0.02, 0.08, 0.02)), box((-0.19, 0.03, 0), (0.02, 0.08, 0.02)),
+        box((0, 0.03, 0.2), (0.02, 0.02, 0.5)),
+    )  # fmt: skip
+    report = closed_and_outward(ring)
+    assert report is not None and report.parts == report.closed == 5 and report.turned == 0 and not report.notes()
+    template, said = make_solid_template(ring, resolution=32)
+    np.testing.assert_array_equal(template.sdf.values, make_template(ring, resolution=32).sdf.values)
+    assert said == report
+
+
+@pytest.mark.parametrize("flaw", ["one face turned", "inside out", "open"])
+def test_only_closed_outward_meshes_are_taken_as_they_are(flaw):
+    mesh = as_mesh(box(), box((1, 0, 0)))
+    assert closed_and_outward(mesh) is not None
+    faces = np.array(mesh.faces)
+    if flaw == "one face turned":
+        faces[3] = faces[3, ::-1]
+    elif flaw == "inside out":
+        faces[:12] = faces[:12, ::-1]
+    else:
+        faces = faces[1:]
+    assert closed_and_outward(Mesh(mesh.vertices, faces)) is None

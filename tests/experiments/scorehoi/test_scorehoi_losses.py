@@ -39,10 +39,17 @@ BODY_POINTS = (
 
 @pytest.fixture(scope="module")
 def truths():
-    """Two interactions whose masks fill the picture: their crops are centred on the camera's axis."""
-    source = MadeUp(layout_of("tiny", BODY), count=2)
+    """Two interactions whose masks fill the picture: their crops are centred on the camera's axis.
+
+    What touches is drawn at random, so that no two labels are alike.
+    """
+    source, rng = MadeUp(layout_of("tiny", BODY), count=2), np.random.default_rng(0)
     whole = np.ones((PIXELS, PIXELS), bool)
-    return source.layout, [dataclasses.replace(source.truth(i), human=whole) for i in range(2)]
+    touched = {"body_contact": source.layout.model.num_vertices, "object_contact": 64, "object_floor": 64}
+    return source.layout, [
+        dataclasses.replace(source.truth(i), human=whole, **{k: rng.random(n) < 0.4 for k, n in touched.items()})
+        for i in range(2)
+    ]
 
 
 def answer(truth, layout):
