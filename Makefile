@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out
 
-.PHONY: demo test test-fast lint clean
+.PHONY: demo test test-fast test-long lint clean
 
 # An editable install of the main job's needs; made again when pyproject.toml changes.
 $(VENV)/.main: pyproject.toml requirements.txt
@@ -22,13 +22,18 @@ demo: $(VENV)/.main
 	$(BIN)/hoijax demo --out $(OUT)
 
 # Without restarts a crashed worker ends the run and is named; pytest-xdist's loadfile hangs when it restarts one.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0
+# Both workers, and the tests after one that has dropped its programs, read what one of them has compiled.
+PROGRAMS := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/programs JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.5
+PYTEST := $(PROGRAMS) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0
 
 test: $(VENV)/.test lint
-	$(PYTEST)
+	$(PYTEST) -m 'not long'
 
 test-fast: $(VENV)/.test
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not long'
+
+test-long: $(VENV)/.test
+	$(PYTEST) -m long
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

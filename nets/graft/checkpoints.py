@@ -33,6 +33,9 @@ WEIGHTS = {
     ),
 }
 
+LABELS = {"graft": "GRAFT weights of hoijax", "graft_encoder": "image encoder of hoijax"}
+"""What messages call the networks."""
+
 
 def save_graft(path: PathLike, model: Graft, facts: Mapping[str, Any] | None = None) -> None:
     """Writes a network's weights, whole or not at all.
@@ -87,7 +90,7 @@ def _load(name: str, path: PathLike, sizes: str, change: Any) -> tuple[nnx.Modul
     tensors = open_tensors(path, what="GRAFT's weights")
     facts, entry = tensors.facts(), WEIGHTS[name]
     if not isinstance(facts.get(sizes), dict | list):
-        raise InputError(f"{path} holds no weights of {entry.title}: it does not say its {sizes}")
+        raise InputError(f"{path} holds no {LABELS[name]}: it does not say its {sizes}")
     try:
         network = fill(lambda rngs: entry.make(rngs, facts | {sizes: change(facts[sizes])}), tensors, where=path)
     except InputError as error:

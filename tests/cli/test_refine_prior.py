@@ -11,7 +11,7 @@ from hoijax.body_models import contact_regions, free_body
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_solid_template, make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
-from hoijax.nets.weights import save_network
+from hoijax.nets.weights import save_network, shipped_file
 from hoijax.systems.scorehoi import compile_prior, prior_config, score_prior
 from hoijax.systems.scorehoi.score_prior import load_prior, scaled
 

@@ -29,7 +29,7 @@ from hoijax.experiments.graft.recipes import TRAININGS
 from hoijax.experiments.graft.train import Config as GraftConfig
 from hoijax.experiments.recipes import RECIPES, Config, run
 from hoijax.experiments.scorehoi.recipes import TINY_SYNTH
-from hoijax.nets.weights import read_facts
+from hoijax.nets.weights import read_facts, shipped_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 ASSETS = ROOT / "hoijax" / "assets"
@@ -202,7 +202,7 @@ def synth(tmp_path_factory):
     return root, tmp_path_factory.mktemp("trials")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_steps_of_every_recipe(name, synth):
     """The command as a user runs it, all parts of the chain; what was made before is not made again."""

@@ -207,7 +207,9 @@ def test_scans_are_mixed_with_rooms_of_smplx_bodies_and_scored(prox, bodies, mod
     facts = {"body": "smplx", "probe_vertices": np.asarray(spec.probe_vertices).tolist()}
     np.testing.assert_array_equal(trained_probes(model, facts), spec.probe_vertices)
     assert trained_probes(model, {}) is None and trained_probes(model, facts | {"body": "smplh"}) is None
-    asked = EvaluationConfig(rooms=4, others=False, scans="prox", root=prox, body_model=bodies, points=512)
+    asked = EvaluationConfig(
+        rooms=4, others=False, scans="prox", root=prox, body_model=bodies, points=512, split="test"
+    )
     sources = make_sources(asked, model, spec)
     assert list(sources) == ["made-up rooms", "prox"] and len(sources["prox"]) == 2
     assert len(sample_points(sources["prox"][1])[0]) <= 512

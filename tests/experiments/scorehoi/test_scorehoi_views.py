@@ -15,6 +15,7 @@ from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.sources import Joined
 from hoijax.experiments.scorehoi.views import Config, Views
 from hoijax.interaction import GRAVITY_CAMERA
+from hoijax.nets.weights import shipped_file
 from hoijax.systems.scorehoi import GuidedScene, pose_state, state_from_estimate
 from hoijax.systems.scorehoi.networks import load_networks
 
