@@ -56,31 +56,19 @@ def split_state(process: Process, x: State, t: Time, output: State, kind: Predic
         return CleanAndNoise(x0=x0_from_noise(process, x, t, output), noise=output)
     if kind == "x0":
         return CleanAndNoise(x0=output, noise=noise_from_x0(process, x, t, output))
-    if kind == "v":
-
-        def clean(x: ArrayLike, v: ArrayLike) -> jax.Array:
-            signal, sigma = signal_and_noise(process, t, x)
-            norm = signal * signal + sigma * sigma
-            return scale(signal / norm, x) - scale(sigma / norm, v)
-
-        def noise(x: ArrayLike, v: ArrayLike) -> jax.Array:
-            signal, sigma = signal_and_noise(process, t, x)
-            norm = signal * signal + sigma * sigma
-            return scale(sigma / norm, x) + scale(signal / norm, v)
-
-    elif kind == "flow":
-
-        def clean(x: ArrayLike, u: ArrayLike) -> jax.Array:
-            signal, sigma = signal_and_noise(process, t, x)
-            return scale(1.0 / (signal + sigma), x) - scale(sigma / (signal + sigma), u)
-
-        def noise(x: ArrayLike, u: ArrayLike) -> jax.Array:
-            signal, sigma = signal_and_noise(process, t, x)
-            return scale(1.0 / (signal + sigma), x) + scale(signal / (signal + sigma), u)
-
-    else:
+    if kind not in ("v", "flow"):
         raise ValueError(f"a network predicts 'noise', 'x0', 'v' or 'flow', got {kind!r}")
-    return CleanAndNoise(x0=jax.tree.map(clean, x, output), noise=jax.tree.map(noise, x, output))
+
+    def solve(x: ArrayLike, output: ArrayLike) -> tuple[jax.Array, jax.Array]:
+        signal, sigma = signal_and_noise(process, t, x)
+        # Shares of the state in the clean state and in the noise; the answer's are minus sigma and signal over the sum.
+        own, total = ((signal, sigma), signal**2 + sigma**2) if kind == "v" else ((1.0, 1.0), signal + sigma)
+        clean = scale(own[0] / total, x) - scale(sigma / total, output)
+        return clean, scale(own[1] / total, x) + scale(signal / total, output)
+
+    both = jax.tree.map(solve, x, output)
+    x0, noise = jax.tree.transpose(jax.tree.structure(x), jax.tree.structure((0, 0)), both)
+    return CleanAndNoise(x0=x0, noise=noise)
 
 
 def training_target(process: Process, x0: State, noise: State, t: Time, kind: Prediction = "noise") -> State:

@@ -1,6 +1,6 @@
 """GRAFT's refinement (arXiv 2604.19624): bodies, scenes and probes around the network of `hoijax.nets.graft`."""
 
-from hoijax.optim.fields.scene import (
+from hoijax.optim.fields import (
     Probed,
     Scene,
     estimate_normals,
