@@ -24,7 +24,7 @@ ASSETS = pathlib.Path(str(importlib.resources.files("hoijax.assets"))) / "demo"
 COLORS = ((0.72, 0.55, 0.38), (0.36, 0.38, 0.42), (0.2, 0.21, 0.23))
 """Colours of an object's first, second and third part, sRGB."""
 
-Euler = tuple[str, *tuple[float, ...]]
+Euler = tuple[str, float] | tuple[str, float, float] | tuple[str, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
