@@ -23,14 +23,14 @@ from hoijax.geometry.sdf_build import grid_samples, nearest_faces, place_grid
 from hoijax.geometry.winding_host import winding_number_host
 
 AIR, SURFACE, INSIDE = 1, 0, -1
-#: A surface stops the flood within this distance, in spacings: a half, and something for rounding.
 WALL = 0.55
-#: How far beyond a surface, in spacings, it is looked up what is there: near enough for bars of two spacings.
+"""A surface stops the flood within this distance, in spacings: a half, and something for rounding."""
 REACH = 1.1
-#: Half the thickness of a sheet, and the distance over which its offset fades, in spacings.
+"""How far beyond a surface, in spacings, it is looked up what is there: near enough for bars of two spacings."""
 HALF_SHEET, FADE = 0.75, 3.0
-#: Faces of an open patch from which it is looked round.
+"""Half the thickness of a sheet, and the distance over which its offset fades, in spacings."""
 LOOKS = 400
+"""Faces of an open patch from which it is looked round."""
 _ONE_WAY = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) != (0, 0, 0)]
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-#: Samples of the surface, and cells along each side of the footprint.
 SAMPLES, CELLS = 20_000, 40
-#: How much more of its footprint a mesh must cover seen along z than along y, and at least, to look like one with z up.
+"""Samples of the surface, and cells along each side of the footprint."""
 RATIO, LEAST = 1.4, 0.6
+"""How much more of its footprint a mesh must cover seen along z than along y, and at least, to look like one with z
+up."""
 
 
 def coverage(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], axis: int) -> float:

@@ -12,12 +12,12 @@ from hoijax.camera import Camera
 from hoijax.io import write_bytes
 from hoijax.render import rasterize
 
-#: Pixels of a side of the crop that is drawn.
 SIZE = 384
+"""Pixels of a side of the crop that is drawn."""
 _COLORS = np.array([[0.45, 0.62, 0.90], [0.95, 0.70, 0.30]])  # body, object
 _OPACITY = 0.75
-#: Where the light comes from, camera frame.
 _LIGHT = np.array([-0.4, -0.7, -0.6]) / np.linalg.norm([-0.4, -0.7, -0.6])
+"""Where the light comes from, camera frame."""
 
 
 @functools.partial(jax.jit, static_argnums=3)

@@ -10,10 +10,10 @@ from hoijax.errors import InputError
 from hoijax.systems.scorehoi.inputs import crop, crop_box
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-#: A person whose mask's box is smaller than this cannot be told from a speck, pixels of a side.
 SMALLEST = 8
-#: Numbers of the person and the object in an instance-id picture.
+"""A person whose mask's box is smaller than this cannot be told from a speck, pixels of a side."""
 HUMAN_ID, OBJECT_ID = 1, 2
+"""Numbers of the person and the object in an instance-id picture."""
 NEEDED = (
     "wanted --human-mask and --object-mask, or --instances (a PNG with person 1 and object 2), or a picture whose "
     "alpha channel is 0 where neither is"

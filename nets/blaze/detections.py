@@ -13,11 +13,12 @@ from hoijax.geometry.safe import ArrayLike
 from hoijax.nets.blaze.detector import DETECTOR_SIZE, LEVELS
 from hoijax.nets.blaze.regions import Region, axis_region, to_picture
 
-#: Boxes that share more than this part of their union are one person's.
 SAME_PERSON = 0.3
+"""Boxes that share more than this part of their union are one person's."""
 
-#: Side of a person's region in distances from the hips to the circle's rim about the person: a diameter and a quarter.
 REGION_SCALE = 2.5
+"""Side of a person's region in distances from the hips to the circle's rim about the person: a diameter and a
+quarter."""
 
 
 @struct.dataclass

@@ -11,14 +11,14 @@ from hoijax.geometry.safe import ArrayLike
 from hoijax.nets.blaze.layers import Params, conv, depth_to_space, depthwise, double, picture_by_picture, relu6
 from hoijax.nets.blaze.trunk import trunk
 
-#: Side of the square picture that the detector takes, pixels.
 DETECTOR_SIZE = 224
+"""Side of the square picture that the detector takes, pixels."""
 
-#: Anchors: 28 x 28 x 2, 14 x 14 x 2, 7 x 7 x 6.
 NUM_ANCHORS = 2254
+"""Anchors: 28 x 28 x 2, 14 x 14 x 2, 7 x 7 x 6."""
 
-#: Side and anchors per cell of the three levels.
 LEVELS = ((28, 2), (14, 2), (7, 6))
+"""Side and anchors per cell of the three levels."""
 
 
 @jax.jit

@@ -14,14 +14,14 @@ from hoijax.nets.blaze.people import SAMPLES, Person
 from hoijax.nets.blaze.regions import Region, crops, to_picture, turn
 from hoijax.nets.blaze.regressors import CROP_SIZE, RawHand, run_hand_network
 
-#: Side of a hand's first region in distances from the wrist to the knuckles, and its least in forearms.
 KNUCKLE_SCALE, LEAST_SCALE = 4.0, 0.9
+"""Side of a hand's first region in distances from the wrist to the knuckles, and its least in forearms."""
 
-#: Side of the other first region and its centre beyond the wrist, in forearms.
 FOREARM_SCALE, FOREARM_SHIFT = 1.2, 0.35
+"""Side of the other first region and its centre beyond the wrist, in forearms."""
 
-#: Side of a hand's second region in longer sides of its points' box; how far it is moved along the fingers.
 SECOND_SCALE, SECOND_SHIFT = 2.0, 0.1
+"""Side of a hand's second region in longer sides of its points' box; how far it is moved along the fingers."""
 
 
 @struct.dataclass

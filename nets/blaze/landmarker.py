@@ -15,14 +15,14 @@ from hoijax.geometry.safe import ArrayLike
 from hoijax.nets.blaze.layers import Params, conv, depthwise, double, halve_max, picture_by_picture, relu6
 from hoijax.nets.blaze.trunk import trunk
 
-#: Side of the square crop that the landmark network takes, pixels.
 LANDMARK_SIZE = 256
+"""Side of the square crop that the landmark network takes, pixels."""
 
-#: The 33 points of a person and six more that only tell the next crop.
 NUM_RAW = 39
+"""The 33 points of a person and six more that only tell the next crop."""
 
-#: Block whose input goes to the decoder at each level, from 16 cells to 128.
 SIDES = (11, 5, 3, 1)
+"""Block whose input goes to the decoder at each level, from 16 cells to 128."""
 
 
 @struct.dataclass

@@ -1,6 +1,5 @@
 """Names of the points that the networks find, in their order; left and right are the person's own."""
 
-#: A person's 33 points.
 LANDMARK_NAMES = (
     "nose",
     "left_eye_inner",
@@ -36,8 +35,8 @@ LANDMARK_NAMES = (
     "left_foot_index",
     "right_foot_index",
 )
+"""A person's 33 points."""
 
-#: A hand's 21 points, from the wrist to the tip of each finger.
 HAND_NAMES = (
     "wrist",
     "thumb_cmc",
@@ -61,8 +60,8 @@ HAND_NAMES = (
     "pinky_dip",
     "pinky_tip",
 )
+"""A hand's 21 points, from the wrist to the tip of each finger."""
 
-#: Pairs of a person's points to draw a line between.
 LANDMARK_EDGES = (
     (11, 12),
     (11, 13),
@@ -96,18 +95,19 @@ LANDMARK_EDGES = (
     (5, 8),
     (9, 10),
 )
+"""Pairs of a person's points to draw a line between."""
 
-#: Pairs of a hand's points to draw a line between.
 HAND_EDGES = (
     *((0, 1), (0, 5), (5, 9), (9, 13), (13, 17), (0, 17)),
     *((i, i + 1) for start in (1, 5, 9, 13, 17) for i in range(start, start + 3)),
 )
+"""Pairs of a hand's points to draw a line between."""
 
-#: Index of each point's mirror image.
 MIRRORED_LANDMARKS = tuple(
     LANDMARK_NAMES.index(name.replace("left", "*").replace("right", "left").replace("*", "right"))
     for name in LANDMARK_NAMES
 )
+"""Index of each point's mirror image."""
 
-#: Corners of an object's box about its centre, in the order of its network after the centre: x, then y, then z vary.
 BOX_CORNERS = tuple((x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5))
+"""Corners of an object's box about its centre, in the order of its network after the centre: x, then y, then z vary."""

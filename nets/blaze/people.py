@@ -31,11 +31,11 @@ from hoijax.nets.blaze.regions import (
     turn,
 )
 
-#: Points per crop pixel and side, against flicker of what is finer than the crop (docs/blaze.md).
 SAMPLES = 2
+"""Points per crop pixel and side, against flicker of what is finer than the crop (docs/blaze.md)."""
 
-#: Points of a person (`names.LANDMARK_NAMES`).
 NUM_LANDMARKS = 33
+"""Points of a person (`names.LANDMARK_NAMES`)."""
 
 
 @struct.dataclass

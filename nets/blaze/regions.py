@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 
 from hoijax.geometry.safe import ArrayLike, einsum, safe_norm
 
-#: What lies outside the picture: black, or the nearest pixel.
 Outside = Literal["black", "edge"]
+"""What lies outside the picture: black, or the nearest pixel."""
 
 
 @struct.dataclass

@@ -11,8 +11,8 @@ from hoijax.geometry.safe import ArrayLike
 from hoijax.nets.blaze.layers import Params, dense, picture_by_picture
 from hoijax.nets.blaze.trunk import trunk
 
-#: Side of the square crop of both networks, pixels.
 CROP_SIZE = 224
+"""Side of the square crop of both networks, pixels."""
 
 
 @struct.dataclass

@@ -17,8 +17,8 @@ from hoijax.nets.blaze.layers import Params
 from hoijax.nets.blaze.people import Person, detect_people, read_landmarks
 from hoijax.nets.blaze.regions import Region
 
-#: Squares that share more than this part of their union are one person's.
 SAME_TRACK = 0.4
+"""Squares that share more than this part of their union are one person's."""
 
 
 @struct.dataclass

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 
 from hoijax.nets.blaze.layers import Padding, Params, conv, depthwise, relu6
 
-#: Stride of each block; width and kernel size are the weights' own. The last block stops before its projection.
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+"""Stride of each block; width and kernel size are the weights' own. The last block stops before its projection."""
 
-#: Blocks whose input the block's output is added to.
 RESIDUAL = frozenset({2, 4, 6, 7, 9, 10, 12, 13, 14})
+"""Blocks whose input the block's output is added to."""
 
 
 def stem(params: Params, x: Float[Array, "B H W 3"], padding: Padding) -> Float[Array, "B h w C"]:

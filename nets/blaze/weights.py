@@ -17,8 +17,8 @@ from hoijax.errors import InputError
 from hoijax.io.files import PathLike
 from hoijax.nets.weights import Entry, open_tensors
 
-#: The networks that come with hoijax.
 NETWORKS = ("detector", "landmarks", "hand", "chair", "cup")
+"""The networks that come with hoijax."""
 
 _VALUES, _BITS = ":values", ":bits"
 

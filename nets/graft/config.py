@@ -2,19 +2,19 @@
 
 import dataclasses
 
-#: GRAFT's rotations, in SMPL-H's order: the root, 21 body joints, 15 joints of the left hand, 15 of the right.
 NUM_ROTATIONS = 52
+"""GRAFT's rotations, in SMPL-H's order: the root, 21 body joints, 15 joints of the left hand, 15 of the right."""
 NUM_BODY, NUM_HAND, NUM_DISTAL, NUM_SURFACE = 21, 15, 5, 27
-#: Tokens: one per body joint, the left hand, the right hand, the whole body.
 NUM_TOKENS = NUM_BODY + 2 + 1
-#: Probes in the order of the tokens: body joints, distal joints of the left and the right hand, surface points.
+"""Tokens: one per body joint, the left hand, the right hand, the whole body."""
 NUM_PROBES = NUM_BODY + 2 * NUM_DISTAL + NUM_SURFACE
+"""Probes in the order of the tokens: body joints, distal joints of the left and the right hand, surface points."""
 NUM_BETAS = 10
-#: Points at which the image is looked at: body joints, the middle of each hand, surface points.
 NUM_ANCHORS = NUM_BODY + 2 + NUM_SURFACE
+"""Points at which the image is looked at: body joints, the middle of each hand, surface points."""
 NUM_STREAMS = 2
-#: Places of a token's visual context: two streams of 27 surface points for the whole body; 2 x 9 for the others.
 CONTEXT = NUM_STREAMS * NUM_SURFACE
+"""Places of a token's visual context: two streams of 27 surface points for the whole body; 2 x 9 for the others."""
 
 
 @dataclasses.dataclass(frozen=True)

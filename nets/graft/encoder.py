@@ -12,8 +12,8 @@ from jaxtyping import Float
 from hoijax.nets.blocks.norms import ArrayLike, Norm
 from hoijax.nets.blocks.perceptrons import gelu
 
-#: Pixels per cell of the maps, as in MapAnything.
 PATCH = 14
+"""Pixels per cell of the maps, as in MapAnything."""
 
 
 class ImageEncoder(nnx.Module):

@@ -10,8 +10,8 @@ from hoijax.nets.graft.config import NUM_BETAS, NUM_BODY, NUM_DISTAL, NUM_HAND, 
 from hoijax.nets.graft.layers import FourierEncoder
 from hoijax.nets.graft.types import GraftInputs
 
-#: Metres; brings a person a few metres away to numbers about one.
 TRANSLATION_UNIT = 3.0
+"""Metres; brings a person a few metres away to numbers about one."""
 
 
 class Tokenizer(nnx.Module):

@@ -14,39 +14,39 @@ ArrayLike = jax.Array | np.ndarray
 class GraftInputs:
     """A body's parameters and what its 58 probes found in the scene; metres, camera frame (x right, y down)."""
 
-    #: Probes relative to the body: R_root^T (p - pelvis).
     points: Float[ArrayLike, "*B 58 3"] | Any
-    #: From each probe to its nearest scene point.
+    """Probes relative to the body: R_root^T (p - pelvis)."""
     offsets: Float[ArrayLike, "*B 58 3"] | Any
-    #: Unit normal of that scene point, towards free space.
+    """From each probe to its nearest scene point."""
     normals: Float[ArrayLike, "*B 58 3"] | Any
-    #: 6D rotations relative to the parents, root first, in SMPL-H's order.
+    """Unit normal of that scene point, towards free space."""
     rotations: Float[ArrayLike, "*B 52 6"] | Any
-    #: Translation of the body.
+    """6D rotations relative to the parents, root first, in SMPL-H's order."""
     translation: Float[ArrayLike, "*B 3"] | Any
-    #: Shape coefficients.
+    """Translation of the body."""
     betas: Float[ArrayLike, "*B 10"] | Any
+    """Shape coefficients."""
 
 
 @struct.dataclass
 class VisualContext:
     """What each token sees of the image; see `gather_context`."""
 
-    #: Fused image features.
     features: Float[ArrayLike, "*B 24 C D"] | Any
-    #: Places that hold a feature.
+    """Fused image features."""
     mask: Bool[ArrayLike, "*B 24 C"] | Any
+    """Places that hold a feature."""
 
 
 @struct.dataclass
 class GraftUpdate:
     """What one application of the network adds to the parameters; float32."""
 
-    #: Added to the 6D rotations.
     rotations: Float[ArrayLike, "*B 52 6"] | Any
-    #: Added to the translation, metres.
+    """Added to the 6D rotations."""
     translation: Float[ArrayLike, "*B 3"] | Any
-    #: Added to the shape coefficients.
+    """Added to the translation, metres."""
     betas: Float[ArrayLike, "*B 10"] | Any
-    #: The body is scaled by one plus this, about the camera's centre.
+    """Added to the shape coefficients."""
     scale: Float[ArrayLike, "*B"] | Any
+    """The body is scaled by one plus this, about the camera's centre."""

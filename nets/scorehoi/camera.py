@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Focal length in pixels of a 256-pixel crop: ScoreHOI's; CONTHO's is 1000. It must match the weights.
 FOCAL = 2500.0
-#: Depth below which points are projected as if they stood there, metres.
+"""Focal length in pixels of a 256-pixel crop: ScoreHOI's; CONTHO's is 1000. It must match the weights."""
 MIN_DEPTH = 0.01
+"""Depth below which points are projected as if they stood there, metres."""
 
 
 def camera_translation(raw: Float[ArrayLike, "*B 3"], *, focal: float = FOCAL) -> Float[jax.Array, "*B 3"]:

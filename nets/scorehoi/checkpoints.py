@@ -23,8 +23,8 @@ CHANNELS = ResNetConfig().out_channels
 OBJECT_FEATURES = 64 * 3 + 1024
 BODY_RESNET = ResNetConfig(in_channels=5, inject=OBJECT_FEATURES, stem_name="conv1_mask")
 
-#: The authors' networks as they were trained: on SMPL-H with hand poses about MANO's mean hand (specs 2.2, 5.3).
 AUTHORS = {"size": "full", "attention": "released", "body": "smplh", "flat_hand_mean": False, "vertices": 431}
+"""The authors' networks as they were trained: on SMPL-H with hand poses about MANO's mean hand (specs 2.2, 5.3)."""
 
 
 def _part(title, make, ignore=()) -> Entry:

@@ -15,14 +15,14 @@ ArrayLike = jax.Array | np.ndarray
 class Conditions:
     """Image and geometry conditions of a batch, the paper's c_I and c_G (section 3.5)."""
 
-    #: Image features (B, N, F): the cells of the backbone's feature map, row by row; None where there is no image.
     image: Any
-    #: Object features (B, 3 P + G): template points, then their global feature; None where there is no object.
+    """Image features (B, N, F): the cells of the backbone's feature map, row by row; None where there is no image."""
     geometry: Any
-    #: (B,) booleans: False replaces a sample's image by the learned null token. None: all samples have one.
+    """Object features (B, 3 P + G): template points, then their global feature; None where there is no object."""
     has_image: Any = None
-    #: The same for the geometry.
+    """(B,) booleans: False replaces a sample's image by the learned null token. None: all samples have one."""
     has_geometry: Any = None
+    """The same for the geometry."""
 
 
 def image_cells(features: Float[ArrayLike, "B H W F"]) -> Float[jax.Array, "B N F"]:

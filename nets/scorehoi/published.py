@@ -13,8 +13,8 @@ from hoijax.nets.weights import registry
 from hoijax.nets.weights.files import Tensors, open_tensors
 from hoijax.nets.weights.modules import COMPANION, own_arrays
 
-#: Files of the authors' folder `base_data`, wherever they lie below it.
 BETAS, DOWN, UP = "betas_stats.pkl", "smpl_downsampling.npz", "smpl_upsampling.npz"
+"""Files of the authors' folder `base_data`, wherever they lie below it."""
 
 
 def find_file(folder: pathlib.Path, name: str) -> pathlib.Path:

@@ -13,8 +13,8 @@ from hoijax.nets.scorehoi.pooled_denoiser import PooledDenoiserConfig
 from hoijax.nets.scorehoi.regressor import RegressorConfig
 from hoijax.nets.scorehoi.released_denoiser import ReleasedDenoiserConfig
 
-#: Numbers of the object's template points among those that describe it.
 POINT_NUMBERS = 3 * 64
+"""Numbers of the object's template points among those that describe it."""
 
 
 def _tiny() -> tuple[RegressorConfig, DenoiserConfig]:

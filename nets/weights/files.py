@@ -21,18 +21,18 @@ from hoijax.errors import InputError
 from hoijax.io.files import PathLike, atomic_file
 from hoijax.io.reading import existing_file, read_json, refuse_substitute
 
-#: What the file format calls the types that are read and written here.
 DTYPES: dict[str, np.dtype] = {
     "F64": np.dtype(np.float64), "F32": np.dtype(np.float32), "F16": np.dtype(np.float16),
     "BF16": np.dtype(ml_dtypes.bfloat16), "I64": np.dtype(np.int64), "I32": np.dtype(np.int32),
     "I16": np.dtype(np.int16), "I8": np.dtype(np.int8), "U64": np.dtype(np.uint64), "U32": np.dtype(np.uint32),
     "U16": np.dtype(np.uint16), "U8": np.dtype(np.uint8), "BOOL": np.dtype(np.bool_),
 }  # fmt: skip
+"""What the file format calls the types that are read and written here."""
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-#: End of the name of a file that says in which of several files each array lies.
 INDEX = ".index.json"
-#: Bytes of an index that is read at all; that of a 70 B network has a hundredth.
+"""End of the name of a file that says in which of several files each array lies."""
 MAX_INDEX = 64 << 20
+"""Bytes of an index that is read at all; that of a 70 B network has a hundredth."""
 
 
 @dataclasses.dataclass(frozen=True)

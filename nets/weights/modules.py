@@ -110,8 +110,8 @@ def read_facts(path: pathlib.Path) -> dict[str, Any]:
     return tensors.facts()
 
 
-#: Between the name of a companion and that of its array: "pointnext/encoder...".
 COMPANION = "/"
+"""Between the name of a companion and that of its array: "pointnext/encoder..."."""
 
 
 def own_arrays(tensors: Tensors) -> Tensors:

@@ -16,11 +16,11 @@ from hoijax.nets.weights.convert import Rule, StateDict, convert_state_dict, pub
 from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
 from hoijax.nets.weights.modules import fill, own_arrays
 
-#: Modules with a table WEIGHTS of their networks by name.
 TABLES = ("hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights")
+"""Modules with a table WEIGHTS of their networks by name."""
 
-#: Facts and arrays that a network needs beside its own, found in files of its authors.
 Companions = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""Facts and arrays that a network needs beside its own, found in files of its authors."""
 
 
 @dataclasses.dataclass(frozen=True)

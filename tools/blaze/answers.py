@@ -18,8 +18,8 @@ from tools.blaze.sources import SOURCES, fetch
 
 TESTS = pathlib.Path(__file__).resolve().parents[2] / "tests" / "nets" / "blaze"
 
-#: At most about so many numbers of each output are kept.
 KEPT = 400
+"""At most about so many numbers of each output are kept."""
 
 
 def waves(side):

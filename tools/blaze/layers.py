@@ -1,7 +1,7 @@
 """The layers of each network in the order of its tflite file: the whole of the converter's knowledge."""
 
-#: Blocks whose input is read by a decoder: the file lists the side's layers right after the block's expansion.
 _DETECTOR_SIDES = {5: "up.1.side", 11: "up.0.side"}
+"""Blocks whose input is read by a decoder: the file lists the side's layers right after the block's expansion."""
 _LANDMARK_SIDES = {1: "mask.side", 3: "up.2", 5: "up.1", 11: "up.0"}
 
 

@@ -23,20 +23,20 @@ _SIDES = ("left", "right")
 class BodySpec:
     """Where GRAFT's 52 rotations and 58 probes are on one body model, and how that body scales."""
 
-    #: The body with the 27 probe vertices alone: all that a refinement step poses.
     probe_model: BodyModel
-    #: Ids of these vertices on the whole body.
+    """The body with the 27 probe vertices alone: all that a refinement step poses."""
     probe_vertices: Int[ArrayLike, "27"] | Any
-    #: c of the scale update: shape coefficients whose displacement comes nearest to the template itself.
+    """Ids of these vertices on the whole body."""
     scale_center: Float[ArrayLike, "S"] | Any
-    #: Vertices that may touch a scene, for metrics and the baseline (specs/graft.md section 11).
+    """c of the scale update: shape coefficients whose displacement comes nearest to the template itself."""
     contact_vertices: Int[ArrayLike, "K"] | Any
-    #: Joints of the 52 rotations: the root, 21 of the body, 15 of each hand.
+    """Vertices that may touch a scene, for metrics and the baseline (specs/graft.md section 11)."""
     rotations: tuple[int, ...] = struct.field(pytree_node=False)
-    #: The last joints of the five fingers of the left hand, then of the right one.
+    """Joints of the 52 rotations: the root, 21 of the body, 15 of each hand."""
     distal: tuple[int, ...] = struct.field(pytree_node=False)
-    #: The head's joint.
+    """The last joints of the five fingers of the left hand, then of the right one."""
     head: int = struct.field(pytree_node=False)
+    """The head's joint."""
 
 
 def body_spec(model: BodyModel, probe_vertices: Int[ArrayLike, "27"] | None = None) -> BodySpec:

@@ -21,7 +21,6 @@ from hoijax.errors import InputError
 from hoijax.io import read_npz, read_parameters
 from hoijax.io.files import PathLike
 
-#: Human3R's 53 rotations, after Multi-HMR: root, 21 body joints, left hand, right hand, jaw.
 _MULTI_HMR = {
     "global_orient": (0, 1),
     "body_pose": (1, 22),
@@ -29,8 +28,9 @@ _MULTI_HMR = {
     "right_hand_pose": (37, 52),
     "jaw_pose": (52, 53),
 }
-#: Translations beyond this are no metres.
+"""Human3R's 53 rotations, after Multi-HMR: root, 21 body joints, left hand, right hand, jaw."""
 _FARTHEST = 200.0
+"""Translations beyond this are no metres."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,12 +32,12 @@ ArrayLike = jax.Array | np.ndarray
 class FeatureMaps:
     """What a provider says about one image pair, before GRAFT's network fuses it."""
 
-    #: One array for each level; first the image without the people, then the original.
     levels: tuple[Float[ArrayLike, "2 h w _"], ...]
-    #: Pixels.
+    """One array for each level; first the image without the people, then the original."""
     intrinsics: Float[ArrayLike, "3 3"]
-    #: Pixels per token.
+    """Pixels."""
     patch: float = struct.field(pytree_node=False, default=float(PATCH))
+    """Pixels per token."""
 
 
 def read_features(path: PathLike) -> FeatureMaps:

@@ -5,8 +5,8 @@ from jaxtyping import Float
 
 from hoijax.geometry import RigidPose
 
-#: Where the made-up camera stands: metres from the pelvis and above it.
 DISTANCE, ABOVE = 3.0, 0.4
+"""Where the made-up camera stands: metres from the pelvis and above it."""
 
 
 def facing_camera(

@@ -22,22 +22,22 @@ ArrayLike = jax.Array | np.ndarray
 class ImageFeatures:
     """Fused features of one image pair and the camera they were seen with."""
 
-    #: Maps of the two streams (erased, original) from `hoijax.nets.graft.Fusion`.
     fused: Float[ArrayLike, "2 H W D"] | Any
-    #: Intrinsics of the image that the patches are counted in, pixels.
+    """Maps of the two streams (erased, original) from `hoijax.nets.graft.Fusion`."""
     intrinsics: Float[ArrayLike, "3 3"] | Any
-    #: Pixels per cell of the maps.
+    """Intrinsics of the image that the patches are counted in, pixels."""
     patch: float = struct.field(pytree_node=False, default=14.0)
+    """Pixels per cell of the maps."""
 
 
 @struct.dataclass
 class Anchors:
     """Where the network looks at the image."""
 
-    #: Pixels (x, y).
     pixels: Float[ArrayLike, "50 2"] | Any
-    #: In front of the camera.
+    """Pixels (x, y)."""
     seen: Bool[ArrayLike, "50"] | Any
+    """In front of the camera."""
 
 
 def probe_points(spec: BodySpec, posed: PosedBody) -> Float[jax.Array, "58 3"]:

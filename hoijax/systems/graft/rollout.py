@@ -24,8 +24,8 @@ from hoijax.systems.graft.state import (
     pose_state,
 )
 
-#: A network of `hoijax.nets.graft.Graft`, or anything else that answers probes with an update.
 Step = Callable[[GraftInputs, VisualContext | None], GraftUpdate]
+"""A network of `hoijax.nets.graft.Graft`, or anything else that answers probes with an update."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +60,12 @@ class RolloutOptions:
 class Rollout:
     """What a refinement went through; with a leading axis for people after `refine_people`."""
 
-    #: The last state.
     final: GraftState
-    #: The state after each step; leading axis T, after that of people. A loss or a film looks at these.
+    """The last state."""
     steps: GraftState
-    #: The last state with its scale folded into the parameters: what files and other programs understand.
+    """The state after each step; leading axis T, after that of people. A loss or a film looks at these."""
     params: BodyParams | Any
+    """The last state with its scale folded into the parameters: what files and other programs understand."""
 
 
 def rollout(

@@ -22,18 +22,18 @@ from hoijax.systems.graft.body import BodySpec
 
 ArrayLike = jax.Array | np.ndarray
 
-#: One step scales a body by no less and no more than this.
 SCALE_RANGE = (0.7, 1.4)
+"""One step scales a body by no less and no more than this."""
 
 
 @struct.dataclass
 class GraftState:
     """One body, or many with leading axes; metres, camera frame."""
 
-    #: Parameters before scaling.
     params: BodyParams
-    #: The body is scaled by this about the camera's centre.
+    """Parameters before scaling."""
     scale: Float[ArrayLike, "*B"] | Any
+    """The body is scaled by this about the camera's centre."""
 
     @classmethod
     def of(cls, params: BodyParams) -> "GraftState":
@@ -57,12 +57,12 @@ class UpdateMask:
     scale: bool = True
 
 
-#: `similarity` moves, turns and scales the body as a whole: PA-MPJPE cannot change. The paper's plug-in results on
-#: Human3R have exactly Human3R's PA-MPJPE, so they must have been made like this (specs/graft.md section 10).
 UPDATE_PRESETS: dict[str, UpdateMask] = {
     "all": UpdateMask(),
     "similarity": UpdateMask(pose=False, hands=False, betas=False),
 }
+"""`similarity` moves, turns and scales the body as a whole: PA-MPJPE cannot change. The paper's plug-in results on
+Human3R have exactly Human3R's PA-MPJPE, so they must have been made like this (specs/graft.md section 10)."""
 
 
 def pose_state(model: BodyModel, state: GraftState) -> PosedBody:

@@ -21,8 +21,8 @@ from hoijax.systems.scorehoi.scene import GuidedScene, Posed
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Residual of a keypoint beyond which it counts little, as a fraction of the crop.
 KEYPOINT_SCALE = 0.1
+"""Residual of a keypoint beyond which it counts little, as a fraction of the crop."""
 
 
 @struct.dataclass

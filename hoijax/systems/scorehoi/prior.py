@@ -35,10 +35,10 @@ from hoijax.systems.scorehoi.scene import (
 )
 
 ArrayLike = jax.Array | np.ndarray
-#: Share of an asked-for part's vertices that shall touch, those nearest to the object.
 SHARE = 0.15
-#: Vertices of the body that the guidance looks at.
+"""Share of an asked-for part's vertices that shall touch, those nearest to the object."""
 VERTICES = 431
+"""Vertices of the body that the guidance looks at."""
 
 
 def prior_config(**changes: Any) -> GuidedConfig:

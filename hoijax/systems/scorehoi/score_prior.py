@@ -28,8 +28,8 @@ from hoijax.systems.scorehoi.prior import (
     prior_config,
 )
 
-#: Rows of asked-for parts in a program; `propose_parts` answers at most four.
 ROWS = 4
+"""Rows of asked-for parts in a program; `propose_parts` answers at most four."""
 
 
 def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[str, Any]]:

@@ -23,13 +23,13 @@ from hoijax.experiments.graft.scans import NEAR, SCANS, ScannedScenes
 from hoijax.systems.graft import body_spec, trained_probes
 
 SIZES = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3, "left_hand_pose": 12, "right_hand_pose": 12}
-#: The first camera looks down a little, 1.2 m above the floor; its y points down, that of PROX's scan up.
 TILT = Rotation.from_euler("x", -15, degrees=True).as_matrix()
+"""The first camera looks down a little, 1.2 m above the floor; its y points down, that of PROX's scan up."""
 CAMERA = np.block(
     [[np.diag([1.0, -1.0, -1.0]) @ TILT.T, np.array([[0.1], [1.2], [0.3]])], [np.zeros((1, 3)), np.ones((1, 1))]]
 )
-#: Of RICH's second camera.
 TURN, MOVE = Rotation.from_euler("y", 25, degrees=True).as_matrix(), np.array([0.4, 0.1, 0.5])
+"""Of RICH's second camera."""
 
 
 @pytest.fixture(scope="module")

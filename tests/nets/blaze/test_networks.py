@@ -13,8 +13,8 @@ from hoijax.nets.blaze.trunk import expand, filter_channels, project, trunk
 
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
 
-#: Largest error over the largest value of an output: sums in another order; the landmark network is the deepest.
 TOLERANCE = {"landmarks": 2e-4}
+"""Largest error over the largest value of an output: sums in another order; the landmark network is the deepest."""
 
 
 def waves(side):

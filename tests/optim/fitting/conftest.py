@@ -16,8 +16,8 @@ from hoijax.optim.fitting import MEDIAPIPE_BODY, FitConfig, observe, place_point
 NAMES = tuple(name for name in MEDIAPIPE_BODY if name)
 SIZE = (600, 800)
 MATRIX = np.array([[700.0, 0, 400], [0, 700, 300], [0, 0, 1]], np.float32)
-#: One configuration serves all tests, so that they share programs.
 CONFIG = FitConfig(azimuths=4, starts=2, first_steps=10, steps=20)
+"""One configuration serves all tests, so that they share programs."""
 _EXTRA = {"jaw": (0.0, -0.04, 0.06), "left_eye_smplhf": (0.03, 0.02, 0.08), "right_eye_smplhf": (-0.03, 0.02, 0.08)}
 
 
