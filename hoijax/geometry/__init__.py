@@ -33,7 +33,7 @@ from hoijax.geometry.rotations import (
     sixd_from_rotation,
 )
 from hoijax.geometry.safe import cross, dot, einsum, safe_divide, safe_norm, safe_normalize
-from hoijax.geometry.sampling import SurfaceSamples, farthest_points, sample_surface
+from hoijax.geometry.sampling import SurfaceSamples, farthest_points, sample_surface, stratified_samples
 from hoijax.geometry.sdf import SDFGrid, query_sdf
 from hoijax.geometry.sdf_build import build_sdf
 from hoijax.geometry.solid import SolidReport, build_solid_sdf, closed_and_outward
@@ -104,6 +104,7 @@ __all__ = [
     "sixd_columns_from_rotation",
     "sixd_from_rotation",
     "solid_angle",
+    "stratified_samples",
     "surface_centroid",
     "transform_points",
     "umeyama",

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Float, Int, Key
 
@@ -37,6 +38,24 @@ def sample_surface(key: Key[jax.Array, ""], mesh: Mesh, count: int) -> SurfaceSa
     bary = jnp.stack([1.0 - root, root * (1.0 - v), root * v], axis=-1)
     points = jnp.sum(bary[..., None] * vertices[faces[face_ids]], axis=-2)
     return SurfaceSamples(points=points, face_ids=face_ids, bary=bary)
+
+
+def stratified_samples(
+    triangles: Float[np.ndarray, "F 3 3"], number: int
+) -> tuple[Float[np.ndarray, "number 3"], Int[np.ndarray, "number"]]:
+    """Points on triangles without a random number, and the triangle of each. Host function, float64.
+
+    Equal steps of cumulative area choose the face, and the plastic-number sequence (Roberts 2018) the place in it.
+    """
+    a, b, c = np.moveaxis(np.asarray(triangles, np.float64), 1, 0)
+    cumulative = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=-1))
+    step = (np.arange(number) + 0.5) / number * cumulative[-1]
+    face = np.minimum(np.searchsorted(cumulative, step, side="right"), len(a) - 1)
+    g = 1.324717957244746
+    u, v = ((np.arange(number)[:, None] * np.array([1 / g, 1 / g**2]) + 0.5) % 1.0).T
+    root = np.sqrt(u)[:, None]
+    v = v[:, None]
+    return (1 - root) * a[face] + root * (1 - v) * b[face] + root * v * c[face], face
 
 
 def farthest_points(points: Float[ArrayLike, "N 3"], count: int, start: int = 0) -> Int[jax.Array, "count"]:

@@ -31,6 +31,7 @@ from hoijax.interaction.penetration import (
     soft_penetration_loss,
 )
 from hoijax.interaction.proposals import propose_contacts, propose_region_contacts, region_masks
+from hoijax.interaction.regions import ObjectRegion, region_of_box, region_of_triangles, region_of_vertices
 from hoijax.interaction.template import bps_points, make_solid_template, make_template, surface_points
 from hoijax.interaction.types import Contacts, Interaction, ObjectTemplate
 from hoijax.interaction.verdict import THRESHOLDS, Thresholds, Verdict, judge
@@ -44,6 +45,7 @@ __all__ = [
     "ContactDistances",
     "Contacts",
     "Interaction",
+    "ObjectRegion",
     "ObjectTemplate",
     "Thresholds",
     "Verdict",
@@ -71,6 +73,9 @@ __all__ = [
     "propose_region_contacts",
     "region_distances",
     "region_masks",
+    "region_of_box",
+    "region_of_triangles",
+    "region_of_vertices",
     "released_penetration",
     "signed_distance",
     "smallest_mean",

@@ -15,6 +15,7 @@ from hoijax.geometry import (
     build_solid_sdf,
     closed_and_outward,
     farthest_points,
+    stratified_samples,
 )
 from hoijax.interaction.types import ObjectTemplate
 
@@ -114,7 +115,7 @@ def _prepared(mesh: Mesh, count: int, method: str, max_sdf_faces: int) -> tuple[
 def surface_points(vertices: Float[np.ndarray, "V 3"], faces: np.ndarray, count: int) -> Float[np.ndarray, "count 3"]:
     """Points spread evenly over a surface: farthest-point sampling of a dense, area-uniform sampling.
 
-    Of 128 `count` samples, uniform in area (`_stratified_samples`), farthest-point sampling keeps `count`, starting at
+    Of 128 `count` samples, uniform in area (`stratified_samples`), farthest-point sampling keeps `count`, starting at
     the one farthest from the surface's centre. So the extremities (feet, handles, corners) are among the points, no
     part of the surface is farther from a point than the points are from each other, and the result depends on the
     surface and not on its triangulation, up to the sampling. Area-weighted k-means would bring the surface 4 % nearer
@@ -128,7 +129,8 @@ def surface_points(vertices: Float[np.ndarray, "V 3"], faces: np.ndarray, count:
     Returns:
       Points on the surface, all distinct.
     """
-    samples = _stratified_samples(vertices, _distinct(vertices, faces), _DENSITY * count).astype(np.float32)
+    corners = np.asarray(vertices)[_distinct(vertices, faces)]
+    samples = stratified_samples(corners, _DENSITY * count)[0].astype(np.float32)
     start = int(np.argmax(np.sum((samples - samples.mean(0)) ** 2, axis=-1)))
     return samples[np.asarray(farthest_points(samples, count, start=start))]
 
@@ -161,20 +163,6 @@ def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for k in range(3):
         out += (a[:, k, None] - b[None, :, k]) ** 2
     return out
-
-
-def _stratified_samples(vertices: np.ndarray, faces: np.ndarray, number: int) -> np.ndarray:
-    """Surface samples without a random number: equal steps of cumulative area choose the face, and the plastic-number
-    sequence (Roberts 2018) the place in it."""
-    a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)
-    cumulative = np.cumsum(np.linalg.norm(np.cross(b - a, c - a), axis=-1))
-    step = (np.arange(number) + 0.5) / number * cumulative[-1]
-    face = np.minimum(np.searchsorted(cumulative, step, side="right"), len(faces) - 1)
-    g = 1.324717957244746
-    u, v = ((np.arange(number)[:, None] * np.array([1 / g, 1 / g**2]) + 0.5) % 1.0).T
-    root = np.sqrt(u)[:, None]
-    v = v[:, None]
-    return (1 - root) * a[face] + root * (1 - v) * b[face] + root * v * c[face]
 
 
 def _distinct(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ costs a sixteenth. Every object begins as `hoijax.interaction.ObjectTemplate`.
 """
 
 from hoijax.optim.fields.body import BodyField, body_field
-from hoijax.optim.fields.object import SDF_RESOLUTION, ObjectField, object_field
+from hoijax.optim.fields.object import SDF_RESOLUTION, ObjectField, facing_air, object_field
 from hoijax.optim.fields.scene import (
     Probed,
     Scene,
@@ -26,6 +26,7 @@ __all__ = [
     "Scene",
     "body_field",
     "estimate_normals",
+    "facing_air",
     "make_scene",
     "normals_of_point_map",
     "object_field",

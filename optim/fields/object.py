@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hoijax.geometry import (
     Mesh,
@@ -60,6 +60,19 @@ def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectFi
     return _object_field(sdf, _padded(template.mesh, dtype), own)
 
 
+def facing_air(
+    sdf: SDFGrid, points: Float[jax.Array, "N 3"], normals: Float[jax.Array, "N 3"]
+) -> tuple[Float[jax.Array, "N 3"], Bool[jax.Array, "N"]]:
+    """Normals of surface points turned to where the distance grid says outside is, and which points can be touched."""
+    step = sdf.spacing * normals
+    ahead, behind = query_sdf(sdf, points + step), query_sdf(sdf, points - step)
+    # Meshes whose faces wind the wrong way: the distance grid knows outside.
+    normals = jnp.where((ahead < behind)[:, None], -normals, normals)
+    # Sheets can be touched from both sides: every other sample is of the other one.
+    sheet = (jnp.minimum(ahead, behind) > 0) & (jnp.arange(len(points)) % 2 == 1)
+    return jnp.where(sheet[:, None], -normals, normals), jnp.maximum(ahead, behind) > 0
+
+
 def _padded(mesh: Mesh, dtype: Any) -> Mesh:
     """The mesh with faces of no area, which nobody samples, up to a power of two: objects then share a program."""
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
@@ -73,15 +86,8 @@ def _padded(mesh: Mesh, dtype: Any) -> Mesh:
 def _object_field(sdf: SDFGrid, mesh: Mesh, own: jax.Array) -> ObjectField:
     samples = sample_surface(jax.random.key(0), mesh, SURFACE_POINTS)
     normals = face_normals(mesh.vertices, mesh.faces)[samples.face_ids]
-    step = sdf.spacing * normals
-    ahead, behind = query_sdf(sdf, samples.points + step), query_sdf(sdf, samples.points - step)
-    # Meshes whose faces wind the wrong way: the distance grid knows outside.
-    normals = jnp.where((ahead < behind)[:, None], -normals, normals)
-    # Sheets can be touched from both sides: every other sample is of the other one.
-    sheet = (jnp.minimum(ahead, behind) > 0) & (jnp.arange(SURFACE_POINTS) % 2 == 1)
-    normals = jnp.where(sheet[:, None], -normals, normals)
+    normals, reachable = facing_air(sdf, samples.points, normals)
     # Faces buried in the object cannot be touched: their samples become copies of one that can.
-    reachable = jnp.maximum(ahead, behind) > 0
     index = jnp.where(reachable, jnp.arange(SURFACE_POINTS), jnp.argmax(reachable))
     surface, normals = samples.points[index], normals[index]
     chosen = farthest_points(surface, SPREAD_POINTS - len(own), start=0)

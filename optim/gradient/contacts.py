@@ -13,7 +13,9 @@ from scipy.spatial import ConvexHull, QhullError
 from hoijax.body_models import BodyModel, contact_regions
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, SDFGrid, vertex_normals
-from hoijax.interaction import Contacts, ObjectTemplate, object_sdf, region_masks
+from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, object_sdf, region_masks
+from hoijax.interaction.regions import POINTS
+from hoijax.optim.fields import facing_air
 from hoijax.optim.gradient.floor import Floor
 
 #: Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch.
@@ -55,9 +57,21 @@ class ContactTargets:
     #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down
     #: when it is upright. Zero, or None for all: the object may turn any way.
     base: Any = None
-    #: Where on the object each part should touch, boxes in the canonical frame as (lower, upper), (*B, R, 2, 3); None:
-    #: anywhere. See `touch_within`.
-    regions: Any = None
+    #: Where on the object each part should touch; None: anywhere. See `touch_within`.
+    regions: "RegionTargets | None" = None
+
+
+@struct.dataclass
+class RegionTargets:
+    """Regions of an object, one for each of R parts, canonical frame; K points each."""
+
+    #: (*B, R, K, 3), and the outward unit normals there.
+    points: Any
+    normals: Any
+    #: How far the region's surface is from the nearest point on average, (*B, R).
+    spacing: Any
+    #: 1 where the part has a region, 0 where it may touch anywhere, (*B, R).
+    given: Any
 
 
 def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_points: int = 64) -> ContactTargets:
@@ -96,28 +110,43 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
 
 
 def touch_within(
-    targets: ContactTargets, regions: Sequence[Sequence[tuple[Sequence[float], Sequence[float]] | None]]
+    targets: ContactTargets, regions: Sequence[Sequence[ObjectRegion | None]], grids: Sequence[SDFGrid]
 ) -> ContactTargets:
-    """Targets whose parts touch the object within a box each: a hand on an armrest, not on the seat. Host function.
+    """Targets whose parts touch the object within a region each: a hand on an armrest, not on the seat. Host function.
 
     Args:
       targets: of B interactions.
-      regions: for each interaction and each of its parts the lower and upper corner of a box in the object's canonical
-        frame, metres (of chosen vertices: their box), or None for anywhere.
+      regions: for each interaction and each of its parts the region in the object's canonical frame, or None for
+        anywhere.
+      grids: distance grid of each object, which tells the side of a region that can be touched.
 
     Raises:
-      InputError: more regions than parts, or a box whose lower corner is above its upper one.
+      InputError: more regions than parts, or a region that nothing of can be touched.
     """
-    boxes = np.tile(np.array([[[-np.inf] * 3, [np.inf] * 3]], np.float32), (*np.shape(targets.parts)[:2], 1, 1))
-    for row, given in zip(boxes, regions, strict=True):
-        if len(given) > len(row):
-            raise InputError(f"got {len(given)} regions for {len(row)} parts; give one for each part, or None")
-        for box, corners in zip(row, given):
-            if corners is not None:
-                box[:] = np.asarray(corners, np.float32)
-                if (box[0] > box[1]).any():
-                    raise InputError(f"a region's lower corner {box[0]} is above its upper one {box[1]}")
-    return targets.replace(regions=jnp.asarray(boxes))
+    shape = np.shape(targets.parts)[:2]
+    points, normals = np.zeros((2, *shape, POINTS, 3), np.float32)
+    spacing, given = np.zeros((2, *shape), np.float32)
+    for b, (row, grid) in enumerate(zip(regions, grids, strict=True)):
+        if len(row) > shape[1]:
+            raise InputError(f"got {len(row)} regions for {shape[1]} parts; give one for each part, or None")
+        for r, region in enumerate(row):
+            if region is None:
+                continue
+            facing, free = (np.asarray(x) for x in _facing_air(grid, region.points, region.normals))
+            if not free.any():
+                raise InputError(f"the region '{region.name}' lies within the object, where nothing can touch it")
+            # What is buried is stood for by what is not.
+            kept = np.resize(np.flatnonzero(free), POINTS)
+            points[b, r], normals[b, r], spacing[b, r], given[b, r] = (
+                region.points[kept],
+                facing[kept],
+                region.spacing,
+                1,
+            )
+    return targets.replace(regions=RegionTargets(*map(jnp.asarray, (points, normals, spacing, given))))
+
+
+_facing_air = jax.jit(facing_air)
 
 
 def probability_targets(

@@ -15,7 +15,7 @@ from hoijax.body_models import JointLimits, joint_limit_penalty
 from hoijax.geometry import RigidPose, einsum, nearest, safe_norm, transform_points
 from hoijax.interaction import object_sdf
 from hoijax.optim.fields import ObjectField
-from hoijax.optim.gradient.contacts import ContactTargets
+from hoijax.optim.gradient.contacts import ContactTargets, RegionTargets
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State
 
@@ -73,8 +73,10 @@ class Cloud:
 class Matches:
     """What is held fixed between two updates of the correspondences."""
 
-    #: For each contact vertex the object point that it should touch, an index into the object's field, (R C,).
+    #: For each contact vertex the object point that it should touch, an index into `touchable`, (R C,), and how far
+    #: the surface goes on around it, metres, (R C,) or ().
     touched: Any
+    radius: Any
     #: How much each contact vertex is pulled, sums to the part's weight over C, (R C,).
     pull: Any
     #: Object points that are inside the body or should touch it, indices into the object's field, (T,).
@@ -120,13 +122,15 @@ def find_matches(
     """
     place = transform_points(pose, field.points[cloud.object_index])
     outward = einsum("ij,nj->ni", pose.rotation, field.normals[cloud.object_index])
-    known = _not_contacts(targets.object, place.shape[0])[None] + _elsewhere(
-        targets.regions, field.points[cloud.object_index], cloud.part_weight.shape
-    )
+    known = _not_contacts(targets.object, place.shape[0])[None]
     opposed = 0.5 * (1.0 + einsum("mi,ni->mn", normals[cloud.parts], outward))
     cost = squared_distances(points[cloud.parts], place) + (facing * opposed) ** 2 + known
-    touched = cloud.object_index[jnp.argmin(cost, axis=1)]
-    pull = _pull(jnp.sqrt(jnp.min(cost, axis=1)).reshape(cloud.part_weight.shape), cloud.part_weight, spread, let_go)
+    touched, least, radius = cloud.object_index[jnp.argmin(cost, axis=1)], jnp.min(cost, axis=1), field.spacing
+    if targets.regions is not None:
+        touched, least, radius = _within_regions(
+            points[cloud.parts], normals[cloud.parts], pose, field, targets.regions, facing, (touched, least, radius)
+        )
+    pull = _pull(jnp.sqrt(least).reshape(cloud.part_weight.shape), cloud.part_weight, spread, let_go)
 
     scout = nearest(place, points).index.astype(jnp.int32)
     depth, length = _way_out(place, points, normals, scout)
@@ -148,6 +152,7 @@ def find_matches(
     return jax.lax.stop_gradient(
         Matches(
             touched=touched,
+            radius=radius,
             pull=pull.reshape(-1),
             probe=cloud.object_index[probe],
             scout=scout[probe],
@@ -208,13 +213,34 @@ def held(distance: jax.Array, let_go: jax.Array | float) -> jax.Array:
     return 1.0 / (1.0 + (distance / let_go) ** 2)
 
 
-def _elsewhere(regions: jax.Array | None, points: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """What each object point costs a match of each contact vertex: nothing within its part's region, (R C, N)."""
+def touchable(field: ObjectField, regions: RegionTargets | None) -> tuple[jax.Array, jax.Array]:
+    """Points that can be asked for and the normals there, canonical frame: the field's, then those of the regions."""
     if regions is None:
-        return jnp.zeros((1, points.shape[0]), points.dtype)
-    within = (points[None] >= regions[:, None, 0]) & (points[None] <= regions[:, None, 1])
-    cost = jnp.where(jnp.all(within, axis=-1), 0.0, 1.0).astype(points.dtype)
-    return jnp.repeat(cost, shape[1], axis=0)
+        return field.points, field.normals
+    both = ((field.points, regions.points), (field.normals, regions.normals))
+    return tuple(jnp.concatenate([whole, part.reshape(-1, 3)]) for whole, part in both)
+
+
+def _within_regions(
+    points: Float[jax.Array, "P 3"],
+    normals: Float[jax.Array, "P 3"],
+    pose: RigidPose,
+    field: ObjectField,
+    regions: RegionTargets,
+    facing: jax.Array | float,
+    anywhere: tuple[jax.Array, jax.Array, jax.Array],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Touched point, its cost and its radius of each contact vertex: of parts with a region within it."""
+    rows, size = regions.points.shape[:2]
+    place = transform_points(pose, regions.points.reshape(-1, 3)).reshape(rows, size, 3)
+    outward = einsum("ij,rkj->rki", pose.rotation, regions.normals)
+    own, look = points.reshape(rows, -1, 3), normals.reshape(rows, -1, 3)
+    opposed = 0.5 * (1.0 + einsum("rci,rki->rck", look, outward))
+    cost = jax.vmap(squared_distances)(own, place) + (facing * opposed) ** 2
+    index = field.points.shape[0] + size * jnp.arange(rows)[:, None] + jnp.argmin(cost, axis=2)
+    found = index, jnp.min(cost, axis=2), jnp.broadcast_to(regions.spacing[:, None], index.shape)
+    given = jnp.broadcast_to(regions.given[:, None] > 0, index.shape).reshape(-1)
+    return tuple(jnp.where(given, a.reshape(-1).astype(b.dtype), b) for a, b in zip(found, anywhere))
 
 
 def _pull(
@@ -268,14 +294,16 @@ def evaluate(
       let_go: see `Stage.let_go`.
     """
     pose = state.pose
-    touched, probes = transform_points(pose, field.points[matches.touched]), field.points[matches.probe]
+    surface, outward = touchable(field, targets.regions)
+    touched, normal = transform_points(pose, surface[matches.touched]), outward[matches.touched]
+    probes = field.points[matches.probe]
     zero = jnp.zeros((), points.dtype)
     own = points[: cloud.index.shape[0]]
     depth = jax.nn.relu(-object_sdf(field.sdf, pose, own)) / UNIT
     gap = points[cloud.index.shape[0] :] - transform_points(pose, probes)
     sunk = matches.inside * jax.nn.relu(jnp.sum(gap * matches.normal, axis=-1)) / UNIT
     return Terms(
-        contact=contact_term(own[cloud.parts], touched, pose, field, matches) + probe_term(gap, matches),
+        contact=contact_term(own[cloud.parts], touched, normal, pose, matches) + probe_term(gap, matches),
         penetration=0.25 * jnp.sum(depth**2),
         interior=0.25 * jnp.sum(sunk**2),
         floor=zero if floor is None else floor_term(own, pose, field, cloud, targets, floor, let_go),
@@ -287,19 +315,19 @@ def evaluate(
 def contact_term(
     points: Float[jax.Array, "P 3"],
     touched: Float[jax.Array, "P 3"],
+    normal: Float[jax.Array, "P 3"],
     pose: RigidPose,
-    field: ObjectField,
     matches: Matches,
 ) -> Float[jax.Array, ""]:
-    """Asked-for vertices on the tangent planes of their object points.
+    """Asked-for vertices on the tangent planes of their object points, whose normals are of the canonical frame.
 
     Distance along the plane is free within the radius that the object point stands for: the plane, not the sampled
     point, is what should be touched.
     """
     gap = points - touched
-    normal = einsum("ij,nj->ni", pose.rotation, field.normals[matches.touched])
+    normal = einsum("ij,nj->ni", pose.rotation, normal)
     out = jnp.sum(gap * normal, axis=-1)
-    along = jax.nn.relu(safe_norm(gap - out[:, None] * normal) - pose.scale * field.spacing)
+    along = jax.nn.relu(safe_norm(gap - out[:, None] * normal) - pose.scale * matches.radius)
     return jnp.sum(matches.pull * _robust(out**2 + 0.25 * along**2))
 
 

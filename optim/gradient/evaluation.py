@@ -18,6 +18,8 @@ SPREAD = 2048
 LOOKED_AT = 4096
 #: Object points that are looked at closely: those that lie deepest by the first look.
 DEEPEST = 256
+#: Vertices of a part, spread over it, whose distance to a region is measured.
+REGION_VERTICES = 1024
 #: Points of body and object whose shift is told.
 SHIFTED = 256
 
@@ -35,8 +37,11 @@ def measure(problem: Problem, state: State) -> RefineMetrics:
         height = jnp.zeros((), depth.dtype)
     else:
         height = jnp.min(-jnp.sum(vertices * floor.gravity[None], axis=-1)) - floor.level
+    contact = jax.vmap(lambda mask: part_distance(jnp.abs(distance), mask > 0))(problem.targets.parts)
+    if problem.targets.regions is not None:
+        contact = within_regions(problem, state, vertices, distance, contact)
     return RefineMetrics(
-        contact=jax.vmap(lambda mask: part_distance(jnp.abs(distance), mask > 0))(problem.targets.parts),
+        contact=contact,
         max_penetration=jnp.maximum(jnp.max(depth), sunk),
         mean_penetration=jnp.sum(depth) / jnp.where(number > 0, number, 1),
         floor=height,
@@ -68,6 +73,32 @@ def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3
     # As in `find_matches`.
     inside = (depth > 0.3 * found.distance) & ((winding > 0.4) | (found.distance < 0.02))
     return jnp.max(jnp.where(inside, depth, 0))
+
+
+def within_regions(
+    problem: Problem,
+    state: State,
+    vertices: Float[jax.Array, "V 3"],
+    distance: Float[jax.Array, "V"],
+    anywhere: Float[jax.Array, "R"],
+) -> Float[jax.Array, "R"]:
+    """Distances of parts, of those with a region to that; of at most `REGION_VERTICES` of a part's vertices.
+
+    A vertex is as far from a region as from the object, if that is right below it, and else as from the region's
+    nearest point, less how far points are apart.
+    """
+    regions, rank = problem.targets.regions, problem.body.rank
+
+    def one(mask: jax.Array, points: jax.Array, spacing: jax.Array) -> jax.Array:
+        count = vertices.shape[0]
+        key = jnp.where(mask > 0, 1.0 * count - rank.astype(mask.dtype), -1.0)
+        index = jax.lax.top_k(key, min(REGION_VERTICES, count))[1]
+        gap = nearest(vertices[index], transform_points(state.pose, points)).distance
+        away = jnp.maximum(jnp.abs(distance[index]), jax.nn.relu(gap - state.object_scale * spacing))
+        return part_distance(away, mask[index] > 0)
+
+    found = jax.vmap(one)(problem.targets.parts, regions.points, regions.spacing)
+    return jnp.where(regions.given > 0, found, anywhere)
 
 
 def part_distance(distance: jax.Array, mask: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """Gradient refinement of interactions: `refine` for one, as a pure function; `refine_batch` for many, compiled."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
-from hoijax.interaction import Contacts, ObjectTemplate, judge
+from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, judge
 from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
 from hoijax.optim.gradient.contacts import (
@@ -20,6 +20,7 @@ from hoijax.optim.gradient.contacts import (
     probability_targets,
     propose_parts,
     stand_on_floor,
+    touch_within,
 )
 from hoijax.optim.gradient.energy import Terms
 from hoijax.optim.gradient.engine import Carry, Problem, Setting, begin, run_round
@@ -87,6 +88,7 @@ def refine_batch(
     contacts: Contacts | ContactTargets | Sequence[str] | Sequence[Sequence[str]] | None = None,
     config: RefineConfig = DEFAULT,
     *,
+    regions: Sequence[Mapping[str, ObjectRegion]] | None = None,
     floor: Floor | None = None,
     feet: bool | None = None,
     object_rests: bool | None = None,
@@ -106,6 +108,7 @@ def refine_batch(
       contacts: parts that must touch the object: names of `contact_regions(model)` for all or per interaction,
         probabilities, targets, or None to propose parts from proximity.
       config: stages, weights, frozen groups.
+      regions: for each interaction, by the name of an asked part, where on the object it is to touch.
       floor: the floor plane, shared or with leading axis B; None for no floor.
       feet: see `stand_on_floor`.
       object_rests: see `stand_on_floor`.
@@ -116,7 +119,8 @@ def refine_batch(
       Refined parameters and poses in the order given, with metrics before and after.
 
     Raises:
-      InputError: unknown part names, leading axes that disagree, or values that are not finite.
+      InputError: unknown part names, leading axes that disagree, or values that are not finite; a region of a part
+        that is not asked for.
     """
     params, pose, batch = _checked(model, params, pose)
     dtype = params.translation.dtype
@@ -127,6 +131,8 @@ def refine_batch(
     names, targets = _targets(model, vertices, templates, pose, contacts)
     if floor is not None:
         targets = stand_on_floor(targets, model, vertices, templates, pose, floor, feet=feet, object_rests=object_rests)
+    if regions is not None:
+        names, targets = _place_regions(names, targets, regions, templates)
     targets = jax.tree.map(lambda x: x.astype(dtype), targets)
     if len({id(t) for t in templates}) == 1:
         fields, over_fields = object_field(templates[0], dtype=dtype), None
@@ -393,3 +399,28 @@ def _targets(
     rows = max([len(p) for p in parts] + [1])
     names = tuple(p + ("",) * (rows - len(p)) for p in parts)
     return names, part_targets(model, parts, points.shape[1])
+
+
+def _place_regions(
+    names: tuple[tuple[str, ...], ...],
+    targets: ContactTargets,
+    regions: Sequence[Mapping[str, ObjectRegion]],
+    templates: list[ObjectTemplate],
+) -> tuple[tuple[tuple[str, ...], ...], ContactTargets]:
+    """Names that tell the regions, and targets with them."""
+    if len(regions) != len(names):
+        raise InputError(f"got regions for {len(regions)} interactions, the batch has {len(names)}")
+    for parts, own in zip(names, regions):
+        lost = [part for part in own if part not in parts]
+        if lost:
+            asked = ", ".join(part for part in parts if part) or "none"
+            raise InputError(
+                f"a region is given for {', '.join(lost)}, which is not asked to touch; asked are: {asked}"
+            )
+    rows = [[own.get(part) for part in parts] for parts, own in zip(names, regions)]
+    targets = touch_within(targets, rows, [template.sdf for template in templates])
+    told = tuple(
+        tuple(part if region is None else f"{part}: {region.name}" for part, region in zip(parts, row))
+        for parts, row in zip(names, rows)
+    )
+    return told, targets

@@ -9,7 +9,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import Contacts, make_template
 from hoijax.optim.gradient import Floor, part_targets, probability_targets, propose_parts, stand_on_floor
-from hoijax.optim.gradient.contacts import BELONGS, REST_POINTS, base_normal, resting_points, touch_within
+from hoijax.optim.gradient.contacts import BELONGS, REST_POINTS, base_normal, resting_points
 
 
 def stack(rows):
@@ -163,14 +163,3 @@ def test_the_base_of_a_box_looks_down_and_a_line_has_none():
     np.testing.assert_allclose(base_normal(square, -down), [0, 1, 0], atol=1e-6)
     assert not base_normal(square[:2], down).any()
     assert not base_normal(square * [1, 1, 0.001], down).any()
-
-
-def test_regions_are_boxes_per_part_and_anything_where_none_is_given(model):
-    targets = part_targets(model, [("left_hand", "back"), ("buttocks",)])
-    got = touch_within(targets, [[((0, 0, 0), (1, 2, 3)), None], [None]]).regions
-    np.testing.assert_array_equal(got[0, 0], [[0, 0, 0], [1, 2, 3]])
-    assert np.isinf(np.asarray(got)[[0, 1, 1], [1, 0, 1]]).all()
-    with pytest.raises(InputError, match="above its upper"):
-        touch_within(targets, [[((1, 0, 0), (0, 2, 3))], []])
-    with pytest.raises(InputError, match="3 regions for 2 parts"):
-        touch_within(targets, [[None] * 3, []])

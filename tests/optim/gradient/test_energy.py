@@ -175,11 +175,11 @@ def test_contact_forgives_distance_along_the_plane_within_the_spacing(ball):
     side /= np.linalg.norm(side)
     within = point + 0.9 * float(ball.spacing) * side
     np.testing.assert_allclose(
-        contact_term(jnp.asarray(within), jnp.asarray(point), pose, ball, found), 0.0, atol=1e-10
+        contact_term(jnp.asarray(within), jnp.asarray(point), ball.normals[found.touched], pose, found), 0.0, atol=1e-10
     )
     beyond = point + (float(ball.spacing) + 0.01) * side
     np.testing.assert_allclose(
-        contact_term(jnp.asarray(beyond), jnp.asarray(point), pose, ball, found), 0.25, rtol=0.01
+        contact_term(jnp.asarray(beyond), jnp.asarray(point), ball.normals[found.touched], pose, found), 0.25, rtol=0.01
     )
 
 

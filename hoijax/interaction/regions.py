@@ -1,0 +1,151 @@
+"""Regions of an object's surface that a part of the body can be asked to touch: an armrest. Host functions."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from hoijax.errors import InputError
+from hoijax.geometry import Mesh, farthest_points, nearest_host, stratified_samples
+
+POINTS = 512
+"""Points that stand for a region."""
+_CANDIDATES = 4096
+"""Samples of a region among which they are chosen."""
+_DENSER = (1 << 14, 1 << 17, 1 << 20)
+"""Samples of the faces around a box, until enough of them lie in it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectRegion:
+    """A part of an object's surface, as points spread evenly over it."""
+
+    name: str
+    """What messages call it."""
+    points: Float[np.ndarray, "K 3"]
+    """In the object's canonical frame, metres; `POINTS` of them, repeated where the region is smaller."""
+    normals: Float[np.ndarray, "K 3"]
+    """Unit normals of the faces there, of either side."""
+    spacing: float
+    """How far the region's surface is from the nearest of the points on average, metres."""
+
+    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "ObjectRegion":
+        """The region of the object turned about its origin."""
+        points, normals = (
+            x.astype(np.float64) @ np.asarray(rotation, np.float64).T for x in (self.points, self.normals)
+        )
+        return dataclasses.replace(self, points=points.astype(np.float32), normals=normals.astype(np.float32))
+
+
+def region_of_triangles(name: str, triangles: Float[np.ndarray, "F 3 3"]) -> ObjectRegion:
+    """The region that some triangles cover.
+
+    Args:
+      name: what messages call it.
+      triangles: corners in the object's canonical frame, metres.
+
+    Raises:
+      InputError: no triangles, or none with an area.
+    """
+    corners = np.asarray(triangles, np.float64).reshape(-1, 3, 3)
+    if not len(corners) or not _areas(corners).sum() > 0:
+        raise InputError(f"the region '{name}' has no surface")
+    return _spread(name, *_samples(corners, _CANDIDATES))
+
+
+def region_of_box(
+    name: str, mesh: Mesh, lower: Sequence[float] | np.ndarray, upper: Sequence[float] | np.ndarray
+) -> ObjectRegion:
+    """The region of an object's surface within a box along the axes.
+
+    Args:
+      name: what messages call it.
+      mesh: the object, canonical frame, metres.
+      lower: the box's lower corner, (3,).
+      upper: its upper one.
+
+    Raises:
+      InputError: the lower corner is not below the upper one, or none of the surface is in the box.
+    """
+    lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+    if not (np.isfinite(lower) & np.isfinite(upper) & (lower < upper)).all():
+        raise InputError(
+            f"the region '{name}' is a box from {_shown(lower)} to {_shown(upper)}; wanted a lower corner, "
+            "then an upper one, in metres of the object's own frame"
+        )
+    corners = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
+    near = corners[((corners.max(axis=1) >= lower) & (corners.min(axis=1) <= upper)).all(axis=1)]
+    points = normals = np.zeros((0, 3))
+    for number in _DENSER if len(near) and _areas(near).sum() > 0 else ():
+        points, normals = _samples(near, number)
+        inside = ((points >= lower) & (points <= upper)).all(axis=1)
+        points, normals = points[inside], normals[inside]
+        if len(points) >= POINTS:
+            break
+    if not len(points):
+        flat = corners.reshape(-1, 3)
+        raise InputError(
+            f"the region '{name}', a box from {_shown(lower)} to {_shown(upper)}, holds none of the object's surface, "
+            f"which lies within {_shown(flat.min(axis=0))} to {_shown(flat.max(axis=0))} (metres, its own frame)"
+        )
+    return _spread(name, points, normals)
+
+
+def region_of_vertices(name: str, mesh: Mesh, ids: Int[np.ndarray, "N"]) -> ObjectRegion:
+    """The region of an object that some of its vertices mark: the faces between them, or else what is right at them.
+
+    Args:
+      name: what messages call it.
+      mesh: the object, canonical frame, metres.
+      ids: numbers of vertices, from 0.
+
+    Raises:
+      InputError: no ids, or ids beyond the mesh's vertices.
+    """
+    ids, count = np.unique(np.asarray(ids, np.int64)), len(mesh.vertices)
+    if not len(ids):
+        raise InputError(f"the region '{name}' names no vertices")
+    if ids[0] < 0 or ids[-1] >= count:
+        wrong = ids[0] if ids[0] < 0 else ids[-1]
+        raise InputError(
+            f"the region '{name}' names vertex {wrong} of a mesh with {count:,} vertices (0 to {count - 1:,})"
+        )
+    marked = np.zeros(count, bool)
+    marked[ids] = True
+    corners, chosen = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)], marked[np.asarray(mesh.faces)]
+    between = corners[chosen.all(axis=1)]
+    if len(between) and _areas(between).sum() > 0:
+        return region_of_triangles(name, between)
+    around = chosen.any(axis=1)
+    if not around.any():
+        raise InputError(f"the region '{name}' names vertices that no face uses")
+    # Vertices apart from each other: each face at one of them, shrunk to a tenth towards it.
+    face, corner = np.nonzero(chosen)
+    at = corners[face, corner]
+    return region_of_triangles(name, at[:, None] + 0.1 * (corners[face] - at[:, None]))
+
+
+def _areas(corners: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1) / 2
+
+
+def _samples(corners: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points spread over triangles, and the unit normals there."""
+    points, face = stratified_samples(corners, number)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[face]
+    return points, normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-30)
+
+
+def _spread(name: str, points: np.ndarray, normals: np.ndarray) -> ObjectRegion:
+    """The region of dense samples."""
+    # Always as many candidates, so that one program chooses among them.
+    pick = np.linspace(0, len(points) - 1, _CANDIDATES).astype(int)
+    some = points[pick].astype(np.float32)
+    chosen = np.asarray(farthest_points(some, POINTS))
+    gap = np.asarray(nearest_host(some, some[chosen]).distance)
+    return ObjectRegion(name, some[chosen], normals[pick][chosen].astype(np.float32), float(gap.mean()))
+
+
+def _shown(point: np.ndarray) -> str:
+    return "(" + ", ".join(f"{x:.3g}" for x in point) + ")"
