@@ -16,6 +16,7 @@ from hoijax.render.lift import (
     project_scores,
     vertex_visibility,
 )
+from hoijax.render.outline import blur_images, outline_mask
 from hoijax.render.rasterize import rasterize
 from hoijax.render.rigs import (
     CameraRig,
@@ -62,6 +63,7 @@ __all__ = [
     "Studio",
     "Textures",
     "antialias",
+    "blur_images",
     "camera_center",
     "depth_image",
     "edge_neighbours",
@@ -78,6 +80,7 @@ __all__ = [
     "mask_image",
     "nocs_colors",
     "normal_colors",
+    "outline_mask",
     "over_background",
     "phong",
     "pixel_map",

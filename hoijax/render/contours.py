@@ -31,7 +31,15 @@ class Contours:
         self.depth = depth
         across = jnp.where(neighbours >= 0, neighbours + 3 * first[:, None, None], -1)
         self.across = across.reshape(-1, 3)
-        self.silhouette = _silhouette_edges(self.flat.reshape(-1, 3, 3), self.flat, self.across)
+
+    def transitions(self) -> jax.Array:
+        """Which pairs have one pixel that sees something and one that sees nothing."""
+        covered, marks = self.ids >= 0, []
+        for axis in (2, 1):
+            size = covered.shape[axis]
+            here, there = (lax.slice_in_dim(covered, k, k + size - 1, axis=axis) for k in (0, 1))
+            marks.append(jnp.pad(here != there, [(0, int(k == axis)) for k in range(3)]).reshape(-1))
+        return jnp.concatenate(marks)
 
     def marks(self) -> jax.Array:
         """Which pairs may have a contour between them: different faces, and a silhouette edge passes by."""
@@ -51,8 +59,10 @@ class Contours:
         a, b = [[p[:, i] for i in range(3)] for p in (self.flat, following)]
         box = triangle_boxes([a, b, b], NEAR, self.image_size, grow=1.0)
         # An edge between two faces is drawn once.
-        face = lax.iota(jnp.int32, self.across.shape[0])[:, None]
-        drawn = self.silhouette & ((self.across < 0) | (self.across // 3 > jnp.broadcast_to(face, self.across.shape)))
+        face = lax.iota(jnp.int32, self.across.shape[0])
+        silhouette = jnp.stack([self._is_silhouette(face, jnp.full_like(face, k)) for k in range(3)], axis=1)
+        face = jnp.broadcast_to(face[:, None], self.across.shape)
+        drawn = silhouette & ((self.across < 0) | (self.across // 3 > face))
         box = box._replace(valid=box.valid & drawn.reshape(-1))
         units = pack_units(box, grid, self.chunk)
 
@@ -101,7 +111,7 @@ class Contours:
             number, face, entered, walking, found, start, end = carry
             leaves, place = self._exit(face, entered, x, y, dx, dy)
             ends = walking & (place <= 1)  # beyond the far centre the surface has not ended
-            stop = ends & self.silhouette[face, leaves]
+            stop = ends & self._is_silhouette(face, leaves)
             start = jnp.where(stop, 3 * face + leaves, start)
             end = jnp.where(stop, 3 * face + (leaves + 1) % 3, end)
             found |= stop
@@ -124,6 +134,25 @@ class Contours:
     def points(self, rows: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         """Ends (C, 3) of edges."""
         return self.flat[rows[0]], self.flat[rows[1]]
+
+    def _is_silhouette(self, face, k) -> jax.Array:
+        """Whether edge k of a face has no neighbour, or one on the face's own side of it on the picture."""
+        a, b, c = (self.flat[3 * face + (k + i) % 3] for i in range(3))
+        across = self.across[face, k]
+        q = self.flat[jnp.maximum(across, 0)]
+        # Sides of the plane through eye, a and b, about the pixel of a: about the picture's centre small faces round
+        # away.
+        visible = a[:, 2] > 0
+        scale = 1 / jnp.where(visible, a[:, 2], 1)
+        x, y = jnp.where(visible, a[:, 0] * scale, 0), jnp.where(visible, a[:, 1] * scale, 0)
+        ua, ub = _from_pixel(a, x, y), _from_pixel(b, x, y)
+        ab = _cross(ua, ub)
+
+        def side(p):
+            up = _from_pixel(p, x, y)
+            return a[:, 2] * _cross(ub, up) + b[:, 2] * _cross(up, ua) + p[:, 2] * ab
+
+        return (across < 0) | (jnp.sign(side(c)) * jnp.sign(side(q)) > 0)
 
     def _exit(self, face, entered, x, y, dx, dy) -> tuple[jax.Array, jax.Array]:
         """The edge by which the segment from (x, y) by (dx, dy) leaves a face, and where on the segment."""
@@ -153,28 +182,6 @@ def _crossing(x, y, dx, dy) -> Callable[[jax.Array, jax.Array], jax.Array]:
         return jnp.clip(jnp.where(parallel, 0.5, e / jnp.where(parallel, 1, e - f)), 0, 1)
 
     return place
-
-
-def _silhouette_edges(corners, flat, across):
-    """(F, 3): edges without a neighbour, or whose two faces lie on the same side of them on the picture."""
-    edges = []
-    for k in range(3):
-        a, b, c = corners[:, k], corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]
-        q = flat[jnp.maximum(across[:, k], 0)]
-        # Sides of the plane through eye, a and b, about the pixel of a: about the picture's centre small faces round
-        # away.
-        visible = a[:, 2] > 0
-        scale = 1 / jnp.where(visible, a[:, 2], 1)
-        x, y = jnp.where(visible, a[:, 0] * scale, 0), jnp.where(visible, a[:, 1] * scale, 0)
-        ua, ub = _from_pixel(a, x, y), _from_pixel(b, x, y)
-        ab = _cross(ua, ub)
-
-        def side(p, a=a, b=b, ua=ua, ub=ub, ab=ab, x=x, y=y):
-            up = _from_pixel(p, x, y)
-            return a[:, 2] * _cross(ub, up) + b[:, 2] * _cross(up, ua) + p[:, 2] * ab
-
-        edges.append((across[:, k] < 0) | (jnp.sign(side(c)) * jnp.sign(side(q)) > 0))
-    return jnp.stack(edges, axis=1)
 
 
 def _from_pixel(p, x, y):
