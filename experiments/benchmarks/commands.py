@@ -28,7 +28,7 @@ from typing import Any
 import tyro
 from packaging.requirements import Requirement
 
-from hoijax.io import write_json, write_text
+from hoijax.io import check_output_directory, write_json, write_text
 
 RESULTS = pathlib.Path("docs/results")
 JAX_SETTINGS = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
@@ -210,18 +210,20 @@ def write_page(folder: pathlib.Path) -> pathlib.Path:
         "Processor seconds of importing, alone in a process: "
         + ", ".join(f"{name} {seconds:g}" for name, seconds in sizes["imports"].items()) + ".", "",
     ]  # fmt: skip
-    if "by_hand" in found:
-        lines += ["## By hand", "", found["by_hand"], ""]
     write_text(folder / "commands.md", "\n".join(lines))
     return folder / "commands.md"
 
 
 def main(config: Config) -> None:
     """Measures, writes the JSON and the page."""
+    names = [name for name in config.only.split(",") if name] or list(CASES)
+    if unknown := sorted(set(names) - set(CASES)):
+        raise SystemExit(f"--only {', '.join(unknown)}: wanted names among {', '.join(CASES)}")
+    check_output_directory(config.results)
+    config.results.mkdir(parents=True, exist_ok=True)
     path = config.results / "commands.json"
     if not config.page:
         found = json.loads(path.read_text()) if path.is_file() else {"commands": {}}
-        names = [name for name in config.only.split(",") if name] or list(CASES)
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
                 found["commands"][name] = measure_command(CASES[name], pathlib.Path(folder))
