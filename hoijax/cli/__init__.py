@@ -38,6 +38,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "refine": Verb("hoijax.cli.refine", "body estimate + object mesh -> plausible interaction, one or a whole batch"),
+    "inspect": Verb("hoijax.cli.inspect", "what a file of any method is, what of it will be used, and what not"),
     "reconstruct": Verb("hoijax.cli.reconstruct", "picture + masks + object mesh -> body and object"),
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),

@@ -1,7 +1,8 @@
 """Refines interactions: a body estimate and an object mesh go in, a physically plausible interaction comes out.
 
-BODY is an .npz in the field's own keys (global_orient, body_pose, ..., obj_rot, obj_trans), an .npz whose arrays have a
-leading axis, or a folder of such files. Finished interactions are skipped when a command is run again.
+BODY is an .npz in the field's own keys (global_orient, body_pose, ..., obj_rot, obj_trans), one whose arrays have a
+leading axis, a file of another method (docs/sources.md; `hoijax inspect FILE` says what it is), or a folder of such.
+Finished interactions are skipped when a command is run again.
 
 With --scene instead of --object the body, or all people of BODY, are fitted to a room: see docs/graft.md.
 """
@@ -17,6 +18,7 @@ from hoijax.errors import InputError
 
 if TYPE_CHECKING:
     from hoijax.jobs.bodies import BodyChoice
+    from hoijax.jobs.estimates import Reading
     from hoijax.jobs.refinement import FloorRule
     from hoijax.optim.gradient import RefineConfig
 
@@ -39,6 +41,19 @@ class Options:
     diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them."""
     weights: pathlib.Path | None = None
     """Of the prior's network, as hoijax.experiments trains them; without it those that are shipped."""
+    object_pose: pathlib.Path | None = None
+    """The object's pose where BODY has none: a file of docs/sources.md, or a folder of 4 x 4 poses, one a frame."""
+    object_name: str | None = None
+    """Which object of OBJECT_POSE, where it has several."""
+    source: str | None = None
+    """The method that BODY is of, where its keys do not say: a name of docs/sources.md."""
+    person: str | None = None
+    """Whom to take where BODY has several people; `hoijax inspect` names them."""
+    ignore: str = ""
+    """Keys of BODY and OBJECT_POSE that look like a pose and are to be left out, separated by commas."""
+    betas: Literal["auto", "mean", "keep"] = "auto"
+    """Shape coefficients of one body model on another: auto leaves those out of which the file says so, mean all, keep
+    takes the numbers as they are."""
     features: pathlib.Path | None = None
     """With --prior graft, a depth or point map, and weights of the full mode: image features of the scene's camera, an
     .npz with features_0, features_1, ... and intrinsics, such as MapAnything's."""
@@ -50,8 +65,9 @@ class Options:
     """Body parts that must touch the object, such as right_hand,back; "auto" proposes them, "none" asks for none."""
     floor: str = "none"
     """Height of the floor in metres; "auto" takes the lowest points of the estimated body; "none" for no floor."""
-    up: Literal["+x", "-x", "+y", "-y", "+z", "-z"] = "+y"
-    """Which way is up in BODY's frame, for the floor and the pictures; --up=-y for camera frames."""
+    up: Literal["+x", "-x", "+y", "-y", "+z", "-z"] | None = None
+    """Which way is up in BODY's frame, for the floor and the pictures; without it what the method's frame says, -y for
+    cameras, and +y where the file does not say."""
     units: Literal["m", "cm", "mm", "in"] | None = None
     """Unit of the mesh; without it metres, refused if the size cannot be."""
     freeze: str = ""
@@ -102,10 +118,28 @@ def run(options: Options) -> int:
         raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
     _check_prior(options)
     check_output_directory(options.out)
+    options = dataclasses.replace(options, up=options.up or _up(options))
     choice = BodyChoice(options.body_model, options.hands == "flat", options.lod)
     asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     run_of = _run_scene if options.scene is not None else _run_object
     return 1 if run_of(options, choice, AXES[options.up], asked) else 0
+
+
+def reading(options: Options) -> "Reading":
+    """How BODY and OBJECT_POSE are to be read."""
+    from hoijax.jobs.estimates import Reading, keys_of
+
+    ignore = keys_of(options.ignore)
+    return Reading(
+        options.source, options.person, ignore, options.betas, options.object_pose, options.object_name
+    )  # fmt: skip
+
+
+def _up(options: Options) -> str:
+    """Which way is up in the first file of BODY, as far as its method says."""
+    from hoijax.jobs.estimates import up_of
+
+    return (None if options.scene is not None else up_of(options.body, reading(options))) or "+y"
 
 
 def _run_object(
@@ -119,7 +153,7 @@ def _run_object(
         body=options.body, object=options.object, out=options.out, choice=choice, config=refine_config(options),
         contact=options.contact, floor=floor_rule(options.floor, options.up), units=options.units,
         scorehoi=options.prior == "scorehoi", weights=options.weights, up=up, batch_size=options.batch_size,
-        cache=grid_folder(), options=asked,
+        cache=grid_folder(), options=asked, reading=reading(options),
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     return refine_files(request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute)
@@ -203,7 +237,8 @@ def _check_prior(options: Options) -> None:
 def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
-    for name in ("contact", "floor", "fit_scale", "strict", "upright"):
+    own = ("object_pose", "object_name", "source", "person", "ignore", "betas")
+    for name in ("contact", "floor", "fit_scale", "strict", "upright", *own):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

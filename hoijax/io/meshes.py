@@ -185,6 +185,19 @@ def read_mesh(
     )
 
 
+def mesh_as_written(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """A file's vertices `(V, 3)` and faces `(F, 3)` in its own order and unit, nothing mended; for bodies.
+
+    Raises:
+      InputError: nothing there, no mesh format, damaged, or vertices that are not finite.
+    """
+    path = pathlib.Path(path)
+    parsed = _parse(path)
+    if not len(parsed.vertices) or not np.isfinite(parsed.vertices).all():
+        raise InputError(f"{path} has no vertices, or some that are not finite; wanted a mesh")
+    return np.asarray(parsed.vertices, np.float64), np.asarray(parsed.faces, np.int64)
+
+
 def _parse(path: pathlib.Path) -> "_Parsed":
     """A file's mesh, as the file has it."""
     if path.is_dir():

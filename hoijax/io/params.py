@@ -19,32 +19,30 @@ body, 23 for SMPL:
 Rotations are axis-angle, radians, or matrices. One array without the leading axis is shared by all `T`. A `(3, 3)`
 array is three axis-angles when the file's leading axis is 3, otherwise one matrix. A point p of the object's mesh is at
 `obj_scale * obj_rot p + obj_trans`.
-A key that is not in the table and looks like a pose by its name and shape (`cam_t`, `global_pose`, a 4 x 4 `obj_pose`)
-is refused, since what it says would be lost; everything else in the file is kept and written back byte for byte.
+Everything else in the file is kept and written back byte for byte. A file with other keys, or of another kind, is read
+by the table of sources (`hoijax.io.sources`) and written in the names above. A key that looks like a pose by its name
+and shape and that no row of that table understands is refused, since what it says would be lost.
 """
 
 import dataclasses
 import math
 import pathlib
-import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
-from hoijax.io.archives import Header, open_npz
+from hoijax.io.archives import open_npz
 from hoijax.io.files import PathLike
 from hoijax.io.layouts import KEYS, REQUIRED, ROTATIONS, Slot, interpret
+from hoijax.io.scenes import format_of
+from hoijax.io.sources import SUFFIXES, Estimate, find_source, looks_like_a_pose, read_estimate
 
 _BODY_MODEL_KEYS = ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table", "posedirs")
 
 # 300,000 frames of SMPL-X; checking them takes eight times the bytes of their float64 form.
 _MOST_NUMBERS = 50_000_000
-
-# Words of a key that say where something is or how it is turned.
-_POSE_NAME = re.compile(
-    r"(?:^|_)(?:rot|rots|rotmat|rotation|rotvec|R|t|T|pose|orient|trans|transl|translation|angles|quat)(?:_|$)"
-)
 
 # What numbers of a body and an object can be. Poses of two turns are met, of a hundred radians are not.
 _FARTHEST = 100.0
@@ -76,31 +74,133 @@ class ParameterFile:
     """The other members of the archive, as their bytes."""
     broken: dict[int, str] = dataclasses.field(default_factory=dict)
     """What is wrong with the rows that hold numbers which are not finite or of no body; see `read_parameters`."""
+    estimate: Estimate | None = None
+    """How another method's file was read; None for a file in the keys above."""
+    notes: tuple[str, ...] = ()
+    """What its user should know."""
 
     def item(self, index: int) -> dict[str, np.ndarray]:
         """Quantities of one interaction, without leading axis."""
         return {name: value[index] for name, value in self.values.items()}
 
 
-def read_parameters(path: PathLike, *, keep_broken: bool = False) -> ParameterFile:
-    """Reads a parameter file; nothing in it is executed.
+def read_parameters(
+    path: PathLike,
+    *,
+    keep_broken: bool = False,
+    source: str | None = None,
+    person: str | None = None,
+    ignore: Sequence[str] = (),
+) -> ParameterFile:
+    """Reads a parameter file, or one of another method; nothing in it is executed.
 
     Args:
-      path: an `.npz`, see the module's table.
+      path: an `.npz`, see the module's table, or a file of `hoijax.io.sources`.
       keep_broken: True: rows with NaN, infinity or absurd numbers (degrees, millimetres, a scale of 1e30) are listed
         in `broken` as long as others are whole. False: they are an error.
+      source: row of the table of sources; "hoijax" for the module's own; None: found by the file's keys.
+      person: whose, where the file has several people.
+      ignore: keys that are left out.
 
     Returns:
       Its quantities, checked.
 
     Raises:
       InputError: missing or unreadable file; no body pose in it; an unexpected shape, dtype or number; leading axes
-        that disagree; two keys that give one quantity different values.
+        that disagree; two keys that give one quantity different values; a key that looks like a pose and is not
+        understood.
     """
     path = pathlib.Path(path)
-    arrays, extras = _read_archive(path)
-    if not any(key in arrays for key in REQUIRED):
-        _refuse_keys(path, sorted([*arrays, *extras]))
+    own = _read_own(path, source, person, ignore)
+    if own is not None:
+        return _build(path, *own, keep_broken=keep_broken)
+    estimate = read_estimate(path, source=source, person=person, ignore=ignore)
+    return parameters_of(estimate, keep_broken=keep_broken)
+
+
+def parameters_of(estimate: Estimate, *, keep_broken: bool = False) -> ParameterFile:
+    """A body of another method as a parameter file, axis-angle and float32, checked like any other.
+
+    Where the file has the body's surface alone, or says where another point than the model's origin is, pose and
+    translation are zero until `hoijax.jobs.estimates.settle` knows the body model.
+
+    Args:
+      estimate: what the file says.
+      keep_broken: see `read_parameters`.
+
+    Raises:
+      InputError: no body in it; see `read_parameters`.
+    """
+    if not estimate.has_body:
+        what = "the pose of an object; give it as --object-pose beside --body" if estimate.has_object else "nothing"
+        raise InputError(f"{estimate.path} ({estimate.source.title}) has no body, but {what}")
+    arrays, count = dict(estimate.arrays), estimate.count
+    if estimate.vertices is not None:
+        joints = 23 if estimate.body == "smpl" else 21
+        arrays |= {"global_orient": np.zeros((count, 3)), "body_pose": np.zeros((count, 3 * joints))}
+    if estimate.vertices is not None or estimate.anchors is not None:
+        arrays["transl"] = np.zeros((count, 3))
+    found = _build(estimate.path, arrays, {}, keep_broken=keep_broken)
+    return dataclasses.replace(in_own_keys(found), estimate=estimate, notes=estimate.notes)
+
+
+def with_object(file: ParameterFile, object: Estimate) -> ParameterFile:
+    """The body of one file with the object of another.
+
+    Args:
+      file: the body.
+      object: the object's pose: one for all frames, or as many as the body has.
+
+    Raises:
+      InputError: no object in it, the body's file has one too, or another number of frames.
+    """
+    names = ("obj_rot", "obj_trans", "obj_scale")
+    if not object.has_object:
+        raise InputError(f"{object.path} ({object.source.title}) has no pose of an object, wanted one as --object-pose")
+    both = [name for name in names if name in file.values]
+    if both:
+        raise InputError(
+            f"{file.path} has the object's {', '.join(both)} itself, and {object.path} too; leave --object-pose away, "
+            f"or those keys with --ignore {','.join(key for key, s in file.slots.items() if s[0].quantity in both)}"
+        )
+    found = _build(object.path, {k: v for k, v in object.arrays.items() if k in names}, {}, keep_broken=False)
+    if found.count not in (1, file.count):
+        raise InputError(
+            f"{object.path} has {found.count} poses of the object and {file.path} {file.count} of the body; wanted one "
+            "for each, or one for all"
+        )
+    values = {name: np.broadcast_to(v, (file.count, v.shape[1])).copy() for name, v in found.values.items()}
+    shared = frozenset(values) if found.count == 1 < file.count else frozenset()
+    raw = {n: np.asarray(v if file.leading else v[0], np.float32) for n, v in values.items()}
+    raw |= {n: v[..., 0] for n, v in raw.items() if n == "obj_scale"}
+    slots = {name: (Slot(name, 0, value.shape[1]),) for name, value in values.items()}
+    return dataclasses.replace(
+        file, values=file.values | values, raw=file.raw | raw, slots=file.slots | slots, shared=file.shared | shared,
+        notes=(*file.notes, *object.notes),
+    )  # fmt: skip
+
+
+def in_own_keys(file: ParameterFile, values: Mapping[str, np.ndarray] | None = None) -> ParameterFile:
+    """The same under hoijax's own names, axis-angle and float32, with some quantities exchanged.
+
+    Args:
+      file: any.
+      values: quantity to `(T, N)` that take the place of the file's.
+    """
+    values = file.values | dict(values or {})
+    raw: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        one = not file.leading or name in file.shared
+        array = np.asarray(value[0] if one else value, np.float32)
+        raw[name] = array[..., 0] if name == "obj_scale" else array
+    slots = {name: (Slot(name, 0, value.shape[1]),) for name, value in values.items()}
+    return dataclasses.replace(file, values=values, raw=raw, slots=slots)
+
+
+def _build(
+    path: pathlib.Path, arrays: dict[str, np.ndarray], extras: dict[str, bytes], *, keep_broken: bool
+) -> ParameterFile:
+    """The quantities of known keys, checked."""
     slots, leading = {}, {}
     for key, array in arrays.items():
         if not array.size:
@@ -149,42 +249,35 @@ def single(source: ParameterFile, index: int) -> ParameterFile:
     return ParameterFile(source.path, values, slots, raw, 1, False, frozenset(), {})
 
 
-def _read_archive(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
-    """The known keys as arrays, all other members as bytes."""
-    if path.suffix in (".pkl", ".pickle") and path.is_file():
-        raise InputError(
-            f"{path} is not an .npz archive; wanted body parameters saved with np.savez (pickles are not read; save "
-            "the arrays with np.savez)"
-        )
+def _read_own(
+    path: pathlib.Path, source: str | None, person: str | None, ignore: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, bytes]] | None:
+    """The known keys of an archive as arrays, its other members as bytes; None: a file for the table of sources."""
+    if source not in (None, "hoijax") or (source is None and format_of(path) in SUFFIXES and path.suffix != ".npz"):
+        return None
     with open_npz(path, what="parameter file") as archive:
-        known = [key for key in archive.members if key in KEYS]
+        known = [key for key in archive.members if key in KEYS and key not in ignore]
         total = sum(math.prod(archive.header(key).shape) for key in known)
         if total > _MOST_NUMBERS:
             raise InputError(
                 f"{path} has {total:,} numbers of parameters, wanted at most {_MOST_NUMBERS:,}; split it into files of "
                 "fewer frames"
             )
-        _refuse_poses(path, {key: archive.header(key) for key in archive.members if key not in KEYS}, known)
+        others = {key: archive.header(key) for key in archive.members if key not in known and key not in ignore}
+        lost = [k for k, h in others.items() if h.dtype.kind in "fiu" and looks_like_a_pose(k, h.shape)]
+        whole = any(key in known for key in REQUIRED)
+        model = any(key in archive.members for key in _BODY_MODEL_KEYS)
+        if source is None and not model and (lost if whole else find_source(path) is not None):
+            return None
+        if not whole:
+            _refuse_keys(path, sorted([*archive.members, *archive.others]))
+        if lost:
+            raise InputError(f"{path}: {', '.join(lost)} look like a pose and are no keys of hoijax; use --ignore")
+        if person is not None:
+            raise InputError(f"{path} has one person, in hoijax's own keys; leave --person away")
         arrays = {key: archive.array(key, kinds="fiu") for key in known}
-        others = [archive.members[key].filename for key in archive.members if key not in KEYS]
-        return arrays, {name: archive.contents(name) for name in (*others, *archive.others)}
-
-
-def _refuse_poses(path: pathlib.Path, others: dict[str, Header], known: list[str]) -> None:
-    """Names keys that look like a pose and are none that is understood; without a body pose another message serves."""
-    if not any(key in known for key in REQUIRED):
-        return
-    lost = [
-        key
-        for key, header in others.items()
-        if _POSE_NAME.search(key) and header.dtype.kind in "fiu" and header.shape[-1:] in ((3,), (4,), (6,), (9,))
-    ]
-    if lost:
-        raise InputError(
-            f"{path}: {', '.join(f'{key!r} {others[key].shape}' for key in lost[:6])} look like a pose and are not "
-            "understood, so what they say would be lost; rename them to what docs/refine.md lists (transl, "
-            "global_orient, obj_rot, obj_trans, ...), or leave them out of the file"
-        )
+        names = [archive.members[key].filename for key in archive.members if key not in known]
+        return arrays, {name: archive.contents(name) for name in (*names, *archive.others)}
 
 
 def _refuse_keys(path: pathlib.Path, names: list[str]) -> None:

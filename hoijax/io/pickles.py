@@ -182,9 +182,9 @@ class _Converter:
             return self._array(value, depth)
         if isinstance(value, Scalar):
             dtype, content = value.args
-            return self._from_bytes(content, _dtype(dtype), (1,), "C")[0]
+            return self._from_bytes(content, dtype_of(dtype), (1,), "C")[0]
         if isinstance(value, DType):
-            return _dtype(value)
+            return dtype_of(value)
         if isinstance(value, Foreign):
             return self._dense(value, depth)
         return value
@@ -192,11 +192,11 @@ class _Converter:
     def _array(self, value: Array | Buffer, depth: int) -> np.ndarray:
         if isinstance(value, Buffer):
             content, dtype, shape, order = value.args
-            return self._from_bytes(content, _dtype(dtype), _shape(shape), order)
+            return self._from_bytes(content, dtype_of(dtype), shape_of(shape), order)
         if value.state is None or value.args[0] is not NDArray:
             raise InputError("it holds an array of an unknown class, or without contents")
         shape, dtype, fortran, content = value.state[-4:]
-        shape, dtype, order = _shape(shape), _dtype(dtype), "F" if fortran else "C"
+        shape, dtype, order = shape_of(shape), dtype_of(dtype), "F" if fortran else "C"
         if dtype.kind != "O":
             return self._from_bytes(content, dtype, shape, order)
         if not isinstance(content, list) or len(content) != math.prod(shape):
@@ -239,13 +239,13 @@ class _Converter:
             source, index = _numbers(state["a"]).ravel(), _numbers(state["idxs"])
             self._budget.spend(index.size * source.itemsize)
             picked, shape = source[index], state.get("preferred_shape")
-            return picked if shape is None else picked.reshape(_shape(shape))
+            return picked if shape is None else picked.reshape(shape_of(shape))
         raise InputError(
             f"the pickle holds a {value.kind} whose value cannot be read; convert the file with chumpy once"
         )
 
     def _dense_matrix(self, name: str, state: dict[str, Any]) -> np.ndarray:
-        shape = _shape(state.get("_shape", state.get("shape")))
+        shape = shape_of(state.get("_shape", state.get("shape")))
         data = _numbers(state["data"])
         if math.prod(shape) * data.itemsize > self._budget.left:
             raise InputError(f"it holds a sparse matrix of {shape}, too large for a dense array")
@@ -266,7 +266,8 @@ def _numbers(value: Any) -> np.ndarray:
     return array
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape that a pickle gives an array; refuses what is none."""
     if not isinstance(value, tuple | list) or len(value) > 32:
         raise InputError("it holds an array without a shape")
     if not all(isinstance(n, int | np.integer) and abs(n) < 1 << 48 for n in value):
@@ -274,8 +275,8 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in value)
 
 
-def _dtype(value: Any, depth: int = 0) -> np.dtype:
-    """A type of plain numbers, strings or objects, or of records of the former two."""
+def dtype_of(value: Any, depth: int = 0) -> np.dtype:
+    """The type that a pickle gives an array: plain numbers, strings or objects, or records of the former two."""
     if not isinstance(value, DType) or not value.args or depth > 3:
         raise InputError("it holds an array without a type")
     code, order, names, fields, size = value.args[0], "|", None, None, -1
@@ -288,7 +289,7 @@ def _dtype(value: Any, depth: int = 0) -> np.dtype:
     if names is not None:
         if not isinstance(names, tuple) or len(names) > 256 or not isinstance(fields, dict):
             raise InputError("it holds records without names")
-        parts = [(_dtype(fields[n][0], depth + 1), fields[n][1]) for n in names]
+        parts = [(dtype_of(fields[n][0], depth + 1), fields[n][1]) for n in names]
         if any(part.hasobject for part, _ in parts):
             raise InputError("it holds records of objects, which are not read")
         formats, offsets = [part for part, _ in parts], [offset for _, offset in parts]

@@ -1,48 +1,30 @@
 """Reading PyTorch checkpoints (`.pth`, `.pt`, `.bin`, `.ckpt`, `.tar`) without PyTorch and without executing them.
 
 Since version 1.6 such a file is a zip archive: `data.pkl` describes tensors by storage key, offset, size and stride,
-and `data/<key>` holds each storage's bytes. The pickle is read with stand-ins (see `hoijax.io.pickles`).
+and `data/<key>` holds each storage's bytes. The pickle is read with stand-ins (see `hoijax.io.pickles`). Older files
+are read by `hoijax.io.torch_legacy`.
 """
 
-import dataclasses
 import io
-import math
 import os
 import pathlib
 import zipfile
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from hoijax.errors import InputError
+from hoijax.io import torch_legacy
 from hoijax.io.archives import Archive
 from hoijax.io.inert import Budget, Ignored, InertUnpickler
 from hoijax.io.pickles import plain
-from hoijax.io.reading import existing_file, reason, refuse_substitute, shown
-
-_STORAGES = {
-    "DoubleStorage": np.dtype(np.float64),
-    "FloatStorage": np.dtype(np.float32),
-    "HalfStorage": np.dtype(np.float16),
-    "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
-    "LongStorage": np.dtype(np.int64),
-    "IntStorage": np.dtype(np.int32),
-    "ShortStorage": np.dtype(np.int16),
-    "CharStorage": np.dtype(np.int8),
-    "ByteStorage": np.dtype(np.uint8),
-    "BoolStorage": np.dtype(np.bool_),
-}
+from hoijax.io.reading import existing_file, reading, reason, refuse_substitute, shown
+from hoijax.io.tensors import STORAGES, StorageType, rebuild_parameter, rebuild_tensor
 
 # Entries under which training scripts keep the parameters, looked for in this order.
 STATE_DICT_KEYS = ("model_state_dict", "state_dict", "network", "model", "module", "ema")
 
 _ROOM = 64 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class _StorageType:
-    dtype: np.dtype
 
 
 class _TorchUnpickler(InertUnpickler):
@@ -52,12 +34,12 @@ class _TorchUnpickler(InertUnpickler):
         self._storages: dict[str, np.ndarray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _STORAGES:
-            return _StorageType(_STORAGES[name])
+        if module == "torch" and name in STORAGES:
+            return StorageType(STORAGES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._rebuild_tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _rebuild_parameter
+            return rebuild_parameter
         try:
             return super().find_class(module, name)
         except InputError:
@@ -71,7 +53,7 @@ class _TorchUnpickler(InertUnpickler):
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         kind, storage, key, _, count = pid
-        if kind != "storage" or not isinstance(storage, _StorageType) or not isinstance(key, str):
+        if kind != "storage" or not isinstance(storage, StorageType) or not isinstance(key, str):
             raise InputError("it refers to something else than a storage of a known type")
         if key not in self._storages:
             name = f"{self._folder}/data/{key}"
@@ -81,32 +63,9 @@ class _TorchUnpickler(InertUnpickler):
             self._storages[key] = np.frombuffer(content, storage.dtype)
         return self._storages[key]
 
-    def _rebuild_tensor(
-        self, storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
-    ) -> np.ndarray:
-        """A tensor of its own memory; strides of zero make it larger than its storage, which the budget bounds."""
-        numbers = (offset, *size, *stride)
-        if (
-            not isinstance(storage, np.ndarray)
-            or not all(isinstance(n, int) and 0 <= n < 1 << 48 for n in numbers)
-            or not len(size) == len(stride) <= 16
-        ):
-            raise InputError("it describes a tensor with impossible sizes")
-        last = offset + sum((n - 1) * s for n, s in zip(size, stride))
-        if 0 not in size and last >= len(storage):
-            raise InputError(f"it describes a tensor of {size} beyond the end of its storage")
-        if 0 in size:
-            return np.zeros(size, storage.dtype)
-        strides = tuple(s * storage.itemsize for s in stride)
-        view = np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
-        if self._mapped:
-            return view
-        self.budget.spend(math.prod(size) * storage.itemsize)
-        return view.copy()
-
-
-def _rebuild_parameter(data: Any, *rest: Any) -> Any:
-    return data
+    def _rebuild_tensor(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
+        """A tensor of its own memory, or a view of the file."""
+        return rebuild_tensor(storage, offset, size, stride, None if self._mapped else self.budget)
 
 
 def read_torch(path: str | os.PathLike[str], *, mapped: bool = False) -> Any:
@@ -118,7 +77,7 @@ def read_torch(path: str | os.PathLike[str], *, mapped: bool = False) -> Any:
         than the memory. They are then not compared with their checksums.
 
     Raises:
-      InputError: the file is missing, damaged, or in the older format.
+      InputError: the file is missing or damaged.
     """
     try:
         path = existing_file(path, "checkpoint")
@@ -142,16 +101,23 @@ def read_torch(path: str | os.PathLike[str], *, mapped: bool = False) -> Any:
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{name}: ')}") from None
     except zipfile.BadZipFile:
-        with open(path, "rb") as start:
-            refuse_substitute(start.read(64), path)
-        raise InputError(
-            f"{name}: no zip archive. Checkpoints from before PyTorch 1.6 must be saved again with "
-            "torch.save(torch.load(...)) where PyTorch is at hand"
-        ) from None
+        return _read_old(path, name, limit)
     except OSError as error:
         raise InputError(f"cannot read {shown(path)}: {error.strerror or reason(error)}") from error
     except Exception as error:
         raise InputError(f"{name}: damaged ({reason(error)})") from error
+
+
+def _read_old(path: pathlib.Path, name: str, limit: int) -> Any:
+    """The contents of a file in the format from before version 1.6."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+        refuse_substitute(start, path)
+        if not torch_legacy.is_legacy(start):
+            raise InputError(f"{name}: no PyTorch checkpoint (neither a zip archive nor the format before PyTorch 1.6)")
+        data = start + file.read()
+    with reading(path, "a PyTorch checkpoint"):
+        return plain(torch_legacy.loads(data, Budget(limit)), limit=2 * limit)
 
 
 def read_state_dict(

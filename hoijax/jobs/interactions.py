@@ -17,6 +17,7 @@ from hoijax.io import file_digest, read_mesh, write_json
 from hoijax.jobs import refinement_files as files
 from hoijax.jobs.bodies import AXES, BodyChoice, contact_names, load_body
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
+from hoijax.jobs.estimates import BY_KEYS, Reading, read_object
 from hoijax.jobs.objects import ObjectAsset
 from hoijax.jobs.plans import Plan, plan_files, read_files
 from hoijax.jobs.refinement import FloorRule, Interaction, Prior, Refined, refine_interactions
@@ -57,6 +58,8 @@ class RefineRequest:
     """Folder that keeps distance grids."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the command was, for the records."""
+    reading: Reading = BY_KEYS
+    """How the files are read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +88,14 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     Raises:
       InputError: nothing can be refined.
     """
-    sources, failures = read_files(request.body)
+    sources, failures = read_files(request.body, request.reading)
+    object = read_object(request.reading)
     mesh = read_mesh(request.object, units=request.units)
     model, digest = load_body(request.choice, list(sources.values()))
     contacts = contact_names(request.contact, model)
-    plans = plan_files(sources, request.out, model, request.config, contacts, request.floor, failures)
+    plans = plan_files(
+        sources, request.out, model, request.config, contacts, request.floor, failures, request.reading, object
+    )
     prior, inputs = None, {"object": file_digest(request.object), "units": request.units, "model": digest}
     if request.scorehoi:
         from hoijax.systems.scorehoi.score_prior import ScorePrior

@@ -9,8 +9,11 @@ from typing import Any
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
+from hoijax.io.scenes import format_of
+from hoijax.io.sources import SUFFIXES, Estimate
 from hoijax.jobs.bodies import Start, start_of
 from hoijax.jobs.engine import Item
+from hoijax.jobs.estimates import BY_KEYS, Reading, settle
 from hoijax.jobs.objects import ObjectAsset
 from hoijax.jobs.refinement import FloorRule, Interaction
 from hoijax.optim.gradient import RefineConfig
@@ -86,11 +89,13 @@ def row_name(name: str, source: ParameterFile, row: int) -> str:
     return f"{name}/{row:06d}" if name else f"{row:06d}"
 
 
-def read_files(body: pathlib.Path) -> tuple[dict[str, ParameterFile], dict[str, str]]:
+def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str, ParameterFile], dict[str, str]]:
     """Reads the parameters that `--body` names.
 
     Args:
-      body: a file, or a folder whose .npz files are taken in the order of their names.
+      body: a file, or a folder whose .npz files, or those of other kinds where there are none, are taken in the order
+        of their names.
+      reading: how.
 
     Returns:
       Name to file, the name being "" outside a folder; and name to message for what cannot be used.
@@ -98,16 +103,20 @@ def read_files(body: pathlib.Path) -> tuple[dict[str, ParameterFile], dict[str, 
     Raises:
       InputError: nothing can be used.
     """
+    how = {"source": reading.source, "person": reading.person, "ignore": reading.ignore, "keep_broken": True}
     if not body.is_dir():
-        source = read_parameters(body, keep_broken=True)
+        source = read_parameters(body, **how)
         return {"": source}, {row_name("", source, row): text for row, text in source.broken.items()}
     paths = sorted(body.glob("*.npz"))
+    paths = paths or sorted(path for path in body.glob("*.*") if format_of(path) in SUFFIXES)
     if not paths:
-        raise InputError(f"the folder {body} holds no .npz files; wanted body parameters")
+        raise InputError(
+            f"the folder {body} holds no .npz files, nor others of docs/sources.md; wanted body parameters"
+        )
     files, failures = {}, {}
     for path in paths:
         try:
-            source = read_parameters(path, keep_broken=True)
+            source = read_parameters(path, **how)
         except InputError as error:
             failures[path.stem] = str(error)
             continue
@@ -115,7 +124,8 @@ def read_files(body: pathlib.Path) -> tuple[dict[str, ParameterFile], dict[str, 
         failures |= {row_name(path.stem, source, row): text for row, text in source.broken.items()}
     if not files:
         raise InputError(
-            f"none of the {len(paths)} .npz files of {body} can be used; the first: {failures[paths[0].stem]}"
+            f"none of the {len(paths)} {paths[0].suffix} files of {body} can be used; the first: "
+            f"{failures[paths[0].stem]}"
         )
     return files, failures
 
@@ -128,6 +138,8 @@ def plan_files(
     contacts: tuple[str, ...] | None,
     floor: FloorRule | None,
     failures: dict[str, str],
+    reading: Reading = BY_KEYS,
+    object: Estimate | None = None,
 ) -> list[Plan]:
     """Fits parameter files to a body model.
 
@@ -138,7 +150,9 @@ def plan_files(
       config: the refiner's settings.
       contacts: parts that must touch; None: proposed.
       floor: the floor.
-      failures: name to message; rows that do not fit the model are added.
+      failures: name to message; files and rows that do not fit the model are added.
+      reading: how the files are read.
+      object: the object's pose, if it comes from another file.
 
     Returns:
       One plan per file that can be used.
@@ -148,6 +162,11 @@ def plan_files(
     """
     plans = []
     for name, source in files.items():
+        try:
+            source = settle(model, source, reading, object)
+        except InputError as error:
+            failures[row_name(name, source, 0)] = str(error)
+            continue
         starts = {}
         for row in range(source.count):
             if row in source.broken:
@@ -159,7 +178,8 @@ def plan_files(
                 continue
             # Shape that all rows share has one place in the file, so it cannot differ between them afterwards.
             shared = ("betas",) if "betas" in source.shared else ()
-            starts[row] = dataclasses.replace(start, freeze=tuple(dict.fromkeys((*start.freeze, *shared))))
+            freeze = tuple(dict.fromkeys((*start.freeze, *shared)))
+            starts[row] = dataclasses.replace(start, freeze=freeze, notes=(*source.notes, *start.notes))
         if starts:
             plans.append(Plan(name, out / name, source, starts, config, contacts, floor))
     if not plans:

@@ -310,10 +310,10 @@ def test_unusable_files(tmp_path):
     with pytest.raises(InputError, match="there is no parameter file"):
         read_parameters(tmp_path / "a.npz")
     (tmp_path / "a.pkl").write_bytes(b"\x80\x04N.")
-    with pytest.raises(InputError, match=r"is not an .npz archive.*pickles are not read"):
+    with pytest.raises(InputError, match="is of no method that is known: it holds a NoneType"):
         read_parameters(tmp_path / "a.pkl")
     np.save(tmp_path / "a.npy", np.zeros(3))
-    with pytest.raises(InputError, match=r"is not an .npz archive"):
+    with pytest.raises(InputError, match="it holds an array of"):
         read_parameters(tmp_path / "a.npy")
     save(tmp_path / "whole.npz", body())
     data = (tmp_path / "whole.npz").read_bytes()

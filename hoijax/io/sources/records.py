@@ -1,0 +1,173 @@
+"""From the tree of a file to people: for each of them one table of named arrays with a leading axis of frames.
+
+Each function takes a tree and returns `{person: Record}`; the person is "" where the file is of one by nature.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hoijax.errors import InputError
+
+Record = dict[str, np.ndarray]
+"""Key to array; nested keys are joined with `/`."""
+
+_DEEPEST = 4
+
+
+def numbers(value: Any) -> np.ndarray | None:
+    """An array of numbers of what is one, or a list of such; None of everything else."""
+    if isinstance(value, np.ndarray):
+        return value if value.dtype.kind in "fiub" else None
+    if isinstance(value, bool | int | float | np.number):
+        return np.asarray(value)
+    if isinstance(value, list | tuple) and value and len(value) < 1_000_000:
+        parts = [numbers(item) for item in value]
+        if all(part is not None for part in parts) and len({part.shape for part in parts}) == 1:  # type: ignore[union-attr]
+            return np.stack(parts)  # type: ignore[arg-type]
+    return None
+
+
+def find(tree: Any, path: str) -> Any:
+    """The value at a path such as `people/*/smplx_cam`; `*` is the first entry; None where there is none."""
+    for name in path.split("/"):
+        if name == "*":
+            values = (
+                list(tree.values()) if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else []
+            )
+            if not len(values):
+                return None
+            tree = values[0]
+        elif isinstance(tree, Mapping) and name in tree:
+            tree = tree[name]
+        else:
+            return None
+    return tree
+
+
+def flat(tree: Any) -> dict[str, Record]:
+    """A dictionary, nested ones with joined keys; a list of such is one person each."""
+    if isinstance(tree, list | tuple):
+        return {str(i): _flatten(item) for i, item in enumerate(tree) if isinstance(item, Mapping)}
+    return {"": _flatten(tree)}
+
+
+def _flatten(tree: Any, start: str = "", depth: int = 0) -> Record:
+    out: Record = {}
+    for key, value in tree.items() if isinstance(tree, Mapping) else ():
+        name = f"{start}{key}"
+        array = numbers(value)
+        if array is not None:
+            out[name] = array
+        elif isinstance(value, Mapping) and depth < _DEEPEST:
+            out |= _flatten(value, f"{name}/", depth + 1)
+    return out
+
+
+def inside(path: str):
+    """The same for the dictionary, or each of the people, at a path; `*` stands for the people.
+
+    Args:
+      path: such as `smpl_params_incam` or `people/*/smplx_cam`.
+    """
+
+    def split(tree: Any) -> dict[str, Record]:
+        before, star, after = path.partition("*")
+        if not star:
+            return {"": _flatten(find(tree, path))}
+        people = find(tree, before.strip("/")) if before else tree
+        pairs = people.items() if isinstance(people, Mapping) else enumerate(people)
+        rest = after.strip("/")
+        found = {str(key): find(value, rest) if rest else value for key, value in pairs}
+        return {key: _flatten(value) for key, value in found.items() if isinstance(value, Mapping)}
+
+    return split
+
+
+def phalp(tree: Any) -> dict[str, Record]:
+    """PHALP's tracks: `{frame: {smpl: [one a person], camera: [...], tid: [...]}}`, matched by `tid`."""
+    tracks: dict[str, list[dict[str, np.ndarray]]] = {}
+    for frame in tree.values():
+        if not isinstance(frame, Mapping):
+            continue
+        people, cameras = frame.get("smpl", []), frame.get("camera", [])
+        names = frame.get("tid", range(len(people)))
+        if not isinstance(people, Sequence) or not len(people) <= min(len(cameras), len(names)):
+            raise InputError(
+                f"a frame has {len(people)} people, {len(cameras)} cameras and {len(names)} tracks; wanted one of each "
+                "for every person"
+            )
+        for person, camera, name in zip(people, cameras, names):
+            row = {key: numbers(value) for key, value in person.items()} if isinstance(person, Mapping) else {}
+            row["camera"] = numbers(camera)
+            tracks.setdefault(str(name), []).append({k: v for k, v in row.items() if v is not None})
+    return {name: _stack(rows, name) for name, rows in tracks.items()}
+
+
+def _stack(rows: list[dict[str, np.ndarray]], name: str) -> Record:
+    out = {}
+    for key in rows[0]:
+        parts = [row.get(key) for row in rows]
+        shapes = {None if part is None else part.shape for part in parts}
+        if len(shapes) != 1:
+            raise InputError(f"'{key}' of person {name} has another shape in some frames: {sorted(map(str, shapes))}")
+        out[key] = np.stack(parts)  # type: ignore[arg-type]
+    return out
+
+
+def by_image(tree: Any) -> dict[str, Record]:
+    """NLF's lists: each key has one entry an image, each of them one row a person.
+
+    People have no names there: where every image has one person the file is a sequence, otherwise each row is a person
+    of its own, `image.row`.
+    """
+    lists = {key: value for key, value in tree.items() if isinstance(value, list | tuple)}
+    if not lists:
+        return _rows(_flatten(tree))
+    images = {key: [numbers(item) for item in value] for key, value in lists.items()}
+    images = {key: parts for key, parts in images.items() if all(part is not None and part.ndim for part in parts)}
+    pose = images.get("pose", [])
+    if pose and all(part.ndim == 1 for part in pose):  # one person an image, without an axis
+        return {"": {key: np.stack(parts) for key, parts in images.items() if len({p.shape for p in parts}) == 1}}
+    if pose and all(len(part) == 1 for part in pose):
+        return {"": {key: np.concatenate(parts) for key, parts in images.items()}}
+    people = {}
+    for i, part in enumerate(pose):
+        for j in range(len(part)):
+            name = f"{i}.{j}" if len(pose) > 1 else str(j)
+            people[name] = {key: parts[i][j] for key, parts in images.items() if len(parts[i]) > j}
+    return people
+
+
+def each_row(tree: Any) -> dict[str, Record]:
+    """Arrays whose leading axis is people of one image: Human3R's frames."""
+    people = _rows(_flatten(tree))
+    names = numbers(tree.get("smpl_id")) if isinstance(tree, Mapping) else None
+    if names is None or names.size != len(people):
+        return people
+    return dict(zip([str(int(name)) for name in names.ravel()], people.values()))
+
+
+def _rows(record: Record) -> dict[str, Record]:
+    pose = next((record[key] for key in ("rotvec", "pose") if key in record), None)
+    count = len(pose) if pose is not None and pose.ndim == (3 if "rotvec" in record else 2) else 0
+    if not count:
+        return {"": record}
+    return {
+        str(i): {key: value[i] if value.shape[:1] == (count,) else value for key, value in record.items()}
+        for i in range(count)
+    }
+
+
+def megapose(tree: Any) -> dict[str, Record]:
+    """MegaPose's list of `{label, TWO: [[qx, qy, qz, qw], [x, y, z]]}`: one object each."""
+    found: dict[str, Record] = {}
+    for i, item in enumerate(tree):
+        pose = item.get("TWO") if isinstance(item, Mapping) else None
+        parts = [numbers(part) for part in pose] if isinstance(pose, list | tuple) and len(pose) == 2 else [None, None]
+        if any(part is None for part in parts):
+            raise InputError(f"its entry {i} has no TWO of a quaternion and a place")
+        label = str(item.get("label", i))
+        found[label if label not in found else f"{label}.{i}"] = {"TWO/0": parts[0], "TWO/1": parts[1]}  # type: ignore[dict-item]
+    return found

@@ -1,0 +1,263 @@
+"""Files of other methods on a body model: whose shape, whose origin, whose frame; and an object from another file.
+
+`hoijax.io.sources` says what a file holds; what follows needs the body that is refined.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hoijax.body_models import BodyModel
+from hoijax.body_models.host import host_joints
+from hoijax.errors import InputError
+from hoijax.io import ParameterFile, read_parameters
+from hoijax.io.params import in_own_keys, parameters_of, with_object
+from hoijax.io.scenes import format_of
+from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, read_estimate
+from hoijax.jobs.bodies import start_of
+
+PELVIS: dict[str, tuple[float, float, float]] = {
+    "smpl": (-0.002, -0.235, 0.028), "smplh": (-0.002, -0.235, 0.028), "smplx": (0.003, -0.351, 0.012),
+}  # fmt: skip
+"""Where the pelvis of each body's mean shape lies at rest, metres; men and women differ by up to 2 cm."""
+_SAME = {"smpl": "smpl", "smplh": "smpl"}
+_UP = {"cv": "-y", "opengl": "-y", "y-up": "+y", "z-up": "+z"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How files are to be read: options of the command line."""
+
+    source: str | None = None
+    """Row of the table of sources."""
+    person: str | None = None
+    """Who of a file."""
+    ignore: tuple[str, ...] = ()
+    """Keys to leave out."""
+    betas: str = "auto"
+    """Shape of a licensed body on another one: "auto" and "mean" take the mean shape, "keep" the numbers as they are;
+    "mean" does so for files in hoijax's own keys too."""
+    object_pose: pathlib.Path | None = None
+    """File with the object's pose."""
+    object_name: str | None = None
+    """Which object of it."""
+
+
+BY_KEYS = Reading()
+"""Everything as the files' keys say."""
+
+
+def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
+    """Which way is up in the frame of a file, or of the first of a folder, as `--up` names it; None: it does not say.
+
+    Args:
+      body: the file or folder.
+      reading: how it is read.
+
+    Raises:
+      InputError: a file that cannot be read.
+    """
+    if body.is_dir():
+        files = sorted(path for path in body.glob("*.*") if format_of(path) in SUFFIXES)
+        with contextlib.suppress(InputError):  # one bad file of a folder is named later
+            return up_of(files[0], reading) if files else None
+        return None
+    file = read_parameters(
+        body, source=reading.source, person=reading.person, ignore=reading.ignore, keep_broken=True
+    )  # fmt: skip
+    return None if file.estimate is None else _UP.get(file.estimate.source.frame)
+
+
+def read_object(reading: Reading) -> Estimate | None:
+    """The object's pose of a file of its own.
+
+    Raises:
+      InputError: see `hoijax.io.sources.read_estimate`.
+    """
+    if reading.object_pose is None:
+        return None
+    return read_estimate(reading.object_pose, person=reading.object_name, ignore=reading.ignore)
+
+
+def settle(
+    model: BodyModel, file: ParameterFile, reading: Reading = BY_KEYS, object: Estimate | None = None
+) -> ParameterFile:
+    """A file in the terms of a body model, with the object of another file.
+
+    Args:
+      model: the body.
+      file: what was read.
+      reading: how.
+      object: the object's pose, if it comes from another file.
+
+    Returns:
+      The file with `transl` as the model means it, and shape coefficients that belong to the model.
+
+    Raises:
+      InputError: body and object are in different frames, the body is behind its camera.
+    """
+    if file.estimate is not None:
+        _check_camera(file)
+        file = _placed(model, _shaped(model, file, reading))
+    elif "betas" in file.values and reading.betas == "mean":
+        file = in_own_keys(file, {"betas": np.zeros_like(file.values["betas"])})
+    elif model.kind == "free" and np.abs(file.values.get("betas", np.zeros(1))).max() > 0:
+        note = "betas are taken as the free body's; those of SMPL, SMPL-H or SMPL-X mean another shape: --betas mean"
+        file = dataclasses.replace(file, notes=(*file.notes, note))
+    if object is None:
+        return file
+    body = "free" if file.estimate is None else file.estimate.source.frame
+    frames = {_UP.get(frame) for frame in (body, object.source.frame)} - {None}
+    if len(frames) > 1:
+        raise InputError(
+            f"{file.path} is in the frame '{body}' and {object.path} in '{object.source.frame}': one is in the camera, "
+            "the other in the world; choose the same with --source (such as gvhmr instead of gvhmr-world)"
+        )
+    return with_object(file, object)
+
+
+def _check_camera(file: ParameterFile) -> None:
+    """Refuses a body behind its camera, or names one that stands on its head in it."""
+    estimate = file.estimate
+    place = estimate.anchors if estimate.anchors is not None else file.values.get("transl", np.zeros((1, 3)))
+    given = estimate.anchors is not None or "transl" in estimate.arrays
+    if estimate.source.frame == "cv" and given and np.median(place[:, 2]) < 0:
+        raise InputError(
+            f"{file.path}, read as {estimate.source.title}: the body is {-np.median(place[:, 2]):.2f} m behind the "
+            "camera, which looks along +z (y down); a file in OpenGL's axes has y and z negated. Turn it, or name "
+            "another method with --source"
+        )
+
+
+def _shaped(model: BodyModel, file: ParameterFile, reading: Reading) -> ParameterFile:
+    """Without the shape of another body."""
+    kind = file.estimate.body
+    if kind is None or kind == model.kind or _SAME.get(kind) == _SAME.get(model.kind, "") or kind == "mhr":
+        return file
+    moved, notes = {}, list(file.notes)
+    title = {"free": "free body"}.get(model.kind, NAMES.get(model.kind, model.kind))
+    if "betas" in file.values and reading.betas != "keep":
+        notes.append(
+            f"betas are {NAMES[kind]}'s and mean another shape on the {title}: its mean shape is used (--betas keep "
+            "takes the numbers as they are, --body-model the body they belong to)"
+        )
+        moved["betas"] = np.zeros((file.count, 10))
+    elif "betas" in file.values and model.kind == "free":
+        moved["betas"] = file.values["betas"][:, : model.num_betas]
+    if file.estimate.anchors is None and file.estimate.vertices is None and "transl" in file.values:
+        rest = np.asarray(model.joint_template, np.float64)[0]
+        moved["transl"] = file.values["transl"] + np.asarray(PELVIS[kind]) - rest
+        notes.append(f"the {title}'s pelvis is put where {NAMES[kind]}'s mean shape has it (to about 2 cm)")
+    file = in_own_keys(file, moved)
+    if "expression" in file.values:
+        file = _without(file, "expression")
+    return dataclasses.replace(file, notes=tuple(notes))
+
+
+def _without(file: ParameterFile, name: str) -> ParameterFile:
+    keep = lambda table: {key: value for key, value in table.items() if key != name}  # noqa: E731
+    return dataclasses.replace(file, values=keep(file.values), raw=keep(file.raw), slots=keep(file.slots))
+
+
+def _placed(model: BodyModel, file: ParameterFile) -> ParameterFile:
+    """With the translation of the model where the file says where a joint is."""
+    estimate = file.estimate
+    if estimate.anchors is None:
+        return file
+    joint = model.joint_names.index(estimate.anchor)
+    anchors = np.broadcast_to(estimate.anchors, (file.count, 3))
+    moves = []
+    for row in range(file.count):
+        params = start_of(model, file.item(row), str(file.path)).params
+        joints = host_joints(model, np.asarray(params.rotations, np.float64), np.asarray(params.betas, np.float64))[0]
+        moves.append(anchors[row] - joints[joint])
+    return in_own_keys(file, {"transl": np.stack(moves)})
+
+
+def upside_down(file: ParameterFile) -> str | None:
+    """A note if the person stands on their head in a camera whose y points down."""
+    if file.estimate is None or file.estimate.source.frame != "cv" or "global_orient" not in file.values:
+        return None
+    up = Rotation.from_rotvec(file.values["global_orient"]).as_matrix()[:, 1, 1]
+    if file.estimate.vertices is None and np.median(up) > 0.7:
+        return "the person stands on their head in this camera (y down): is the pose in a frame whose y points up?"
+    return None
+
+
+def keys_of(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[str]:
+    """What `hoijax inspect` says of a file; the first line says what it is."""
+    if estimate is None:
+        return _own_summary(file)
+    row = estimate.source
+    what = []
+    if estimate.has_body:
+        body = NAMES.get(estimate.body or "", "a body of the SMPL family")
+        hands = "" if "left_hand_pose" in (file.values if file is not None else {}) or estimate.body == "smpl" else (
+            " without hands")  # fmt: skip
+        what.append("surface of " + body if estimate.vertices is not None else body + hands)
+    if estimate.has_object:
+        what.append("an object's pose")
+    frames = f"{estimate.count} frame{'s' * (estimate.count != 1)}"
+    who = f" of {estimate.person!r} (one of {len(estimate.people)})" if len(estimate.people) > 1 else ""
+    metres = "metres" if row.metric else "metres by an assumed focal length"
+    camera = {"cv": "camera (x right, y down, z forward)", "opengl": "OpenGL's camera, turned to OpenCV's",
+              "y-up": "world, y up", "z-up": "world, z up", "free": "frame not said"}[row.frame]  # fmt: skip
+    lines = [f"{estimate.path.name}: {row.title}: {frames}{who}, {' and '.join(what) or 'nothing'}, {metres}, {camera}"]
+    if estimate.used:
+        lines.append(f"used: {', '.join(estimate.used)}")
+    groups: dict[str, list[str]] = {}
+    for key, why in estimate.unused.items():
+        groups.setdefault(why, []).append(key)
+    lines += [f"not used ({why}): {', '.join(keys)}" for why, keys in groups.items()]
+    return [*lines, *(f"note: {note}" for note in (file.notes if file is not None else estimate.notes))]
+
+
+def _own_summary(file: ParameterFile) -> list[str]:
+    joints = {63: "21 joints", 69: "SMPL's 23 joints"}.get(file.values["body_pose"].shape[1], "")
+    thing = " and an object's pose" if {"obj_rot", "obj_trans"} & file.values.keys() else ""
+    frames = f"{file.count} frame{'s' * (file.count != 1)}"
+    lines = [f"{file.path.name}: hoijax's own keys: {frames}, a body of {joints}{thing}, metres, frame not said"]
+    lines.append(f"used: {', '.join(file.slots)}")
+    if file.extras:
+        lines.append(f"kept as they are: {', '.join(name.removesuffix('.npy') for name in file.extras)}")
+    return lines
+
+
+def inspect_file(
+    path: pathlib.Path, source: str | None = None, person: str | None = None, ignore: Sequence[str] = ()
+) -> Sequence[str]:
+    """The lines of `hoijax inspect`.
+
+    Args:
+      path: the file.
+      source: row of the table of sources.
+      person: who of it.
+      ignore: keys that are left out.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    row = None if source in (None, "hoijax") or path.is_dir() else named(source)
+    if path.is_dir() or (row is not None and row.holds == "object"):
+        return summary(None, read_estimate(path, source=source, person=person, ignore=ignore))
+    if source is None and format_of(path) in SUFFIXES and path.suffix != ".npz":
+        estimate = read_estimate(path, person=person, ignore=ignore)
+        file = parameters_of(estimate) if estimate.has_body else None
+    elif source is None and (found := find_source(path)) is not None and found.holds == "object":
+        file, estimate = None, read_estimate(path, person=person, ignore=ignore)
+    else:
+        file = read_parameters(path, source=source, person=person, ignore=ignore)
+        estimate = file.estimate
+    lines = list(summary(file, estimate))
+    if file is not None and (doubt := upside_down(file)):
+        lines.append(f"doubt: {doubt}")
+    return lines

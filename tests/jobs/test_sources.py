@@ -1,0 +1,325 @@
+"""Every method's file read back to 1e-4 m: a scene is made by SciPy's rotations and written as the method writes it."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hoijax.body_models import JOINT_NAMES, PARENTS, BodyModel
+from hoijax.body_models.host import host_vertices
+from hoijax.errors import InputError
+from hoijax.io import read_parameters
+from hoijax.io.sources import SOURCES, read_estimate
+from hoijax.jobs.bodies import start_of
+from hoijax.jobs.estimates import PELVIS, Reading, inspect_file, settle
+
+_spec = importlib.util.spec_from_file_location(
+    "source_writers", pathlib.Path(__file__).parents[1] / "io" / "sources" / "writers.py"
+)
+writers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(writers)
+
+# Fingers and, of SMPL, its hands, face: what a method does not estimate is at rest in its scene.
+NO_HANDS = ("gvhmr", "pixie", "named/4x4", "hoijax/R, t")
+
+
+def make_model(kind):
+    """A made-up body of forty vertices with the joints of its kind, in float64."""
+    rng = np.random.default_rng(3)
+    joints = len(JOINT_NAMES[kind])
+    weights = rng.uniform(size=(40, joints)) ** 8
+    return BodyModel(
+        v_template=rng.normal(0, 0.4, (40, 3)),
+        shape_dirs=rng.normal(0, 0.02, (40, 3, 10)),
+        pose_basis=rng.normal(0, 0.003, (9 * (joints - 1), 3, 40)),
+        joint_template=rng.normal(0, 0.3, (joints, 3)),
+        joint_shape_dirs=rng.normal(0, 0.01, (joints, 3, 10)),
+        skin_weights=weights / weights.sum(1, keepdims=True),
+        faces=np.array([[0, 1, 2]], np.int32),
+        parents=PARENTS[kind],
+        joint_names=JOINT_NAMES[kind],
+        kind=kind,
+    )
+
+
+MODELS = {kind: make_model(kind) for kind in ("smpl", "smplh", "smplx")}
+
+
+def textbook(model, angles, betas, transl):
+    """Vertices and joints of one body by homogeneous matrices, one joint at a time."""
+    rest = model.joint_template + model.joint_shape_dirs @ betas
+    turns = Rotation.from_rotvec(angles).as_matrix()
+    world = []
+    for j, parent in enumerate(model.parents):
+        local = np.eye(4)
+        local[:3, :3] = turns[j]
+        local[:3, 3] = rest[j] if parent < 0 else rest[j] - rest[parent]
+        world.append(local if parent < 0 else world[parent] @ local)
+    shaped = model.v_template + model.shape_dirs @ betas
+    shaped = shaped + np.einsum("p,pcv->vc", (turns[1:] - np.eye(3)).ravel(), model.pose_basis)
+    out = np.zeros_like(shaped)
+    for j, matrix in enumerate(world):
+        bind = np.eye(4)
+        bind[:3, 3] = -rest[j]
+        out += model.skin_weights[:, j, None] * (np.c_[shaped, np.ones(len(shaped))] @ (matrix @ bind).T)[:, :3]
+    return out + transl, np.stack(world)[:, :3, 3] + transl
+
+
+def make_scene(kind, count, rest=(), seed=0, scale=1.0):
+    rng = np.random.default_rng(seed)
+    model = MODELS[kind]
+    angles = rng.normal(0, 0.4, (count, len(model.parents), 3))
+    angles[:, 0] = (Rotation.from_rotvec([np.pi, 0, 0]) * Rotation.from_rotvec(angles[:, 0])).as_rotvec()
+    for joints in rest:
+        angles[:, joints] = 0
+    betas, transl = rng.normal(0, 1, 10), np.array([0.2, 0.3, 4.0]) + rng.normal(0, 0.1, (count, 3))
+    posed = [textbook(model, a, betas, t) for a, t in zip(angles, transl)]
+    return writers.Scene(
+        angles, betas, transl, np.stack([p[0] for p in posed]), np.stack([p[1] for p in posed]),
+        Rotation.from_rotvec(rng.normal(0, 1, (count, 3))).as_matrix(),
+        np.array([0.1, 0.5, 3.5]) + rng.normal(0, 0.1, (count, 3)), scale,
+    )  # fmt: skip
+
+
+def at_rest(name, kind):
+    if kind != "smplx":
+        return ()
+    eyes, hands, jaw = slice(23, 25), slice(25, 55), slice(22, 23)
+    if name == "pico":
+        return (eyes, jaw)
+    if name in NO_HANDS:
+        return (eyes, hands, jaw)
+    return () if name in ("hoijax/smpler-x", "hoijax/amass", "prompthmr", "prompthmr-video") else (eyes,)
+
+
+def vertices_of(model, file):
+    out = []
+    for row in range(file.count):
+        params = start_of(model, file.item(row), "test").params
+        parts = (np.asarray(x, np.float64) for x in (params.rotations, params.betas, params.translation))
+        out.append(host_vertices(model, *parts))
+    return np.stack(out)
+
+
+@pytest.mark.parametrize("name", writers.BODIES)
+def test_bodies_are_read_back(tmp_path, name):
+    kind, count, write, person = writers.BODIES[name]
+    if write in (writers.gvhmr, writers.tram, writers.prompthmr, writers.cari4d):
+        pytest.importorskip("torch")
+    model, scene = MODELS[kind], make_scene(kind, count, at_rest(name, kind), seed=len(name))
+    if name == "pixie":  # 200 coefficients
+        extra = np.zeros((40, 3, 190)), np.zeros((len(model.parents), 3, 190))
+        model = model.replace(
+            shape_dirs=np.concatenate([model.shape_dirs, extra[0]], -1),
+            joint_shape_dirs=np.concatenate([model.joint_shape_dirs, extra[1]], -1),
+        )
+    path = write(tmp_path, scene)
+    row = name.split("/")[0]
+    given = row if row in ("wham-world", "gvhmr-world") else None
+    if person is not None:
+        with pytest.raises(InputError, match="choose one with --person"):
+            read_parameters(path)
+    file = read_parameters(path, source=given, person=person)
+    assert (file.estimate.source.name if file.estimate else "hoijax") == row
+    assert file.count == count
+    kinds = {None, kind} if row in ("hoijax", "named") else {kind}
+    assert (file.estimate.body if file.estimate else None) in kinds
+    settled = settle(model, file)
+    np.testing.assert_allclose(vertices_of(model, settled), scene.vertices[:count], atol=1e-4)
+    if "obj_rot" in settled.values:
+        got = Rotation.from_rotvec(settled.values["obj_rot"]).as_matrix()
+        np.testing.assert_allclose(got, scene.obj_rot, atol=1e-6)
+        np.testing.assert_allclose(settled.values["obj_trans"], scene.obj_trans, atol=1e-6)
+    assert ("obj_rot" in settled.values) == (name in ("cari4d", "named/4x4", "hoijax/R, t"))
+
+
+@pytest.mark.parametrize("name", writers.OBJECTS)
+def test_objects_are_read_back_beside_a_body_of_another_file(tmp_path, name):
+    write, count = writers.OBJECTS[name]
+    if write is writers.sam3d_objects:
+        pytest.importorskip("torch")
+    scene = make_scene("smplx", count, (slice(22, 55),), seed=len(name), scale=1.3)
+    path = write(tmp_path, scene)
+    object = read_estimate(path)
+    assert object.source.name == name.split("/")[0] and object.has_object and not object.has_body
+    with pytest.raises(InputError, match="--object-pose" if path.is_file() else "is a folder"):
+        read_parameters(path)
+    np.savez(tmp_path / "body.npz", body_pose=scene.flat(1, 22), global_orient=scene.flat(0, 1), transl=scene.transl)
+    settled = settle(MODELS["smplx"], read_parameters(tmp_path / "body.npz"), object=object)
+    points = np.random.default_rng(1).normal(0, 0.3, (20, 3))
+    scale = settled.values.get("obj_scale", np.ones((count, 1)))
+    turns = Rotation.from_rotvec(settled.values["obj_rot"]).as_matrix()
+    got = scale[:, None] * np.einsum("tij,pj->tpi", turns, points) + settled.values["obj_trans"][:, None]
+    size = scene.obj_scale if name == "sam-3d-objects" else 1.0
+    want = size * np.einsum("tij,pj->tpi", scene.obj_rot, points) + scene.obj_trans[:, None]
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def test_every_row_of_the_table_is_tried_here():
+    tried = {name.split("/")[0] for name in (*writers.BODIES, *writers.OBJECTS)}
+    elsewhere = {"gvhmr-world", "prompthmr-video-world", "sam-3d-body", "mesh", "mesh-cv", "mesh-opengl", "object"}
+    assert {row.name for row in SOURCES} == (tried - {"hoijax"}) | elsewhere
+
+
+@pytest.mark.parametrize("row", ["gvhmr-world", "prompthmr-video-world"])
+def test_the_world_is_taken_where_it_is_named(tmp_path, row):
+    pytest.importorskip("torch")
+    scene = make_scene("smplx", 3)
+    write = {"gvhmr-world": writers.gvhmr, "prompthmr-video-world": writers.prompthmr_video}[row]
+    file = read_parameters(write(tmp_path, scene), source=row)
+    moved = {"gvhmr-world": 7, "prompthmr-video-world": 2}[row]
+    np.testing.assert_allclose(file.values["transl"], scene.transl + moved)
+    camera = read_estimate(writers.one_matrix(tmp_path, scene))
+    with pytest.raises(InputError, match="one is in the camera, the other in the world"):
+        settle(MODELS["smplx"], file, object=camera)
+
+
+def test_several_people_are_one_each(tmp_path):
+    scene = make_scene("smpl", 3)
+    path = writers.wham(tmp_path, scene, people=2)
+    with pytest.raises(InputError, match=r"has 2 people: 0 \(3 frames\), 1 \(3 frames\)"):
+        read_parameters(path)
+    assert read_parameters(path, person="1").count == 3
+    with pytest.raises(InputError, match="no person '7'"):
+        read_parameters(path, person="7")
+
+
+def test_a_licensed_body_on_the_free_body(tmp_path):
+    from hoijax.body_models import free_body
+
+    model, scene = free_body("test"), make_scene("smpl", 2)
+    file = read_parameters(writers.wham(tmp_path, scene))
+    settled = settle(model, file)
+    assert any("betas are SMPL's" in note for note in settled.notes)
+    assert (settled.values["betas"] == 0).all() and settled.values["betas"].shape == (2, 10)
+    rest = np.asarray(model.joint_template)[0]
+    np.testing.assert_allclose(settled.values["transl"] + rest, scene.transl + PELVIS["smpl"], atol=1e-6)
+    kept = settle(model, file, Reading(betas="keep"))
+    np.testing.assert_allclose(kept.values["betas"], scene.shapes())
+    # In hoijax's own keys the file does not say whose they are: taken, and told.
+    np.savez(tmp_path / "a.npz", body_pose=np.zeros(63), betas=np.r_[3.0, np.zeros(9)])
+    own = settle(model, read_parameters(tmp_path / "a.npz"))
+    assert own.values["betas"][0, 0] == 3 and any("betas are taken as the free body's" in note for note in own.notes)
+    mean = settle(model, read_parameters(tmp_path / "a.npz"), Reading(betas="mean"))
+    assert (mean.values["betas"] == 0).all()
+
+
+def test_the_head_of_the_free_body_is_where_a_head_centred_file_has_it(tmp_path):
+    from hoijax.body_models import free_body
+    from hoijax.body_models.host import host_joints
+
+    model, scene = free_body("test"), make_scene("smplx", 1)
+    settled = settle(model, read_parameters(writers.human3r(tmp_path, scene), person="9"))
+    params = start_of(model, settled.item(0), "test").params
+    joints = host_joints(model, np.asarray(params.rotations, float), np.asarray(params.betas, float))[0]
+    np.testing.assert_allclose(joints[15] + settled.values["transl"][0], scene.joints[0, 15], atol=1e-5)
+
+
+# What is refused
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+REFUSED = {
+    "behind": (dict(transl=np.array([0, 0, -4.0])), "behind the camera"),
+    "far": (dict(transl=np.array([0, 0, 2500.0])), "millimetres"),
+    "degrees": (dict(global_orient=np.array([[[90.0, 0, 0]]])), "degrees"),
+    "disagree": (dict(transl=np.array([0, 0, 4.0]), pred_trans=np.array([0, 0, 5.0])), "disagree; leave one out"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_named(tmp_path, name):
+    more, message = REFUSED[name]
+    base = {"hps_body_pose": np.zeros(63), "hps_global_orient": np.zeros(3), "hps_betas": np.zeros(10)}
+    if "global_orient" in more:
+        base.pop("hps_global_orient")
+        base["smplx_root_pose"] = more["global_orient"][0, 0]
+        base["hps_global_orient"] = base["smplx_root_pose"]
+        more = {}
+    path = save(tmp_path / "a.npz", **base, **more)
+    with pytest.raises(InputError, match=message):
+        settle(MODELS["smplx"], read_parameters(path))
+
+
+POSES = {
+    "transposed": (np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.1, 0.2, 3, 1]]), "looks transposed"),
+    "mirrored": (np.diag([1.0, 1, -1, 1]), "mirrors"),
+    "nothing": (np.diag([0.0, 0, 0, 1]), "has no size"),
+    "not finite": (np.full((4, 4), np.nan), "not finite"),
+    "sheared": (np.array([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "no rotation matrix"),
+    "millimetres": (np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 900], [0, 0, 0, 1]]), "millimetres"),
+}
+
+
+@pytest.mark.parametrize("name", POSES)
+def test_poses_that_are_none_are_named(tmp_path, name):
+    pose, message = POSES[name]
+    np.savetxt(tmp_path / "a.txt", pose)
+    np.savez(tmp_path / "b.npz", body_pose=np.zeros(63))
+    with pytest.raises(InputError, match=message):
+        settle(MODELS["smplx"], read_parameters(tmp_path / "b.npz"), object=read_estimate(tmp_path / "a.txt"))
+
+
+def test_a_pose_with_a_scale(tmp_path):
+    np.savetxt(tmp_path / "a.txt", np.diag([0.5, 0.5, 0.5, 1.0]))
+    np.savez(tmp_path / "b.npz", body_pose=np.zeros((2, 63)))
+    file = settle(MODELS["smplx"], read_parameters(tmp_path / "b.npz"), object=read_estimate(tmp_path / "a.txt"))
+    np.testing.assert_allclose(file.values["obj_scale"], [[0.5], [0.5]])
+    np.savez(tmp_path / "c.npz", body_pose=np.zeros((2, 63)), obj_trans=np.ones(3))
+    with pytest.raises(InputError, match="has the object's obj_trans itself"):
+        settle(MODELS["smplx"], read_parameters(tmp_path / "c.npz"), object=read_estimate(tmp_path / "a.txt"))
+    np.save(tmp_path / "three.npy", np.tile(np.eye(4), (3, 1, 1)))
+    with pytest.raises(InputError, match="3 poses of the object and .* 2 of the body"):
+        settle(MODELS["smplx"], read_parameters(tmp_path / "b.npz"), object=read_estimate(tmp_path / "three.npy"))
+
+
+def test_a_pose_of_a_track_that_is_not_understood_is_named(tmp_path):
+    scene = make_scene("smpl", 2)
+    one = {
+        "pose": scene.flat(0, 24),
+        "trans": scene.transl,
+        "pose_world": scene.flat(0, 24),
+        "head_rotation": np.eye(3),
+    }
+    path = writers.pkl(tmp_path / "a.pkl", {0: one})
+    with pytest.raises(InputError, match=r"'head_rotation' \(3, 3\) look like a pose"):
+        read_parameters(path)
+    assert read_parameters(path, ignore=["head_rotation"]).count == 2
+
+
+# inspect
+
+
+def test_inspect_says_what_is_used_and_what_not(tmp_path):
+    scene = make_scene("smpl", 3)
+    lines = inspect_file(writers.wham(tmp_path, scene))
+    assert lines[0] == (
+        "wham_output.pkl: WHAM, in the camera: 3 frames, SMPL, metres, camera (x right, y down, z forward)"
+    )
+    assert lines[1] == "used: pose, trans, betas"
+    assert any("pose_world, trans_world" in line and "--source wham-world" in line for line in lines)
+    lines = inspect_file(writers.foundation_pose(tmp_path, scene))
+    assert "4 x 4 pose" in lines[0] and "3 frames, an object's pose" in lines[0]
+    np.savez(tmp_path / "own.npz", body_pose=np.zeros(63), gender=np.array("male"))
+    lines = inspect_file(tmp_path / "own.npz")
+    assert "hoijax's own keys: 1 frame" in lines[0] and "kept as they are: gender" in lines
+    np.savez(tmp_path / "d.npz", **{"hps_body_pose": np.zeros(63), "hps_global_orient": np.zeros(3)})
+    assert any(
+        "stand on their head" in line or "stands on their head" in line for line in inspect_file(tmp_path / "d.npz")
+    )
+
+
+def test_inspect_by_the_command_line(tmp_path, capsys):
+    from hoijax.cli import main
+
+    path = writers.wham(tmp_path, make_scene("smpl", 2), people=2)
+    assert main(["inspect", str(path)]) == 2 and "--person 0" in capsys.readouterr().err
+    assert main(["inspect", str(path), "--person", "1"]) == 0
+    assert "one of 2" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "nothing.pkl")]) == 2
