@@ -1,9 +1,9 @@
 """hoijax: 3D human-object interaction in JAX.
 
 The names below are the front door; everything else stands in the packages, each of which lists its public names in
-`__all__`: `geometry`, `camera`, `render`, `diffusion`, `interaction`, `metrics`, `io`, `viz`, `body_models`, `nets`,
-`optim`, `data`, `systems`, `jobs`, `cli`, `experiments`. Both are imported when they are first asked for, so that
-`import hoijax` costs next to nothing.
+`__all__`: `geometry`, `camera`, `render`, `diffusion`, `interaction`, `metrics`, `io`, `language`, `viz`,
+`body_models`, `nets`, `optim`, `data`, `systems`, `jobs`, `cli`, `experiments`. Both are imported when they are first
+asked for, so that `import hoijax` costs next to nothing.
 """
 
 import lazy_loader

@@ -9,6 +9,7 @@ from . import geometry as geometry
 from . import interaction as interaction
 from . import io as io
 from . import jobs as jobs
+from . import language as language
 from . import metrics as metrics
 from . import nets as nets
 from . import optim as optim

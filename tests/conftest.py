@@ -4,6 +4,7 @@ Float64 is on, so that gradients can be checked against finite differences; the 
 inputs, and tests of the float32 path pass float32 arrays.
 """
 
+import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -87,3 +88,12 @@ def every_way():
                     np.testing.assert_allclose(np.asarray(a).reshape(b.shape), b, rtol=close, atol=close, err_msg=way)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def chat_server():
+    """`chat_server.chat_server`: a language model's server that answers what a test says."""
+    spec = importlib.util.spec_from_file_location("chat_server", Path(__file__).with_name("chat_server.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.chat_server

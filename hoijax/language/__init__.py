@@ -1,0 +1,18 @@
+"""Language models behind one method: a server, a recorded transcript, or anything with `reply` (docs/language.md)."""
+
+from hoijax.language.answers import first_json, option_in
+from hoijax.language.messages import LanguageError, LanguageModel, Message, encode_image
+from hoijax.language.recording import Recorder, Replay
+from hoijax.language.server import ServerModel
+
+__all__ = [
+    "LanguageError",
+    "LanguageModel",
+    "Message",
+    "Recorder",
+    "Replay",
+    "ServerModel",
+    "encode_image",
+    "first_json",
+    "option_in",
+]
