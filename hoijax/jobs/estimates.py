@@ -12,13 +12,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel
-from hoijax.body_models.host import host_joints
+from hoijax.body_models.host import host_joints, host_vertices
+from hoijax.body_models.mhr import mhr_faces
 from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters
 from hoijax.io.params import in_own_keys, parameters_of, with_object
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, read_estimate
 from hoijax.jobs.bodies import start_of
+from hoijax.jobs.surfaces import align_object, check_projection, fit_surface, told_alignment
 
 PELVIS: dict[str, tuple[float, float, float]] = {
     "smpl": (-0.002, -0.235, 0.028), "smplh": (-0.002, -0.235, 0.028), "smplx": (0.003, -0.351, 0.012),
@@ -102,7 +104,8 @@ def settle(
     """
     if file.estimate is not None:
         _check_camera(file)
-        file = _placed(model, _shaped(model, file, reading))
+        fitted = file.estimate.vertices is not None
+        file = _fitted(model, file) if fitted else _placed(model, _shaped(model, file, reading))
     elif "betas" in file.values and reading.betas == "mean":
         file = in_own_keys(file, {"betas": np.zeros_like(file.values["betas"])})
     elif model.kind == "free" and np.abs(file.values.get("betas", np.zeros(1))).max() > 0:
@@ -117,7 +120,56 @@ def settle(
             f"{file.path} is in the frame '{body}' and {object.path} in '{object.source.frame}': one is in the camera, "
             "the other in the world; choose the same with --source (such as gvhmr instead of gvhmr-world)"
         )
-    return with_object(file, object)
+    return with_object(file, _aligned(model, file, object))
+
+
+def _fitted(model: BodyModel, file: ParameterFile) -> ParameterFile:
+    """With a model's parameters for a surface."""
+    estimate, notes = file.estimate, list(file.notes)
+    camera = check_projection(estimate)
+    if camera is not None:
+        notes.append(
+            f"keypoints fall on their pixels to {camera.error:.2g} px with a focal length of "
+            f"{camera.intrinsics[0, 0]:.1f} px"
+        )
+    found = fit_surface(model, estimate)
+    title = {"free": "free body"}.get(model.kind, NAMES.get(model.kind, model.kind))
+    notes.append(
+        f"the {title} was fitted to {found.points} of {NAMES[estimate.body]}'s surface, to {1000 * found.error:.2g} mm "
+        "(root mean square)"
+    )
+    return dataclasses.replace(in_own_keys(file, found.values), notes=tuple(notes))
+
+
+def _aligned(model: BodyModel, file: ParameterFile, object: Estimate) -> Estimate:
+    """SAM 3D Objects' object in the body's camera, where its point map and the camera are known."""
+    if object.source.name != "sam-3d-objects":
+        return object
+    estimate = file.estimate
+    if object.pointmap is None or estimate is None or estimate.source.frame not in ("cv", "opengl"):
+        why = "its file has no pointmap" if object.pointmap is None else "the body's file does not say its camera"
+        note = f"the object keeps MoGe's scale, which is not the body's, since {why}: see docs/sources.md"
+        return dataclasses.replace(object, notes=(*object.notes, note))
+    camera = check_projection(estimate)
+    intrinsics = estimate.intrinsics if camera is None else camera.intrinsics
+    if intrinsics is None:
+        note = "the object keeps MoGe's scale, which is not the body's, since the body's camera has no focal length"
+        return dataclasses.replace(object, notes=(*object.notes, note))
+    vertices, faces = _surface_of(model, file)
+    found = align_object(object, vertices, faces, intrinsics, estimate.mask)
+    arrays = object.arrays | {"obj_trans": found.translation, "obj_scale": np.asarray(found.scale)}
+    notes = (*object.notes, told_alignment(found, intrinsics[0, 0]))
+    return dataclasses.replace(object, arrays=arrays, notes=notes)
+
+
+def _surface_of(model: BodyModel, file: ParameterFile) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of the first frame, of MHR where the file has it."""
+    estimate = file.estimate
+    if estimate.vertices is not None and estimate.body == "mhr":
+        return estimate.vertices[0], mhr_faces()
+    params = start_of(model, file.item(0), str(file.path)).params
+    parts = (np.asarray(x, np.float64) for x in (params.rotations, params.betas, params.translation))
+    return host_vertices(model, *parts), np.asarray(model.faces)
 
 
 def _check_camera(file: ParameterFile) -> None:
@@ -258,6 +310,11 @@ def inspect_file(
         file = read_parameters(path, source=source, person=person, ignore=ignore)
         estimate = file.estimate
     lines = list(summary(file, estimate))
+    if estimate is not None and (camera := check_projection(estimate)) is not None:
+        lines.append(
+            f"check: keypoints fall on their pixels to {camera.error:.2g} px, focal length "
+            f"{camera.intrinsics[0, 0]:.1f} px"
+        )
     if file is not None and (doubt := upside_down(file)):
         lines.append(f"doubt: {doubt}")
     return lines

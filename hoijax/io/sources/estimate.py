@@ -68,6 +68,8 @@ class Estimate:
     """`(3, 3)` of the camera, pixels."""
     pointmap: np.ndarray | None = None
     """`(H, W, 3)` of SAM 3D Objects, turned to OpenCV's axes."""
+    mask: np.ndarray | None = None
+    """`(H, W)` of the person in the picture."""
     notes: tuple[str, ...] = ()
     """What its user should know."""
 
@@ -290,6 +292,8 @@ def _filled(estimate: Estimate, record: Record, beside: Record) -> Estimate:
         fields |= _surface(estimate, get)
     if "intrinsics" in get:
         fields["intrinsics"] = _intrinsics(path, *get["intrinsics"])
+    if "mask" in get:
+        fields["mask"] = _mask(path, *get["mask"])
     if "pointmap" in get:
         fields["pointmap"] = get["pointmap"][1] @ _FROM_PYTORCH3D
     found = dataclasses.replace(estimate, arrays=arrays, **fields)
@@ -420,6 +424,11 @@ def _surface(estimate: Estimate, get: Mapping[str, tuple[str, np.ndarray]]) -> d
         focal = float(get["focal"][1].reshape(-1)[0])
         out["intrinsics"] = np.diag([focal, focal, 1.0])
     return out
+
+
+def _mask(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
+    value = value.reshape(value.shape[-3:-1] if value.shape[-1:] == (1,) and value.ndim > 2 else value.shape[-2:])
+    return value > 0.5
 
 
 def _intrinsics(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ ALIASES: dict[str, str] = {
 
 `obj_pose` (4 x 4), `obj_quat_wxyz`, `obj_quat_xyzw`, `pose53` (SMPL-X without eyes), `pelvis` and `head` (where that
 point is, instead of a translation), `vertices`, `vertices_mm`, `offset` (added to vertices and keypoints), `keypoints`
-(MHR's 70), `pixels`, `intrinsics`, `focal`."""
+(MHR's 70), `pixels`, `mask`, `intrinsics`, `focal`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,9 +272,9 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "sam-3d-body", "SAM 3D Body", _of_people(_has("pred_vertices", "pred_cam_t")),
         {"pred_vertices": "vertices", "pred_cam_t": "offset", "pred_keypoints_3d": "keypoints",
-         "pred_keypoints_2d": "pixels", "focal_length": "focal"}, body="mhr", skip=_MHR_SKIP,
+         "pred_keypoints_2d": "pixels", "focal_length": "focal", "mask": "mask"}, body="mhr", skip=_MHR_SKIP,
         files="one .npz a person, or a list of dictionaries", tested=_SAMPLE,
-        note="MHR's surface; parameters of another body are fitted to it", unread="mask, boxes",
+        note="MHR's surface; parameters of another body are fitted to it", unread="boxes",
     ),
     Source(
         "hmr2", "HMR2 / 4D-Humans / TokenHMR", _of_people(_has(
