@@ -110,7 +110,6 @@ def run(options: Options) -> int:
         job,
         options.out,
         {},
-        up=(0.0, 1.0, 0.0),
         pictures=len(plans) if options.pictures else 0,
         redo=options.redo,
         phases=phases,
@@ -126,9 +125,9 @@ def run(options: Options) -> int:
 def _plan(case: DemoCase, assets: pathlib.Path, options: Options, model: "BodyModel") -> "Plan":
     """One case as a plan of one item."""
     from hoijax.io import file_digest, read_parameters
+    from hoijax.jobs.floors import FloorRule
     from hoijax.jobs.objects import ObjectAsset
     from hoijax.jobs.plans import plan_files
-    from hoijax.jobs.refinement import FloorRule
     from hoijax.optim.gradient import RefineConfig
 
     config = RefineConfig()

@@ -2,14 +2,14 @@
 
 BODY is an .npz in the field's own keys (global_orient, body_pose, ..., obj_rot, obj_trans), one whose arrays have a
 leading axis, a file of another method (docs/sources.md; `hoijax inspect FILE` says what it is), or a folder of such.
-Finished interactions are skipped when a command is run again.
+Finished interactions are skipped when a command is run again. Many objects in one run: --pairs instead of --body and
+--object.
 
 With --scene instead of --object the body, or all people of BODY, are fitted to a room: see docs/graft.md.
 """
 
 import dataclasses
 import functools
-import math
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,6 @@ from hoijax.errors import InputError
 if TYPE_CHECKING:
     from hoijax.jobs.bodies import BodyChoice
     from hoijax.jobs.estimates import Reading
-    from hoijax.jobs.refinement import FloorRule
     from hoijax.optim.gradient import RefineConfig
 
 
@@ -27,12 +26,15 @@ if TYPE_CHECKING:
 class Options:
     """Options of `hoijax refine`."""
 
-    body: pathlib.Path
-    """Body parameters: an .npz, one with a leading axis, or a folder of them."""
     out: pathlib.Path
     """Folder for the results."""
+    body: pathlib.Path | None = None
+    """Body parameters: an .npz, one with a leading axis, or a folder of them."""
     object: pathlib.Path | None = None
     """The object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA or 3MF; obj_rot and obj_trans of BODY place it."""
+    pairs: pathlib.Path | None = None
+    """Instead of --body and --object, many of both: a CSV table with the columns body and object, and if wanted name,
+    contact, regions, floor, up, object_up, units; or a folder of bodies and meshes with the same stem."""
     scene: pathlib.Path | None = None
     """Instead of an object, the scene around BODY's people: a mesh, a cloud (PLY), or an .npz with a depth map and
     intrinsics, a point map or points."""
@@ -62,12 +64,21 @@ class Options:
     hands: Literal["flat", "mean"] = "flat"
     """What a hand pose of zero is in BODY: the flat hand, or the model's mean hand (smplx's flat_hand_mean=False)."""
     contact: str = "auto"
-    """Body parts that must touch the object, such as right_hand,back; "auto" proposes them, "none" asks for none."""
+    """Body parts that must touch the object, such as right_hand,back; "auto" proposes them, "none" asks for none. A
+    part may be asked to a region of the object: "buttocks, left hand: armrest", "right hand: box(x y z x y z)", or
+    "back: vertices(ids.txt)"."""
+    regions: pathlib.Path | None = None
+    """What --contact calls regions of the object: JSON, or lines such as "armrest: box(x y z x y z)". Groups, nodes and
+    materials of the mesh need no such file."""
     floor: str = "none"
-    """Height of the floor in metres; "auto" takes the lowest points of the estimated body; "none" for no floor."""
-    up: Literal["+x", "-x", "+y", "-y", "+z", "-z"] | None = None
-    """Which way is up in BODY's frame, for the floor and the pictures; without it what the method's frame says, -y for
-    cameras, and +y where the file does not say."""
+    """Height of the floor in metres; "auto" takes the lowest points of the estimated body; a plane "a,b,c,d"; a scan's
+    file (PLY, .npz, a mesh), whose floor is found; "none" for no floor."""
+    up: str | None = None
+    """Which way is up in BODY's frame, for the floor and the pictures: an axis such as -y, or any direction as x,y,z.
+    Without it what the method's frame says, -y for cameras, and +y where the file does not say."""
+    object_up: str | None = None
+    """Which way is up in the mesh's file, an axis or x,y,z: the mesh is turned before anything else; without it, it is
+    taken as it is."""
     units: Literal["m", "cm", "mm", "in"] | None = None
     """Unit of the mesh; without it metres, refused if the size cannot be."""
     freeze: str = ""
@@ -110,19 +121,20 @@ def run(options: Options) -> int:
       InputError: nothing can be refined; raised before anything is written.
     """
     from hoijax.io import check_output_directory
-    from hoijax.jobs.bodies import AXES, BodyChoice
+    from hoijax.jobs.bodies import BodyChoice
+    from hoijax.jobs.directions import parse_direction
 
     _check_numbers(options)
-    if (options.object is None) == (options.scene is None):
-        given = "neither" if options.object is None else "both"
-        raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
+    _check_inputs(options)
     _check_prior(options)
     check_output_directory(options.out)
-    options = dataclasses.replace(options, up=options.up or _up(options))
+    if options.pairs is None:
+        options = dataclasses.replace(options, up=options.up or _up(options))
     choice = BodyChoice(options.body_model, options.hands == "flat", options.lod)
     asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     run_of = _run_scene if options.scene is not None else _run_object
-    return 1 if run_of(options, choice, AXES[options.up], asked) else 0
+    up = None if options.up is None else parse_direction(options.up, "--up")
+    return 1 if run_of(options, choice, up, asked) else 0
 
 
 def reading(options: Options) -> "Reading":
@@ -143,17 +155,19 @@ def _up(options: Options) -> str:
 
 
 def _run_object(
-    options: Options, choice: "BodyChoice", up: tuple[float, float, float], asked: dict[str, Any]
+    options: Options, choice: "BodyChoice", up: tuple[float, float, float] | None, asked: dict[str, Any]
 ) -> dict[str, str]:
     """Interactions with an object; name to message of what could not be used."""
+    from hoijax.jobs.directions import parse_direction
     from hoijax.jobs.interactions import RefineRequest, prepare_job, refine_files
     from hoijax.jobs.runners import executor
 
+    object_up = None if options.object_up is None else parse_direction(options.object_up, "--object-up")
     request = RefineRequest(
-        body=options.body, object=options.object, out=options.out, choice=choice, config=refine_config(options),
-        contact=options.contact, floor=floor_rule(options.floor, options.up), units=options.units,
-        scorehoi=options.prior == "scorehoi", weights=options.weights, up=up, batch_size=options.batch_size,
-        cache=grid_folder(), options=asked, reading=reading(options),
+        body=options.body, object=options.object, pairs=options.pairs, out=options.out, choice=choice,
+        config=refine_config(options), contact=options.contact, regions=options.regions, floor=options.floor,
+        units=options.units, object_up=object_up, scorehoi=options.prior == "scorehoi", weights=options.weights, up=up,
+        batch_size=options.batch_size, cache=grid_folder(), options=asked, reading=reading(options),
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     return refine_files(request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute)
@@ -198,34 +212,24 @@ def refine_config(options: Options) -> "RefineConfig":
     return config if options.steps is None else config.with_steps(options.steps)
 
 
-def floor_rule(floor: str, up: str) -> "FloorRule | None":
-    """The floor that `--floor` and `--up` describe.
-
-    Raises:
-      InputError: neither a number nor "auto" nor "none".
-    """
-    from hoijax.jobs.bodies import AXES
-    from hoijax.jobs.refinement import FloorRule
-
-    if floor == "none":
-        return None
-    x, y, z = AXES[up]
-    down = (-x, -y, -z)
-    if floor == "auto":
-        return FloorRule(gravity=down, level=None)
-    try:
-        level = float(floor)
-    except ValueError:
-        level = math.nan
-    if not math.isfinite(level):
-        raise InputError(f"--floor {floor}: wanted a height in metres, 'auto' or 'none'")
-    return FloorRule(gravity=down, level=level)
+def _check_inputs(options: Options) -> None:
+    """Refuses what is to be refined with nothing, or with two things."""
+    if options.pairs is not None:
+        given = [name for name in ("body", "object", "scene") if getattr(options, name) is not None]
+        if given:
+            raise InputError(f"--pairs names bodies and objects by itself; leave out --{given[0]}")
+        return
+    if options.body is None:
+        raise InputError("wanted --body BODY with --object MESH or --scene SCENE, or --pairs TABLE")
+    if (options.object is None) == (options.scene is None):
+        given = "neither" if options.object is None else "both"
+        raise InputError(f"wanted --object MESH or --scene SCENE, one of the two; {given} was given")
 
 
 def _check_prior(options: Options) -> None:
     """Refuses a prior that does not go with what is refined, and weights without a network."""
-    other = {"graft": options.scene, "scorehoi": options.object}.get(options.prior, options.body)
-    if other is None:
+    needed = {"graft": options.scene, "scorehoi": options.object or options.pairs}
+    if options.prior in needed and needed[options.prior] is None:
         wanted = {"graft": "--scene", "scorehoi": "--object"}[options.prior]
         raise InputError(f"--prior {options.prior} goes with {wanted}; without one the prior is 'gradient'")
     if options.weights is not None and options.prior == "gradient":
@@ -238,7 +242,7 @@ def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
     own = ("object_pose", "object_name", "source", "person", "ignore", "betas")
-    for name in ("contact", "floor", "fit_scale", "strict", "upright", *own):
+    for name in ("contact", "regions", "floor", "object_up", "fit_scale", "strict", "upright", *own):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

@@ -15,6 +15,7 @@ from hoijax.geometry.mesh import (
 )
 from hoijax.geometry.nearest import Chamfer, Nearest, chamfer, nearest, nearest_host
 from hoijax.geometry.orientation import Patches, face_outward, position_ids, wind_consistently
+from hoijax.geometry.plane_fit import FloorPlane, fit_floor
 from hoijax.geometry.point_blocks import PointBlocks, nearest_in_blocks, point_blocks
 from hoijax.geometry.quaternions import (
     axis_angle_from_quaternion,
@@ -39,7 +40,7 @@ from hoijax.geometry.sdf_build import build_sdf
 from hoijax.geometry.solid import SolidReport, build_solid_sdf, closed_and_outward
 from hoijax.geometry.transforms import RigidPose, compose, inverse, transform_points
 from hoijax.geometry.triangles import ClosestPoint, closest_on_mesh, closest_on_triangle, point_triangle_distance
-from hoijax.geometry.up_axis import looks_z_up
+from hoijax.geometry.up_axis import likely_up
 from hoijax.geometry.winding import contains, solid_angle, winding_number
 from hoijax.geometry.winding_host import winding_number_host
 
@@ -47,6 +48,7 @@ __all__ = [
     "Box",
     "Chamfer",
     "ClosestPoint",
+    "FloorPlane",
     "Mesh",
     "Nearest",
     "Patches",
@@ -78,8 +80,9 @@ __all__ = [
     "face_normals",
     "face_outward",
     "farthest_points",
+    "fit_floor",
     "inverse",
-    "looks_z_up",
+    "likely_up",
     "mesh_volume",
     "nearest",
     "nearest_host",

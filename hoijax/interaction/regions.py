@@ -11,10 +11,12 @@ from hoijax.geometry import Mesh, farthest_points, nearest_host, stratified_samp
 
 POINTS = 512
 """Points that stand for a region."""
+ROUNDING = 1e-4
+"""By how much boxes are larger than they say, metres: a seat at 0.45 is within what begins at 0.45."""
 _CANDIDATES = 4096
 """Samples of a region among which they are chosen."""
-_DENSER = (1 << 14, 1 << 17, 1 << 20)
-"""Samples of the faces around a box, until enough of them lie in it."""
+_DENSE, _HALVINGS = 1 << 15, 14
+"""Samples of the faces around a box, and how often these are cut in four until enough of them lie in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +77,18 @@ def region_of_box(
             "then an upper one, in metres of the object's own frame"
         )
     corners = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
-    near = corners[((corners.max(axis=1) >= lower) & (corners.min(axis=1) <= upper)).all(axis=1)]
-    points = normals = np.zeros((0, 3))
-    for number in _DENSER if len(near) and _areas(near).sum() > 0 else ():
-        points, normals = _samples(near, number)
+    lower, upper = lower - ROUNDING, upper + ROUNDING
+    near, points, normals = _overlapping(corners, lower, upper), np.zeros((0, 3)), np.zeros((0, 3))
+    for _ in range(_HALVINGS):
+        if not len(near) or not _areas(near).sum() > 0:
+            break
+        points, normals = _samples(near, _DENSE)
         inside = ((points >= lower) & (points <= upper)).all(axis=1)
         points, normals = points[inside], normals[inside]
-        if len(points) >= POINTS:
+        if len(points) >= 4 * POINTS:
             break
+        # Little of these faces is in the box: of their quarters fewer are beside it.
+        near = _overlapping(_quarters(near), lower, upper)
     if not len(points):
         flat = corners.reshape(-1, 3)
         raise InputError(
@@ -108,9 +114,7 @@ def region_of_vertices(name: str, mesh: Mesh, ids: Int[np.ndarray, "N"]) -> Obje
         raise InputError(f"the region '{name}' names no vertices")
     if ids[0] < 0 or ids[-1] >= count:
         wrong = ids[0] if ids[0] < 0 else ids[-1]
-        raise InputError(
-            f"the region '{name}' names vertex {wrong} of a mesh with {count:,} vertices (0 to {count - 1:,})"
-        )
+        raise InputError(f"the region '{name}' names vertex {wrong}, the mesh has {count:,} (0 to {count - 1:,})")
     marked = np.zeros(count, bool)
     marked[ids] = True
     corners, chosen = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)], marked[np.asarray(mesh.faces)]
@@ -124,6 +128,18 @@ def region_of_vertices(name: str, mesh: Mesh, ids: Int[np.ndarray, "N"]) -> Obje
     face, corner = np.nonzero(chosen)
     at = corners[face, corner]
     return region_of_triangles(name, at[:, None] + 0.1 * (corners[face] - at[:, None]))
+
+
+def _overlapping(corners: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """The triangles whose boxes touch a box."""
+    return corners[((corners.max(axis=1) >= lower) & (corners.min(axis=1) <= upper)).all(axis=1)]
+
+
+def _quarters(corners: np.ndarray) -> np.ndarray:
+    """Each triangle cut in four at the middles of its edges."""
+    a, b, c = np.moveaxis(corners, 1, 0)
+    ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+    return np.concatenate([np.stack(t, axis=1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:

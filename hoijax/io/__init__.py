@@ -16,6 +16,7 @@ from hoijax.io.files import (
     write_text,
 )
 from hoijax.io.glb import ScenePart, write_glb
+from hoijax.io.mesh_groups import mesh_groups
 from hoijax.io.meshes import MESH_FORMATS, OBJECT_SIZES, UNITS, LoadedMesh, MeshReport, read_mesh
 from hoijax.io.obj import parse_obj
 from hoijax.io.params import ParameterFile, read_parameters, single
@@ -36,6 +37,7 @@ __all__ = [
     "check_output_directory",
     "check_output_file",
     "file_digest",
+    "mesh_groups",
     "nearest_axis_angle",
     "open_npz",
     "output_directory",

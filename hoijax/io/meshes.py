@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.geometry import SolidReport, face_outward, looks_z_up, position_ids, wind_consistently
+from hoijax.geometry import SolidReport, face_outward, likely_up, position_ids, wind_consistently
 from hoijax.io.files import PathLike
 from hoijax.io.glb import linear_to_srgb
 from hoijax.io.obj import parse_obj
@@ -52,8 +52,10 @@ class MeshReport:
     """The closed surface faced inward and was turned outward."""
     rewound: int = 0
     """Faces turned because they wound the other way than their neighbours, or their closed part faced inward."""
-    looks_z_up: bool = False
-    """Read with y up, the mesh seems to lie on its back (`hoijax.geometry.looks_z_up`)."""
+    likely_up: str = "+y"
+    """Which axis of the file seems to point up (`hoijax.geometry.likely_up`); the mesh is taken as it is, with y up."""
+    turned_from: str | None = None
+    """Which direction of the file was turned upward, because that was asked for."""
     solid: SolidReport | None = None
     """What was found of inside and outside, once a distance field was built."""
     watertight: bool = True
@@ -85,8 +87,17 @@ class MeshReport:
             notes.append(
                 "the surface is open: inside is what cannot be reached from outside, or what a part goes round"
             )
-        if self.looks_z_up:
-            notes.append("the mesh looks as if z were up in its file; it is taken as it is, with y up")
+        if self.turned_from is not None:
+            notes.append(
+                f"the mesh was turned so that its {self.turned_from} points up; obj_rot and obj_trans, before and "
+                "after, place the turned mesh"
+            )
+        elif self.likely_up != "+y":
+            seems = "it stood on its head" if self.likely_up == "-y" else f"{self.likely_up} were up in its file"
+            notes.append(
+                f"the mesh looks as if {seems}; it is taken as it is, with y up (refine --object-up={self.likely_up} "
+                "would turn it)"
+            )
         if self.solid is not None:
             notes += self.solid.notes()
         if self.decimated_from is not None:
@@ -171,7 +182,7 @@ def read_mesh(
         duplicate=int(duplicate.sum()),
         turned=turned,
         rewound=0 if turned else int(flipped.sum()),
-        looks_z_up=looks_z_up(vertices, faces),
+        likely_up=likely_up(vertices, faces),
         watertight=watertight,
         remarks=parsed.notes,
     )

@@ -12,20 +12,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax import body_models
-from hoijax.body_models import POSE_GROUPS, BodyModel, BodyParams, contact_regions, named_hand_pose
+from hoijax.body_models import POSE_GROUPS, BodyModel, BodyParams, named_hand_pose
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.io import ParameterFile, file_digest, nearest_axis_angle
 
-AXES: dict[str, tuple[float, float, float]] = {
-    "+x": (1.0, 0.0, 0.0),
-    "-x": (-1.0, 0.0, 0.0),
-    "+y": (0.0, 1.0, 0.0),
-    "-y": (0.0, -1.0, 0.0),
-    "+z": (0.0, 0.0, 1.0),
-    "-z": (0.0, 0.0, -1.0),
-}
-"""Directions by their names."""
 _HANDS = ("left_hand_pose", "right_hand_pose")
 
 
@@ -86,27 +77,6 @@ def load_body(choice: BodyChoice, files: Iterable[ParameterFile]) -> tuple[BodyM
     )
     hands = "flat" if choice.flat_hands else "mean"
     return with_coefficients(model, betas, expression), f"{file_digest(choice.file)} {hands}"
-
-
-def contact_names(contact: str, model: BodyModel) -> tuple[str, ...] | None:
-    """The parts that `--contact` names; None to propose them.
-
-    Raises:
-      InputError: a part that the model does not have.
-    """
-    if contact == "auto":
-        return None
-    if contact == "none":
-        return ()
-    names = tuple(dict.fromkeys(name.strip() for name in contact.split(",") if name.strip()))
-    known = contact_regions(model)
-    wrong = [name for name in names if name not in known]
-    if wrong or not names:
-        raise InputError(
-            f"--contact {contact}: {', '.join(map(repr, wrong)) or 'nothing'} is no part of the body; wanted 'auto', "
-            f"'none' or any of {', '.join(known)}"
-        )
-    return names
 
 
 def with_coefficients(model: BodyModel, betas: int, expression: int) -> BodyModel:

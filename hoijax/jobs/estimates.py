@@ -71,6 +71,11 @@ def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
     file = read_parameters(
         body, source=reading.source, person=reading.person, ignore=reading.ignore, keep_broken=True
     )  # fmt: skip
+    return up_in(file)
+
+
+def up_in(file: ParameterFile) -> str | None:
+    """Which way is up in a file's frame, as `--up` names it; None: it does not say."""
     return None if file.estimate is None else _UP.get(file.estimate.source.frame)
 
 

@@ -1,5 +1,6 @@
 """`refine --object` as a job: requests become plans, plans a job, its results tables, pictures and a page."""
 
+import collections
 import dataclasses
 import functools
 import pathlib
@@ -13,14 +14,18 @@ import tqdm
 from hoijax import viz
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
-from hoijax.io import file_digest, read_mesh, write_json
+from hoijax.io import UNITS, LoadedMesh, ParameterFile, file_digest, read_mesh, write_json
 from hoijax.jobs import refinement_files as files
-from hoijax.jobs.bodies import AXES, BodyChoice, contact_names, load_body
+from hoijax.jobs.bodies import BodyChoice, load_body
+from hoijax.jobs.contacts import find_regions, parse_contact
+from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direction, turn_between
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
-from hoijax.jobs.estimates import BY_KEYS, Reading, read_object
-from hoijax.jobs.objects import ObjectAsset
-from hoijax.jobs.plans import Plan, plan_files, read_files
-from hoijax.jobs.refinement import FloorRule, Interaction, Prior, Refined, refine_interactions
+from hoijax.jobs.estimates import BY_KEYS, Reading, read_object, up_in
+from hoijax.jobs.floors import floor_rule
+from hoijax.jobs.objects import ObjectAsset, StoredAsset, set_up
+from hoijax.jobs.pairs import Pair, read_pairs
+from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
+from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
 from hoijax.jobs.screen import Phases, tell
 from hoijax.optim.gradient import RefineConfig, body_field
 from hoijax.viz import Case, write_page
@@ -30,28 +35,34 @@ from hoijax.viz import Case, write_page
 class RefineRequest:
     """What is to be refined, and how; plain values, so that another machine can be asked."""
 
-    body: pathlib.Path
-    """Parameters: a file, or a folder of them."""
-    object: pathlib.Path
-    """The object's mesh."""
     out: pathlib.Path
     """Folder for the results."""
     choice: BodyChoice
     """The body that the parameters belong to."""
     config: RefineConfig
     """The refiner's settings."""
+    body: pathlib.Path | None = None
+    """Parameters: a file, or a folder of them."""
+    object: pathlib.Path | None = None
+    """The object's mesh."""
+    pairs: pathlib.Path | None = None
+    """Instead of both, a table or folder of pairs (`hoijax.jobs.pairs`)."""
     contact: str = "auto"
-    """Parts that must touch, separated by commas; "auto" or "none"."""
-    floor: FloorRule | None = None
-    """The floor."""
+    """What must touch (`hoijax.jobs.contacts`)."""
+    regions: pathlib.Path | None = None
+    """File that says what regions of the object are."""
+    floor: str = "none"
+    """The floor (`hoijax.jobs.floors`)."""
     units: str | None = None
     """Unit of the mesh; None: metres."""
+    object_up: Direction | None = None
+    """Which direction of the mesh's file points up; None: the mesh is taken as it is."""
     scorehoi: bool = False
     """ScoreHOI's prior goes before the gradients."""
     weights: pathlib.Path | None = None
     """Of the prior; None: those that are shipped."""
-    up: tuple[float, float, float] = (0.0, 1.0, 0.0)
-    """Against gravity."""
+    up: Direction | None = AXES["+y"]
+    """Against gravity; None with pairs: as the method of each body's file says."""
     batch_size: int = 16
     """Most interactions at a time."""
     cache: pathlib.Path | None = None
@@ -74,8 +85,8 @@ class Refinement:
     """The items of all plans."""
     failures: dict[str, str]
     """Name to message of what could not be read."""
-    notes: tuple[str, ...]
-    """What a person should know about the object."""
+    notes: tuple[str, ...] | None
+    """What a person should know about the object; None: of many objects, each has its own in its results."""
 
 
 def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lambda text: None) -> Refinement:
@@ -88,28 +99,125 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     Raises:
       InputError: nothing can be refined.
     """
+    if request.pairs is not None:
+        return _prepare_pairs(request, told)
     sources, failures = read_files(request.body, request.reading)
-    object = read_object(request.reading)
     mesh = read_mesh(request.object, units=request.units)
     model, digest = load_body(request.choice, list(sources.values()))
-    contacts = contact_names(request.contact, model)
-    plans = plan_files(
-        sources, request.out, model, request.config, contacts, request.floor, failures, request.reading, object
-    )
-    prior, inputs = None, {"object": file_digest(request.object), "units": request.units, "model": digest}
-    if request.scorehoi:
-        from hoijax.systems.scorehoi.score_prior import ScorePrior
-
-        prior = ScorePrior(model, request.weights, request.up)
-        axis = {value: name for name, value in AXES.items()}[request.up]
-        inputs |= {"prior": prior.digest, "guidance": dataclasses.asdict(prior.config), "up": axis}
-    count = sum(len(plan.starts) for plan in plans)
-    told(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
-    asset = ObjectAsset.of(mesh, request.cache)
+    plans = _plans(request, sources, mesh, model, failures)
+    prior, inputs = _prior(request, model)
+    _tell_count(told, plans, model)
+    asset = ObjectAsset.of(set_up(mesh, request.object_up, request.up), request.cache)
     notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
-    plans = tuple(plan.with_object(asset, inputs) for plan in plans)
+    plans = tuple(plan.with_object(asset, _inputs(request, digest) | inputs) for plan in plans)
     job = refinement_job(model, plans, request.options, request.batch_size, prior)
     return Refinement(model, plans, job, failures, notes)
+
+
+def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refinement:
+    """The same for many objects; each pair that cannot be used is named, and the others go on."""
+    pairs, failures = read_pairs(request.pairs)
+    sources: dict[str, ParameterFile] = {}
+    for pair in pairs:
+        try:
+            sources[pair.name] = read_body(pair.body, request.reading)
+        except InputError as error:
+            failures[pair.name] = str(error)
+            continue
+        failures |= {
+            row_name(pair.name, sources[pair.name], row): text for row, text in sources[pair.name].broken.items()
+        }
+    if not sources:
+        raise InputError(
+            f"--pairs {request.pairs}: none of the bodies can be used; the first: {next(iter(failures.values()))}"
+        )
+    model, digest = load_body(request.choice, list(sources.values()))
+    prior, inputs = _prior(request, model)
+    plans = []
+    for pair in tqdm.tqdm(pairs, desc="reading meshes", unit="pair", disable=None):
+        if pair.name not in sources:
+            continue
+        try:
+            own = _request_of(request, pair, sources[pair.name])
+            mesh = read_mesh(own.object, units=own.units)
+            made = _plans(own, {pair.name: sources[pair.name]}, mesh, model, failures)
+        except InputError as error:
+            failures.setdefault(pair.name, str(error))
+            continue
+        asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache)
+        plans += [plan.with_object(asset, _inputs(own, digest) | inputs) for plan in made]
+    if not plans:
+        raise InputError(f"--pairs {request.pairs}: no pair can be used; the first: {next(iter(failures.values()))}")
+    _tell_count(told, plans, model)
+    job = refinement_job(model, plans, request.options, request.batch_size, prior)
+    return Refinement(model, tuple(plans), job, failures, None)
+
+
+def _request_of(request: RefineRequest, pair: Pair, source: ParameterFile) -> RefineRequest:
+    """The request of one pair: the table's words before the command line's."""
+    said = pair.options
+    up = parse_direction(said["up"], "up") if "up" in said else request.up or AXES[up_in(source) or "+y"]
+    if request.scorehoi and up != (request.up or AXES["+y"]):
+        raise InputError(f"up is {direction_name(up)}: with --prior scorehoi all pairs share the command's --up")
+    if "units" in said and said["units"] not in UNITS:
+        raise InputError(f"the unit is '{said['units']}', wanted one of {', '.join(UNITS)}")
+    return dataclasses.replace(
+        request,
+        body=pair.body,
+        object=pair.object,
+        contact=said.get("contact", request.contact),
+        regions=pair.folder / said["regions"] if "regions" in said else request.regions,
+        floor=_floor_file(pair, said["floor"]) if "floor" in said else request.floor,
+        up=up,
+        object_up=parse_direction(said["object_up"], "object_up") if "object_up" in said else request.object_up,
+        units=said.get("units", request.units),
+    )
+
+
+def _floor_file(pair: Pair, floor: str) -> str:
+    """The words for a floor, a file's name completed."""
+    return str(pair.folder / floor) if (pair.folder / floor).is_file() else floor
+
+
+def _plans(
+    request: RefineRequest,
+    sources: Mapping[str, ParameterFile],
+    mesh: LoadedMesh,
+    model: BodyModel,
+    failures: dict[str, str],
+) -> list[Plan]:
+    """Plans of parameter files with one object, as its file has it, without their items."""
+    asked = parse_contact(request.contact, model)
+    turn = np.eye(3) if request.object_up is None else turn_between(request.object_up, request.up)
+    found = find_regions(asked, mesh, request.object, request.regions)
+    floor, object = floor_rule(request.floor, request.up), read_object(request.reading)
+    return plan_files(
+        sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
+        up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
+    )  # fmt: skip
+
+
+def _inputs(request: RefineRequest, digest: str) -> dict[str, Any]:
+    """What the results of an object depend on."""
+    inputs = {"object": file_digest(request.object), "units": request.units, "model": digest}
+    return inputs | ({} if request.object_up is None else {"turn": [request.object_up, request.up]})
+
+
+def _prior(request: RefineRequest, model: BodyModel) -> tuple[Prior | None, dict[str, Any]]:
+    """What goes before the gradients, and what results depend on because of it."""
+    if not request.scorehoi:
+        return None, {}
+    from hoijax.systems.scorehoi.score_prior import ScorePrior
+
+    up = request.up or AXES["+y"]
+    prior = ScorePrior(model, request.weights, up)
+    guidance = dataclasses.asdict(prior.config)
+    return prior, {"prior": prior.digest, "guidance": guidance, "up": direction_name(up)}
+
+
+def _tell_count(told: Callable[[str], None], plans: Sequence[Plan], model: BodyModel) -> None:
+    count = sum(len(plan.starts) for plan in plans)
+    told(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
 
 
 def prepare_job(request: RefineRequest) -> Job:
@@ -136,8 +244,8 @@ def refinement_job(
     items = tuple(item for plan in plans for item in plan.items.values())
     field = functools.cache(lambda: body_field(model))
 
-    def compute(batch: Sequence[Item], watch: Watch) -> list[Refined]:
-        return refine_interactions(model, field(), [item.inputs for item in batch], watch, prior)
+    def compute(batch: Sequence[Item], watch: Watch) -> list[Refined | InputError]:
+        return refine_usable(model, field(), [item.inputs for item in batch], watch, prior)
 
     def write(item: Item, refined: Refined) -> dict[str, Any]:
         return files.write_item(model, item, refined, options, full=len(items) == 1)
@@ -175,12 +283,12 @@ def refine_files(
     phases = Phases()
     with phases("reading, distance grid"):
         made = prepare_refinement(request, tell)
-    for note in made.notes:
+    for note in made.notes or ():
         tell(note)
     failures = dict(made.failures)
     run_plans(
         made.model, made.plans, made.job, request.out, failures,
-        up=request.up, pictures=pictures, redo=redo, strict=strict, execute=execute, phases=phases,
+        pictures=pictures, redo=redo, strict=strict, execute=execute, phases=phases, meshes_told=made.notes is not None,
     )  # fmt: skip
     return failures
 
@@ -192,11 +300,11 @@ def run_plans(
     out: pathlib.Path,
     failures: dict[str, str],
     *,
-    up: tuple[float, float, float],
     pictures: int,
     redo: bool = False,
     strict: bool = False,
     execute: Executor | None = None,
+    meshes_told: bool = True,
     phases: Phases | None = None,
     title: str = "hoijax refine",
     titles: Mapping[str, str] | None = None,
@@ -210,11 +318,11 @@ def run_plans(
       job: of these plans.
       out: the folder of the whole job.
       failures: name to message of what could not be used; what fails here is added.
-      up: direction that pictures show upward.
       pictures: how many interactions get pictures and a section of the page.
       redo: also what is finished.
       strict: what is finished but not good counts among the failures.
       execute: where; None: in this process.
+      meshes_told: notes on the meshes need not be told at the end.
       phases: tells what took how long.
       title: of the page.
       titles: name of an interaction to the heading of its section; its name without it.
@@ -241,12 +349,10 @@ def run_plans(
         _write_summary(out, records, failures)
     if pictures and items:
         with phases("pictures and page"):
-            cases = _picture_cases(
-                model, items[:pictures], outcome.fresh, records, np.asarray(up, np.float64), titles or {}
-            )
-            write_page(out / page, title, cases)
+            cases = _picture_cases(model, items[:pictures], outcome.fresh, records, titles or {})
+            write_page(out / page, title, cases, text=_counts(records))
     _tell_table(records)
-    _tell_notes(items, records)
+    _tell_notes(items, records, meshes_told)
     if strict:
         failures |= {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
     for name, text in failures.items():
@@ -272,14 +378,20 @@ def _write_summary(out: pathlib.Path, records: Mapping[str, Any], failures: Mapp
         name: {key: record[key] for key in ("before", "after", "moved", "verdict", "good", "steps", "converged")}
         for name, record in records.items()
     }
-    good = sum(record["good"] for record in records.values())
     summary = {
         "units": "metres",
         "finished": len(records),
-        "good": good,
+        "good": sum(record["good"] for record in records.values()),
+        "verdicts": _verdicts(records),
         "mean": {s: mean(s) for s in ("before", "after")},
     }
     write_json(out / "metrics.json", summary | {"items": rows, "failed": dict(failures)})
+
+
+def _verdicts(records: Mapping[str, Any]) -> dict[str, int]:
+    """How often each word was said: reached, missed, penetrates, moved far, tipped."""
+    words = collections.Counter(word.partition(":")[0] for record in records.values() for word in record["verdict"])
+    return {word: words[word] for word in ("reached", "missed", "penetrates", "moved far", "tipped") if words[word]}
 
 
 def _picture_cases(
@@ -287,13 +399,12 @@ def _picture_cases(
     items: Sequence[Item],
     fresh: Collection[str],
     records: Mapping[str, Any],
-    up: np.ndarray,
     titles: Mapping[str, str],
 ) -> list[Case]:
     """Pictures of some items, before and after, and the sections of the page that show them."""
     cases = []
     for item in tqdm.tqdm(items, desc="pictures", unit="picture", disable=None):
-        both = files.scenes(model, item, up)
+        both = files.scenes(model, item)
         picture = item.folder / "before_after.png"
         if item.name in fresh or not picture.is_file():
             floor = item.inputs.floor
@@ -316,14 +427,21 @@ def _tell_table(records: Mapping[str, Any]) -> None:
         )
     if len(records) > 20:
         tell(f"... and {len(records) - 20} more in metrics.json")
-    tell(f"{sum(record['good'] for record in records.values())} of {len(records)} good")
+    tell(_counts(records))
 
 
-def _tell_notes(items: Sequence[Item], records: Mapping[str, Any]) -> None:
-    """Each note on the estimates once, with the first interaction that has it; those on the mesh were told before."""
+def _counts(records: Mapping[str, Any]) -> str:
+    """How many are good, and of several how often each verdict was given."""
+    good = f"{sum(record['good'] for record in records.values())} of {len(records)} good"
+    said = ", ".join(f"{count} {word}" for word, count in _verdicts(records).items())
+    return f"{good} ({said})" if len(records) > 1 else good
+
+
+def _tell_notes(items: Sequence[Item], records: Mapping[str, Any], meshes_told: bool) -> None:
+    """Each note once, with the first interaction that has it; those on the mesh only if they were not told before."""
     names: dict[str, list[str]] = {}
     for item in items:
-        known = item.inputs.object.light.report.notes()
+        known = item.inputs.object.light.report.notes() if meshes_told else ()
         for note in records[item.name]["notes"]:
             if note not in known:
                 names.setdefault(note, []).append(item.name)

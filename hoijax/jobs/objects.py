@@ -1,6 +1,7 @@
 """Object meshes as jobs use them: as read, decimated, with their distance grid, which a cache may keep."""
 
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, SDFGrid, SolidReport
 from hoijax.interaction import ObjectTemplate, make_solid_template
 from hoijax.io import LoadedMesh, output_directory, read_mesh, read_npz, simplify, value_digest, write_npz
+from hoijax.jobs.directions import Direction, direction_name, turn_between
 from hoijax.optim.gradient import SDF_RESOLUTION
 
 MAX_FACES = 20_000
@@ -19,6 +21,8 @@ RULE = 3
 """Version of how templates are made; another one makes the grids of a cache anew."""
 _SOLID = (int, int, int, float, float, float)
 """Types of a `SolidReport`'s fields, in their order."""
+SHELF = 64
+"""Objects of a job with many that are kept in memory."""
 LARGEST = 4096
 """Most samples of a cached grid along one side; more are a damaged file."""
 
@@ -55,6 +59,58 @@ class ObjectAsset:
         shape = Mesh(vertices=light.vertices, faces=light.faces)
         template, solid = cached_template(shape, SDF_RESOLUTION, cache)
         return cls(mesh, dataclasses.replace(light, report=dataclasses.replace(light.report, solid=solid)), template)
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredAsset:
+    """An `ObjectAsset` that is read when it is asked for, so that a job may have more objects than memory holds."""
+
+    path: pathlib.Path
+    """The mesh."""
+    units: str | None
+    """Its unit; None: metres."""
+    object_up: Direction | None
+    """See `set_up`."""
+    up: Direction
+    """See `set_up`."""
+    cache: pathlib.Path | None
+    """Folder that keeps distance grids."""
+
+    @property
+    def mesh(self) -> LoadedMesh:
+        """See `ObjectAsset.mesh`."""
+        return _stored(self).mesh
+
+    @property
+    def light(self) -> LoadedMesh:
+        """See `ObjectAsset.light`."""
+        return _stored(self).light
+
+    @property
+    def template(self) -> ObjectTemplate:
+        """See `ObjectAsset.template`."""
+        return _stored(self).template
+
+
+@functools.lru_cache(maxsize=SHELF)
+def _stored(asset: StoredAsset) -> ObjectAsset:
+    mesh = set_up(read_mesh(asset.path, units=asset.units), asset.object_up, asset.up)
+    return ObjectAsset.of(mesh, asset.cache)
+
+
+def set_up(mesh: LoadedMesh, object_up: Direction | None, up: Direction) -> LoadedMesh:
+    """The mesh turned, about its origin and by the least angle, so that what is up in its file is up in the world.
+
+    Args:
+      mesh: as read.
+      object_up: which direction of the mesh points up; None: the mesh as it is.
+      up: against gravity, in the world that the object's pose is given in.
+    """
+    if object_up is None:
+        return mesh
+    turned = mesh.vertices.astype(np.float64) @ turn_between(object_up, up).T
+    report = dataclasses.replace(mesh.report, turned_from=direction_name(object_up))
+    return dataclasses.replace(mesh, vertices=turned.astype(np.float32), report=report)
 
 
 def cached_template(mesh: Mesh, resolution: int, cache: pathlib.Path | None) -> tuple[ObjectTemplate, SolidReport]:

@@ -8,17 +8,20 @@ from typing import Any
 
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
+from hoijax.interaction import ObjectRegion
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import SUFFIXES, Estimate
 from hoijax.jobs.bodies import Start, start_of
+from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.engine import Item
 from hoijax.jobs.estimates import BY_KEYS, Reading, settle
-from hoijax.jobs.objects import ObjectAsset
-from hoijax.jobs.refinement import FloorRule, Interaction
+from hoijax.jobs.floors import FloorRule
+from hoijax.jobs.objects import ObjectAsset, StoredAsset
+from hoijax.jobs.refinement import Interaction
 from hoijax.optim.gradient import RefineConfig
 
-RECORD = 2
+RECORD = 3
 """Version of what is recorded of an interaction; what an earlier one has finished is refined again."""
 
 
@@ -40,10 +43,14 @@ class Plan:
     """Parts that must touch; None: proposed."""
     floor: FloorRule | None
     """The floor."""
+    up: Direction = AXES["+y"]
+    """Against gravity."""
+    regions: Mapping[str, ObjectRegion] = dataclasses.field(default_factory=dict)
+    """Part to where on the object it must touch, as the object is computed with; of other parts anywhere."""
     items: dict[int, Item] = dataclasses.field(default_factory=dict)
     """Row to interaction, once the object is known."""
 
-    def with_object(self, asset: ObjectAsset, inputs: Mapping[str, Any]) -> "Plan":
+    def with_object(self, asset: ObjectAsset | StoredAsset, inputs: Mapping[str, Any]) -> "Plan":
         """The plan with its items.
 
         Args:
@@ -52,7 +59,7 @@ class Plan:
         """
         return dataclasses.replace(self, items={row: self._item(row, asset, inputs) for row in self.starts})
 
-    def _item(self, row: int, asset: ObjectAsset, inputs: Mapping[str, Any]) -> Item:
+    def _item(self, row: int, asset: ObjectAsset | StoredAsset, inputs: Mapping[str, Any]) -> Item:
         start, alone = self.starts[row], self.source.count == 1
         config = dataclasses.replace(self.config, freeze=tuple(dict.fromkeys((*self.config.freeze, *start.freeze))))
         key = value_digest(
@@ -62,8 +69,9 @@ class Plan:
                 "values": self.source.item(row),
                 "inputs": dict(inputs),
                 "contacts": self.contacts,
-                "floor": None if self.floor is None else dataclasses.asdict(self.floor),
+                "floor": None if self.floor is None else [self.floor.gravity, self.floor.level],
                 "config": dataclasses.asdict(config),
+                "regions": {part: region.points for part, region in self.regions.items()},
             }
         )
         return Item(
@@ -78,6 +86,8 @@ class Plan:
                 contacts=self.contacts,
                 floor=self.floor,
                 config=config,
+                up=self.up,
+                regions=self.regions,
             ),
         )
 
@@ -87,6 +97,17 @@ def row_name(name: str, source: ParameterFile, row: int) -> str:
     if source.count == 1:
         return name or source.path.stem
     return f"{name}/{row:06d}" if name else f"{row:06d}"
+
+
+def read_body(path: pathlib.Path, reading: Reading = BY_KEYS) -> ParameterFile:
+    """One file of parameters; rows of it that are broken are told in it.
+
+    Raises:
+      InputError: it cannot be used.
+    """
+    return read_parameters(
+        path, source=reading.source, person=reading.person, ignore=reading.ignore, keep_broken=True
+    )  # fmt: skip
 
 
 def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str, ParameterFile], dict[str, str]]:
@@ -103,9 +124,8 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
     Raises:
       InputError: nothing can be used.
     """
-    how = {"source": reading.source, "person": reading.person, "ignore": reading.ignore, "keep_broken": True}
     if not body.is_dir():
-        source = read_parameters(body, **how)
+        source = read_body(body, reading)
         return {"": source}, {row_name("", source, row): text for row, text in source.broken.items()}
     paths = sorted(body.glob("*.npz"))
     paths = paths or sorted(path for path in body.glob("*.*") if format_of(path) in SUFFIXES)
@@ -116,7 +136,7 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
     files, failures = {}, {}
     for path in paths:
         try:
-            source = read_parameters(path, **how)
+            source = read_body(path, reading)
         except InputError as error:
             failures[path.stem] = str(error)
             continue
@@ -140,6 +160,9 @@ def plan_files(
     failures: dict[str, str],
     reading: Reading = BY_KEYS,
     object: Estimate | None = None,
+    *,
+    up: Direction = AXES["+y"],
+    regions: Mapping[str, ObjectRegion] | None = None,
 ) -> list[Plan]:
     """Fits parameter files to a body model.
 
@@ -153,6 +176,8 @@ def plan_files(
       failures: name to message; files and rows that do not fit the model are added.
       reading: how the files are read.
       object: the object's pose, if it comes from another file.
+      up: against gravity.
+      regions: see `Plan.regions`.
 
     Returns:
       One plan per file that can be used.
@@ -181,7 +206,7 @@ def plan_files(
             freeze = tuple(dict.fromkeys((*start.freeze, *shared)))
             starts[row] = dataclasses.replace(start, freeze=freeze, notes=(*source.notes, *start.notes))
         if starts:
-            plans.append(Plan(name, out / name, source, starts, config, contacts, floor))
+            plans.append(Plan(name, out / name, source, starts, config, contacts, floor, up, regions or {}))
     if not plans:
         raise InputError(next(iter(failures.values())))
     return plans

@@ -2,35 +2,30 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
+from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
-from hoijax.interaction import THRESHOLDS, judge
+from hoijax.interaction import THRESHOLDS, ObjectRegion, judge
 from hoijax.io import ParameterFile
 from hoijax.jobs.bodies import Start
-from hoijax.jobs.objects import ObjectAsset, place_mesh
-from hoijax.optim.gradient import BodyField, Floor, Progress, RefineConfig, RefineResult, refine_batch
+from hoijax.jobs.directions import AXES, Direction
+from hoijax.jobs.floors import FloorRule
+from hoijax.jobs.objects import ObjectAsset, StoredAsset, place_mesh
+from hoijax.optim.gradient import BodyField, Floor, Progress, RefineConfig, RefineResult, open_side, refine_batch
 
 Prior = Callable[..., tuple[BodyParams, RigidPose, list[tuple[str, ...]]]]
 """What goes before the gradients, such as `hoijax.systems.scorehoi.score_prior.ScorePrior`: templates, bodies, poses,
 contacts and frozen groups in; bodies, poses and the parts that were asked for out."""
+OUT_OF_REACH = 0.08
+"""Distance of an asked part after all, metres, from which the object seems to offer it nothing."""
 FAR_APART = 1.0
 """Gap between the boxes of body and object, metres, that is worth a warning."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FloorRule:
-    """Where the floor of each interaction is."""
-
-    gravity: tuple[float, float, float]
-    """Direction of gravity."""
-    level: float | None
-    """Height against gravity, metres; None: that of the lowest points of the estimated body."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Interaction:
     """Its parameters, one row."""
     start: Start
     """The same for the refiner."""
-    object: ObjectAsset
+    object: ObjectAsset | StoredAsset
     """Its object."""
     contacts: tuple[str, ...] | None
     """Parts that must touch; None: proposed from proximity."""
@@ -49,10 +44,15 @@ class Interaction:
     """The floor, or None."""
     config: RefineConfig
     """Its share of the settings: frozen groups included."""
+    up: Direction = AXES["+y"]
+    """Against gravity; upward in pictures."""
+    regions: Mapping[str, ObjectRegion] = dataclasses.field(default_factory=dict)
+    """Part to where on the object it must touch; of other parts anywhere."""
 
     def program(self) -> Hashable:
-        """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without a floor."""
-        return self.config, self.contacts is None, self.floor is None
+        """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without regions and
+        a floor."""
+        return self.config, self.contacts is None, self.floor is None, bool(self.regions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,7 @@ def refine_interactions(
     templates = [item.object.template for item in items]
     same = all(t is templates[0] for t in templates)
     contacts = None if items[0].contacts is None else [item.contacts for item in items]
+    regions = [item.regions for item in items] if items[0].regions else None
     config, floor, estimate = items[0].config, _floors(items, before), (params, pose)
     if prior is not None:
         freeze = [item.config.freeze for item in items]
@@ -133,7 +134,9 @@ def refine_interactions(
 
     def run(params: BodyParams, pose: RigidPose, config: RefineConfig, progress: Any) -> RefineResult:
         template = templates[0] if same else templates
-        return refine_batch(model, params, template, pose, contacts, config, floor=floor, body=field, progress=progress)
+        return refine_batch(
+            model, params, template, pose, contacts, config, regions=regions, floor=floor, body=field, progress=progress
+        )
 
     result = run(*estimate, config, show)
     if prior is not None:
@@ -142,7 +145,39 @@ def refine_interactions(
     result = jax.tree.map(np.asarray, jax.device_get(result))
     after = np.asarray(pose_body_compiled(model, result.params).vertices)
     seconds = (time.perf_counter() - began) / len(items)
-    return [_unpack(item, i, result, before[i], after[i], seconds) for i, item in enumerate(items)]
+    levels = None if floor is None else np.asarray(floor.level)
+    return [
+        _unpack(item, i, result, before[i], after[i], None if levels is None else float(levels[i]), seconds)
+        for i, item in enumerate(items)
+    ]
+
+
+def refine_usable(
+    model: BodyModel,
+    field: BodyField | None,
+    items: Sequence[Interaction],
+    watch: Callable[[float, str], None] | None = None,
+    prior: Prior | None = None,
+) -> list[Refined | InputError]:
+    """`refine_interactions`, with an error in the place of an interaction whose object or regions cannot be used.
+
+    The others are refined in a batch of the same size.
+    """
+    errors: dict[int, InputError] = {}
+    for k, item in enumerate(items):
+        try:
+            for region in item.regions.values():
+                open_side(region, item.object.template.sdf)
+            item.object.template  # noqa: B018 - what is stored is read now
+        except InputError as error:
+            errors[k] = error
+    usable = [k for k in range(len(items)) if k not in errors]
+    if not usable:
+        return [errors[k] for k in range(len(items))]
+    refined = refine_interactions(
+        model, field, [items[usable[0] if k in errors else k] for k in range(len(items))], watch, prior
+    )
+    return [errors.get(k, refined[k]) for k in range(len(items))]
 
 
 def _floors(items: Sequence[Interaction], bodies: np.ndarray) -> Floor | None:
@@ -158,7 +193,13 @@ def _floors(items: Sequence[Interaction], bodies: np.ndarray) -> Floor | None:
 
 
 def _unpack(
-    item: Interaction, i: int, result: RefineResult, before: np.ndarray, after: np.ndarray, seconds: float
+    item: Interaction,
+    i: int,
+    result: RefineResult,
+    before: np.ndarray,
+    after: np.ndarray,
+    level: float | None,
+    seconds: float,
 ) -> Refined:
     """Row i of a batch's result."""
     parts = [(row, name) for row, name in enumerate(result.parts[i]) if name]
@@ -189,7 +230,7 @@ def _unpack(
         tilt=tilt,
         verdict=verdict.words(tuple(after_metrics["contact"])),
         good=bool(verdict.good),
-        notes=(*_doubts(item, before), *_leaning(tilt)),
+        notes=(*_doubts(item, before, level), *_leaning(tilt), *_out_of_reach(after_metrics["contact"])),
     )
 
 
@@ -208,8 +249,29 @@ def _leaning(tilt: float) -> tuple[str, ...]:
     return (f"the object leans {np.degrees(tilt):.0f} degrees further than its estimate; --upright keeps it standing",)
 
 
-def _doubts(item: Interaction, body: np.ndarray) -> tuple[str, ...]:
-    """A warning if body and object start so far apart that they can hardly share a frame."""
+def _out_of_reach(contact: Mapping[str, float]) -> tuple[str, ...]:
+    """A note on parts for which the object seems to have nothing: the back, on a bench."""
+    lost = [f"{part} ({100 * gap:.0f} cm away)" for part, gap in contact.items() if gap > OUT_OF_REACH]
+    if not lost:
+        return ()
+    return (f"the object offers nothing within reach of {', '.join(lost)}: if it has no such place, do not ask for it",)
+
+
+def _doubts(item: Interaction, body: np.ndarray, level: float | None) -> tuple[str, ...]:
+    """Warnings if body and object start too far apart to share a frame, or the body starts below the floor."""
+    return (*_far_apart(item, body), *_below_the_floor(item, body, level))
+
+
+def _below_the_floor(item: Interaction, body: np.ndarray, level: float | None) -> tuple[str, ...]:
+    if level is None:
+        return ()
+    height = -(body @ np.asarray(item.floor.gravity)) - level
+    if np.median(height) > -0.05:
+        return ()
+    return ("most of the body starts below the floor: is --up right, and the floor in the body's frame?",)
+
+
+def _far_apart(item: Interaction, body: np.ndarray) -> tuple[str, ...]:
     object = place_mesh(item.object.light, item.start.pose)
     gap = np.maximum(0, np.maximum(object.min(0) - body.max(0), body.min(0) - object.max(0)))
     far = float(np.linalg.norm(gap))

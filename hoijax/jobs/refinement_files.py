@@ -61,6 +61,7 @@ def write_item(
     )
     start = inputs.start
     turn = Rotation.from_matrix(np.asarray(refined.pose.rotation) @ start.pose.rotation.T).magnitude()
+    floor_notes = () if inputs.floor is None else inputs.floor.notes
     return {
         "name": item.name,
         "units": "metres, degrees, seconds",
@@ -74,7 +75,7 @@ def write_item(
         "steps": refined.steps,
         "converged": refined.converged,
         "seconds": round(refined.seconds, 3),
-        "notes": [*refined.notes, *start.notes, *inputs.object.light.report.notes()],
+        "notes": [*refined.notes, *start.notes, *floor_notes, *inputs.object.light.report.notes()],
         "keys_added": list(added),
         "options": dict(options),
         "refiner": dataclasses.asdict(inputs.config),
@@ -103,10 +104,10 @@ def join_rows(model: BodyModel, items: Mapping[int, Item], folder: pathlib.Path,
     return write_parameters(folder / "refined.npz", source, joined)
 
 
-def scenes(model: BodyModel, item: Item, up: np.ndarray) -> tuple[list[NamedMesh], list[NamedMesh]]:
-    """What a finished item looked like before and after, for pictures: turned so that `up` is y."""
-    turn = Rotation.align_vectors([[0, 1, 0]], [up])[0].as_matrix().astype(np.float32)
+def scenes(model: BodyModel, item: Item) -> tuple[list[NamedMesh], list[NamedMesh]]:
+    """What a finished item looked like before and after, for pictures: turned so that what is up is y."""
     inputs: Interaction = item.inputs
+    turn = Rotation.align_vectors([[0, 1, 0]], [inputs.up])[0].as_matrix().astype(np.float32)
     after = start_of(model, read_parameters(item.folder / "refined.npz").item(0), item.name)
     both = []
     for start in (inputs.start, after):

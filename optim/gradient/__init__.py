@@ -14,6 +14,7 @@ from hoijax.optim.gradient.config import (
 )
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
+    open_side,
     part_targets,
     probability_targets,
     propose_parts,
@@ -44,6 +45,7 @@ __all__ = [
     "Weights",
     "body_field",
     "object_field",
+    "open_side",
     "part_targets",
     "probability_targets",
     "propose_parts",

@@ -132,18 +132,23 @@ def touch_within(
         for r, region in enumerate(row):
             if region is None:
                 continue
-            facing, free = (np.asarray(x) for x in _facing_air(grid, region.points, region.normals))
-            if not free.any():
-                raise InputError(f"the region '{region.name}' lies within the object, where nothing can touch it")
-            # What is buried is stood for by what is not.
-            kept = np.resize(np.flatnonzero(free), POINTS)
-            points[b, r], normals[b, r], spacing[b, r], given[b, r] = (
-                region.points[kept],
-                facing[kept],
-                region.spacing,
-                1,
-            )
+            points[b, r], normals[b, r] = open_side(region, grid)
+            spacing[b, r], given[b, r] = region.spacing, 1.0
     return targets.replace(regions=RegionTargets(*map(jnp.asarray, (points, normals, spacing, given))))
+
+
+def open_side(region: ObjectRegion, grid: SDFGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a region that can be touched, (`POINTS`, 3), and the outward normals there. Host function.
+
+    Raises:
+      InputError: none can.
+    """
+    facing, free = (np.asarray(x) for x in _facing_air(grid, region.points, region.normals))
+    if not free.any():
+        raise InputError(f"the region '{region.name}' lies within the object, where nothing can touch it")
+    # What is buried is stood for by what is not.
+    kept = np.resize(np.flatnonzero(free), POINTS)
+    return region.points[kept], facing[kept]
 
 
 _facing_air = jax.jit(facing_air)

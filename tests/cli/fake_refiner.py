@@ -18,13 +18,24 @@ AFTER = [0.002]
 """Distances and depths of results, metres; a list, so that a test can change it."""
 
 
-def refine_batch(model, params, template, pose, contacts=None, config=None, *, floor=None, body=None, progress=None):
+def refine_batch(
+    model, params, template, pose, contacts=None, config=None, *, regions=None, floor=None, body=None, progress=None
+):
     """Moves the body up by a centimetre, turns its left elbow, and moves the object with it."""
     from hoijax.geometry import RigidPose
     from hoijax.optim.gradient import Progress, RefineMetrics, RefineResult
 
     batch = len(params.translation)
-    CALLS.append({"batch": batch, "contacts": contacts, "floor": floor, "config": config, "template": template})
+    CALLS.append(
+        {
+            "batch": batch,
+            "contacts": contacts,
+            "floor": floor,
+            "config": config,
+            "template": template,
+            "regions": regions,
+        }
+    )
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
     if progress is not None:
         progress(Progress("polish", batch * config.steps, batch * config.steps, batch, batch))
@@ -48,12 +59,12 @@ def refine_batch(model, params, template, pose, contacts=None, config=None, *, f
 
 
 def make_solid_template(mesh, resolution=64):
-    """A template without a distance field, of a mesh that has nothing to say of itself."""
+    """A template whose distance field is a metre everywhere, of a mesh that has nothing to say of itself."""
     from hoijax.geometry import SDFGrid, SolidReport
     from hoijax.interaction import ObjectTemplate
 
-    zero = np.zeros((2, 2, 2), np.float32)
-    grid = SDFGrid(zero, zero[0, 0, [0, 0, 0]], zero[0, 0, 0])
+    ones = np.ones((2, 2, 2), np.float32)
+    grid = SDFGrid(ones, np.zeros(3, np.float32), ones[0, 0, 0])
     return ObjectTemplate(mesh, np.zeros((64, 3), np.float32), grid), SolidReport(1, 1, 0, 0.0, 0.0, 0.0)
 
 

@@ -56,7 +56,7 @@ def test_wrong_options_exit_with_2(options, capsys):
 
 
 def test_missing_options_exit_with_2(capsys):
-    assert cli.main(["refine"]) == 2
+    assert cli.main(["refine", "--out", "x"]) == 2
     assert "--body" in capsys.readouterr().err
 
 

@@ -305,5 +305,5 @@ def test_a_chair_with_z_up_is_told_and_one_with_y_up_is_not(tmp_path):
     chair.export(tmp_path / "y.obj")
     chair.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
     chair.export(tmp_path / "z.obj")
-    assert not read_mesh(tmp_path / "y.obj").report.looks_z_up
+    assert read_mesh(tmp_path / "y.obj").report.likely_up == "+y"
     assert "z were up" in " ".join(read_mesh(tmp_path / "z.obj").report.notes())

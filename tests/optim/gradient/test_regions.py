@@ -13,16 +13,16 @@ from hoijax.optim.gradient import part_targets, refine_batch, touch_within
 
 
 @pytest.fixture(scope="module")
-def top(make_box):
+def lid(make_box):
     """The front half of the box's upper side."""
-    return region_of_box("front of the top", make_box(), (-0.2, 0.14, 0.0), (0.2, 0.16, 0.16))
+    return region_of_box("front of the lid", make_box(), (-0.2, 0.14, 0.0), (0.2, 0.16, 0.16))
 
 
-def test_a_region_is_asked_of_its_part_alone(model, template, top):
+def test_a_region_is_asked_of_its_part_alone(model, template, lid):
     targets = part_targets(model, [("left_hand", "back"), ("buttocks",)])
-    got = touch_within(targets, [[top, None], [None]], [template.sdf] * 2).regions
+    got = touch_within(targets, [[lid, None], [None]], [template.sdf] * 2).regions
     np.testing.assert_array_equal(got.given, [[1, 0], [0, 0]])
-    np.testing.assert_array_equal(got.points[0, 0], top.points)
+    np.testing.assert_array_equal(got.points[0, 0], lid.points)
     np.testing.assert_allclose(got.normals[0, 0], np.tile([0, 1, 0], (512, 1)), atol=1e-6)
     with pytest.raises(InputError, match="3 regions for 2 parts"):
         touch_within(targets, [[None] * 3, []], [template.sdf] * 2)
@@ -43,19 +43,19 @@ def test_half_buried_regions_are_what_of_them_is_not(model, template, make_box):
     assert (np.asarray(got.points)[0, 0, :, 1] > 0.13).all()
 
 
-def test_a_region_of_a_part_that_is_not_asked_is_refused(model, template, carry, quick, body, top):
+def test_a_region_of_a_part_that_is_not_asked_is_refused(model, template, carry, quick, body, lid):
     params, pose = jax.tree.map(lambda x: x[None], carry)
     with pytest.raises(InputError, match=r"region is given for back.*asked are: left_hand"):
-        refine_batch(model, params, template, pose, ["left_hand"], quick, body=body, regions=[{"back": top}])
+        refine_batch(model, params, template, pose, ["left_hand"], quick, body=body, regions=[{"back": lid}])
     with pytest.raises(InputError, match="regions for 2 interactions, the batch has 1"):
         refine_batch(model, params, template, pose, ["left_hand"], quick, body=body, regions=[{}, {}])
 
 
 @pytest.fixture(scope="module")
-def reached(model, template, carry, quick, body, top):
+def reached(model, template, carry, quick, body, lid):
     """Both hands hold the box's sides; the right one is asked to its top."""
     params, pose = jax.tree.map(lambda x: x[None], carry)
-    names, regions = ["left_hand", "right_hand"], [{"right_hand": top}]
+    names, regions = ["left_hand", "right_hand"], [{"right_hand": lid}]
     return refine_batch(model, params, template, pose, names, quick.with_steps(150), body=body, regions=regions)
 
 
