@@ -39,7 +39,7 @@ def stands_on_legs(points: Float[np.ndarray, "N 3"], axis: int, sign: int) -> bo
       sign: 1 if up is along the axis, -1 if against it.
     """
     height = sign * points[:, axis]
-    low = points[height < height.min() + SLICE * (height.max() - height.min())]
+    low = points[height <= height.min() + SLICE * (height.max() - height.min())]
     shadow = _shadow(np.delete(low, axis, axis=1), np.delete(points, axis, axis=1))
     feet, count = ndimage.label(shadow, structure=np.ones((3, 3)))
     spans = [np.ptp(where) + 1 for where in np.nonzero(feet)]
@@ -54,6 +54,8 @@ def likely_up(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"])
     alike every way, and nothing is said of them.
     """
     points = surface_samples(vertices, faces)
+    if np.ptp(points, axis=0).min() < 1e-6 * np.ptp(points, axis=0).max():
+        return "+y"  # a flat thing stands no way
     covered = [coverage(points, axis) for axis in range(3)]
     axis = 2 if covered[2] >= covered[0] else 0
     if covered[axis] <= LEAST or covered[axis] <= RATIO * covered[1]:

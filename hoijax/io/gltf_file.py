@@ -6,10 +6,12 @@ KHR_draco_mesh_compression; EXT_meshopt_compression, section on fallback buffers
 
 import base64
 import binascii
+import functools
 import json
 import math
 import pathlib
 import struct
+import unicodedata
 import urllib.parse
 from typing import Any
 
@@ -273,7 +275,10 @@ class GltfFile:
 
 
 def sibling(path: pathlib.Path, name: str) -> pathlib.Path | None:
-    """The file that another file names, if it lies in that file's folder or below: as written, or percent-decoded.
+    """The file that another file names, if it lies in that file's folder or below.
+
+    Its name is taken as written, or percent-decoded, without a query after it, and at last with other capitals or
+    accents composed otherwise, which the file systems that it came from take for the same.
 
     Args:
       path: the file that names it.
@@ -284,15 +289,34 @@ def sibling(path: pathlib.Path, name: str) -> pathlib.Path | None:
     """
     folder = path.absolute().parent.resolve()
     name = name.strip()
-    for text in dict.fromkeys((name, urllib.parse.unquote(name))):
-        for form in dict.fromkeys((text, text.replace("\\", "/"), text.replace("\\", "/").rpartition("/")[2])):
+    bare = name.partition("?")[0]
+    texts = dict.fromkeys((name, urllib.parse.unquote(name), bare, urllib.parse.unquote(bare)))
+    forms = [
+        form for text in texts for form in (text, text.replace("\\", "/"), text.replace("\\", "/").rpartition("/")[2])
+    ]
+    for spell in (lambda form: form, functools.partial(_spelled, folder)):
+        for form in dict.fromkeys(forms):
             try:
-                file = (folder / form).resolve()
+                file = (folder / spell(form)).resolve()
                 if form and file.is_relative_to(folder) and file.is_file():
                     return file
             except (OSError, ValueError):
                 continue
     return None
+
+
+def _spelled(folder: pathlib.Path, name: str) -> str:
+    """A name with its last part as the folder spells it."""
+    place = (folder / name).resolve()
+    if not place.parent.is_relative_to(folder):
+        return name
+    plain = _plain(place.name)
+    found = next((entry.name for entry in place.parent.iterdir() if _plain(entry.name) == plain), place.name)
+    return str(place.parent / found)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def finite_numbers(values: Any, count: int) -> np.ndarray | None:

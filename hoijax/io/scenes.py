@@ -59,7 +59,7 @@ def format_of(path: PathLike) -> str:
 
 
 def read_contents(path: PathLike, what: str = "mesh file") -> bytes:
-    """A mesh file's bytes, unpacked where the name ends in `.gz`.
+    """A mesh file's bytes, unpacked where the name ends in `.gz` or the file is packed without saying so.
 
     Raises:
       InputError: nothing there, empty, a pointer of Git LFS or a web page, or larger than a mesh can be.
@@ -70,7 +70,9 @@ def read_contents(path: PathLike, what: str = "mesh file") -> bytes:
             raise InputError(f"{shown(path)} has more than {_LARGEST >> 30} GiB; decimate it in a mesh program")
         if path.stat().st_size == 0:
             raise InputError(f"{shown(path)} is empty (0 bytes)")
-        if path.suffix.lower() == ".gz":
+        with open(path, "rb") as file:
+            packed = file.read(3) == b"\x1f\x8b\x08"
+        if packed or path.suffix.lower() == ".gz":
             data = _unpacked(path, min(_LARGEST, max(_SMALL, 60 * path.stat().st_size)))
         else:
             data = path.read_bytes()
@@ -196,7 +198,9 @@ def _whole_stl(path: pathlib.Path, data: bytes, notes: list[str]) -> bytes:
     """A binary STL without what follows its last face; a text one as it is."""
     count = struct.unpack_from("<I", data, 80)[0] if len(data) >= 84 else 0
     end = 84 + 50 * count
+    # The eighty bytes before the faces of a binary file may say anything; text has no zeros.
     text = data[:512].lstrip().lower().startswith(b"solid") and b"facet" in data[:4096].lower()
+    text &= b"\0" not in data[80:1024]
     if text and len(data) != end:
         if b"endsolid" not in data[-4096:].lower():
             raise InputError(f"{shown(path)} is cut short: its text does not end with 'endsolid'; export it again")

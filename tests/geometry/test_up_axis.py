@@ -48,3 +48,9 @@ def test_furniture_on_legs_tells_its_up(mesh, axis):
 def test_nothing_is_said_of_what_looks_alike_or_stands_well(mesh):
     up = likely_up(mesh.vertices.astype(np.float32), mesh.faces)
     assert up == "+y", up
+
+
+def test_nothing_is_said_of_a_flat_sheet_either():
+    corners = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
+    for axis in range(3):
+        assert likely_up(np.roll(corners, axis, axis=1), np.array([[0, 1, 2], [0, 2, 3]])) == "+y"
