@@ -84,9 +84,12 @@ class _Rest:
 
     position: np.ndarray
     normal: np.ndarray
-    parts: dict[str, np.ndarray]  # part of the 24 or 15 -> mask
-    joints: dict[str, np.ndarray]  # joint name -> position
-    finger: dict[str, np.ndarray]  # "left_index" -> summed weight of its joints; "left" -> of all fingers
+    parts: dict[str, np.ndarray]
+    """Part of the 24 or 15 -> mask."""
+    joints: dict[str, np.ndarray]
+    """Joint name -> position."""
+    finger: dict[str, np.ndarray]
+    """Summed weight of the joints of a finger, such as "left_index", and of all of a hand's, "left"."""
 
     def within(self, joint: str, share: float, bone: tuple[str, str]) -> np.ndarray:
         """Vertices nearer to a joint than a share of a bone's length."""

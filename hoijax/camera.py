@@ -21,9 +21,12 @@ MIN_DEPTH = 1e-6  # metres; points nearer than this have no projection
 class Camera:
     """A pinhole camera; leading axes, if any, are those of both arrays."""
 
-    intrinsics: Any  # (*B, 3, 3), pixels: [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]
-    T_camera_world: Any  # (*B, 4, 4) maps world coordinates to camera coordinates, metres
-    image_size: tuple[int, int] = struct.field(pytree_node=False)  # (H, W)
+    intrinsics: Float[ArrayLike, "*B 3 3"] | Any
+    """Pixels: [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]."""
+    T_camera_world: Float[ArrayLike, "*B 4 4"] | Any
+    """Maps world coordinates to camera coordinates, metres."""
+    image_size: tuple[int, int] = struct.field(pytree_node=False)
+    """(H, W)."""
 
 
 def project(

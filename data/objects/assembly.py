@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from flax import struct
+from jaxtyping import Int
 
 from hoijax.data.objects.solids import Surface
 from hoijax.geometry import Mesh
@@ -21,8 +22,8 @@ class ProceduralObject:
     """Name of the category, a key of `CATEGORIES`."""
     mesh: Mesh
     """NumPy arrays: vertices float64, faces int32."""
-    part_labels: Any
-    """Part of each face, an index into `part_names`, (F,) int32."""
+    part_labels: Int[np.ndarray, "F"] | Any
+    """Part of each face, an index into `part_names`, int32."""
     part_names: tuple[str, ...] = struct.field(pytree_node=False)
     """Names of the parts: "seat", "leg", "handle", ..."""
     size: tuple[float, float, float] = struct.field(pytree_node=False)

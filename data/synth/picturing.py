@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jaxtyping import Float, Int, Key, Shaped, UInt8
 
 from hoijax.camera import Camera
 from hoijax.geometry import einsum, safe_normalize
+from hoijax.geometry.safe import ArrayLike
 from hoijax.render import camera_center, interpolate, light_reaching, rasterize, shadow_map
 from hoijax.render.scene import linear_from_srgb, srgb_from_linear
 
@@ -29,57 +31,70 @@ PATTERNS = 6
 class Look:
     """Everything about light and surfaces; arrays, so that one program serves all pictures."""
 
-    light: Any
-    """Direction to the main light, (3,), its colour, (3,), and how much of it a shadow takes, ()."""
-    light_color: Any
-    shade: Any
-    above: Any
-    """Light from above and from below, (3,)."""
-    below: Any
-    second: Any
-    """Per label: second colour, (P, 3); scale in metres, strength, kind (0 stripes, 1 checks, 2 blotches), each
-    (P,)."""
-    scale: Any
-    strength: Any
-    kind: Any
-    specular: Any
-    """Strength and exponent of highlights per label, (P,)."""
-    shininess: Any
-    room_colors: Any
-    """First colours of floor and walls, (2, 3)."""
-    room: Any
-    """Room: x from, x to, z from, z to, height, metres, (5,)."""
-    gain: Any
-    """Exposure, (), and white balance, (3,)."""
-    noise: Any
-    """Standard deviation of the noise, () and its key."""
-    key: Any
+    light: Float[ArrayLike, "3"] | Any
+    """Direction to the main light."""
+    light_color: Float[ArrayLike, "3"] | Any
+    """Its colour."""
+    shade: Float[ArrayLike, ""] | Any
+    """How much of it a shadow takes."""
+    above: Float[ArrayLike, "3"] | Any
+    """Light from above."""
+    below: Float[ArrayLike, "3"] | Any
+    """Light from below."""
+    second: Float[ArrayLike, "P 3"] | Any
+    """Second colour of each label."""
+    scale: Float[ArrayLike, "P"] | Any
+    """Scale of each label's pattern, metres."""
+    strength: Float[ArrayLike, "P"] | Any
+    """How much of the second colour it mixes in."""
+    kind: Shaped[ArrayLike, "P"] | Any
+    """0 stripes, 1 checks, 2 blotches."""
+    specular: Float[ArrayLike, "P"] | Any
+    """Strength of highlights."""
+    shininess: Float[ArrayLike, "P"] | Any
+    """Their exponent."""
+    room_colors: Float[ArrayLike, "2 3"] | Any
+    """First colours of floor and walls."""
+    room: Float[ArrayLike, "5"] | Any
+    """Room: x from, x to, z from, z to, height, metres."""
+    gain: Float[ArrayLike, "3"] | Any
+    """Exposure times white balance."""
+    noise: Float[ArrayLike, ""] | Any
+    """Standard deviation of the noise."""
+    key: Key[ArrayLike, ""] | Any
+    """Of the noise."""
 
 
 @struct.dataclass
 class Things:
     """The meshes of a picture, joined and filled up to the capacities."""
 
-    vertices: Any
-    faces: Any
-    normals: Any
-    """Corner normals, (F, 3, 3), vertex colours, (V, 3) sRGB, coordinates for the patterns, (V, 3), label per face."""
-    colors: Any
-    places: Any
-    labels: Any
+    vertices: Float[ArrayLike, "V 3"] | Any
+    """Metres."""
+    faces: Int[ArrayLike, "F 3"] | Any
+    """Indices into the vertices."""
+    normals: Float[ArrayLike, "F 3 3"] | Any
+    """At each face's corners."""
+    colors: Float[ArrayLike, "V 3"] | Any
+    """sRGB."""
+    places: Float[ArrayLike, "V 3"] | Any
+    """Coordinates for the patterns."""
+    labels: Int[ArrayLike, "F"] | Any
+    """Of each face."""
 
 
 @struct.dataclass
 class Drawn:
     """A picture and what is known about each pixel."""
 
-    image: Any
-    """sRGB, (H, W, 3) uint8."""
-    label: Any
-    """Label of what is seen, -1 for the room, (H, W)."""
-    depth: Any
-    """Distance along the viewing axis, with and without the room, infinite where nothing is, (H, W)."""
-    depth_things: Any
+    image: UInt8[ArrayLike, "H W 3"] | Any
+    """sRGB."""
+    label: Int[ArrayLike, "H W"] | Any
+    """Label of what is seen, -1 for the room."""
+    depth: Float[ArrayLike, "H W"] | Any
+    """Distance along the viewing axis, metres."""
+    depth_things: Float[ArrayLike, "H W"] | Any
+    """The same without the room, infinite where nothing is."""
 
 
 @functools.partial(jax.jit, static_argnums=3)

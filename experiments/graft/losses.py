@@ -55,14 +55,20 @@ class LossWeights:
 class LossTerms:
     """The loss of one rollout, or of many with leading axes, and its parts before weighting."""
 
-    total: Any
-    orient: Any
-    body: Any
-    hands: Any
-    vertices: Any
+    total: Float[ArrayLike, "*B"] | Any
+    """Their weighted sum."""
+    orient: Float[ArrayLike, "*B"] | Any
+    """Cost of the root's rotation."""
+    body: Float[ArrayLike, "*B"] | Any
+    """Of the body's rotations."""
+    hands: Float[ArrayLike, "*B"] | Any
+    """Of the hands' rotations."""
+    vertices: Float[ArrayLike, "*B"] | Any
     """Mean cost of the distances of vertices."""
-    centred: Any
-    heights: Any
+    centred: Float[ArrayLike, "*B"] | Any
+    """Of the distances of vertices, pelvis on pelvis."""
+    heights: Float[ArrayLike, "*B"] | Any
+    """Of the heights of vertices over the scene."""
 
 
 @struct.dataclass

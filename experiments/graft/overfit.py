@@ -76,7 +76,7 @@ class OverfitTask:
     """All samples (N, ...)."""
     start: GraftState
     """Their starts (N, ...)."""
-    graph: Any = struct.field(pytree_node=False)
+    graph: nnx.GraphDef = struct.field(pytree_node=False)
     """The network's structure."""
     network: GraftConfig = struct.field(pytree_node=False)
     """Its sizes."""

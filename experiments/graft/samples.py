@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
+from hoijax.data.loading import Source
 from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import Touch, touch_of
 from hoijax.geometry import PointBlocks, RigidPose
@@ -35,10 +36,10 @@ class GraftSample:
     """A scene without its people, and one true body in it; camera frame, metres."""
 
     scene: Scene
-    truth: BodyParams | Any
-    touch: Touch | Any = None
+    truth: BodyParams
+    touch: Touch | None = None
     """The scene at the vertices of a loss (`WithTouch`), or nothing."""
-    pictures: Pictures | Any = None
+    pictures: Pictures | None = None
     """For the full mode, or nothing."""
 
 
@@ -85,7 +86,7 @@ class Kept:
 class Some:
     """Chosen samples of a source."""
 
-    source: Any
+    source: Source
     chosen: Sequence[int]
 
     def __len__(self) -> int:
@@ -115,7 +116,7 @@ class Mixed:
 class WithTouch:
     """A source's samples with the scene at the vertices of a model, for the loss on heights."""
 
-    source: Any
+    source: Source
     model: BodyModel
 
     def __len__(self) -> int:
@@ -131,7 +132,7 @@ class WithTouch:
 class SynthScenes:
     """SynthHOI's human-scene samples (`hoijax.data.synth.open_split`, splits "scenes...")."""
 
-    split: Any
+    split: Source
     model: BodyModel
     spec: BodySpec
     points: int = 16384

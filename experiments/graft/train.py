@@ -136,7 +136,7 @@ class GraftTask:
 
     problem: Problem
     """The bodies that are posed and compared."""
-    graph: Any = struct.field(pytree_node=False)
+    graph: nnx.GraphDef = struct.field(pytree_node=False)
     """The network's structure."""
     config: Config = struct.field(pytree_node=False)
     """The run's, without the settings that change no program."""

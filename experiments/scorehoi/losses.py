@@ -5,9 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jaxtyping import Float
 
 from hoijax.diffusion import Schedule, q_sample
 from hoijax.geometry import einsum, safe_norm
+from hoijax.geometry.safe import ArrayLike
 from hoijax.nets.scorehoi import ContactEstimate, Estimate, project_to_crop
 from hoijax.systems.scorehoi import GuidedBody, Posed
 
@@ -16,17 +18,17 @@ from hoijax.systems.scorehoi import GuidedBody, Posed
 class RegressorTerms:
     """Losses of the first stage."""
 
-    contact: Any
+    contact: Float[ArrayLike, ""] | Any
     """Cross-entropies of body, object and floor contact."""
-    vertices: Any
+    vertices: Float[ArrayLike, ""] | Any
     """Refined body and object, metres."""
-    edges: Any
+    edges: Float[ArrayLike, ""] | Any
     """Edge lengths of the refined body, metres."""
-    parameters: Any
+    parameters: Float[ArrayLike, ""] | Any
     """Rotations, shape, object pose."""
-    joints: Any
+    joints: Float[ArrayLike, ""] | Any
     """In space, in the picture, and where the position nets see them."""
-    hands: Any
+    hands: Float[ArrayLike, ""] | Any
     """Corners of the hand boxes."""
 
     @property

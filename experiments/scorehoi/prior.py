@@ -137,7 +137,7 @@ class PriorTask:
     """Of the noise."""
     scripted: int = struct.field(pytree_node=False)
     """How many states are of scripts."""
-    graph: Any = struct.field(pytree_node=False)
+    graph: nnx.GraphDef = struct.field(pytree_node=False)
     """The network's structure."""
     config: Config = struct.field(pytree_node=False)
     """The run's, without the settings that change no program."""

@@ -14,8 +14,10 @@ from hoijax.geometry.safe import ArrayLike, safe_norm
 class Box:
     """All points p with lower <= p <= upper in each coordinate."""
 
-    lower: Any  # (*B, 3), metres
-    upper: Any  # (*B, 3), metres
+    lower: Float[ArrayLike, "*B 3"] | Any
+    """Metres."""
+    upper: Float[ArrayLike, "*B 3"] | Any
+    """Metres."""
 
 
 def bounding_box(points: Float[ArrayLike, "*B N 3"]) -> Box:

@@ -7,16 +7,21 @@ of faces. Searches walk it level by level with whole arrays of (query, node) pai
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
 class FaceTree:
     """Faces in tree order and the boxes above them."""
 
-    faces: np.ndarray  # (leaves, L) face ids; a few are repeated to fill the leaves
-    triangles: np.ndarray  # (leaves, L, 3, 3) corners; those of repeated faces shrunk to a point
-    lower: tuple[np.ndarray, ...]  # level k: (2^k, 3)
-    upper: tuple[np.ndarray, ...]
+    faces: Int[np.ndarray, "N L"]
+    """Face ids in each of N leaves; a few are repeated to fill the leaves."""
+    triangles: Float[np.ndarray, "N L 3 3"]
+    """Their corners, metres; those of repeated faces shrunk to a point."""
+    lower: tuple[Float[np.ndarray, "_ 3"], ...]
+    """Smallest coordinates in the 2^k boxes of level k, metres."""
+    upper: tuple[Float[np.ndarray, "_ 3"], ...]
+    """The largest."""
 
     @property
     def depth(self) -> int:

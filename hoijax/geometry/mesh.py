@@ -18,8 +18,10 @@ from hoijax.geometry.safe import ArrayLike, cross, dot, safe_divide, safe_norm, 
 class Mesh:
     """A triangle mesh; not necessarily closed, connected or free of degenerate faces."""
 
-    vertices: Any  # (*B, V, 3), metres
-    faces: Any  # (F, 3) integer indices into V, counter-clockwise seen from outside
+    vertices: Float[ArrayLike, "*B V 3"] | Any
+    """Metres."""
+    faces: Int[ArrayLike, "F 3"] | Any
+    """Indices into V, counter-clockwise seen from outside."""
 
 
 def face_corners(vertices: Float[ArrayLike, "*B V 3"], faces: Int[ArrayLike, "F 3"]) -> Float[jax.Array, "*B F 3 3"]:

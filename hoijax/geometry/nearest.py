@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 
 from hoijax.geometry.safe import ArrayLike, safe_norm
@@ -16,16 +16,20 @@ from hoijax.geometry.tiled import tiled_argmin
 class Nearest:
     """For each query the closest point of a cloud."""
 
-    distance: Any  # (Q), metres
-    index: Any  # (Q) int, into the points
+    distance: Float[ArrayLike, "Q"] | Any
+    """Metres."""
+    index: Int[ArrayLike, "Q"] | Any
+    """Into the points."""
 
 
 @struct.dataclass
 class Chamfer:
     """Mean distance from the points of each cloud to the other, metres (not squared)."""
 
-    a_to_b: Any  # ()
-    b_to_a: Any  # ()
+    a_to_b: Float[ArrayLike, ""] | Any
+    """From the points of the first cloud to the second."""
+    b_to_a: Float[ArrayLike, ""] | Any
+    """From the points of the second cloud to the first."""
 
 
 def nearest(

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hoijax.geometry.nearest import Nearest
 from hoijax.geometry.safe import ArrayLike, safe_norm
@@ -23,10 +23,14 @@ from hoijax.geometry.safe import ArrayLike, safe_norm
 class PointBlocks:
     """A cloud in M blocks of K points; made by `point_blocks`. Coordinates come first: (3, M, K)."""
 
-    points: Any  # (3, M, K), metres
-    lower: Any  # (3, M), the smallest coordinates in each block
-    upper: Any  # (3, M)
-    index: Any  # (M, K) int, which point of the cloud
+    points: Float[ArrayLike, "3 M K"] | Any
+    """Metres."""
+    lower: Float[ArrayLike, "3 M"] | Any
+    """The smallest coordinates in each block."""
+    upper: Float[ArrayLike, "3 M"] | Any
+    """The largest."""
+    index: Int[ArrayLike, "M K"] | Any
+    """Which point of the cloud."""
 
 
 def point_blocks(

@@ -17,9 +17,12 @@ from hoijax.geometry.safe import ArrayLike
 class SurfaceSamples:
     """Points on a mesh and where they sit: points = sum_k bary_k * corner_k of the face."""
 
-    points: Any  # (N, 3), metres
-    face_ids: Any  # (N) int
-    bary: Any  # (N, 3), sums to one
+    points: Float[ArrayLike, "N 3"] | Any
+    """Metres."""
+    face_ids: Int[ArrayLike, "N"] | Any
+    """The face that each lies on."""
+    bary: Float[ArrayLike, "N 3"] | Any
+    """Barycentric coordinates; they sum to one."""
 
 
 def sample_surface(key: Key[jax.Array, ""], mesh: Mesh, count: int) -> SurfaceSamples:

@@ -15,9 +15,12 @@ from hoijax.geometry.safe import ArrayLike, safe_norm
 class SDFGrid:
     """Signed distance at the points origin + spacing * (i, j, k): positive outside, metres."""
 
-    values: Any  # (X, Y, Z), metres
-    origin: Any  # (3), metres: where values[0, 0, 0] sits
-    spacing: Any  # (), metres between neighbouring samples, the same along each axis
+    values: Float[ArrayLike, "X Y Z"] | Any
+    """Metres."""
+    origin: Float[ArrayLike, "3"] | Any
+    """Where values[0, 0, 0] sits, metres."""
+    spacing: Float[ArrayLike, ""] | Any
+    """Metres between neighbouring samples, the same along each axis."""
 
     @property
     def box(self) -> Box:

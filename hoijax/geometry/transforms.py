@@ -14,9 +14,12 @@ from hoijax.geometry.safe import ArrayLike, einsum
 class RigidPose:
     """A rotation, a translation and a scale: p -> scale * rotation @ p + translation."""
 
-    rotation: Any  # (*B, 3, 3), det +1
-    translation: Any  # (*B, 3), metres
-    scale: Any  # (*B), positive; 1 for a rigid pose
+    rotation: Float[ArrayLike, "*B 3 3"] | Any
+    """Of determinant +1."""
+    translation: Float[ArrayLike, "*B 3"] | Any
+    """Metres."""
+    scale: Float[ArrayLike, "*B"] | Any
+    """Positive; 1 for a rigid pose."""
 
     @classmethod
     def identity(cls, shape: tuple[int, ...] = (), dtype=None) -> "RigidPose":

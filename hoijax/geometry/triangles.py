@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hoijax.geometry.mesh import Mesh, face_corners
 from hoijax.geometry.safe import ArrayLike, safe_norm
@@ -16,10 +16,14 @@ from hoijax.geometry.tiled import tiled_argmin
 class ClosestPoint:
     """For each query the closest point of a mesh; point = sum_k bary_k * corner_k of the face."""
 
-    point: Any  # (Q, 3), metres
-    distance: Any  # (Q), metres
-    face: Any  # (Q) int
-    bary: Any  # (Q, 3), non-negative, sums to one
+    point: Float[ArrayLike, "Q 3"] | Any
+    """Metres."""
+    distance: Float[ArrayLike, "Q"] | Any
+    """Metres."""
+    face: Int[ArrayLike, "Q"] | Any
+    """Which face it lies on."""
+    bary: Float[ArrayLike, "Q 3"] | Any
+    """Barycentric coordinates; non-negative, they sum to one."""
 
 
 def closest_on_triangle(

@@ -16,6 +16,7 @@ from hoijax.io import file_digest
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets.weights import shipped_file
 from hoijax.systems.scorehoi import (
+    CompiledReconstruction,
     GuidedBody,
     GuidedConfig,
     compile_reconstruction,
@@ -23,7 +24,7 @@ from hoijax.systems.scorehoi import (
     interaction_from_state,
     state_from_estimate,
 )
-from hoijax.systems.scorehoi.networks import load_networks
+from hoijax.systems.scorehoi.networks import Describe, load_networks
 
 WEIGHTS = ("regressor", "denoiser")
 
@@ -36,11 +37,11 @@ class Reconstructor:
     body: GuidedBody
     crop: int
     """Pixels of a side of the crops."""
-    describe: Any
+    describe: Describe
     """From an object's template points to the numbers that describe it; of `load_networks`."""
     focal: float
     """Of the regressor's camera."""
-    run: Any
+    run: CompiledReconstruction
     """Of `compile_reconstruction`."""
     facts: Mapping[str, Any]
     """What the results depend on: digests of both weights, settings."""

@@ -27,7 +27,7 @@ class AlignedPair:
     """Body vertices, metres."""
     object: Float[ArrayLike, "*B N 3"] | Any
     """Object vertices, metres."""
-    alignment: RigidPose | Any
+    alignment: RigidPose
     """The similarity that was applied to both."""
 
 

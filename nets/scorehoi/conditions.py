@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float, Key
+from jaxtyping import Bool, Float, Key
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -15,13 +15,13 @@ ArrayLike = jax.Array | np.ndarray
 class Conditions:
     """Image and geometry conditions of a batch, the paper's c_I and c_G (section 3.5)."""
 
-    image: Any
-    """Image features (B, N, F): the cells of the backbone's feature map, row by row; None where there is no image."""
-    geometry: Any
-    """Object features (B, 3 P + G): template points, then their global feature; None where there is no object."""
-    has_image: Any = None
-    """(B,) booleans: False replaces a sample's image by the learned null token. None: all samples have one."""
-    has_geometry: Any = None
+    image: Float[ArrayLike, "B N F"] | Any | None
+    """Image features: the cells of the backbone's feature map, row by row; None where there is no image."""
+    geometry: Float[ArrayLike, "B E"] | Any | None
+    """Object features: template points, then their global feature; None where there is no object."""
+    has_image: Bool[ArrayLike, "B"] | Any | None = None
+    """False replaces a sample's image by the learned null token. None: all samples have one."""
+    has_geometry: Bool[ArrayLike, "B"] | Any | None = None
     """The same for the geometry."""
 
 

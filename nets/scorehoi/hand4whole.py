@@ -79,18 +79,18 @@ class Hand4WholeConfig:
 class BodyEstimate:
     """What the image says of the body; B samples."""
 
-    features: Any
-    """Feature map (B, H, W, F)."""
-    pose: Any
-    """Rotations relative to the parents (B, 52, 6), root first, then body, left hand, right hand."""
-    betas: Any
-    """Shape coefficients (B, 10)."""
-    camera: Any
-    """Translation of the root-relative scene before the camera (B, 3), metres."""
-    joints: Any
-    """Positional joints (B, 65, 3): 25 body, 20 left hand, 20 right hand; fractions of crop and depth, -0.5 to 0.5."""
-    hand_boxes: Any
-    """(B, 2 hands, 2 corners, 2), left hand first, fractions of the crop, -0.5 to 0.5."""
+    features: Float[ArrayLike, "B H W F"] | Any
+    """Feature map."""
+    pose: Float[ArrayLike, "B 52 6"] | Any
+    """Rotations relative to the parents, root first, then body, left hand, right hand."""
+    betas: Float[ArrayLike, "B 10"] | Any
+    """Shape coefficients."""
+    camera: Float[ArrayLike, "B 3"] | Any
+    """Translation of the root-relative scene before the camera, metres."""
+    joints: Float[ArrayLike, "B 65 3"] | Any
+    """Positional joints: 25 body, 20 left hand, 20 right hand; fractions of crop and depth, -0.5 to 0.5."""
+    hand_boxes: Float[ArrayLike, "B 2 2 2"] | Any
+    """Two corners of each hand's box, left hand first, fractions of the crop, -0.5 to 0.5."""
 
 
 class HandRoI(nnx.Module):

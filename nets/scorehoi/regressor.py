@@ -56,10 +56,10 @@ class Estimate:
     """The regressor's parameters of body and object; B samples."""
 
     body: BodyEstimate
-    object_rotation: Any
-    """(B, 6), camera frame."""
-    object_translation: Any
-    """Minus the pelvis (B, 3), metres, camera frame."""
+    object_rotation: Float[ArrayLike, "B 6"] | Any
+    """Camera frame."""
+    object_translation: Float[ArrayLike, "B 3"] | Any
+    """Minus the pelvis, metres, camera frame."""
 
     def object_pose(self) -> RigidPose:
         """The object's pose relative to the pelvis."""
@@ -74,14 +74,16 @@ class Estimate:
 class ContactEstimate:
     """Contact logits, and the tokens that the mesh refiner goes on with."""
 
-    human: Any
-    """(B, V)."""
-    object: Any
-    """(B, P)."""
-    floor: Any
-    """Of the object's points with the floor (B, P)."""
-    human_tokens: Any
-    object_tokens: Any
+    human: Float[ArrayLike, "B V"] | Any
+    """Of the body's vertices with the object."""
+    object: Float[ArrayLike, "B P"] | Any
+    """Of the object's points with the body."""
+    floor: Float[ArrayLike, "B P"] | Any
+    """Of the object's points with the floor."""
+    human_tokens: Float[ArrayLike, "B V D"] | Any
+    """One of each vertex."""
+    object_tokens: Float[ArrayLike, "B P D"] | Any
+    """One of each point."""
 
     def probabilities(self) -> Contacts:
         """The logits as probabilities."""
@@ -93,15 +95,15 @@ class Reconstruction:
     """Everything that the first stage says; vertices are root-relative metres in the camera frame."""
 
     estimate: Estimate
-    human_vertices: Any
-    """Of the estimate (B, V, 3)."""
-    object_points: Any
-    """Of the estimate (B, P, 3)."""
+    human_vertices: Float[ArrayLike, "B V 3"] | Any
+    """Of the estimate."""
+    object_points: Float[ArrayLike, "B P 3"] | Any
+    """Of the estimate."""
     contact: ContactEstimate
-    refined_human_vertices: Any
-    """(B, V, 3), of the mesh refiner."""
-    refined_object_points: Any
-    """(B, P, 3)."""
+    refined_human_vertices: Float[ArrayLike, "B V 3"] | Any
+    """Of the mesh refiner."""
+    refined_object_points: Float[ArrayLike, "B P 3"] | Any
+    """Of the mesh refiner."""
 
 
 class ScoreHOIRegressor(nnx.Module):

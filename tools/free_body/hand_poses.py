@@ -49,10 +49,14 @@ class Hand:
     """The left hand at rest: joints, tips, capsule radii and the palm as a height field."""
 
     wrist: np.ndarray
-    chains: dict  # finger -> (4, 3) three joints and the tip
-    radii: dict  # finger -> (3,) radius of each phalanx
-    palm: LinearNDInterpolator  # (x, z) -> y of the palm's skin
-    thumb_flexion: np.ndarray  # axis about which the thumb's tip bends
+    chains: dict
+    """Finger -> three joints and the tip, (4, 3)."""
+    radii: dict
+    """Finger -> radius of each phalanx, (3,)."""
+    palm: LinearNDInterpolator
+    """(x, z) -> y of the palm's skin."""
+    thumb_flexion: np.ndarray
+    """Axis about which the thumb's tip bends."""
 
     @property
     def pad(self):

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +63,7 @@ class Rollout:
     """The last state."""
     steps: GraftState
     """The state after each step; leading axis T, after that of people. A loss or a film looks at these."""
-    params: BodyParams | Any
+    params: BodyParams
     """The last state with its scale folded into the parameters: what files and other programs understand."""
 
 

@@ -29,14 +29,14 @@ KEYPOINT_SCALE = 0.1
 class ImageEvidence:
     """What was seen in the crops of B samples; places are fractions of the crop from its centre, -0.5 to 0.5."""
 
-    camera: Any
-    """Translation of the root-relative scene before the camera (B, 3), metres; held."""
-    keypoints: Any
-    """Places of the body's joints (B, J, 2)."""
-    confidence: Any
-    """Of each keypoint (B, J), 0 for those not seen."""
-    outside: Any
-    """Distance of each pixel to where the object may be (B, H, W), see `outside_distance`."""
+    camera: Float[ArrayLike, "B 3"] | Any
+    """Translation of the root-relative scene before the camera, metres; held."""
+    keypoints: Float[ArrayLike, "B J 2"] | Any
+    """Places of the body's joints."""
+    confidence: Float[ArrayLike, "B J"] | Any
+    """Of each keypoint, 0 for those not seen."""
+    outside: Float[ArrayLike, "B H W"] | Any
+    """Distance of each pixel to where the object may be, see `outside_distance`."""
     focal: float = struct.field(pytree_node=False, default=FOCAL)
 
 
@@ -44,15 +44,15 @@ class ImageEvidence:
 class GuidanceTerms:
     """Unweighted losses; (B,) each, or with further leading axes."""
 
-    contact: Any
+    contact: Float[ArrayLike, "*B"] | Any
     """Square metres."""
-    floor: Any
+    floor: Float[ArrayLike, "*B"] | Any
     """Square metres."""
-    penetration: Any
+    penetration: Float[ArrayLike, "*B"] | Any
     """Metres: sum of depths."""
-    keypoints: Any
+    keypoints: Float[ArrayLike, "*B"] | Any
     """Squares of fractions of the crop."""
-    mask: Any
+    mask: Float[ArrayLike, "*B"] | Any
     """Squares of fractions of the crop."""
 
     def total(self, config: GuidedConfig) -> jax.Array:

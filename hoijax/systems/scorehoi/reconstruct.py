@@ -44,8 +44,8 @@ class GuidedReconstruction:
     """Its geometry."""
     guided: GuidedResult
     """After the diffusion prior."""
-    vertices: Any
-    """All body vertices after the mesh refiner (B, V, 3)."""
+    vertices: Float[ArrayLike, "B V 3"] | Any
+    """All body vertices after the mesh refiner."""
     object: RigidPose
     """The object after the mesh refiner."""
 

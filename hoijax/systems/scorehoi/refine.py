@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from hoijax.diffusion import Guidance, Schedule, cosine_schedule, ddim_invert, ddim_sample, time_grid
 from hoijax.diffusion.schedule import signal_and_noise
@@ -26,23 +26,23 @@ PredictContacts = Callable[[jax.Array, jax.Array], Contacts]
 class GuidedResult:
     """What the refinement of a batch leaves; B samples, N iterations."""
 
-    x: Any
-    """Refined states (B, 331)."""
+    x: Float[ArrayLike, "B 331"] | Any
+    """Refined states."""
     posed: Posed
     """Their geometry."""
     contacts: Contacts
     """Contact probabilities at the refined states."""
-    iterations: Any
-    """How many iterations each sample took (B,), int32."""
+    iterations: Int[ArrayLike, "B"] | Any
+    """How many iterations each sample took."""
     history: GuidanceTerms
     """Unweighted losses after each iteration under its own contacts (N, B); those of a stopped sample stay."""
 
 
 @struct.dataclass
 class _Carry:
-    x: Any
-    done: Any
-    iterations: Any
+    x: Float[ArrayLike, "B 331"] | Any
+    done: Bool[ArrayLike, "B"] | Any
+    iterations: Int[ArrayLike, "B"] | Any
     terms: GuidanceTerms
 
 

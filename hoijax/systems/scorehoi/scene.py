@@ -36,10 +36,10 @@ class GuidedBody:
 
     model: BodyModel
     """Of the K vertices alone where downsampling picks vertices, else of all."""
-    down: Any
-    """From all vertices to K, (K, V); None where the model has the K alone."""
-    up: Any
-    """From K vertices to all, (V, K)."""
+    down: Float[ArrayLike, "K V"] | Any | None
+    """From all vertices to K; None where the model has the K alone."""
+    up: Float[ArrayLike, "V K"] | Any
+    """From K vertices to all."""
     betas: BetasRange
 
 
@@ -47,25 +47,25 @@ class GuidedBody:
 class GuidedScene:
     """The objects and floors of a batch of B samples."""
 
-    points: Any
-    """Template points in the canonical frame (B, P, 3), metres."""
-    sdf: Any
-    """`SDFGrid` of each object with a leading axis B, or None: no penetration term."""
-    gravity: Any
-    """Direction of gravity in the camera frame (B, 3)."""
+    points: Float[ArrayLike, "B P 3"] | Any
+    """Template points in the canonical frame, metres."""
+    sdf: SDFGrid | None
+    """Signed distances of each object with a leading axis B, or None: no penetration term."""
+    gravity: Float[ArrayLike, "B 3"] | Any
+    """Direction of gravity in the camera frame."""
 
 
 @struct.dataclass
 class Posed:
     """A batch of states as geometry."""
 
-    vertices: Any
-    """K body vertices (B, K, 3)."""
-    joints: Any
-    """(B, J, 3)."""
+    vertices: Float[ArrayLike, "B K 3"] | Any
+    """K body vertices."""
+    joints: Float[ArrayLike, "B J 3"] | Any
+    """The body's joints."""
     object: RigidPose
-    points: Any
-    """Template points in place (B, P, 3)."""
+    points: Float[ArrayLike, "B P 3"] | Any
+    """Template points in place."""
 
 
 def guided_body(model: BodyModel, resampled: Resampling | np.ndarray, betas: BetasRange, up: Any = None) -> GuidedBody:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
+from jaxtyping import Float
 
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.experiments.common.placement import join_processes
@@ -36,7 +37,7 @@ class Config(RunConfig):
 class Regression:
     """tanh(x w) v against a teacher; inputs get noise of the step's key."""
 
-    teacher: Any
+    teacher: Float[jax.Array, "64 3"] | Any
     rate: float = struct.field(pytree_node=False, default=3e-3)
     noise: float = struct.field(pytree_node=False, default=0.1)
 
