@@ -16,6 +16,7 @@ from hoijax.body_models.resampling import Resampling, selected_vertices
 from hoijax.errors import InputError
 from hoijax.geometry import (
     RigidPose,
+    SDFGrid,
     axis_angle_from_rotation,
     einsum,
     rotation_from_6d,
