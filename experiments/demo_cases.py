@@ -177,9 +177,9 @@ def main(out: pathlib.Path = ASSETS) -> None:
     """Writes the demo's files."""
     rows = []
     for case in CASES:
-        thing = build_object(case)
-        vertices, colors = thing.mesh.vertices.astype(np.float32), np.asarray(COLORS)[thing.vertex_labels]
-        part = ScenePart("object", vertices, thing.mesh.faces, colors, smooth=case.category in ("ball", "bottle"))
+        obj = build_object(case)
+        vertices, colors = obj.mesh.vertices.astype(np.float32), np.asarray(COLORS)[obj.vertex_labels]
+        part = ScenePart("object", vertices, obj.mesh.faces, colors, smooth=case.category in ("ball", "bottle"))
         write_glb(out / f"{case.name}.glb", [part])
         start = wrong(meant(case), case.start)
         write_npz(out / f"{case.name}.npz", {key: value.astype(np.float32) for key, value in start.items()})

@@ -127,8 +127,8 @@ def run_case(
     case: Case, config: Config, model: BodyModel, field: Any, regions: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """The demo's start and the perturbations of one case: one row per result."""
-    thing = build_object(case)
-    mesh = Mesh(vertices=thing.mesh.vertices.astype(np.float32), faces=thing.mesh.faces)
+    obj = build_object(case)
+    mesh = Mesh(vertices=obj.mesh.vertices.astype(np.float32), faces=obj.mesh.faces)
     template = make_template(mesh, resolution=config.resolution)
     settings = RefineConfig() if config.steps is None else RefineConfig().with_steps(config.steps)
 

@@ -65,7 +65,7 @@ class Config:
     """Folder of silhouette_pose.json and silhouette_pose.md."""
 
 
-def thing() -> tuple[np.ndarray, np.ndarray]:
+def object_mesh() -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3), metres, about the centre of their box, and faces: three bars on a slab, without a symmetry."""
     bars = [
         ((0.36, 0.08, 0.22), (0.0, 0.0, 0.0)),
@@ -123,7 +123,7 @@ def draw_starts(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def recover(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Angles (N,), degrees, and distances (N,), metres, between the truth and what each start came to."""
-    vertices, faces = (jnp.asarray(x) for x in thing())
+    vertices, faces = (jnp.asarray(x) for x in object_mesh())
     neighbours = jnp.asarray(edge_neighbours(np.asarray(faces)))
     camera = cameras(config.size)
     truth, rotation, shift = draw_starts(config)

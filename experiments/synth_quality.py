@@ -96,20 +96,20 @@ def measure(sample: dict[str, Any]) -> Row:
     vertices = np.asarray(pose_body(model, BodyParams.from_axis_angle(model, **body)).vertices, float)
     person = trimesh.Trimesh(vertices, np.asarray(model.faces), process=False)
     soft = "strap" if sample["action"] == "wear" else ""
-    thing = closed_parts(sample["category"], sample["object_seed"], sample["obj_rot"], sample["obj_trans"], soft)
+    obj = closed_parts(sample["category"], sample["object_seed"], sample["obj_rot"], sample["obj_trans"], soft)
     furniture = [
         p for f in sample["furniture"] for p in closed_parts(f["category"], f["seed"], f["rotation"], f["translation"])
     ]
-    probes = np.concatenate([np.concatenate([p.vertices, _spread(p)]) for p in thing + furniture])
-    depth = max(deepest(vertices, thing + furniture), deepest(probes, [person]))
-    surface = cKDTree(np.concatenate([np.concatenate([p.vertices, _spread(p, 4e-5)]) for p in thing]))
+    probes = np.concatenate([np.concatenate([p.vertices, _spread(p)]) for p in obj + furniture])
+    depth = max(deepest(vertices, obj + furniture), deepest(probes, [person]))
+    surface = cKDTree(np.concatenate([np.concatenate([p.vertices, _spread(p, 4e-5)]) for p in obj]))
     regions = contact_regions(model)
     parts = {}
     for name in sample["contact_parts"].split(","):
         near, _ = surface.query(vertices[regions[name]])
         few = vertices[regions[name]][np.argsort(near)[:12]]
-        parts[name] = min(float(np.abs(trimesh.proximity.closest_point(p, few)[1]).min()) for p in thing)
-    lowest = min(p.bounds[0][1] for p in thing)
+        parts[name] = min(float(np.abs(trimesh.proximity.closest_point(p, few)[1]).min()) for p in obj)
+    lowest = min(p.bounds[0][1] for p in obj)
     under = min([p.bounds[0][1] for p in furniture], default=np.inf)
     carriers = {n: surface.query(vertices[regions[n]])[0].min() for n in ("left_hand", "right_hand", "back")}
     held = [name for name, distance in carriers.items() if distance < TOUCH]

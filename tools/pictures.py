@@ -30,7 +30,7 @@ def person(pose, place, turn=0.0, shape="mean", shirt=None):
     return viz.NamedMesh("body", turned(vertices, turn) + np.array(place), np.asarray(model.faces), colors)
 
 
-def thing(category, place, turn=0.0, **sizes):
+def standing_object(category, place, turn=0.0, **sizes):
     """A procedural object standing at a place."""
     mesh = make_object(category, **sizes).mesh
     vertices = np.array(mesh.vertices)
@@ -48,9 +48,9 @@ def free_bodies():
     """Three people of different shape: one sits, one carries, one walks."""
     scene = [
         person("sit", (-0.95, 0.0, 0.0)),
-        thing("chair", (-0.95, 0.0, 0.0)),
+        standing_object("chair", (-0.95, 0.0, 0.0)),
         person("carry", (0.15, 0.0, 0.0), shape="male", shirt=(0.47, 0.55, 0.42)),
-        thing("box", (0.15, 1.12, 0.37)),
+        standing_object("box", (0.15, 1.12, 0.37)),
         person("walk", (1.1, 0.0, 0.1), -0.5, shape="female", shirt=(0.70, 0.36, 0.33)),
     ]
     points = np.concatenate([mesh.vertices for mesh in scene])

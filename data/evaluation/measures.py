@@ -142,13 +142,13 @@ def _surface(prediction: State, subject: Subject, config: EvaluateConfig) -> Num
     meshes = (prediction.body, prediction.object, truth.body, truth.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
         return {}
-    thing = _padded(Mesh(truth.object, subject.object_faces))
-    mask = np.arange(len(thing.vertices)) < len(truth.object)
+    obj = _padded(Mesh(truth.object, subject.object_faces))
+    mask = np.arange(len(obj.vertices)) < len(truth.object)
     guess = _padded(Mesh(prediction.object, subject.object_faces))
-    aligned = _align(prediction.body, guess.vertices, truth.body, thing.vertices, object_mask=mask)
+    aligned = _align(prediction.body, guess.vertices, truth.body, obj.vertices, object_mask=mask)
     pairs = {
         "body": (Mesh(np.asarray(aligned.body), subject.body_faces), Mesh(truth.body, subject.body_faces)),
-        "object": (Mesh(np.asarray(aligned.object), guess.faces), thing),
+        "object": (Mesh(np.asarray(aligned.object), guess.faces), obj),
     }
     counts = {"body": len(truth.body), "object": len(truth.object)}
     out = {}

@@ -96,16 +96,16 @@ def state_of(record: Record, model: BodyModel | None, template: Mesh | None, whe
         body = posed[0] if body is None else body
         joints = posed[1] if joints is None else joints
     rotation = translation = None
-    thing = record.arrays.get("object_vertices")
+    obj = record.arrays.get("object_vertices")
     if "obj_trans" in record.values:
         rotation = Rotation.from_rotvec(record.values.get("obj_rot", np.zeros(3))).as_matrix()
         translation = record.values["obj_trans"]
-        if thing is None and template is not None:
+        if obj is None and template is not None:
             scale = float(record.values.get("obj_scale", np.ones(1))[0])
             vertices = np.asarray(template.vertices, np.float64)
-            thing = (scale * vertices @ rotation.T + translation).astype(np.float32)
+            obj = (scale * vertices @ rotation.T + translation).astype(np.float32)
     return State(
-        body, joints, thing, rotation, translation,
+        body, joints, obj, rotation, translation,
         record.arrays.get("contact_body"), record.arrays.get("contact_object"),
     )  # fmt: skip
 

@@ -63,13 +63,13 @@ def scan(root: str | pathlib.Path) -> Index:
         found = 0
         for frame in frames:
             person = frame / "person/fit02/person_fit.pkl"
-            thing = object_fit(frame, info["cat"])
-            missing = [name for name, path in (("person", person), (info["cat"], thing)) if not path.exists()]
+            obj = object_fit(frame, info["cat"])
+            missing = [name for name, path in (("person", person), (info["cat"], obj)) if not path.exists()]
             if missing:
                 problems.append(Problem(f"{sequence}/{frame.name}", f"no fit of {' and '.join(missing)}"))
                 continue
             found += 1
-            files = tuple(str(p.relative_to(root)) for p in (person, thing))
+            files = tuple(str(p.relative_to(root)) for p in (person, obj))
             items.append(Item(f"{folder.name}/{frame.name}", splits(folder.name), files))
         if not found:
             problems.append(Problem(sequence, f"no frame with both fits among {len(frames)} frames"))
@@ -90,7 +90,7 @@ def read(index: Index, item: Item) -> HOIFrame:
     Raises:
       InputError: a file is damaged, or an array is missing or has another shape.
     """
-    person, thing = (read_pickle(index.root / name) for name in item.files)
+    person, obj = (read_pickle(index.root / name) for name in item.files)
     sequence, frame = item.key.split("/")
     info = _info(index.root / "sequences" / sequence)
     return HOIFrame(
@@ -102,8 +102,8 @@ def read(index: Index, item: Item) -> HOIFrame:
         body_kind="smplh",
         flat_hands=True,
         body=_person(person),
-        obj_rot=array(thing.get("angle"), "angle", (3,)),
-        obj_trans=array(thing.get("trans"), "trans", (3,)),
+        obj_rot=array(obj.get("angle"), "angle", (3,)),
+        obj_trans=array(obj.get("trans"), "trans", (3,)),
         images={k: f"sequences/{sequence}/{frame}/{k}.color.jpg" for k in CAMERAS},
     )
 
@@ -148,7 +148,7 @@ def read_30fps(index: Index, item: Item) -> HOIFrame:
     Raises:
       InputError: a file is damaged, or an array is missing or has another shape.
     """
-    person, thing = (read_npz(index.root / name, kinds=PLAIN) for name in item.files)
+    person, obj = (read_npz(index.root / name, kinds=PLAIN) for name in item.files)
     sequence, i = item.key.split("/")[0], item.row
     rows = {name: person[name][i] if name in person else None for name in ("poses", "betas", "trans")}
     return HOIFrame(
@@ -160,8 +160,8 @@ def read_30fps(index: Index, item: Item) -> HOIFrame:
         body_kind="smplh",
         flat_hands=True,
         body=_person({"pose": rows["poses"], "betas": rows["betas"], "trans": rows["trans"]}),
-        obj_rot=array(thing["angles"][i] if "angles" in thing else None, "angles", (3,)),
-        obj_trans=array(thing["trans"][i] if "trans" in thing else None, "trans", (3,)),
+        obj_rot=array(obj["angles"][i] if "angles" in obj else None, "angles", (3,)),
+        obj_trans=array(obj["trans"][i] if "trans" in obj else None, "trans", (3,)),
     )
 
 

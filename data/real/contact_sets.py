@@ -118,13 +118,13 @@ def read_lemon(index: Index, item: Item) -> ContactSample:
     Raises:
       InputError: the file is damaged.
     """
-    thing, affordance = pathlib.PurePosixPath(item.key).parts[-3:-1]
+    obj, affordance = pathlib.PurePosixPath(item.key).parts[-3:-1]
     labels = index.root / "smplh_param" / "human_label.json"
     table = read_json(labels) if labels.exists() else {}
     return ContactSample(
         key=item.key,
         image=item.key,
-        object_name=thing,
+        object_name=obj,
         affordance=affordance,
         body_kind="smpl",
         body_contact=array(read_pickle(index.root / item.files[0]), "contact", (SMPL_VERTICES,)) > 0.5,

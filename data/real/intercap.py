@@ -43,7 +43,7 @@ def scan(root: str | pathlib.Path) -> Index:
     items, problems = [], []
     for folder in sorted((root / "Res").glob("*/*/Seg_*")):
         where = folder.relative_to(root).as_posix()
-        subject, thing, segment = folder.relative_to(root / "Res").parts
+        subject, obj, segment = folder.relative_to(root / "Res").parts
         try:
             lengths = {k: len(v) for k, v in _results(folder / "res.pkl").items()}
         except InputError as error:
@@ -53,7 +53,7 @@ def scan(root: str | pathlib.Path) -> Index:
         if max(lengths.values()) != count:
             problems.append(Problem(where, f"arrays differ in length, cut to {count}: {lengths}"))
         split = "test" if subject in TEST_SUBJECTS else "train"
-        keys = (f"{subject}/{thing}/{segment}/{i:05d}" for i in range(count))
+        keys = (f"{subject}/{obj}/{segment}/{i:05d}" for i in range(count))
         items += [Item(key, split, (f"{where}/res.pkl",), i) for i, key in enumerate(keys)]
     if not items and not problems:
         problems.append(Problem("Res", "no segment folder <subject>/<object>/Seg_<k>"))
@@ -66,15 +66,15 @@ def read(index: Index, item: Item) -> HOIFrame:
     Raises:
       InputError: the file is damaged.
     """
-    subject, thing, segment, frame = item.key.split("/")
+    subject, obj, segment, frame = item.key.split("/")
     row = {name: values[item.row] for name, values in _results(index.root / item.files[0]).items()}
-    images = f"RGBD_Images/{subject}/{thing}/{segment}/Frames_Cam{{}}/color/{frame}.jpg"
+    images = f"RGBD_Images/{subject}/{obj}/{segment}/Frames_Cam{{}}/color/{frame}.jpg"
     return HOIFrame(
         key=item.key,
-        sequence=f"{subject}/{thing}/{segment}",
+        sequence=f"{subject}/{obj}/{segment}",
         frame=frame,
         gender="male" if subject in MALE else "female",
-        object_name=OBJECTS.get(thing, thing),
+        object_name=OBJECTS.get(obj, obj),
         body_kind="smplx",
         flat_hands=False,
         body={name: row[name] for name in list(KEYS)[:6]},
@@ -98,20 +98,20 @@ def object_template(index: Index, item: Item) -> Mesh:
     return Mesh(vertices=vertices.astype(np.float32), faces=np.asarray(mesh.faces, np.int32))
 
 
-def calibration_set(subject: str, thing: str) -> str:
+def calibration_set(subject: str, obj: str) -> str:
     """Which of the three calibrations holds for a subject and an object: "first", "second" or "third".
 
     Raises:
       InputError: subject 04 with objects 05 to 07, which the released rule leaves open; verify by reprojection.
     """
-    s, m = int(subject), int(thing)
+    s, m = int(subject), int(obj)
     if (s in (1, 2, 3) and m <= 7) or (s == 4 and m <= 4):
         return "first"
     if s in (8, 9, 10) or (s in (1, 2, 4, 5, 6, 7) and m >= 8):
         return "second"
     if (s == 3 and m >= 8) or (s in (5, 6, 7) and m <= 7):
         return "third"
-    raise InputError(f"InterCap's rule names no calibration for subject {subject} with object {thing}")
+    raise InputError(f"InterCap's rule names no calibration for subject {subject} with object {obj}")
 
 
 def camera(folder: str | pathlib.Path, number: int) -> Camera:

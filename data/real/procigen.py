@@ -28,9 +28,9 @@ def scan(root: str | pathlib.Path) -> Index:
     root = existing_root(root, "ProciGen")
     items, problems = [], []
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and (p / "info.json").exists()):
-        thing, found = object_name(folder.name), 0
+        obj, found = object_name(folder.name), 0
         for frame in sorted(p for p in folder.iterdir() if p.is_dir()):
-            fits = (frame / "person/fit01/person_fit.pkl", frame / thing / "fit01" / f"{thing}_fit.pkl")
+            fits = (frame / "person/fit01/person_fit.pkl", frame / obj / "fit01" / f"{obj}_fit.pkl")
             missing = [p.name for p in fits if not p.exists()]
             if missing:
                 problems.append(Problem(f"{folder.name}/{frame.name}", f"missing {' and '.join(missing)}"))
@@ -51,9 +51,9 @@ def read(index: Index, item: Item) -> HOIFrame:
     Raises:
       InputError: a file is damaged.
     """
-    person, thing = (read_pickle(index.root / name) for name in item.files)
+    person, obj = (read_pickle(index.root / name) for name in item.files)
     sequence, frame = item.key.split("/")
-    rotation = array(thing.get("rot"), "rot", (3, 3), np.float64)
+    rotation = array(obj.get("rot"), "rot", (3, 3), np.float64)
     return HOIFrame(
         key=item.key,
         sequence=sequence,
@@ -68,7 +68,7 @@ def read(index: Index, item: Item) -> HOIFrame:
             array(person.get("trans"), "trans", (3,)),
         ),
         obj_rot=Rotation.from_matrix(rotation).as_rotvec().astype(np.float32),
-        obj_trans=array(thing.get("trans"), "trans", (3,)),
+        obj_trans=array(obj.get("trans"), "trans", (3,)),
         images={k: f"{sequence}/{frame}/{k}.color.jpg" for k in CAMERAS},
     )
 

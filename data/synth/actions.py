@@ -10,7 +10,7 @@ from hoijax.data.synth import handling, moving, resting
 from hoijax.data.synth.start import Start
 
 
-def _any(thing: ProceduralObject) -> bool:
+def _any(obj: ProceduralObject) -> bool:
     return True
 
 
@@ -40,9 +40,9 @@ class Action:
 def _size(**limits: tuple[int, float, float]) -> Callable[[ProceduralObject], bool]:
     """Bounds on one extent, by category: (axis, least, most)."""
 
-    def suits(thing: ProceduralObject) -> bool:
-        axis, least, most = limits.get(thing.category, (0, 0.0, 99.0))
-        return least <= thing.size[axis] <= most
+    def suits(obj: ProceduralObject) -> bool:
+        axis, least, most = limits.get(obj.category, (0, 0.0, 99.0))
+        return least <= obj.size[axis] <= most
 
     return suits
 

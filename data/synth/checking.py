@@ -83,20 +83,20 @@ def check(fitted: Fitted) -> Checked:
     start = fitted.candidate.start
     vertices, joints = body_mesh(fitted.rotations, start.puppet.betas, fitted.translation)
     body = Mesh(vertices, np.asarray(model.faces))
-    thing = posed(start.placed.thing, fitted.object_rotation, fitted.object_translation)
-    furniture = tuple(posed(f.thing, *at) for f, at in zip(start.furniture, fitted.furniture))
-    to_object = _distances(vertices, thing)
+    obj = posed(start.placed.object, fitted.object_rotation, fitted.object_translation)
+    furniture = tuple(posed(f.object, *at) for f, at in zip(start.furniture, fitted.furniture))
+    to_object = _distances(vertices, obj)
     to_furniture = _distances(vertices, joined(list(furniture))) if furniture else np.full(len(vertices), _NEAR)
-    hard = joined([_hard(fitted, thing), *furniture])
+    hard = joined([_hard(fitted, obj), *furniture])
     to_hard = _distances(vertices, hard) if fitted.candidate.action.name == "wear" else to_object
-    probes = np.concatenate([np.asarray(thing.vertices), _samples(hard)])
+    probes = np.concatenate([np.asarray(obj.vertices), _samples(hard)])
     to_body = _distances(probes, body)
-    object_distance = to_body[: len(thing.vertices)]
+    object_distance = to_body[: len(obj.vertices)]
     rigid = np.ones(len(probes), bool)
-    rigid[: len(thing.vertices)] = np.isin(np.arange(len(thing.vertices)), np.asarray(_hard(fitted, thing).faces))
+    rigid[: len(obj.vertices)] = np.isin(np.arange(len(obj.vertices)), np.asarray(_hard(fitted, obj).faces))
     depth = float(max(-to_hard.min(), -to_furniture.min(), -to_body[rigid].min(), 0.0))
-    everything = joined([thing, *furniture])
-    object_floor = np.asarray(thing.vertices)[:, 1] < TOUCHES
+    everything = joined([obj, *furniture])
+    object_floor = np.asarray(obj.vertices)[:, 1] < TOUCHES
     body_floor = vertices[:, 1] < TOUCHES
     failed = []
     reached = [_part_distance(to_hard[regions[name]]) for name in start.contact]
@@ -118,18 +118,18 @@ def check(fitted: Fitted) -> Checked:
     if _crosses_itself(joints, model):
         failed.append("self")
     return Checked(
-        fitted=fitted, vertices=vertices, joints=joints, object=thing, furniture=furniture,
+        fitted=fitted, vertices=vertices, joints=joints, object=obj, furniture=furniture,
         body_contact=to_object < TOUCHES, body_floor=body_floor,
         object_contact=object_distance < TOUCHES, object_floor=object_floor, depth=depth, failed=tuple(failed),
     )  # fmt: skip
 
 
-def _hard(fitted: Fitted, thing: Mesh) -> Mesh:
+def _hard(fitted: Fitted, obj: Mesh) -> Mesh:
     """The object without the straps of a worn backpack: they are soft, and drawn as if they were stiff."""
-    made = fitted.candidate.start.placed.thing
+    made = fitted.candidate.start.placed.object
     if fitted.candidate.action.name != "wear" or "strap" not in made.part_names:
-        return thing
-    return Mesh(thing.vertices, np.asarray(thing.faces)[np.asarray(made.part_labels) != made.part_names.index("strap")])
+        return obj
+    return Mesh(obj.vertices, np.asarray(obj.faces)[np.asarray(made.part_labels) != made.part_names.index("strap")])
 
 
 def _samples(mesh: Mesh, count: int = 1536) -> np.ndarray:
@@ -172,12 +172,12 @@ def _balanced(vertices: np.ndarray, faces: np.ndarray, everything: Mesh, distanc
     volume = np.einsum("ij,ij->i", a, np.cross(b, c))
     centre = np.einsum("i,ij->j", volume, a + b + c) / (4 * volume.sum())
     support = [vertices[vertices[:, 1] < 0.02][:, [0, 2]]]
-    thing = np.asarray(everything.vertices)
-    if thing[:, 1].min() < _FLOOR:
+    obj = np.asarray(everything.vertices)
+    if obj[:, 1].min() < _FLOOR:
         touched = vertices[distance < TOUCHES][:, [0, 2]]
         support.append(touched)
         if len(touched):
-            support.append(thing[thing[:, 1] < 0.02][:, [0, 2]])
+            support.append(obj[obj[:, 1] < 0.02][:, [0, 2]])
     points = np.concatenate(support)
     if len(points) < 3:
         return False

@@ -39,10 +39,10 @@ def _width(placed: Placed, part: str) -> float:
     return float(high[0] - low[0])
 
 
-def carry_two_hands(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Something between the hands in front of the body."""
-    part, share = SIDE_PARTS[thing.category]
-    placed = standing(thing, _YAW.get(thing.category, 0.0))
+    part, share = SIDE_PARTS[obj.category]
+    placed = standing(obj, _YAW.get(obj.category, 0.0))
     walking = rng.random() < 0.4
     p.pose("walk" if walking else "stand")
     if not walking:
@@ -52,25 +52,25 @@ def carry_two_hands(rng: np.random.Generator, p: Puppet, thing: ProceduralObject
     if walking:
         p.move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
     shoulder = p.position("left_shoulder")
-    flat = thing.category in ("keyboard", "laptop", "skateboard")
+    flat = obj.category in ("keyboard", "laptop", "skateboard")
     low, high = placed.box(part)
     grip = shoulder[1] - rng.uniform(0.28, 0.48) * p.size + (0.04 if flat else 0.0)
     placed = placed.moved(0.0, grip - (low[1] + share * (high[1] - low[1])), 0.0)
     whole = placed.box()
-    room = 0.16 * p.size + rng.uniform(0.02, 0.08) + (0.04 if thing.category in ("chair", "stool") else 0.0)
+    room = 0.16 * p.size + rng.uniform(0.02, 0.08) + (0.04 if obj.category in ("chair", "stool") else 0.0)
     placed = placed.moved(0.0, 0.0, room - whole[0][2])
     _between_hands(rng, p, placed, part, share, flat)
     return Start(p, placed, ("left_hand", "right_hand"), manner=" while walking" if walking else "")
 
 
-def lift(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Both hands at the sides of something on the floor or a little above it, the body bent."""
-    part, share = SIDE_PARTS[thing.category]
-    placed = standing(thing, _YAW.get(thing.category, 0.0))
+    part, share = SIDE_PARTS[obj.category]
+    placed = standing(obj, _YAW.get(obj.category, 0.0))
     raised = 0.0 if rng.random() < 0.5 else rng.uniform(0.22, 0.4)
     placed = placed.moved(0.0, raised, 0.0)
     low, high = placed.box(part)
-    grip = low[1] + max(share, 0.55 if thing.category != "ball" else share) * (high[1] - low[1])
+    grip = low[1] + max(share, 0.55 if obj.category != "ball" else share) * (high[1] - low[1])
     pelvis = np.clip((grip + rng.uniform(0.32, 0.46)) / p.size, 0.5, 0.86) * p.size
     depth = np.clip((0.9 * p.size - pelvis) / 0.4, 0.1, 1.0)
     p.pose("stand")
@@ -85,11 +85,11 @@ def lift(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     whole = placed.box()
     knees = max(p.position(f"{side}_knee")[2] for side in SIDES) if whole[1][1] > 0.35 else 0.1
     placed = placed.moved(0.0, 0.0, max(0.16, knees + 0.07) - whole[0][2])
-    _between_hands(rng, p, placed, part, max(share, 0.55) if thing.category != "ball" else share, False)
+    _between_hands(rng, p, placed, part, max(share, 0.55) if obj.category != "ball" else share, False)
     return Start(p, placed, ("left_hand", "right_hand"), manner=" off the floor" if raised == 0 else "")
 
 
-def carry_one_hand(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Something that hangs from one hand beside the thigh."""
     side = str(rng.choice(SIDES))
     sign = 1.0 if side == "left" else -1.0
@@ -106,46 +106,46 @@ def carry_one_hand(rng: np.random.Generator, p: Puppet, thing: ProceduralObject)
     at = np.array([out, shoulder[1] - rng.uniform(0.5, 0.56) * p.size, rng.uniform(0.02, 0.1)])
     inward = np.array([-sign, 0.0, 0.0])
     forward = np.array([0.0, 0.0, 1.0])
-    if thing.category in ("backpack", "suitcase"):  # the handle's bar along z
-        placed = standing(thing, 90.0 * sign)
+    if obj.category in ("backpack", "suitcase"):  # the handle's bar along z
+        placed = standing(obj, 90.0 * sign)
         low, high = placed.box("handle")
-        radius = 0.008 if thing.category == "backpack" else 0.014
+        radius = 0.008 if obj.category == "backpack" else 0.014
         at = at + [
-            0.0 if thing.category == "backpack" else 0.06 * sign,
-            0.0 if thing.category == "backpack" else 0.16,
+            0.0 if obj.category == "backpack" else 0.06 * sign,
+            0.0 if obj.category == "backpack" else 0.16,
             0.0,
         ]
         middle = np.array([0.5 * (low[0] + high[0]), high[1] - radius, 0.5 * (low[2] + high[2])])
         placed = placed.moved(*(at - middle))
         grasp(p, side, at, forward, inward * 0.55 + [0, -0.85, 0], radius)
-    elif thing.category == "bottle":
-        placed = standing(thing)
+    elif obj.category == "bottle":
+        placed = standing(obj)
         placed = placed.moved(*(at - (placed.box()[0] + placed.box()[1]) / 2)).moved(0, -0.03, 0)
         grasp(p, side, at + [0, 0.1, 0.12], (0, 0.9, 0.5), inward, 0.036)
         tilt = turn("X", 30)
-        placed = Placed(thing, tilt @ placed.rotation, at + [0, 0.1, 0.12], placed.seed)
+        placed = Placed(obj, tilt @ placed.rotation, at + [0, 0.1, 0.12], placed.seed)
     else:  # bat, racket, umbrella: the grip in the fist, the far end forward and down, or up over the shoulder
         rod = unit(np.array([0.05 * sign, rng.uniform(-0.75, -0.2), 1.0]))
-        placed = along_rod(thing, rod, at + [0.04 * sign, 0.06, 0.03], rng.uniform(0.35, 0.6))
-        grasp(p, side, at + [0.04 * sign, 0.06, 0.03], rod, inward, grip_radius(thing))
+        placed = along_rod(obj, rod, at + [0.04 * sign, 0.06, 0.03], rng.uniform(0.35, 0.6))
+        grasp(p, side, at + [0.04 * sign, 0.06, 0.03], rod, inward, grip_radius(obj))
     if not walking:
         hang(p, rng, "right" if side == "left" else "left")
     return Start(p, placed, (f"{side}_hand",), manner=" while walking" if walking else "")
 
 
-def grip_radius(thing: ProceduralObject) -> float:
+def grip_radius(obj: ProceduralObject) -> float:
     """Radius of a long thing's grip."""
-    if "grip" not in thing.part_names:
+    if "grip" not in obj.part_names:
         return 0.03
-    points = np.asarray(thing.mesh.vertices)[thing.vertex_labels == thing.part_names.index("grip")]
+    points = np.asarray(obj.mesh.vertices)[obj.vertex_labels == obj.part_names.index("grip")]
     return float(np.percentile(np.linalg.norm(points[:, [0, 2]] - points[:, [0, 2]].mean(axis=0), axis=1), 40))
 
 
-def along_rod(thing: ProceduralObject, direction: Vector, at: Vector, share: float, roll: float = 0.0) -> Placed:
+def along_rod(obj: ProceduralObject, direction: Vector, at: Vector, share: float, roll: float = 0.0) -> Placed:
     """An upright long thing laid along a direction, a point of its grip at `at`.
 
     Args:
-      thing: its long axis is y, its grip at the lower end.
+      obj: its long axis is y, its grip at the lower end.
       direction: where its upper end points.
       at: where the point of the grip goes.
       share: which point, from the lower end of the grip (0) to the upper (1).
@@ -154,13 +154,13 @@ def along_rod(thing: ProceduralObject, direction: Vector, at: Vector, share: flo
     d = unit(direction)
     side = unit(np.cross(d, [0.0, 0.0, 1.0] if abs(d[2]) < 0.9 else [1.0, 0.0, 0.0]))
     rotation = np.stack([side, d, np.cross(side, d)], axis=1) @ turn("Y", roll)
-    points = np.asarray(thing.mesh.vertices)[thing.vertex_labels == thing.part_names.index("grip")]
+    points = np.asarray(obj.mesh.vertices)[obj.vertex_labels == obj.part_names.index("grip")]
     low, high = points.min(axis=0), points.max(axis=0)
     grip = np.array([(low[0] + high[0]) / 2, low[1] + share * (high[1] - low[1]), (low[2] + high[2]) / 2])
-    return Placed(thing, rotation, np.asarray(at, float) - rotation @ grip)
+    return Placed(obj, rotation, np.asarray(at, float) - rotation @ grip)
 
 
-def hold(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Something in one hand in front of the body, or in both."""
     p.pose("stand")
     stance(p, rng, stride=0.12)
@@ -175,37 +175,37 @@ def hold(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     )
     inward = np.array([-sign, 0.0, rng.uniform(-0.1, 0.5)])
     up = np.array([rng.normal(0, 0.1), 1.0, rng.normal(0.1, 0.12)])
-    if thing.category == "ball":
-        placed = standing(thing, rng.uniform(0, 360))
-        radius = thing.size[0] / 2
+    if obj.category == "ball":
+        placed = standing(obj, rng.uniform(0, 360))
+        radius = obj.size[0] / 2
         centre = np.array(
             [0.0, shoulder[1] - rng.uniform(0.1, 0.4) * p.size, 0.17 * p.size + radius + rng.uniform(0.06, 0.16)]
         )
         placed = placed.at(*centre)
         _between_hands(rng, p, placed, "body", 0.45, False)
         return Start(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
-    if thing.category in ("bat", "racket") and rng.random() < 0.5:
+    if obj.category in ("bat", "racket") and rng.random() < 0.5:
         rod = unit(np.array([-sign * 0.0 + sign * rng.uniform(0.2, 0.6), 1.0, rng.uniform(-0.2, 0.3)]))
         at = np.array([sign * 0.06, shoulder[1] - rng.uniform(0.2, 0.32) * p.size, rng.uniform(0.3, 0.36) * p.size])
-        placed = along_rod(thing, rod, at, 0.25, rng.uniform(0, 180))
-        radius = grip_radius(thing)
+        placed = along_rod(obj, rod, at, 0.25, rng.uniform(0, 180))
+        radius = grip_radius(obj)
         # The other hand holds lower, a hand's breadth away; both palms face the rod from their own sides.
         grasp(p, side, at + 0.095 * rod, rod, (-0.7 * sign, 0.0, 0.7), radius)
         grasp(p, other, at, rod, (0.7 * sign, 0.0, 0.7), radius)
         return Start(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
-    if thing.category in ("bat", "racket", "umbrella"):
-        if thing.category == "umbrella":
+    if obj.category in ("bat", "racket", "umbrella"):
+        if obj.category == "umbrella":
             at = shoulder + np.array([-0.1 * sign, -rng.uniform(0.08, 0.2), 0.26]) * p.size
             up = np.array([rng.normal(0, 0.04), 1.0, -rng.uniform(0.0, 0.12)])
-        placed = along_rod(thing, up, at, rng.uniform(0.35, 0.6), rng.uniform(0, 360))
-        radius = grip_radius(thing)
+        placed = along_rod(obj, up, at, rng.uniform(0.35, 0.6), rng.uniform(0, 360))
+        radius = grip_radius(obj)
     else:  # bottle, cup
         rotation = turn("Y", {"left": 180.0, "right": 0.0}[side] + rng.uniform(-40, 40) + 90.0 * sign)
-        body = np.asarray(thing.mesh.vertices)[thing.vertex_labels == 0]
+        body = np.asarray(obj.mesh.vertices)[obj.vertex_labels == 0]
         middle = np.array([(body[:, 0].min() + body[:, 0].max()) / 2, 0.0, (body[:, 2].min() + body[:, 2].max()) / 2])
-        placed = Placed(thing, rotation, at - rotation @ middle)
-        if thing.category == "bottle":
-            placed = placed.moved(0.0, 0.08 * thing.size[1], 0.0)
+        placed = Placed(obj, rotation, at - rotation @ middle)
+        if obj.category == "bottle":
+            placed = placed.moved(0.0, 0.08 * obj.size[1], 0.0)
         radius = float((body[:, 2].max() - body[:, 2].min()) / 2)
         up = np.array([0.0, 1.0, 0.0])
     grasp(p, side, at, up, inward, radius)
@@ -213,7 +213,7 @@ def hold(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     return Start(p, placed, (f"{side}_hand",))
 
 
-def wear(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def wear(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """A backpack on the back."""
     walking = rng.random() < 0.5
     p.pose("walk" if walking else "stand")
@@ -227,7 +227,7 @@ def wear(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         for side in SIDES:
             hang(p, rng, side)
     back = p.points("upper_back")
-    placed = standing(thing)
+    placed = standing(obj)
     high = placed.box("bag")[1]
     top = p.position("neck")[1] - rng.uniform(0.03, 0.1)
     placed = placed.moved(0.0, top - high[1], back[:, 2].min() - 0.002 - high[2])

@@ -12,20 +12,20 @@ Pick = Callable[[str], tuple[int, ProceduralObject]]
 """Draws an instance of a category: its seed and the object."""
 
 
-def push(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def push(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Leaning into something with both hands."""
-    return _push_or_pull(rng, p, thing, rng.uniform(8, 18))
+    return _push_or_pull(rng, p, obj, rng.uniform(8, 18))
 
 
-def pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Leaning away from something with both hands, or one hand on a handle."""
-    if thing.category in ("suitcase", "door"):
-        return _pull_handle(rng, p, thing)
-    return _push_or_pull(rng, p, thing, -rng.uniform(4, 11))
+    if obj.category in ("suitcase", "door"):
+        return _pull_handle(rng, p, obj)
+    return _push_or_pull(rng, p, obj, -rng.uniform(4, 11))
 
 
-def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, tilt: float) -> Start:
-    category = thing.category
+def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, tilt: float) -> Start:
+    category = obj.category
     pushing = tilt > 0
     p.pose("stand")
     p.set("pelvis", "X", tilt).add("spine1", "X", rng.uniform(0, 5)).add("neck", "X", -0.6 * tilt)
@@ -44,9 +44,9 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, 
     shoulder = p.position("left_shoulder")
     reach = (0.42 if pushing else 0.47) * p.size
     if category == "bicycle":
-        return _walk_bicycle(rng, p, thing)
+        return _walk_bicycle(rng, p, obj)
     if category == "trolley":
-        placed = standing(thing)
+        placed = standing(obj)
         low, high = placed.box("handle")
         radius, half = 0.017, min(0.2, 0.5 * (high[0] - low[0]) - 0.1)
         z = shoulder[2] + np.sqrt(max(reach**2 - (shoulder[1] - high[1]) ** 2, 0.2**2))
@@ -65,7 +65,7 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, 
             )
         return Start(p, placed, ("left_hand", "right_hand"))
     part = {"door": "leaf", "sofa": "back", "chair": "back", "box": "body"}[category]
-    placed = standing(thing)
+    placed = standing(obj)
     low, high = placed.box(part)
     z = shoulder[2] + reach
     for side in SIDES:
@@ -87,14 +87,14 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, 
     return Start(p, placed, ("left_hand", "right_hand"))
 
 
-def _walk_bicycle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def _walk_bicycle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """Walking beside a bicycle, one hand on the handlebar, one on the saddle."""
     side = str(rng.choice(SIDES))  # where the bicycle is
     sign, other = (1.0, "right") if side == "left" else (-1.0, "left")
     p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
     p.add("pelvis", "X", 5.0)
-    placed = standing(thing).moved(sign * rng.uniform(0.42, 0.48), 0.0, rng.uniform(0.12, 0.22))
-    grips = placed.vertices()[thing.vertex_labels == thing.part_names.index("grip")]
+    placed = standing(obj).moved(sign * rng.uniform(0.42, 0.48), 0.0, rng.uniform(0.12, 0.22))
+    grips = placed.vertices()[obj.vertex_labels == obj.part_names.index("grip")]
     near = grips[(grips[:, 0] - placed.translation[0]) * sign < 0]
     at = near.mean(axis=0)
     grasp(p, other, at, (sign, 0, 0), (0, -0.9, 0.35), 0.016, (-0.6 * sign, -0.6, -0.6))
@@ -109,7 +109,7 @@ def _walk_bicycle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) 
     return Start(p, placed, ("left_hand", "right_hand"), manner=" along")
 
 
-def _pull_handle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     p.pose("stand")
     stance(p, rng, stride=0.16)
     sway(p, rng, 0.6)
@@ -117,12 +117,12 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -
     sign, other = (1.0, "right") if side == "left" else (-1.0, "left")
     hang(p, rng, other)
     shoulder = p.position(f"{side}_shoulder")
-    if thing.category == "suitcase":
+    if obj.category == "suitcase":
         tilt = rng.uniform(0, 25)
-        placed = Placed(thing, turn("YX", 180.0, -tilt), np.zeros(3))
-        placed = placed.at(sign * (abs(shoulder[0]) + 0.1 + thing.size[0] / 2 * 0.3), None, 0.0)
+        placed = Placed(obj, turn("YX", 180.0, -tilt), np.zeros(3))
+        placed = placed.at(sign * (abs(shoulder[0]) + 0.1 + obj.size[0] / 2 * 0.3), None, 0.0)
         placed = placed.moved(0.0, -placed.box()[0][1], 0.0)
-        points = placed.vertices()[thing.vertex_labels == thing.part_names.index("handle")]
+        points = placed.vertices()[obj.vertex_labels == obj.part_names.index("handle")]
         bar = points[points[:, 1] > points[:, 1].max() - 0.02].mean(axis=0)
         behind = shoulder[2] - rng.uniform(0.1, 0.24)
         placed = placed.moved(sign * (abs(shoulder[0]) + 0.1) - bar[0], 0.0, behind - bar[2])
@@ -130,8 +130,8 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -
         p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
         grasp(p, side, at, (-sign, 0, 0), (0, -0.8, 0.6) if tilt < 8 else (0, 0.3, -1.0), 0.014)
         return Start(p, placed, (f"{side}_hand",), manner=" behind")
-    placed = standing(thing, 0.0 if sign < 0 else 180.0)
-    lever = placed.vertices()[thing.vertex_labels == thing.part_names.index("handle")]
+    placed = standing(obj, 0.0 if sign < 0 else 180.0)
+    lever = placed.vertices()[obj.vertex_labels == obj.part_names.index("handle")]
     near = lever[lever[:, 2] < placed.translation[2] - 0.06]
     bar = near[near[:, 2] < near[:, 2].min() + 0.02]
     at = np.array([0.5 * (bar[:, 0].min() + bar[:, 0].max()), bar[:, 1].mean(), bar[:, 2].mean()])
@@ -141,7 +141,7 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -
     return Start(p, placed, (f"{side}_hand",), manner=" by the handle")
 
 
-def kick(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def kick(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """One foot forward at something on the floor, the other leg bears the body."""
     side = str(rng.choice(SIDES, p=[0.3, 0.7]))
     other, sign = ("right", 1.0) if side == "left" else ("left", -1.0)
@@ -163,9 +163,9 @@ def kick(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         p.set(f"{s}_elbow", "Y", -k * rng.uniform(15, 40))
     toes = p.points(f"{side}_toes")
     tip = toes[toes[:, 2].argmax()]
-    placed = standing(thing, rng.uniform(0, 360) if thing.category == "ball" else rng.uniform(-10, 10))
-    if thing.category == "ball":  # the toes meet the sphere below or at its middle height
-        radius = thing.size[0] / 2
+    placed = standing(obj, rng.uniform(0, 360) if obj.category == "ball" else rng.uniform(-10, 10))
+    if obj.category == "ball":  # the toes meet the sphere below or at its middle height
+        radius = obj.size[0] / 2
         above = tip[1] - radius
         placed = placed.at(tip[0], None, tip[2] + np.sqrt(max(radius**2 - min(abs(above), 0.9 * radius) ** 2, 0.0)))
     else:
@@ -173,12 +173,12 @@ def kick(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     return Start(p, placed, (f"{side}_toes",))
 
 
-def ride(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def ride(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """On a bicycle, or standing on a skateboard."""
-    placed = standing(thing)
-    if thing.category == "skateboard":
-        return _skate(rng, p, thing, placed)
-    labels, names, points = thing.vertex_labels, thing.part_names, placed.vertices()
+    placed = standing(obj)
+    if obj.category == "skateboard":
+        return _skate(rng, p, obj, placed)
+    labels, names, points = obj.vertex_labels, obj.part_names, placed.vertices()
     low, high = placed.box("saddle")
     p.pose("sit")
     lean = rng.uniform(14, 26)
@@ -203,10 +203,10 @@ def ride(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     return Start(p, placed, ("buttocks", "left_hand", "right_hand"), floor=False)
 
 
-def _skate(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, placed: Placed) -> Start:
+def _skate(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, placed: Placed) -> Start:
     """Sideways on the deck, knees bent, arms out for balance."""
     deck = placed.box("deck")
-    placed = Placed(thing, turn("Y", 90.0), placed.translation)
+    placed = Placed(obj, turn("Y", 90.0), placed.translation)
     p.pose("stand")
     p.set("pelvis", "X", rng.uniform(8, 20)).add("neck", "Y", rng.uniform(20, 45)).add(
         "spine3", "Y", rng.uniform(0, 15)
@@ -221,7 +221,7 @@ def _skate(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, placed:
     return Start(p, placed, ("left_sole", "right_sole"), floor=False)
 
 
-def type_(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, pick: Pick) -> Start:
+def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick) -> Start:
     """Sitting on a chair at a table, the fingers on the keys."""
     (table_seed, table), (chair_seed, chair) = pick("table"), pick("chair")
     chair_at = standing(chair, seed=chair_seed)
@@ -243,9 +243,9 @@ def type_(rng: np.random.Generator, p: Puppet, thing: ProceduralObject, pick: Pi
     table_at = standing(table, 180.0, seed=table_seed)
     reach = shoulder[2] + rng.uniform(0.3, 0.36) * p.size
     top = table_at.box("top")[1][1]
-    part = "case" if thing.category == "keyboard" else "base"
-    placed = Placed(thing, turn("Y", 180.0), np.zeros(3)).at(0.0, top - thing.bottom, 0.0)
-    keys = placed.box(part if thing.category == "keyboard" else "keys")
+    part = "case" if obj.category == "keyboard" else "base"
+    placed = Placed(obj, turn("Y", 180.0), np.zeros(3)).at(0.0, top - obj.bottom, 0.0)
+    keys = placed.box(part if obj.category == "keyboard" else "keys")
     middle = 0.5 * (keys[0][2] + keys[1][2])
     placed = placed.moved(0.0, 0.0, reach - middle)
     edge = max(placed.box()[0][2] - rng.uniform(0.02, 0.1), hips[2] + 0.2)

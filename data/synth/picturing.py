@@ -66,7 +66,7 @@ class Look:
 
 
 @struct.dataclass
-class Things:
+class PictureMeshes:
     """The meshes of a picture, joined and filled up to the capacities."""
 
     vertices: Float[ArrayLike, "V 3"] | Any
@@ -93,30 +93,30 @@ class Drawn:
     """Label of what is seen, -1 for the room."""
     depth: Float[ArrayLike, "H W"] | Any
     """Distance along the viewing axis, metres."""
-    depth_things: Float[ArrayLike, "H W"] | Any
+    mesh_depth: Float[ArrayLike, "H W"] | Any
     """The same without the room, infinite where nothing is."""
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def draw(things: Things, camera: tuple[jax.Array, jax.Array], look: Look, size: int) -> Drawn:
+def draw(meshes: PictureMeshes, camera: tuple[jax.Array, jax.Array], look: Look, size: int) -> Drawn:
     """Draws one picture.
 
     Args:
-      things: the meshes.
+      meshes: of the objects and the person.
       camera: intrinsics (3, 3) and T_camera_world (4, 4).
       look: light and surfaces.
       size: side of the picture, pixels.
     """
     view = Camera(camera[0], camera[1], (size, size))
-    fragments = rasterize(things.vertices, things.faces, view)
-    corners = things.faces.reshape(-1)
+    fragments = rasterize(meshes.vertices, meshes.faces, view)
+    corners = meshes.faces.reshape(-1)
     table = jnp.concatenate(
-        [things.vertices[corners], things.normals.reshape(-1, 3), things.colors[corners], things.places[corners]],
+        [meshes.vertices[corners], meshes.normals.reshape(-1, 3), meshes.colors[corners], meshes.places[corners]],
         axis=1,
     )
     values = interpolate(fragments, jnp.arange(3 * FACES, dtype=jnp.int32).reshape(-1, 3), table)
     seen = fragments.face_id >= 0
-    label = jnp.where(seen, things.labels[jnp.maximum(fragments.face_id, 0)], -1)
+    label = jnp.where(seen, meshes.labels[jnp.maximum(fragments.face_id, 0)], -1)
     eye = camera_center(view)
     normals = safe_normalize(values[..., 3:6])
     facing = jnp.sum(normals * (eye[None, None] - values[..., :3]), axis=-1) >= 0
@@ -141,7 +141,7 @@ def draw(things: Things, camera: tuple[jax.Array, jax.Array], look: Look, size: 
     color = linear_from_srgb(_patterned(color, place, row, look))
 
     centre, radius = jnp.asarray([0.0, 0.9, 0.0], jnp.float32), 2.2
-    shadow = shadow_map(things.vertices, things.faces, look.light, centre, radius, 512)
+    shadow = shadow_map(meshes.vertices, meshes.faces, look.light, centre, radius, 512)
     reached = 1 - look.shade * (1 - light_reaching(shadow, point, normal))
     toward = safe_normalize(eye[None, None] - point)
     half = safe_normalize(toward + look.light[None, None])
@@ -199,7 +199,7 @@ def _patterned(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -
     return color * (1 - share[..., None]) + look.second[row] * share[..., None]
 
 
-def gather(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]) -> Things:
+def gather(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]) -> PictureMeshes:
     """Joins meshes to the capacities.
 
     Args:
@@ -211,7 +211,7 @@ def gather(pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np
     vertices, faces = sum(len(p[0]) for p in pieces), sum(len(p[1]) for p in pieces)
     if vertices > VERTICES or faces > FACES:
         raise ValueError(f"a picture holds {VERTICES} vertices and {FACES} faces, got {vertices} and {faces}")
-    out = Things(
+    out = PictureMeshes(
         vertices=np.zeros((VERTICES, 3), np.float32), faces=np.zeros((FACES, 3), np.int32),
         normals=np.zeros((FACES, 3, 3), np.float32), colors=np.zeros((VERTICES, 3), np.float32),
         places=np.zeros((VERTICES, 3), np.float32), labels=np.zeros(FACES, np.int32),

@@ -10,11 +10,11 @@ _SEATS = {"bed": "mattress", "table": "top", "desk": "top", "ball": "body"}
 _THIGH = 0.41  # metres from hip to knee of the mean body
 
 
-def sit(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def sit(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """On the front of a seat, or against its back."""
-    category = thing.category
+    category = obj.category
     placed = standing(
-        thing, {"bed": float(rng.choice([-90.0, 90.0])), "table": float(rng.choice([0.0, 180.0]))}.get(category, 0.0)
+        obj, {"bed": float(rng.choice([-90.0, 90.0])), "table": float(rng.choice([0.0, 180.0]))}.get(category, 0.0)
     )
     low, high = placed.box(_SEATS.get(category, "seat"))
     top, front, thigh = high[1], high[2], _THIGH * p.size
@@ -62,7 +62,7 @@ def _sitting_arms(
 ) -> tuple[str, ...]:
     """On the thighs, in the lap, or propped on the seat."""
     hips = p.position("pelvis")
-    wide = min(hips[0] - low[0], high[0] - hips[0]) > 0.36 and placed.thing.category != "ball"
+    wide = min(hips[0] - low[0], high[0] - hips[0]) > 0.36 and placed.object.category != "ball"
     style = rng.choice(["thighs", "thighs", "lap", "prop" if wide else "thighs"])
     for side, sign in zip(SIDES, (1.0, -1.0)):
         p.relax(side)
@@ -81,14 +81,14 @@ def _sitting_arms(
     return ("left_hand", "right_hand") if style == "prop" else ()
 
 
-def lean(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """With hands on a top, with the seat on an edge, with the back or a hand against a door."""
-    if thing.category == "door":
-        return _lean_on_door(rng, p, thing)
-    if thing.category in ("table", "desk") and rng.random() < 0.5:
-        return _lean_backwards(rng, p, thing)
-    part = {"table": "top", "desk": "top", "sofa": "back", "chair": "back"}[thing.category]
-    placed = standing(thing, 180.0 if thing.category == "desk" else 0.0)
+    if obj.category == "door":
+        return _lean_on_door(rng, p, obj)
+    if obj.category in ("table", "desk") and rng.random() < 0.5:
+        return _lean_backwards(rng, p, obj)
+    part = {"table": "top", "desk": "top", "sofa": "back", "chair": "back"}[obj.category]
+    placed = standing(obj, 180.0 if obj.category == "desk" else 0.0)
     low, high = placed.box(part)
     both = rng.random() < 0.6
     p.pose("stand")
@@ -100,7 +100,7 @@ def lean(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
         p.step(side, sign * rng.uniform(0.09, 0.16), 0.1, yaw=rng.uniform(0, 15))
     hands = SIDES if both else (str(rng.choice(SIDES)),)
     shoulder = p.position("left_shoulder")
-    deep = {"sofa": 0.1, "chair": 0.012}.get(thing.category, rng.uniform(0.06, 0.14))
+    deep = {"sofa": 0.1, "chair": 0.012}.get(obj.category, rng.uniform(0.06, 0.14))
     placed = placed.at(0.0, None, 0.0)
     placed = placed.moved(0.0, 0.0, max(shoulder[2] + rng.uniform(0.12, 0.24), 0.26) - (placed.box(part)[0][2] + deep))
     edge, width = placed.box(part)[0][2] + deep, (high[0] - low[0]) / 2
@@ -118,8 +118,8 @@ def lean(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
     )
 
 
-def _lean_backwards(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
-    placed = standing(thing)
+def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+    placed = standing(obj)
     part_top = placed.box("top")[1][1]
     p.pose("stand")
     p.set("pelvis", "X", -rng.uniform(3, 9)).add("spine1", "X", rng.uniform(4, 10))
@@ -143,8 +143,8 @@ def _lean_backwards(rng: np.random.Generator, p: Puppet, thing: ProceduralObject
     return Start(p, placed, contact + (("left_hand", "right_hand") if prop else ()), manner=" with the back to it")
 
 
-def _lean_on_door(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
-    placed = standing(thing, rng.choice([0.0, 180.0]))
+def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+    placed = standing(obj, rng.choice([0.0, 180.0]))
     low, high = placed.box("leaf")
     p.pose("stand")
     if rng.random() < 0.5:  # the back against it
@@ -174,10 +174,10 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) 
     return Start(p, placed, (f"{side}_hand",), manner=" with one hand")
 
 
-def lie(rng: np.random.Generator, p: Puppet, thing: ProceduralObject) -> Start:
+def lie(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     """On the back, the head towards the headboard or an armrest, legs straight or bent."""
-    part, yaw = ("mattress", 0.0) if thing.category == "bed" else ("seat", rng.choice([-90.0, 90.0]))
-    placed = standing(thing, yaw)
+    part, yaw = ("mattress", 0.0) if obj.category == "bed" else ("seat", rng.choice([-90.0, 90.0]))
+    placed = standing(obj, yaw)
     low, high = placed.box(part)
     length, room = high[2] - low[2], (high[0] - low[0]) / 2
     p.pose("lie")

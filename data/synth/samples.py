@@ -14,7 +14,7 @@ from hoijax.camera import Camera
 from hoijax.data.synth import styling
 from hoijax.data.synth.checking import LEVEL, Checked
 from hoijax.data.synth.config import UNSEEN, SynthConfig
-from hoijax.data.synth.picturing import HUMAN, OBJECT, OCCLUDER, SUPPORT, Drawn, Things, draw, gather, silhouette
+from hoijax.data.synth.picturing import HUMAN, OBJECT, OCCLUDER, SUPPORT, Drawn, PictureMeshes, draw, gather, silhouette
 from hoijax.data.synth.sampling import instance, pool_seed, source
 from hoijax.data.synth.schema import encode_depth, jpeg, pack_labels
 from hoijax.data.synth.start import Placed, standing
@@ -33,8 +33,8 @@ Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
 
 @functools.lru_cache(maxsize=512)
 def _normals(category: str, seed: int) -> np.ndarray:
-    thing = instance(category, seed)
-    return styling.corner_normals(np.asarray(thing.mesh.vertices), np.asarray(thing.mesh.faces))
+    obj = instance(category, seed)
+    return styling.corner_normals(np.asarray(obj.mesh.vertices), np.asarray(obj.mesh.faces))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -44,12 +44,12 @@ def object_points(category: str, seed: int) -> np.ndarray:
     return surface_points(np.asarray(mesh.vertices, float), np.asarray(mesh.faces), _POINTS).astype(np.float32)
 
 
-def thing_piece(rng: np.random.Generator, placed: Placed, label: int) -> Piece:
+def object_piece(rng: np.random.Generator, placed: Placed, label: int) -> Piece:
     """An object to draw."""
-    thing = placed.thing
-    normals = _normals(thing.category, placed.seed) @ placed.rotation.T.astype(np.float32)
-    local = np.asarray(thing.mesh.vertices)
-    return placed.vertices(), np.asarray(thing.mesh.faces), normals, styling.thing_colors(rng, thing), local, label
+    obj = placed.object
+    normals = _normals(obj.category, placed.seed) @ placed.rotation.T.astype(np.float32)
+    local = np.asarray(obj.mesh.vertices)
+    return placed.vertices(), np.asarray(obj.mesh.faces), normals, styling.object_colors(rng, obj), local, label
 
 
 def body_piece(rng: np.random.Generator, vertices: np.ndarray) -> Piece:
@@ -84,16 +84,16 @@ def _small(vertices: jax.Array, faces: jax.Array, human: jax.Array, camera: tupl
 
 
 def choose_camera(
-    rng: np.random.Generator, things: Things, wanted: np.ndarray, size: int
+    rng: np.random.Generator, meshes: PictureMeshes, wanted: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first of some random cameras that sees enough of the person, or the best of them."""
     best, most = None, -1.0
-    human = things.labels == HUMAN
-    human &= things.faces.any(axis=1)
+    human = meshes.labels == HUMAN
+    human &= meshes.faces.any(axis=1)
     for _ in range(_TRIES):
         intrinsics, transform, eye = styling.camera(rng, wanted, size)
         shrink = np.diag([_SMALL / size, _SMALL / size, 1.0]).astype(np.float32) @ intrinsics
-        seen, alone = _small(things.vertices, things.faces, human, (shrink, transform), _SMALL)
+        seen, alone = _small(meshes.vertices, meshes.faces, human, (shrink, transform), _SMALL)
         share = float(seen) / max(float(alone), 1.0)
         if share > most:
             best, most = (intrinsics, transform, eye), share
@@ -127,7 +127,7 @@ def picture(
     wanted: np.ndarray,
     *,
     occluded: bool = True,
-) -> tuple[Drawn, Things, tuple[np.ndarray, np.ndarray], np.ndarray]:
+) -> tuple[Drawn, PictureMeshes, tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Camera, occluder, room and picture of some pieces, the body first.
 
     Args:
@@ -142,27 +142,27 @@ def picture(
     Returns:
       The picture, the meshes, the camera, and the room.
     """
-    things = gather(pieces)
-    intrinsics, transform, eye = choose_camera(rng, things, wanted, config.image_size)
+    meshes = gather(pieces)
+    intrinsics, transform, eye = choose_camera(rng, meshes, wanted, config.image_size)
     occluder = _occluder(rng, config, split, joints, eye) if occluded else None
     if occluder is not None and np.linalg.norm(occluder.translation - eye) > 0.8:
         clear = cKDTree(np.concatenate([p[0] for p in pieces])).query(occluder.vertices(), distance_upper_bound=0.06)[0]
-        more = gather([*pieces, thing_piece(rng, occluder, OCCLUDER)])
+        more = gather([*pieces, object_piece(rng, occluder, OCCLUDER)])
         shrink = np.diag([_SMALL / config.image_size] * 2 + [1.0]).astype(np.float32) @ intrinsics
         human = (more.labels == HUMAN) & more.faces.any(axis=1)
         seen, alone = _small(more.vertices, more.faces, human, (shrink, transform), _SMALL)
         if not np.isfinite(clear).any() and float(seen) > 0.55 * float(alone):
-            things = more
-    used = things.vertices[np.unique(things.faces)].astype(float)
+            meshes = more
+    used = meshes.vertices[np.unique(meshes.faces)].astype(float)
     room = styling.room_around(rng, used, eye)
-    drawn = draw(things, (intrinsics, transform), styling.look(rng, room), config.image_size)
-    return jax.tree.map(np.asarray, drawn), things, (intrinsics, transform), room
+    drawn = draw(meshes, (intrinsics, transform), styling.look(rng, room), config.image_size)
+    return jax.tree.map(np.asarray, drawn), meshes, (intrinsics, transform), room
 
 
-def alone(things: Things, label: int, camera: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
+def alone(meshes: PictureMeshes, label: int, camera: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
     """Which pixels the meshes of a label would cover if nothing stood before them."""
-    faces = np.where((things.labels == label)[:, None], things.faces, 0)
-    return np.isfinite(np.asarray(silhouette(things.vertices, faces, camera, size)))
+    faces = np.where((meshes.labels == label)[:, None], meshes.faces, 0)
+    return np.isfinite(np.asarray(silhouette(meshes.vertices, faces, camera, size)))
 
 
 def common_fields(
@@ -194,20 +194,20 @@ def interaction_sample(config: SynthConfig, split: str, checked: Checked) -> dic
     fitted = checked.fitted
     candidate, start = fitted.candidate, fitted.candidate.start
     rng = source(config, split, candidate.index, candidate.attempt, use=1)
-    placed = Placed(start.placed.thing, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
-    furniture = [Placed(f.thing, *at, f.seed) for f, at in zip(start.furniture, fitted.furniture)]
-    pieces = [body_piece(rng, checked.vertices), thing_piece(rng, placed, OBJECT)]
-    pieces += [thing_piece(rng, piece, SUPPORT) for piece in furniture]
+    placed = Placed(start.placed.object, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
+    furniture = [Placed(f.object, *at, f.seed) for f, at in zip(start.furniture, fitted.furniture)]
+    pieces = [body_piece(rng, checked.vertices), object_piece(rng, placed, OBJECT)]
+    pieces += [object_piece(rng, piece, SUPPORT) for piece in furniture]
     body = checked.vertices[::7]
     wanted = [body, np.asarray(checked.object.vertices)[checked.object_contact]]
-    if max(placed.thing.size) < 1.1:
+    if max(placed.object.size) < 1.1:
         wanted.append(placed.vertices())
-    drawn, things, camera, _ = picture(config, split, rng, pieces, checked.joints, np.concatenate(wanted))
+    drawn, meshes, camera, _ = picture(config, split, rng, pieces, checked.joints, np.concatenate(wanted))
     size = config.image_size
     masks = {
         "human_mask": drawn.label == HUMAN, "object_mask": drawn.label == OBJECT,
-        "human_full_mask": alone(things, HUMAN, camera, size),
-        "object_full_mask": alone(things, OBJECT, camera, size), "support_mask": drawn.label == SUPPORT,
+        "human_full_mask": alone(meshes, HUMAN, camera, size),
+        "object_full_mask": alone(meshes, OBJECT, camera, size), "support_mask": drawn.label == SUPPORT,
     }  # fmt: skip
     points = object_points(candidate.category, candidate.object_seed)
     world = points @ placed.rotation.T + placed.translation
@@ -234,7 +234,7 @@ def furniture_rows(furniture: list[Placed]) -> list[dict[str, Any]]:
     """Furniture as a sample stores it."""
     return [
         {
-            "category": f.thing.category, "seed": f.seed,
+            "category": f.object.category, "seed": f.seed,
             "rotation": Rotation.from_matrix(f.rotation).as_rotvec().astype(np.float32),
             "translation": f.translation.astype(np.float32),
         }

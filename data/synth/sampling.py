@@ -82,13 +82,13 @@ def draw(config: SynthConfig, split: str, index: int, attempt: int) -> Candidate
         seed = pool_seed(config, split, "object", int(rng.integers(0, 1 << 30)))
         return seed, instance(category, seed)
 
-    seed, thing = pick(category)
+    seed, obj = pick(category)
     for _ in range(200):
-        if action.suits(thing):
+        if action.suits(obj):
             break
-        seed, thing = pick(category)
+        seed, obj = pick(category)
     shape_seed = pool_seed(config, split, "shape", int(rng.integers(0, 1 << 30)))
     puppet = Puppet(body_betas(shape_seed))
-    start = action.script(rng, puppet, thing, pick) if action.furnished else action.script(rng, puppet, thing)
+    start = action.script(rng, puppet, obj, pick) if action.furnished else action.script(rng, puppet, obj)
     text = action.text(rng, category, start.manner)
     return Candidate(index, attempt, action, category, seed, shape_seed, text, start)

@@ -64,7 +64,7 @@ def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[b
 def _from_interaction(checked: checking.Checked) -> _Person:
     fitted = checked.fitted
     candidate, start = fitted.candidate, fitted.candidate.start
-    placed = Placed(start.placed.thing, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
+    placed = Placed(start.placed.object, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
     return _Person(
         candidate.action.name, candidate.text, candidate.shape_seed, fitted.rotations, start.puppet.betas,
         fitted.translation, checked.vertices, checked.joints, [placed], checked.body_contact, checked.depth,
@@ -125,16 +125,16 @@ def _sample(config: SynthConfig, split: str, index: int, person: _Person) -> dic
     furniture = _furnish(rng, config, split, person)
     pieces = [samples.body_piece(rng, person.vertices)]
     for i, piece in enumerate(furniture):
-        pieces.append(samples.thing_piece(rng, piece, OBJECT if i < len(person.furniture) else SUPPORT))
-    drawn, things, camera, room = samples.picture(
+        pieces.append(samples.object_piece(rng, piece, OBJECT if i < len(person.furniture) else SUPPORT))
+    drawn, meshes, camera, room = samples.picture(
         config, split, rng, pieces, person.joints, person.vertices[::7], occluded=False
     )
-    erased = things.replace(faces=np.where((things.labels == HUMAN)[:, None], 0, things.faces))
+    erased = meshes.replace(faces=np.where((meshes.labels == HUMAN)[:, None], 0, meshes.faces))
     empty = draw(erased, camera, look(rng, room), config.image_size)
     masks = {
         "human_mask": drawn.label == HUMAN, "object_mask": drawn.label == OBJECT,
         "support_mask": drawn.label == SUPPORT,
-        "human_full_mask": samples.alone(things, HUMAN, camera, config.image_size),
+        "human_full_mask": samples.alone(meshes, HUMAN, camera, config.image_size),
     }  # fmt: skip
     depth_empty = np.asarray(empty.depth)
     return {

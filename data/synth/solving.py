@@ -58,10 +58,10 @@ class Fitted:
         )
 
 
-def posed(thing: ProceduralObject, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
+def posed(obj: ProceduralObject, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
     """An object's mesh in the world."""
-    vertices = np.asarray(thing.mesh.vertices) @ rotation.T + translation
-    return Mesh(vertices, np.asarray(thing.mesh.faces))
+    vertices = np.asarray(obj.mesh.vertices) @ rotation.T + translation
+    return Mesh(vertices, np.asarray(obj.mesh.faces))
 
 
 def joined(meshes: list[Mesh]) -> Mesh:
@@ -74,10 +74,10 @@ def joined(meshes: list[Mesh]) -> Mesh:
 @functools.lru_cache(maxsize=768)
 def template(category: str, seed: int, action: str, side: float) -> ObjectTemplate:
     """The template of an instance for an action, remembered; `side`: see `focus.solid`."""
-    thing = instance(category, seed)
-    body = solid(thing, action, side)
+    obj = instance(category, seed)
+    body = solid(obj, action, side)
     # What a worn backpack touches with is the bag: straps are no part of its template.
-    return focused(body if action == "wear" else thing.mesh, body, focus(thing, action))
+    return focused(body if action == "wear" else obj.mesh, body, focus(obj, action))
 
 
 def focused(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
@@ -110,10 +110,10 @@ def _template(candidate: Candidate) -> ObjectTemplate:
         local = start.placed.rotation.T @ (start.puppet.position("spine1") - start.placed.translation)
         return template(candidate.category, candidate.object_seed, candidate.action.name, float(np.sign(local[2])))
     back = start.placed.rotation.T
-    meshes = [start.placed.thing.mesh]
+    meshes = [start.placed.object.mesh]
     for piece in start.furniture:
         offset = back @ (piece.translation - start.placed.translation)
-        meshes.append(posed(piece.thing, back @ piece.rotation, offset))
+        meshes.append(posed(piece.object, back @ piece.rotation, offset))
     # Around the seat and the hands; legs of table and chair are out of it.
     places = [start.puppet.points("buttocks"), start.placed.vertices()]
     local = (np.concatenate(places) - start.placed.translation) @ back.T
@@ -192,8 +192,8 @@ def _settled(
     if candidate.start.floor:
         return fitted
     lowest = min(
-        posed(candidate.start.placed.thing, fitted.object_rotation, place).vertices[:, 1].min(),
-        *(posed(f.thing, *at).vertices[:, 1].min() for f, at in zip(candidate.start.furniture, fitted.furniture)),
+        posed(candidate.start.placed.object, fitted.object_rotation, place).vertices[:, 1].min(),
+        *(posed(f.object, *at).vertices[:, 1].min() for f, at in zip(candidate.start.furniture, fitted.furniture)),
         np.inf,
     )
     down = np.array([0.0, -lowest, 0.0])

@@ -12,20 +12,20 @@ from hoijax.data.synth.rig import Puppet, Vector, turn, unit
 class Placed:
     """An object in the world: `rotation @ p + translation`."""
 
-    thing: ProceduralObject
+    object: ProceduralObject
     rotation: np.ndarray
     translation: np.ndarray
     seed: int = 0
 
     def vertices(self) -> np.ndarray:
         """World vertices."""
-        return np.asarray(self.thing.mesh.vertices) @ self.rotation.T + self.translation
+        return np.asarray(self.object.mesh.vertices) @ self.rotation.T + self.translation
 
     def box(self, part: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of a part, or of everything, along the world's axes."""
         points = self.vertices()
         if part is not None:
-            points = points[self.thing.vertex_labels == self.thing.part_names.index(part)]
+            points = points[self.object.vertex_labels == self.object.part_names.index(part)]
         return points.min(axis=0), points.max(axis=0)
 
     def at(self, x: float | None = None, y: float | None = None, z: float | None = None) -> "Placed":
@@ -38,9 +38,9 @@ class Placed:
         return dataclasses.replace(self, translation=self.translation + np.asarray(offset, float))
 
 
-def standing(thing: ProceduralObject, yaw: float = 0.0, seed: int = 0) -> Placed:
+def standing(obj: ProceduralObject, yaw: float = 0.0, seed: int = 0) -> Placed:
     """The object standing on the floor at the origin, turned about the vertical by degrees."""
-    return Placed(thing, turn("Y", yaw), np.array([0.0, -thing.bottom, 0.0]), seed)
+    return Placed(obj, turn("Y", yaw), np.array([0.0, -obj.bottom, 0.0]), seed)
 
 
 @dataclasses.dataclass

@@ -53,15 +53,15 @@ def person_colors(rng: np.random.Generator) -> np.ndarray:
     return free_body_colors("default", {k: tuple(float(x) for x in v) for k, v in palette.items()})
 
 
-def thing_colors(rng: np.random.Generator, thing: ProceduralObject) -> np.ndarray:
+def object_colors(rng: np.random.Generator, obj: ProceduralObject) -> np.ndarray:
     """A colour per part, at the vertices."""
     table = []
-    for _ in thing.part_names:
+    for _ in obj.part_names:
         wood = _THINGS[rng.integers(len(_THINGS))] * rng.uniform(0.75, 1.15)
         table.append(np.clip(wood if rng.random() < 0.55 else cloth(rng), 0.02, 0.98))
     if rng.random() < 0.35:
         table = [table[0]] * len(table)
-    return np.array(table)[thing.vertex_labels].astype(np.float32)
+    return np.array(table)[obj.vertex_labels].astype(np.float32)
 
 
 def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease: float = 50.0) -> np.ndarray:

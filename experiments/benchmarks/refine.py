@@ -57,8 +57,8 @@ class Config:
 def main(config: Config) -> dict[str, Any]:
     """Times both and writes the result."""
     case, model = find(config.case), free_body(config.lod)
-    thing = build_object(case)
-    template = make_template(Mesh(vertices=thing.mesh.vertices.astype(np.float32), faces=thing.mesh.faces))
+    obj = build_object(case)
+    template = make_template(Mesh(vertices=obj.mesh.vertices.astype(np.float32), faces=obj.mesh.faces))
     start = jax.tree.map(jnp.asarray, as_arrays(model, meant(case)))
     params, pose = perturb(jax.random.key(0), *start, config.batch, Perturbation())
     floor = Floor(gravity=jnp.tile(jnp.array([0.0, -1.0, 0.0]), (config.batch, 1)), level=jnp.zeros(config.batch))

@@ -135,9 +135,9 @@ def denoiser_rows(config: Config):
     calls = {"hoijax": _compiled(whole), "hoijax_folded": _compiled(fold(whole))}
     for batch in config.batches:
         rng = np.random.default_rng(batch)
-        x, image, thing = (rng.standard_normal((batch, n), np.float32) for n in (331, 2048, 1216))
+        x, image, obj = (rng.standard_normal((batch, n), np.float32) for n in (331, 2048, 1216))
         t = np.linspace(2, 50, batch, dtype=np.float32)
-        tensors = [torch.tensor(v) for v in (x, t, image, thing)]
+        tensors = [torch.tensor(v) for v in (x, t, image, obj)]
         sides = {
             f"torch_{n}": lambda n=n, tensors=tensors: (torch.set_num_threads(n), rival(*tensors))
             for n in sorted({1, os.cpu_count() or 1})
@@ -199,12 +199,12 @@ def image_rows(size: str, config: Config):
             yield row | {"seconds": seconds, "images_per_second": batch / seconds, "first_call_s": compiled}
 
 
-def _evaluation_seconds(denoiser: Denoiser, thing: np.ndarray, batch: int, config: Config) -> float:
+def _evaluation_seconds(denoiser: Denoiser, obj: np.ndarray, batch: int, config: Config) -> float:
     """Seconds of one evaluation, the conditions encoded before."""
     sizes = denoiser.config
     graph, state = nnx.split(denoiser)
     cells = np.ones((batch, getattr(sizes, "image_tokens", 1), sizes.image_features), np.float32)
-    conditions = Conditions(image=cells, geometry=thing)
+    conditions = Conditions(image=cells, geometry=obj)
     context = jax.jit(lambda state, c: nnx.merge(graph, state).encode(c))(state, conditions)
     run = jax.jit(lambda state, x, t, context: nnx.merge(graph, state)(x, t, context))
     x, t = np.ones((batch, 331), np.float32), np.full(batch, 10.0, np.float32)

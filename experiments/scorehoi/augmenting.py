@@ -76,12 +76,12 @@ def _hand_box(points: Float[jax.Array, "N 2"]) -> Float[jax.Array, "2 2"]:
 def _turned(x: Float[jax.Array, "D"], change: ViewChange) -> Float[jax.Array, "D"]:
     state = unpack(x)
     turn = jnp.asarray(change.rotation)
-    root, thing = (
+    root, obj = (
         sixd_from_rotation(einsum("ij,jk->ik", turn, rotation_from_6d(r)))
         for r in (state.pose[0], state.object_rotation)
     )
     return pack(state.replace(
         pose=jnp.concatenate([root[None], state.pose[1:]]),
-        object_rotation=thing,
+        object_rotation=obj,
         object_translation=turn_points(state.object_translation, change),
     ))  # fmt: skip

@@ -66,11 +66,11 @@ class MadeUp:
         place = points[0] + local[0] @ np.array([0.0, 0.2, 0.25 + half[2]]) + 0.05 * rng.normal(size=3)
         turn = local[0] @ Rotation.from_rotvec(0.3 * rng.normal(size=3)).as_matrix()
         box = template @ turn.T + place
-        drawn, human, thing = _draw(vertices, _box(rng, half, 4000) @ turn.T + place)
+        drawn, human, obj = _draw(vertices, _box(rng, half, 4000) @ turn.T + place)
         return Truth(
             image=drawn,
             human=human,
-            thing=thing,
+            object=obj,
             rotations=local,
             betas=betas,
             object_rotation=turn,
@@ -96,9 +96,9 @@ def _project(points: np.ndarray) -> np.ndarray:
     return points[:, :2] / points[:, 2:] * _FOCAL + _PIXELS / 2
 
 
-def _draw(human: np.ndarray, thing: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _draw(human: np.ndarray, obj: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Picture and masks of two clouds of points; the nearest point of a pixel is seen."""
-    points = np.concatenate([human, thing])
+    points = np.concatenate([human, obj])
     order = np.argsort(-points[:, 2])  # far ones first
     column, row = np.clip(_project(points[order]).astype(int), 0, _PIXELS - 1).T
     label = np.zeros((_PIXELS, _PIXELS), np.uint8)

@@ -107,10 +107,10 @@ def turned(key: jax.Array, x: jax.Array, heading: float, tilt: float) -> jax.Arr
     turn = rotation_from_axis_angle(jnp.stack([lean[:, 0], about, lean[:, 1]], axis=-1))
     state = unpack(x)
     root = einsum("bij,bjk->bik", turn, rotation_from_6d(state.pose[:, 0]))
-    thing = einsum("bij,bjk->bik", turn, rotation_from_6d(state.object_rotation))
+    obj = einsum("bij,bjk->bik", turn, rotation_from_6d(state.object_rotation))
     return pack(state.replace(
         pose=jnp.concatenate([sixd_from_rotation(root)[:, None], state.pose[:, 1:]], axis=1),
-        object_rotation=sixd_from_rotation(thing),
+        object_rotation=sixd_from_rotation(obj),
         object_translation=einsum("bij,bj->bi", turn, state.object_translation),
     ))  # fmt: skip
 

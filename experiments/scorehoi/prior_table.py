@@ -78,7 +78,7 @@ class Config:
 
 def perturbed(samples: list[dict[str, Any]], config: Config, first: int) -> tuple[BodyParams, RigidPose]:
     """Estimates of some samples, each perturbed by its place in the split."""
-    bodies, things = [], []
+    bodies, objects = [], []
     for i, sample in enumerate(samples):
         vectors = np.concatenate([np.asarray(sample["body"][name]).reshape(-1, 3) for name in POSES])
         truth = (
@@ -94,10 +94,10 @@ def perturbed(samples: list[dict[str, Any]], config: Config, first: int) -> tupl
             ),
         )
         key = jax.random.fold_in(jax.random.key(config.seed), first + i)
-        body, thing = perturb(key, *truth, 1, config.perturbation)
+        body, obj = perturb(key, *truth, 1, config.perturbation)
         bodies.append(body)
-        things.append(thing)
-    return tuple(jax.tree.map(lambda *x: np.concatenate([np.asarray(v) for v in x]), *s) for s in (bodies, things))
+        objects.append(obj)
+    return tuple(jax.tree.map(lambda *x: np.concatenate([np.asarray(v) for v in x]), *s) for s in (bodies, objects))
 
 
 class Refiners:

@@ -50,24 +50,24 @@ class View:
 
     image: pathlib.Path
     human: pathlib.Path
-    thing: pathlib.Path
+    object: pathlib.Path
     camera: Camera
 
 
 def _behave(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     folder, kinect = root / "sequences" / item.key, "k1"
-    human, thing = (
+    human, obj = (
         _first(folder, [f"{kinect}.{name}.{end}" for name in names for end in ("jpg", "png")])
         for names in (("person_mask",), ("obj_rend_mask", "obj_mask"))
     )
-    return View(folder / f"{kinect}.color.jpg", human, thing, behave.camera(root, frame.sequence.split("_")[0], kinect))
+    return View(folder / f"{kinect}.color.jpg", human, obj, behave.camera(root, frame.sequence.split("_")[0], kinect))
 
 
 def _intercap(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     image = root / frame.images["cam1"]
     masks = image.parent.parent / "mask"
-    subject, thing, _, _ = item.key.split("/")
-    folder = root / f"calibration_{intercap.calibration_set(subject, thing)}"
+    subject, obj, _, _ = item.key.split("/")
+    folder = root / f"calibration_{intercap.calibration_set(subject, obj)}"
     human, other = (masks / f"{image.stem}_{name}.png" for name in ("human", "object"))
     return View(image, human, other, intercap.camera(folder, 1))
 
@@ -75,11 +75,11 @@ def _intercap(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
 def _imhd(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     base = root if (root / "frames").is_dir() else root / "data"
     image = base / "frames" / f"{item.key}.jpg"
-    human, thing = (image.with_name(f"{image.stem}_{name}.png") for name in ("human", "object"))
+    human, obj = (image.with_name(f"{image.stem}_{name}.png") for name in ("human", "object"))
     with Image.open(image) as picture:
         width, height = picture.size
     folder = base / "calibrations" / item.key.split("/")[0]
-    return View(image, human, thing, imhd.camera(folder, 1, width=width, height=height))
+    return View(image, human, obj, imhd.camera(folder, 1, width=width, height=height))
 
 
 VIEWS: Mapping[str, Callable[[pathlib.Path, Item, HOIFrame], View]] = {
@@ -137,7 +137,7 @@ class RealInteractions:
                 continue
             try:
                 view = VIEWS[self.name](self.root, item, DATASETS[self.name].read(self.index, item))
-                absent = [path for path in (view.image, view.human, view.thing) if not path.exists()]
+                absent = [path for path in (view.image, view.human, view.object) if not path.exists()]
             except (InputError, OSError) as error:
                 missing.append(f"{item.key}: {error}")
                 continue
@@ -185,9 +185,9 @@ class RealInteractions:
         frame = DATASETS[self.name].read(self.index, item)
         view = VIEWS[self.name](self.root, item, frame)
         image = _picture(view.image)
-        human, thing = (_picture(path)[..., 0] > 127 for path in (view.human, view.thing))
-        if not human.shape == thing.shape == image.shape[:2]:
-            raise InputError(f"{view.image}: picture {image.shape[:2]}, masks {human.shape} and {thing.shape}")
+        human, obj = (_picture(path)[..., 0] > 127 for path in (view.human, view.object))
+        if not human.shape == obj.shape == image.shape[:2]:
+            raise InputError(f"{view.image}: picture {image.shape[:2]}, masks {human.shape} and {obj.shape}")
         rotations, betas, points, vertices = self._body(frame)
         turn, move = (np.asarray(x, np.float64) for x in np.split(view.camera.T_camera_world[:3], [3], axis=1))
         move = move[:, 0]
@@ -205,7 +205,7 @@ class RealInteractions:
         return Truth(
             image=image,
             human=human,
-            thing=thing,
+            object=obj,
             rotations=rotations,
             betas=betas,
             object_rotation=turn @ place,

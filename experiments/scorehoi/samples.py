@@ -40,7 +40,7 @@ class Truth:
     image: np.ndarray
     """(H, W, 3) uint8."""
     human: Bool[np.ndarray, "H W"]
-    thing: Bool[np.ndarray, "H W"]
+    object: Bool[np.ndarray, "H W"]
     """Masks of what is seen of body and object."""
     rotations: Float[np.ndarray, "52 3 3"]
     """Relative to the parents, the root's in the camera; before the hands' mean is added."""
@@ -59,11 +59,11 @@ class Truth:
 
 def training_sample(truth: Truth, layout: Layout) -> dict[str, np.ndarray]:
     """The fields of a sample."""
-    low, side = crop_box(truth.human | truth.thing, truth.pixels)
+    low, side = crop_box(truth.human | truth.object, truth.pixels)
     size = round(layout.margin * layout.crop)
     wide, corner = side * size / layout.crop, low - side * (size / layout.crop - 1) / 2
     layers = [crop(truth.image[..., i], corner, wide, size) for i in range(3)]
-    layers += [(crop(255 * m.astype(np.uint8), corner, wide, size) > 0.5) * 1.0 for m in (truth.human, truth.thing)]
+    layers += [(crop(255 * m.astype(np.uint8), corner, wide, size) > 0.5) * 1.0 for m in (truth.human, truth.object)]
     place = (truth.pixels - low) / side - 0.5
     betas = truth.betas[:NUM_BETAS]
     betas = np.where(np.any(np.abs(betas) > BETAS_LIMIT), 0.0, betas)
@@ -146,7 +146,7 @@ def truth_from_synth(sample: Mapping[str, Any]) -> Truth:
     return Truth(
         image=np.asarray(sample["image"]),
         human=np.asarray(sample["human_mask"], bool),
-        thing=np.asarray(sample["object_mask"], bool),
+        object=np.asarray(sample["object_mask"], bool),
         rotations=rotations,
         betas=np.asarray(body["betas"], np.float64),
         object_rotation=camera[:3, :3] @ Rotation.from_rotvec(np.asarray(sample["obj_rot"], np.float64)).as_matrix(),

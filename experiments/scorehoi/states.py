@@ -115,10 +115,10 @@ def object_numbers(category: str, seed: int, features: int) -> Float[np.ndarray,
 
 def _gathered(rows: Iterable[tuple[np.ndarray, tuple[str, int]]], features: int) -> StateSet:
     states, objects, known = [], [], {}
-    for state, thing in rows:
+    for state, obj in rows:
         states.append(state)
-        objects.append(known.setdefault(thing, len(known)))
-    geometry = [object_numbers(*thing, features) for thing in tqdm(known, desc="objects", disable=None)]
+        objects.append(known.setdefault(obj, len(known)))
+    geometry = [object_numbers(*obj, features) for obj in tqdm(known, desc="objects", disable=None)]
     return StateSet(np.stack(states), np.asarray(objects, np.int32), np.stack(geometry))
 
 

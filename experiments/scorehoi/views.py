@@ -33,9 +33,9 @@ from hoijax.data.synth.samples import (
     body_fields,
     body_piece,
     keypoint_places,
+    object_piece,
     object_points,
     picture,
-    thing_piece,
 )
 from hoijax.data.synth.sampling import draw, instance
 from hoijax.data.synth.start import Placed
@@ -212,18 +212,18 @@ def _seen(
 ) -> dict[str, Any]:
     """The fields of one picture that `truth_from_synth` reads; contacts of `given` where they are known."""
     vertices, joints = body_mesh(*pose)
-    pieces = [body_piece(rng, vertices), thing_piece(rng, placed, OBJECT)]
-    pieces += [thing_piece(rng, piece, SUPPORT) for piece in furniture]
+    pieces = [body_piece(rng, vertices), object_piece(rng, placed, OBJECT)]
+    pieces += [object_piece(rng, piece, SUPPORT) for piece in furniture]
     known = given is not None
-    points = np.asarray(given["object_points"]) if known else object_points(placed.thing.category, placed.seed)
+    points = np.asarray(given["object_points"]) if known else object_points(placed.object.category, placed.seed)
     world = points @ placed.rotation.T + placed.translation
-    wanted = [vertices[::7], world if max(placed.thing.size) < 1.1 else world[_distance(vertices, world) < 0.1]]
+    wanted = [vertices[::7], world if max(placed.object.size) < 1.1 else world[_distance(vertices, world) < 0.1]]
     drawn, _, camera, _ = picture(synth, config.split, rng, pieces, joints, np.concatenate(wanted))
     keypoints = keypoint_places(vertices, joints)
     if known:
         touched = {name: given[name] for name in ("body_contact", "object_points_contact")}
     else:
-        faces = np.asarray(placed.thing.mesh.faces)
+        faces = np.asarray(placed.object.mesh.faces)
         surface = random_surface(placed.vertices(), faces, _SURFACE, seed=int(rng.integers(1 << 31)))
         touched = {
             "body_contact": _distance(surface, vertices) < config.near,

@@ -33,20 +33,20 @@ def crop_intrinsics(focal: float, size: int) -> np.ndarray:
 
 
 def draw_crop(
-    body: tuple[np.ndarray, np.ndarray], thing: tuple[np.ndarray, np.ndarray], focal: float
+    body: tuple[np.ndarray, np.ndarray], obj: tuple[np.ndarray, np.ndarray], focal: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws body and object on the crop.
 
     Args:
       body: vertices (V, 3) in the crop's camera, metres, and faces.
-      thing: likewise.
+      obj: likewise.
       focal: of the regressor's camera.
 
     Returns:
       Label of each pixel (S, S): -1 nothing, 0 body, 1 object; and colours (S, S, 4) uint8 with alpha.
     """
-    vertices = np.concatenate([body[0], thing[0]]).astype(np.float32)
-    faces = np.concatenate([body[1], thing[1] + len(body[0])]).astype(np.int32)
+    vertices = np.concatenate([body[0], obj[0]]).astype(np.float32)
+    faces = np.concatenate([body[1], obj[1] + len(body[0])]).astype(np.int32)
     face = np.asarray(_seen(vertices, faces, crop_intrinsics(focal, SIZE), SIZE))
     seen = face >= 0
     label = np.where(seen, (face >= len(body[1])).astype(int), -1)
@@ -82,11 +82,11 @@ def write_overlay(path: pathlib.Path, image: np.ndarray, drawn: np.ndarray, low:
     write_bytes(path, buffer.getvalue())
 
 
-def mask_agreement(label: np.ndarray, human: np.ndarray, thing: np.ndarray) -> dict[str, float | None]:
+def mask_agreement(label: np.ndarray, human: np.ndarray, obj: np.ndarray) -> dict[str, float | None]:
     """Intersection over union of what is drawn and the masks on the crop, both (S, S); None where nothing is masked."""
 
     def ratio(drawn: np.ndarray, mask: np.ndarray) -> float | None:
         union = (drawn | mask).sum()
         return float((drawn & mask).sum() / union) if mask.any() else None
 
-    return {"body": ratio(label == 0, human), "object": ratio(label == 1, thing)}
+    return {"body": ratio(label == 0, human), "object": ratio(label == 1, obj)}

@@ -30,27 +30,27 @@ class Photograph:
     """(H, W, 3) uint8."""
     human: np.ndarray
     """(H, W) bool."""
-    thing: np.ndarray
+    object: np.ndarray
     """(H, W) bool."""
     notes: tuple[str, ...] = ()
     """What a person should know about this picture."""
 
     def box(self) -> tuple[np.ndarray, float]:
         """Upper left corner (x, y) and side of the crop, pixels of the picture."""
-        return crop_box(self.human | self.thing, np.zeros((1, 2)))
+        return crop_box(self.human | self.object, np.zeros((1, 2)))
 
     def crop(self, size: int) -> np.ndarray:
         """What the regressor takes (size, size, 5): RGB in [0, 1], human mask, object mask."""
         low, side = self.box()
         layers = [crop(self.image[..., i], low, side, size) for i in range(3)]
-        masks = [crop(255 * m.astype(np.uint8), low, side, size) > 0.5 for m in (self.human, self.thing)]
+        masks = [crop(255 * m.astype(np.uint8), low, side, size) > 0.5 for m in (self.human, self.object)]
         return np.stack([*layers, *(m.astype(np.float32) for m in masks)], axis=-1)
 
 
 def read_photographs(
     image: pathlib.Path,
     human: pathlib.Path | None,
-    thing: pathlib.Path | None,
+    obj: pathlib.Path | None,
     instances: pathlib.Path | None,
 ) -> tuple[list[Photograph], dict[str, str]]:
     """Reads one picture, or all of a folder, whose masks lie under the same names in the folders of masks.
@@ -58,7 +58,7 @@ def read_photographs(
     Args:
       image: a file or a folder.
       human: mask of the person, or the folder of masks; None if it is known otherwise.
-      thing: mask of the object, likewise.
+      obj: mask of the object, likewise.
       instances: instance-id picture, or the folder of them.
 
     Returns:
@@ -67,11 +67,11 @@ def read_photographs(
     Raises:
       InputError: nothing can be used.
     """
-    if instances is not None and (human is not None or thing is not None):
+    if instances is not None and (human is not None or obj is not None):
         raise InputError("--instances says both what --human-mask and --object-mask say; give one or the other")
     if not image.is_dir():
-        return [_read_one(image, human, thing, instances)], {}
-    for option, folder in (("--human-mask", human), ("--object-mask", thing), ("--instances", instances)):
+        return [_read_one(image, human, obj, instances)], {}
+    for option, folder in (("--human-mask", human), ("--object-mask", obj), ("--instances", instances)):
         if folder is not None and not folder.is_dir():
             raise InputError(
                 f"--image is a folder, so {option} must be one too, with masks of the same names: {folder}"
@@ -85,9 +85,7 @@ def read_photographs(
     found, failures = [], {}
     for path in paths:
         try:
-            found.append(
-                _read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, thing, instances)))
-            )
+            found.append(_read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances))))
         except InputError as error:
             failures[path.stem] = str(error)
     if not found:
@@ -140,13 +138,13 @@ def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _read_one(
-    path: pathlib.Path, human: pathlib.Path | None, thing: pathlib.Path | None, instances: pathlib.Path | None
+    path: pathlib.Path, human: pathlib.Path | None, obj: pathlib.Path | None, instances: pathlib.Path | None
 ) -> Photograph:
     picture = _open(path)
     image = _colours(path, picture)
     shape, notes = image.shape[:2], []
     person = None if human is None else _mask(human, shape)
-    item = None if thing is None else _mask(thing, shape)
+    item = None if obj is None else _mask(obj, shape)
     if instances is not None:
         person, item = _instances(instances, shape)
     elif person is None or item is None:
@@ -187,7 +185,7 @@ def _instances(path: pathlib.Path, shape: tuple[int, int]) -> tuple[np.ndarray, 
     return values == HUMAN_ID, values == OBJECT_ID
 
 
-def _doubts(path: pathlib.Path, human: np.ndarray, thing: np.ndarray) -> list[str]:
+def _doubts(path: pathlib.Path, human: np.ndarray, obj: np.ndarray) -> list[str]:
     """What to know about masks that can be used.
 
     Raises:
@@ -201,8 +199,8 @@ def _doubts(path: pathlib.Path, human: np.ndarray, thing: np.ndarray) -> list[st
     notes = []
     if human.all():
         notes.append("the mask of the person covers the whole picture")
-    if not thing.any():
+    if not obj.any():
         notes.append("the mask of the object is empty: where it is will be guessed from the person")
-    elif thing.all():
+    elif obj.all():
         notes.append("the mask of the object covers the whole picture")
     return notes

@@ -78,7 +78,7 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
             name=photograph.name,
             folder=request.out if alone else request.out / photograph.name,
             key=value_digest(
-                common | {"image": photograph.image, "human": photograph.human, "thing": photograph.thing}
+                common | {"image": photograph.image, "human": photograph.human, "thing": photograph.object}
             ),
             files=FILES,
             inputs=photograph,

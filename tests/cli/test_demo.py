@@ -80,5 +80,5 @@ def test_the_shipped_cases_are_complete():
         start = start_of(model, source.item(0), case.name)
         mesh = read_mesh(demo._assets() / case.object)
         assert source.count == 1 and start.freeze == () and start.notes == ()
-        body, thing = posed_vertices(model, start.params), place_mesh(mesh, start.pose)
-        assert (thing.min(0) < body.max(0) + 0.3).all() and (thing.max(0) > body.min(0) - 0.3).all(), case.name
+        body, obj = posed_vertices(model, start.params), place_mesh(mesh, start.pose)
+        assert (obj.min(0) < body.max(0) + 0.3).all() and (obj.max(0) > body.min(0) - 0.3).all(), case.name

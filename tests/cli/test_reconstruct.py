@@ -47,15 +47,15 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(1)
     image = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
-    human, thing = np.zeros((2, HEIGHT, WIDTH), bool)
-    human[10:80, 40:70], thing[50:75, 60:90] = True, True
-    masks = {"human": human, "thing": thing, "empty": 0 * human, "full": ~(0 * human), "pixel": 0 * human}
+    human, object = np.zeros((2, HEIGHT, WIDTH), bool)
+    human[10:80, 40:70], object[50:75, 60:90] = True, True
+    masks = {"human": human, "object": object, "empty": 0 * human, "full": ~(0 * human), "pixel": 0 * human}
     masks["pixel"][5, 5] = True
     for name, mask in masks.items():
         Image.fromarray(255 * mask.astype(np.uint8)).save(folder / f"{name}.png")
     Image.fromarray(image).save(folder / "a.png")
-    Image.fromarray(np.dstack([image, 255 * (human | thing).astype(np.uint8)])).save(folder / "alpha.png")
-    Image.fromarray((human + 2 * (thing & ~human)).astype(np.uint8)).save(folder / "ids.png")
+    Image.fromarray(np.dstack([image, 255 * (human | object).astype(np.uint8)])).save(folder / "alpha.png")
+    Image.fromarray((human + 2 * (object & ~human)).astype(np.uint8)).save(folder / "ids.png")
     Image.fromarray((0 * human + 7).astype(np.uint8)).save(folder / "other_ids.png")
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(folder / "nan.tiff")
     (folder / "text.png").write_text("no picture")
@@ -83,8 +83,8 @@ def run(weights, folder, shared, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reconstruction, "make_reconstructor", shared)
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 24)
 
-    def call(*options, image="a.png", human="human.png", thing="thing.png", out=tmp_path / "out"):
-        given = [f"--{name}={folder / path}" for name, path in (("human-mask", human), ("object-mask", thing)) if path]
+    def call(*options, image="a.png", human="human.png", object="object.png", out=tmp_path / "out"):
+        given = [f"--{name}={folder / path}" for name, path in (("human-mask", human), ("object-mask", object)) if path]
         code = main([
             "reconstruct", f"--image={folder / image}", f"--object={folder / 'box.obj'}", f"--out={out}", *given,
             f"--regressor={weights / 'regressor.safetensors'}", f"--denoiser={weights / 'denoiser.safetensors'}",
@@ -119,7 +119,7 @@ def test_one_picture_becomes_meshes_parameters_and_a_page(run, folder, tmp_path)
     # Its camera sees the person where the crop is.
     place = arrays["intrinsics"] @ np.asarray(body.joints[0], np.float64)
     place = place[:2] / place[2]
-    low, side = read_photographs(folder / "a.png", folder / "human.png", folder / "thing.png", None)[0][0].box()
+    low, side = read_photographs(folder / "a.png", folder / "human.png", folder / "object.png", None)[0][0].box()
     assert np.all((place > low - side) & (place < low + 2 * side))
     assert Image.open(out / "overlay.png").size == (WIDTH, HEIGHT)
     assert "over the picture" in (out / "report.html").read_text()
@@ -145,19 +145,19 @@ def test_the_stage_that_is_asked_for_is_shown(run, tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_names_what_it_cannot_use_and_odd_masks_give_finite_answers(run, folder, tmp_path):
-    pictures, masks, things = (tmp_path / name for name in ("pictures", "masks", "things"))
-    for place in (pictures, masks, things):
+    pictures, masks, objects = (tmp_path / name for name in ("pictures", "masks", "objects"))
+    for place in (pictures, masks, objects):
         place.mkdir()
     given = {
-        "plain": ("human", "thing"), "all": ("full", "full"), "hidden": ("human", "empty"), "speck": ("human", "pixel"),
-        "nobody": ("empty", "thing"), "alone": (None, None),
+        "plain": ("human", "object"), "all": ("full", "full"), "hidden": ("human", "empty"),
+        "speck": ("human", "pixel"), "nobody": ("empty", "object"), "alone": (None, None),
     }  # fmt: skip
-    for name, (human, thing) in given.items():
+    for name, (human, object) in given.items():
         (pictures / f"{name}.png").write_bytes((folder / "a.png").read_bytes())
         if human is not None:
             (masks / f"{name}.png").write_bytes((folder / f"{human}.png").read_bytes())
-            (things / f"{name}.png").write_bytes((folder / f"{thing}.png").read_bytes())
-    code, told, _ = run(image=pictures, human=masks, thing=things)
+            (objects / f"{name}.png").write_bytes((folder / f"{object}.png").read_bytes())
+    code, told, _ = run(image=pictures, human=masks, object=objects)
     assert code == 1
     summary = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert sorted(summary["items"]) == ["all", "hidden", "plain", "speck"]
@@ -175,14 +175,14 @@ def test_refusals_come_before_anything_is_written(run, folder, weights, tmp_path
         assert code == 2 and not (tmp_path / "out").exists()
         return error
 
-    assert "masks of person and object are needed and neither was given" in told(human=None, thing=None)
-    assert "only one was given" in told(thing=None)
+    assert "masks of person and object are needed and neither was given" in told(human=None, object=None)
+    assert "only one was given" in told(object=None)
     assert "is empty; wanted a person" in told(human="empty.png")
     assert "covers 1 pixels" in told(human="pixel.png")
     assert "not finite" in told(image="nan.tiff")
     assert "no picture that can be read" in told(image="text.png")
     assert "there is no file" in told(image="missing.png")
-    assert "no pixel of number 1" in told(f"--instances={folder / 'other_ids.png'}", human=None, thing=None)
+    assert "no pixel of number 1" in told(f"--instances={folder / 'other_ids.png'}", human=None, object=None)
     assert "give one or the other" in told(f"--instances={folder / 'ids.png'}")
     assert "wanted at most 50" in told("--step=60")
     assert "not of stage 2" in told(f"--denoiser={weights / 'regressor.safetensors'}")
@@ -204,7 +204,7 @@ def test_one_network_without_the_other_is_refused_and_without_both_the_shipped_o
     ] == [True, True]
     code = main([
         "reconstruct", f"--image={folder / 'a.png'}", f"--human-mask={folder / 'human.png'}", f"--out={tmp_path / 'o'}",
-        f"--object-mask={folder / 'thing.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",
+        f"--object-mask={folder / 'object.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",
     ])  # fmt: skip
     told = capsys.readouterr().err
     assert code == 2 and "--denoiser is missing" in told and "--stage 2" in told and not (tmp_path / "o").exists()
@@ -219,19 +219,19 @@ def test_settings_by_name(folder, tmp_path):
 
 
 def test_masks_from_alpha_and_from_numbers_are_those_of_files(folder):
-    human, thing = folder / "human.png", folder / "thing.png"
-    files = read_photographs(folder / "a.png", human, thing, None)[0][0]
+    human, object = folder / "human.png", folder / "object.png"
+    files = read_photographs(folder / "a.png", human, object, None)[0][0]
     ids = read_photographs(folder / "a.png", None, None, folder / "ids.png")[0][0]
     np.testing.assert_array_equal(ids.human, files.human)
-    np.testing.assert_array_equal(ids.thing, files.thing & ~files.human)
+    np.testing.assert_array_equal(ids.object, files.object & ~files.human)
     rest = read_photographs(folder / "alpha.png", human, None, None)[0][0]
     np.testing.assert_array_equal(rest.human, files.human)
-    np.testing.assert_array_equal(rest.thing, files.thing & ~files.human)
+    np.testing.assert_array_equal(rest.object, files.object & ~files.human)
     alone = read_photographs(folder / "alpha.png", None, None, None)[0][0]
-    np.testing.assert_array_equal(alone.human, files.human | files.thing)
+    np.testing.assert_array_equal(alone.human, files.human | files.object)
     assert "alpha does not tell" in alone.notes[0]
     with pytest.raises(InputError, match="must be one too"):
-        read_photographs(folder, human, thing, None)
+        read_photographs(folder, human, object, None)
 
 
 @pytest.mark.slow

@@ -179,9 +179,9 @@ def test_numbers_agree_with_numpy_and_scipy(truth, subjects, tmp_path):
     both = (hits[0] & hits[1]).sum()
     assert got["contact_5cm_precision"] == both / hits[0].sum()
     assert got["contact_5cm_recall"] == both / hits[1].sum()
-    thing = trimesh.Trimesh(p["object"], subject.object_faces, process=False)
-    depth = -np.linalg.norm(p["body"] - thing.nearest.on_surface(p["body"])[0], axis=1)
-    inside = thing.contains(p["body"])
+    obj = trimesh.Trimesh(p["object"], subject.object_faces, process=False)
+    depth = -np.linalg.norm(p["body"] - obj.nearest.on_surface(p["body"])[0], axis=1)
+    inside = obj.contains(p["body"])
     assert inside.any()
     assert got["penetration_mean_mm"] == pytest.approx(-1000 * depth[inside].mean(), rel=0.02)
     assert got["penetration_vertices_percent"] == pytest.approx(100 * inside.mean(), rel=0.02)
@@ -305,7 +305,7 @@ def test_other_meshes_and_strangers_are_refused(source, subjects, tmp_path):
 
 def test_synth_hoi_is_posed_from_its_own_fields(monkeypatch, tmp_path):
     """A split as `open_split` yields it: free body, generated object, labels; the truth scores itself perfect."""
-    model, thing = free_body(), random_object("box", 3)
+    model, obj = free_body(), random_object("box", 3)
     rng = np.random.default_rng(0)
     label = np.zeros(model.num_vertices, bool)
     label[:20] = True
@@ -314,13 +314,13 @@ def test_synth_hoi_is_posed_from_its_own_fields(monkeypatch, tmp_path):
         "key": "test-000000", "category": "box", "object_seed": np.int64(3),
         "body": {k: v.astype(np.float32) for k, v in body.items()} | {"transl": np.ones(3, np.float32)},
         "obj_rot": np.array([0.0, 0.5, 0.0], np.float32), "obj_trans": np.array([0.3, 1.0, 0.2], np.float32),
-        "body_contact": label, "object_contact": np.ones(len(thing.mesh.vertices), bool),
+        "body_contact": label, "object_contact": np.ones(len(obj.mesh.vertices), bool),
     }  # fmt: skip
     monkeypatch.setattr("hoijax.data.synth.open_split", lambda root, split: [sample])
     source = open_truth("synth_hoi", root=tmp_path, split="test")
     subject = source.load("test-000000")
     turn = Rotation.from_rotvec(sample["obj_rot"]).as_matrix()
-    want = np.asarray(thing.mesh.vertices) @ turn.T + sample["obj_trans"]
+    want = np.asarray(obj.mesh.vertices) @ turn.T + sample["obj_trans"]
     np.testing.assert_allclose(subject.truth.object, want, atol=1e-6)
     prediction = {**sample["body"], "obj_rot": sample["obj_rot"], "obj_trans": sample["obj_trans"]}
     record = parse_record(prediction | {"contact_body": label.astype(np.float32)}, tmp_path)

@@ -26,8 +26,8 @@ class Dying:
 def test_an_interrupt_that_python_drops_is_remembered():
     with Interrupts() as stop:
         stop.check()
-        thing = Dying()
-        del thing  # "Exception ignored in __del__"
+        obj = Dying()
+        del obj  # "Exception ignored in __del__"
         with pytest.raises(KeyboardInterrupt):
             stop.check()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

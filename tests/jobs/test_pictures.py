@@ -39,7 +39,7 @@ def job(answer, tmp_path, monkeypatch):
     model, stages, contacts, losses = answer
     seen, bad = [], set()
     (tmp_path / "images").mkdir()
-    for place in ("images", "humans", "things"):
+    for place in ("images", "humans", "objects"):
         (tmp_path / place).mkdir(exist_ok=True)
         for i, name in enumerate(NAMES):
             pixels = np.full((40, 40), 40 * i, np.uint8)
@@ -72,7 +72,7 @@ def job(answer, tmp_path, monkeypatch):
         bad.update(unusable)
         request = ReconstructRequest(
             image=tmp_path / "images", object=tmp_path / "box.obj", out=tmp_path / "out", config=GuidedConfig(),
-            human_mask=tmp_path / "humans", object_mask=tmp_path / "things", **({"batch_size": 2} | changes),
+            human_mask=tmp_path / "humans", object_mask=tmp_path / "objects", **({"batch_size": 2} | changes),
         )  # fmt: skip
         return reconstruct_pictures(request, pictures=0, redo=redo), list(seen)
 

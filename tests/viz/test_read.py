@@ -50,10 +50,10 @@ def test_glb(glb):
     np.testing.assert_array_equal(body.faces, ball.faces)
     # glTF's vertex and base colours are linear, its textures sRGB; trimesh writes and reads the numbers as they are.
     np.testing.assert_allclose(body.colors, linear_to_srgb(ball.visual.vertex_colors[:, :3] / 255), atol=1e-6)
-    thing = meshes["object"]
-    np.testing.assert_allclose(thing.vertices, box.vertices * np.array([-1, 2, 1]), atol=1e-6)
-    np.testing.assert_allclose(thing.colors, linear_to_srgb(np.array([0.2, 0.4, 0.6])), atol=1e-6)
-    assert trimesh.Trimesh(thing.vertices, thing.faces).volume == pytest.approx(2.0)  # faces outward after the mirror
+    obj = meshes["object"]
+    np.testing.assert_allclose(obj.vertices, box.vertices * np.array([-1, 2, 1]), atol=1e-6)
+    np.testing.assert_allclose(obj.colors, linear_to_srgb(np.array([0.2, 0.4, 0.6])), atol=1e-6)
+    assert trimesh.Trimesh(obj.vertices, obj.faces).volume == pytest.approx(2.0)  # faces outward after the mirror
     sign = meshes["sign"]
     np.testing.assert_allclose(sign.texture, [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 0]]])
     np.testing.assert_allclose(sign.uv, [[0, 0], [1, 0], [1, 1], [0, 1]], atol=1e-6)

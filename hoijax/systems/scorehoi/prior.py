@@ -181,7 +181,7 @@ def from_facing_states(
     pelvis = np.asarray(_pelvis(body.model, params))
     turn = back @ np.asarray(found.object.rotation)
     place = np.einsum("bij,bj->bi", back, np.asarray(found.object.translation)) + pelvis
-    bodies, things = [], []
+    bodies, objects = [], []
     for row, names in enumerate(freeze):
         before = jax.tree.map(lambda v, row=row: np.asarray(v)[row], (params, pose))
         start = State.of(*before)
@@ -193,9 +193,9 @@ def from_facing_states(
         moved = jax.tree.map(lambda v: jnp.asarray(v, jnp.float32), moved)
         kept = keep_frozen(model, tuple(names), moved, start)
         bodies.append(kept.params)
-        things.append(kept.pose)
+        objects.append(kept.pose)
     return tuple(
-        jax.tree.map(lambda *v: np.stack([np.asarray(a, np.float32) for a in v]), *s) for s in (bodies, things)
+        jax.tree.map(lambda *v: np.stack([np.asarray(a, np.float32) for a in v]), *s) for s in (bodies, objects)
     )
 
 

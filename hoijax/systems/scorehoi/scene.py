@@ -138,13 +138,13 @@ def pose_state(body: GuidedBody, scene: GuidedScene, x: Float[ArrayLike, "B D"])
 
 def state_from_interaction(body: GuidedBody, interaction: Interaction) -> Float[jax.Array, "B D"]:
     """States of bodies and objects in the camera frame, by whatever method they were found; the scale is left out."""
-    params, thing = interaction.body, interaction.object
+    params, obj = interaction.body, interaction.object
     pelvis = pose_joints(body.model, params).joints[:, 0]
     rotations = _hand_mean(body.model, params.rotations, -1.0)
     state = HOIState(
         pose=sixd_from_rotation(rotations),
-        object_rotation=sixd_from_rotation(thing.rotation),
-        object_translation=jnp.asarray(thing.translation) - pelvis,
+        object_rotation=sixd_from_rotation(obj.rotation),
+        object_translation=jnp.asarray(obj.translation) - pelvis,
         betas=body.betas.normalise(jnp.asarray(params.betas)[:, :NUM_BETAS]),
     )
     return pack(state)

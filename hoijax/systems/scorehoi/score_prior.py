@@ -110,10 +110,10 @@ class ScorePrior:
             parts = [tuple(names) for names in contacts]
         else:
             # Once more without asking for anything, whereby body and object find each other.
-            alone, things = self._refine(templates, params, pose, [()] * len(templates), freeze)
+            alone, objects = self._refine(templates, params, pose, [()] * len(templates), freeze)
             bodies = pose_body_compiled(self.model, alone).vertices
             parts = [
-                self._near(vertices, template, jax.tree.map(lambda x, i=i: x[i], things))
+                self._near(vertices, template, jax.tree.map(lambda x, i=i: x[i], objects))
                 for i, (template, vertices) in enumerate(zip(templates, np.asarray(bodies)))
             ]
         return (*self._refine(templates, params, pose, parts, freeze), parts)

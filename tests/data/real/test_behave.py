@@ -40,14 +40,14 @@ def test_parameters_come_out_in_the_fields_keys(behave):
     frame = DATASETS["behave"].read(index, index.items[0])
     folder = behave / "sequences/Date01_Sub01_chairwood_sit/t0003.000"
     person = pickle.loads((folder / "person/fit02/person_fit.pkl").read_bytes())
-    thing = pickle.loads((folder / "chair/fit01/chair_fit.pkl").read_bytes())
+    obj = pickle.loads((folder / "chair/fit01/chair_fit.pkl").read_bytes())
     assert isinstance(frame, HOIFrame)
     assert (frame.gender, frame.object_name, frame.body_kind, frame.flat_hands) == ("male", "chairwood", "smplh", True)
     body = frame.body
     pose = np.concatenate([body[k] for k in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")])
     np.testing.assert_allclose(pose, person["pose"], rtol=1e-6)
     np.testing.assert_allclose(body["transl"], person["trans"], rtol=1e-6)
-    np.testing.assert_allclose(frame.obj_rot, thing["angle"], rtol=1e-6)
+    np.testing.assert_allclose(frame.obj_rot, obj["angle"], rtol=1e-6)
     assert frame.images["k1"] == "sequences/Date01_Sub01_chairwood_sit/t0003.000/k1.color.jpg"
 
 

@@ -53,12 +53,12 @@ def test_intercap_template_undoes_the_first_pose(intercap):
 
 
 @pytest.mark.parametrize(
-    ("subject", "thing", "want"),
+    ("subject", "number", "want"),
     [("01", "07", "first"), ("04", "04", "first"), ("08", "01", "second"), ("04", "08", "second"),
      ("03", "08", "third"), ("06", "07", "third"), ("10", "10", "second")],
 )  # fmt: skip
-def test_intercap_calibration_rule(subject, thing, want):
-    assert intercap_reader.calibration_set(subject, thing) == want
+def test_intercap_calibration_rule(subject, number, want):
+    assert intercap_reader.calibration_set(subject, number) == want
 
 
 def test_intercap_leaves_one_calibration_open():

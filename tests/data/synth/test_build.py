@@ -71,8 +71,8 @@ def test_samples_hold_together(root):
     assert mask.sum() > 100 and (mask <= sample["human_full_mask"]).all() and not (mask & sample["object_mask"]).any()
     # The person's pixels are as far away as the person.
     assert np.abs(np.median(sample["depth"][mask]) - np.median(np.asarray(depth))) < 0.3
-    thing = random_object(sample["category"], sample["object_seed"])
-    assert len(sample["object_contact"]) == len(thing.mesh.vertices)
+    obj = random_object(sample["category"], sample["object_seed"])
+    assert len(sample["object_contact"]) == len(obj.mesh.vertices)
     assert sample["max_penetration"] < 0.01
     assert sample["category"] in sample["text"]
 

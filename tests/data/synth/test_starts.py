@@ -59,9 +59,9 @@ def test_every_action_starts_on_every_category():
     rng = np.random.default_rng(3)
     for action in ACTIONS.values():
         for category in action.categories:
-            thing = make_object(category) if category != "ball" else make_object("ball", radius=0.3)
+            obj = make_object(category) if category != "ball" else make_object("ball", radius=0.3)
             more = (lambda c: (0, make_object(c)),) if action.furnished else ()
-            start = action.script(rng, Puppet(BETAS), thing, *more)
+            start = action.script(rng, Puppet(BETAS), obj, *more)
             assert np.isfinite(start.puppet.rotations).all() and np.isfinite(start.placed.translation).all()
             np.testing.assert_allclose(np.linalg.det(start.puppet.rotations), 1.0, atol=1e-6)
             names = start.contact + start.support

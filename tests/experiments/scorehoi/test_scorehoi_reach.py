@@ -40,11 +40,11 @@ def labels():
         start = draw(SynthConfig(), "train", index, 0)
         puppet, placed = start.start.puppet, start.start.placed
         vertices, joints = body_mesh(puppet.rotations, puppet.betas, puppet.translation)
-        thing, points = placed.vertices(), object_points(start.category, start.object_seed)
+        obj, points = placed.vertices(), object_points(start.category, start.object_seed)
         rng = np.random.default_rng(index)
-        *camera, _ = styling.camera(rng, np.concatenate([vertices[::7], thing]), SIZE)
+        *camera, _ = styling.camera(rng, np.concatenate([vertices[::7], obj]), SIZE)
         masks = []
-        for surface in (vertices, thing):
+        for surface in (vertices, obj):
             mask = np.zeros((SIZE, SIZE), bool)
             column, row = np.clip(styling.project(surface, *camera)[0].astype(int), 0, SIZE - 1).T
             mask[row, column] = True
@@ -59,7 +59,7 @@ def labels():
             "object_points_floor": np.zeros(64, bool),
         }), layout) | {
             "joints": keypoints[:52] @ camera[1][:3, :3].T,
-            "thing": (points @ placed.rotation.T + placed.translation - joints[0]) @ camera[1][:3, :3].T,
+            "object": (points @ placed.rotation.T + placed.translation - joints[0]) @ camera[1][:3, :3].T,
         })  # fmt: skip
     return {name: np.stack([s[name] for s in samples]) for name in samples[0]}
 
@@ -110,8 +110,8 @@ def test_labels_are_of_the_cameras_frame(labels):
         rotations = np.stack([six[..., 0], six[..., 1], np.cross(six[..., 0], six[..., 1])], axis=-1)
         joints = body_mesh(rotations[:52], 3.0 * labels["state"][i, 321:], np.zeros(3))[1]
         np.testing.assert_allclose(joints - joints[:1], labels["joints"][i] - labels["joints"][i, :1], atol=2e-4)
-        thing = labels["points"][i] @ rotations[52].T + labels["state"][i, 318:321]
-        np.testing.assert_allclose(thing, labels["thing"][i], atol=1e-4)
+        obj = labels["points"][i] @ rotations[52].T + labels["state"][i, 318:321]
+        np.testing.assert_allclose(obj, labels["object"][i], atol=1e-4)
 
 
 class Corners(nnx.Module):

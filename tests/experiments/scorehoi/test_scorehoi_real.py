@@ -39,10 +39,10 @@ def write(path, value):
         Image.fromarray(value).save(path)
 
 
-def pictures(image, human, thing):
+def pictures(image, human, obj):
     rng = np.random.default_rng(0)
     write(image, rng.integers(0, 255, (*SIZE, 3), np.uint8))
-    for path, columns in ((human, slice(20, 50)), (thing, slice(50, 80))):
+    for path, columns in ((human, slice(20, 50)), (obj, slice(50, 80))):
         mask = np.zeros(SIZE, np.uint8)
         mask[10:60, columns] = 255
         write(path, mask)

@@ -47,14 +47,14 @@ def synth():
         vertices, joints = np.asarray(posed.vertices[i]), np.asarray(posed.joints[i])
         camera = np.eye(4, dtype=np.float32)
         camera[2, 3] = 4.0
-        human, thing = np.zeros((2, 96, 96), bool)
-        human[10:80, 30:60], thing[40:80, 50:80] = True, True
+        human, obj = np.zeros((2, 96, 96), bool)
+        human[10:80, 30:60], obj[40:80, 50:80] = True, True
         keys = np.concatenate([joints, vertices[[v for _, v in model.landmarks]]]).astype(np.float32)
         body = {"global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "betas": 10}
         samples.append({
             "key": f"test-{i}", "category": "chair", "object_seed": 3, "action": "sit",
             "body": {name: np.zeros(count, np.float32) for name, count in body.items()} | {"transl": np.zeros(3)},
-            "image": rng.integers(0, 255, (96, 96, 3), np.uint8), "human_mask": human, "object_mask": thing,
+            "image": rng.integers(0, 255, (96, 96, 3), np.uint8), "human_mask": human, "object_mask": obj,
             "T_camera_world": camera, "obj_rot": np.zeros(3), "obj_trans": np.float32([0, -0.3, 0.1 * i]),
             "keypoints_3d": keys, "keypoints_2d": rng.uniform(20, 70, (len(keys), 2)).astype(np.float32),
             "object_points": np.asarray(points), "object_points_contact": np.zeros(64, bool),

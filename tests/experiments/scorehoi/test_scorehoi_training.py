@@ -61,8 +61,8 @@ def test_a_sample_shows_what_its_state_says(source, samples):
         rotation_from_6d(unpack(sample["state"]).object_rotation), truth.object_rotation, atol=1e-5
     )
     # The crop: the person fills its masks, and joints fall on them.
-    human, thing = sample["image"][..., 3], sample["image"][..., 4]
-    assert human.sum() > 100 and thing.sum() > 10
+    human, obj = sample["image"][..., 3], sample["image"][..., 4]
+    assert human.sum() > 100 and obj.sum() > 10
     side = sample["image"].shape[0]
     column, row = np.clip((sample["joints_2d"][[0, 3, 6, 9]] + 0.5) * side, 0, side - 1).astype(int).T
     near = [human[max(r - 6, 0) : r + 7, max(c - 6, 0) : c + 7].any() for r, c in zip(row, column)]

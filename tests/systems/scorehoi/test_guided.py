@@ -137,7 +137,7 @@ def displaced(x, offset):
 
 
 def test_states_and_interactions_translate_into_each_other(body, truth, scene, pose, resampled):
-    x, params, thing = truth
+    x, params, obj = truth
 
     @jit
     def way_back(x):
@@ -151,7 +151,7 @@ def test_states_and_interactions_translate_into_each_other(body, truth, scene, p
     whole = jit(lambda p: pose_body(free_body("test"), p))(params)
     pelvis = np.asarray(whole.joints[:, :1])
     np.testing.assert_allclose(posed.vertices, np.asarray(whole.vertices)[:, resampled.ids] - pelvis, atol=1e-5)
-    np.testing.assert_allclose(posed.points, transform_points(thing, scene.points) - pelvis, atol=1e-5)
+    np.testing.assert_allclose(posed.points, transform_points(obj, scene.points) - pelvis, atol=1e-5)
 
 
 def test_a_matrix_of_ones_own_answers_as_the_chosen_vertices(body, truth, scene, pose, resampled):

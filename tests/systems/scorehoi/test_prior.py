@@ -73,8 +73,8 @@ def test_states_seen_from_before_the_person_lead_back_to_the_world(body, estimat
     root = np.einsum("bij,bjk->bik", turns, params.rotations[:, 0])
     np.testing.assert_allclose(there.pose[:, 0].reshape(B, 3, 2), root[..., :2], atol=1e-5)
     np.testing.assert_allclose(turns @ UP, np.tile([0.0, -1.0, 0.0], (B, 1)), atol=1e-6)
-    back, thing = from_facing_states(free_body("test"), body[0], x, turns, params, pose, [()] * B)
-    for got, want in zip(jax.tree.leaves((back, thing)), jax.tree.leaves((params, pose)), strict=True):
+    back, obj = from_facing_states(free_body("test"), body[0], x, turns, params, pose, [()] * B)
+    for got, want in zip(jax.tree.leaves((back, obj)), jax.tree.leaves((params, pose)), strict=True):
         np.testing.assert_allclose(got, want, atol=2e-5)
     # Of a body with other shape coefficients the states have the mean shape, and the result keeps the estimate's.
     plain, _ = facing_states(body[0], params, pose, UP, shape=False)
