@@ -113,8 +113,8 @@ class BodyParams:
             if value is not None:
                 poses[key] = _axis_angle(model, key, jnp.asarray(value, dtype), groups[key])
         num_expression = model.num_expression
-        shape = _padded("betas", betas, model.num_betas - num_expression, model, dtype)
-        face = _padded("expression", expression, num_expression, model, dtype)
+        shape = _pad("betas", betas, model.num_betas - num_expression, model, dtype)
+        face = _pad("expression", expression, num_expression, model, dtype)
         move = jnp.zeros(3, dtype) if transl is None else jnp.asarray(transl, dtype)
         batch = jnp.broadcast_shapes(
             *(p.shape[:-2] for p in poses.values()), *(x.shape[:-1] for x in (shape, face, move))
@@ -191,7 +191,7 @@ def _hand_mean(model: BodyModel, key: str) -> jax.Array:
     return jnp.asarray(model.hand_mean)[_HAND_KEYS[key]].reshape(-1, 3)
 
 
-def _padded(key: str, value: ArrayLike | None, count: int, model: BodyModel, dtype: Any) -> jax.Array:
+def _pad(key: str, value: ArrayLike | None, count: int, model: BodyModel, dtype: Any) -> jax.Array:
     if value is None:
         return jnp.zeros(count, dtype)
     value = jnp.asarray(value, dtype)

@@ -12,7 +12,7 @@ HUMAN, OBJECT, JOINT = (60, 130, 255), (255, 150, 30), (40, 220, 90)
 _INK, _PAPER = (50, 55, 65), (255, 255, 255)
 
 
-def evenly(count: int, wanted: int) -> list[int]:
+def spread_indices(count: int, wanted: int) -> list[int]:
     """At most `wanted` of `count` indices, spread over all of them."""
     wanted = min(count, wanted)
     return [int(i) for i in np.floor((np.arange(wanted) + 0.5) * count / wanted)] if wanted else []
@@ -41,12 +41,12 @@ def contact_sheet(cells: Sequence[tuple[np.ndarray, str]], *, cell: int = 256, c
         tile = Image.fromarray(picture)
         tile.thumbnail((cell - 4, cell - 4), Image.Resampling.LANCZOS)
         sheet.paste(tile, (x + (cell - tile.width) // 2, y + (cell - tile.height) // 2))
-        for k, line in enumerate(_wrapped(caption, draw, font, cell - 8)[:3]):
+        for k, line in enumerate(_wrap(caption, draw, font, cell - 8)[:3]):
             draw.text((x + 4, y + cell + k * (size + 3)), line, fill=_INK, font=font)
     return np.asarray(sheet)
 
 
-def outlined(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+def draw_outline(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
     """The picture with a mask's border drawn into it and its inside tinted."""
     mask = np.asarray(mask, bool)
     inner = mask.copy()
@@ -60,12 +60,12 @@ def outlined(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -
     return out.astype(np.uint8)
 
 
-def labelled(sample: Mapping[str, Any]) -> tuple[np.ndarray, str]:
+def annotate(sample: Mapping[str, Any]) -> tuple[np.ndarray, str]:
     """A sample of SynthHOI: masks outlined, visible keypoints as dots; its text and numbers of contacts below."""
     image = np.asarray(sample["image"])
     for name, color in (("object_mask", OBJECT), ("human_mask", HUMAN)):
         if name in sample:
-            image = outlined(image, sample[name], color)
+            image = draw_outline(image, sample[name], color)
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     radius = max(1.0, image.shape[0] / 200)
@@ -94,7 +94,7 @@ def parts_of(subject: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return parts
 
 
-def _wrapped(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> list[str]:
+def _wrap(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> list[str]:
     lines = []
     for part in text.split("\n"):
         line = ""

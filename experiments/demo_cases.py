@@ -131,7 +131,7 @@ def build_object(case: Case) -> ProceduralObject:
     return make_object(case.category, **case.sizes)
 
 
-def meant(case: Case) -> dict[str, np.ndarray]:
+def intended_parameters(case: Case) -> dict[str, np.ndarray]:
     """The interaction as it is meant, in the field's keys; roughly right, not solved."""
     values = {key: np.array(value, np.float64) for key, value in named_pose(case.pose).items()}
     body = values["body_pose"].reshape(21, 3)
@@ -181,7 +181,7 @@ def main(out: pathlib.Path = ASSETS) -> None:
         vertices, colors = obj.mesh.vertices.astype(np.float32), np.asarray(COLORS)[obj.vertex_labels]
         part = ScenePart("object", vertices, obj.mesh.faces, colors, smooth=case.category in ("ball", "bottle"))
         write_glb(out / f"{case.name}.glb", [part])
-        start = wrong(meant(case), case.start)
+        start = wrong(intended_parameters(case), case.start)
         write_npz(out / f"{case.name}.npz", {key: value.astype(np.float32) for key, value in start.items()})
         rows.append({
             "name": case.name, "title": case.title, "body": f"{case.name}.npz", "object": f"{case.name}.glb",

@@ -27,9 +27,9 @@ import tyro
 from scipy.spatial import cKDTree
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body_compiled
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, page, table, write_page
-from hoijax.experiments.demo_cases import CASES, Case, as_arrays, build_object, find, meant, wrong
+from hoijax.experiments.demo_cases import CASES, Case, as_arrays, build_object, find, intended_parameters, wrong
 from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, transform_points
 from hoijax.interaction import make_template
 from hoijax.io import value_digest, write_json, write_text
@@ -156,7 +156,7 @@ def run_case(
 
     one = [
         jax.tree.map(lambda x: jnp.asarray(x)[None], as_arrays(model, v))
-        for v in (meant(case), wrong(meant(case), case.start))
+        for v in (intended_parameters(case), wrong(intended_parameters(case), case.start))
     ]
     reference = refined(*one[0])
     demo = rows(*one[1], refined(*one[1]))[0]
@@ -183,7 +183,7 @@ def run_case(
     return {"case": case.name, "title": case.title, "demo": demo, "seconds": seconds, "rows": results}
 
 
-def succeeded(row: dict[str, Any]) -> bool:
+def is_success(row: dict[str, Any]) -> bool:
     """Whether a result has no deep penetration and every asked-for contact."""
     deepest = max(row["body_in_object"], row["object_in_body"])
     return deepest < DEEP and max(row["contact"].values()) < FAR
@@ -198,8 +198,8 @@ def summary(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         far = np.array([max(r["contact"].values()) for r in rows])
         table.append({
             "case": case["title"],
-            "demo": succeeded(case["demo"]),
-            "success": float(np.mean([succeeded(r) for r in rows])),
+            "demo": is_success(case["demo"]),
+            "success": float(np.mean([is_success(r) for r in rows])),
             "shallow": float(np.mean(deep < DEEP)),
             "touching": float(np.mean(far < FAR)),
             "penetration_median": 100 * float(np.median(deep)),
@@ -289,7 +289,7 @@ def into_readme(readme: str, table: str) -> str:
     return begin + table + end
 
 
-def finished(case: Case, config: Config, run: Callable[[Case], dict[str, Any]]) -> dict[str, Any]:
+def load_or_refine(case: Case, config: Config, run: Callable[[Case], dict[str, Any]]) -> dict[str, Any]:
     """The result of a case: kept from an earlier run with the same settings, or new."""
     path, key = config.work / f"{case.name}.json", value_digest(settings_of(config) | dataclasses.asdict(case))
     if path.is_file() and not config.redo:
@@ -308,12 +308,12 @@ def main(config: Config) -> dict[str, Any]:
     field, regions = body_field(model), contact_regions(model)
     cases = []
     for name in config.cases:
-        cases.append(finished(find(name), config, lambda case: run_case(case, config, model, field, regions)))
+        cases.append(load_or_refine(find(name), config, lambda case: run_case(case, config, model, field, regions)))
         row = summary(cases[-1:])[0]
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
     summary_table = summary(cases)
     result = {
-        "config": settings_of(config), **made_with(), "summary": summary_table,
+        "config": settings_of(config), **software(), "summary": summary_table,
     }  # fmt: skip
     write_page(config.out, "refine", result, markdown(result))
     if config.readme:

@@ -28,7 +28,7 @@ from jax import lax
 from tqdm import tqdm
 
 from hoijax.camera import Camera, intrinsics_from_fov, look_at
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, write_page
 from hoijax.geometry import einsum, random_rotation, rotation_angle, rotation_from_axis_angle
 from hoijax.io import output_directory
@@ -91,7 +91,7 @@ def place(vertices: jax.Array, rotation: jax.Array, shift: jax.Array) -> jax.Arr
     return einsum("ij,nj->ni", rotation, vertices) + jnp.broadcast_to(shift, vertices.shape)
 
 
-def covered(vertices: jax.Array, faces: jax.Array, camera: Camera) -> jax.Array:
+def coverage(vertices: jax.Array, faces: jax.Array, camera: Camera) -> jax.Array:
     """Share (2, H, W) of each pixel that the object covers, from hard passes on a finer picture."""
     size = camera.image_size[0]
     scale = jnp.asarray(np.diag([FINE, FINE, 1.0]), jnp.float32)
@@ -100,7 +100,7 @@ def covered(vertices: jax.Array, faces: jax.Array, camera: Camera) -> jax.Array:
     return jnp.mean(mask.reshape(2, size, FINE, size, FINE).astype(jnp.float32), axis=(2, 4))
 
 
-def blurred(images: jax.Array, sigma: jax.Array) -> jax.Array:
+def blur(images: jax.Array, sigma: jax.Array) -> jax.Array:
     """Images (N, S, S) under a Gaussian of `sigma` pixels, zero outside."""
     place = jnp.arange(images.shape[-1], dtype=images.dtype)
     weights = jnp.exp(-0.5 * ((place[:, None] - place[None]) / sigma) ** 2)
@@ -127,7 +127,7 @@ def recover(config: Config) -> tuple[np.ndarray, np.ndarray]:
     neighbours = jnp.asarray(edge_neighbours(np.asarray(faces)))
     camera = cameras(config.size)
     truth, rotation, shift = draw_starts(config)
-    targets = lax.map(lambda r: covered(place(vertices, r, jnp.zeros(3, jnp.float32)), faces, camera), truth)
+    targets = lax.map(lambda r: coverage(place(vertices, r, jnp.zeros(3, jnp.float32)), faces, camera), truth)
 
     def silhouettes(turn, start, shift):
         moved = place(vertices, einsum("ij,jk->ik", rotation_from_axis_angle(turn), start), shift)
@@ -140,7 +140,7 @@ def recover(config: Config) -> tuple[np.ndarray, np.ndarray]:
 
     def loss(unknown, start, target, sigma):
         turn, shift = unknown[:3], 0.5 * unknown[3:]
-        return jnp.sum(jnp.square(blurred(silhouettes(turn, start, shift) - target, sigma)))
+        return jnp.sum(jnp.square(blur(silhouettes(turn, start, shift) - target, sigma)))
 
     gradients = jax.vmap(jax.grad(loss), in_axes=(0, 0, 0, None))
     optimiser = optax.adam(optax.cosine_decay_schedule(config.rate, config.steps, alpha=0.01))
@@ -194,7 +194,7 @@ def main(config: Config) -> dict[str, Any]:
     success = (degrees < config.largest_turn) & (metres < config.largest_shift)
     result = {
         "config": settings_of(config, ("out",)),
-        **made_with(), "cores": os.cpu_count(),
+        **software(), "cores": os.cpu_count(),
         "seconds": round(seconds, 1),
         "succeeded": int(success.sum()),
         "degrees": [round(float(d), 4) for d in degrees], "millimetres": [round(1000 * float(m), 4) for m in metres],

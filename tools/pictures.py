@@ -27,7 +27,7 @@ def person(pose, place, turn=0.0, shape="mean", shirt=None):
     vertices = np.array(pose_body(model, BodyParams.from_axis_angle(model, **parameters)).vertices)
     vertices[:, 1] -= vertices[:, 1].min()
     colors = free_body_colors(palette=None if shirt is None else {"shirt": shirt})
-    return viz.NamedMesh("body", turned(vertices, turn) + np.array(place), np.asarray(model.faces), colors)
+    return viz.NamedMesh("body", rotate(vertices, turn) + np.array(place), np.asarray(model.faces), colors)
 
 
 def standing_object(category, place, turn=0.0, **sizes):
@@ -35,10 +35,10 @@ def standing_object(category, place, turn=0.0, **sizes):
     mesh = make_object(category, **sizes).mesh
     vertices = np.array(mesh.vertices)
     vertices[:, 1] -= vertices[:, 1].min()
-    return viz.NamedMesh("object", turned(vertices, turn) + np.array(place), np.asarray(mesh.faces))
+    return viz.NamedMesh("object", rotate(vertices, turn) + np.array(place), np.asarray(mesh.faces))
 
 
-def turned(vertices, angle):
+def rotate(vertices, angle):
     """Rotated about the vertical, radians."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return vertices @ np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])

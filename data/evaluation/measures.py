@@ -142,9 +142,9 @@ def _surface(prediction: State, subject: Subject, config: EvaluateConfig) -> Num
     meshes = (prediction.body, prediction.object, truth.body, truth.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
         return {}
-    obj = _padded(Mesh(truth.object, subject.object_faces))
+    obj = _pad_mesh(Mesh(truth.object, subject.object_faces))
     mask = np.arange(len(obj.vertices)) < len(truth.object)
-    guess = _padded(Mesh(prediction.object, subject.object_faces))
+    guess = _pad_mesh(Mesh(prediction.object, subject.object_faces))
     aligned = _align(prediction.body, guess.vertices, truth.body, obj.vertices, object_mask=mask)
     pairs = {
         "body": (Mesh(np.asarray(aligned.body), subject.body_faces), Mesh(truth.body, subject.body_faces)),
@@ -194,7 +194,7 @@ def _penetration(prediction: State, subject: Subject, config: EvaluateConfig) ->
         return {}
     found = metrics.interpenetration_host(
         Mesh(prediction.body, subject.body_faces),
-        _padded(Mesh(prediction.object, subject.object_faces)),
+        _pad_mesh(Mesh(prediction.object, subject.object_faces)),
         seed=config.seed,
         spacing=config.volume_spacing,
     )
@@ -245,15 +245,15 @@ def _precision_recall(name: str, predicted: np.ndarray, actual: np.ndarray) -> d
     }
 
 
-def _padded(mesh: Mesh) -> Mesh:
+def _pad_mesh(mesh: Mesh) -> Mesh:
     """The mesh with vertices and empty faces added up to one of few sizes, so that objects share compilations."""
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    more_vertices, more_faces = (_rounded(len(x)) - len(x) for x in (vertices, faces))
+    more_vertices, more_faces = (_round_up(len(x)) - len(x) for x in (vertices, faces))
     vertices = np.concatenate([vertices, np.repeat(vertices[:1], more_vertices, axis=0)])
     return Mesh(vertices, np.concatenate([faces, np.zeros((more_faces, 3), faces.dtype)]))
 
 
-def _rounded(count: int) -> int:
+def _round_up(count: int) -> int:
     size = 1024
     while size < count:
         size *= 2

@@ -92,7 +92,7 @@ def state_of(record: Record, model: BodyModel | None, template: Mesh | None, whe
     """
     body, joints = record.arrays.get("vertices"), record.arrays.get("joints")
     if "body_pose" in record.values and model is not None and (body is None or joints is None):
-        posed = _posed(record, model, where)
+        posed = _pose(record, model, where)
         body = posed[0] if body is None else body
         joints = posed[1] if joints is None else joints
     rotation = translation = None
@@ -110,7 +110,7 @@ def state_of(record: Record, model: BodyModel | None, template: Mesh | None, whe
     )  # fmt: skip
 
 
-def _posed(record: Record, model: BodyModel, where: str) -> tuple[np.ndarray, np.ndarray]:
+def _pose(record: Record, model: BodyModel, where: str) -> tuple[np.ndarray, np.ndarray]:
     given = {key: record.values[key].astype(np.float32) for key in _BODY_KEYS if key in record.values}
     for key in ("left_hand_pose", "right_hand_pose"):
         if key in given and given[key].size == 45:

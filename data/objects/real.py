@@ -103,10 +103,10 @@ def load_furniture(item: Furniture, archive: pathlib.Path = FURNITURE) -> Mesh:
     # Some models have lines written as faces of two corners.
     data = re.sub(rb"(?m)^f[ \t]+\S+([ \t]+\S+)?[ \t]*\r?$", b"", data)
     vertices, faces, _ = parse_obj(data, item.model)
-    return sized(vertices, faces, item.size, item.rotation)
+    return fit_to_size(vertices, faces, item.size, item.rotation)
 
 
-def sized(
+def fit_to_size(
     vertices: np.ndarray, faces: np.ndarray, size: tuple[float, float, float], rotation: tuple[float, ...] = ()
 ) -> Mesh:
     """A mesh turned, stretched to a size, and put on the floor above the origin; float32.
@@ -148,4 +148,4 @@ def load_packaged(package: str, path: str, longest: float, *, z_up: bool = False
     if z_up:
         vertices = vertices[:, [1, 2, 0]]
     extent = np.ptp(vertices[np.unique(mesh.faces)], axis=0)
-    return sized(vertices, mesh.faces, tuple(extent * longest / extent.max()))
+    return fit_to_size(vertices, mesh.faces, tuple(extent * longest / extent.max()))

@@ -47,7 +47,7 @@ def block(size: tuple[float, float, float], *, bevel: float = 0.006, edge: float
     return points, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
 
 
-def _subdivided(path: np.ndarray, edge: float) -> np.ndarray:
+def _subdivide(path: np.ndarray, edge: float) -> np.ndarray:
     """The polyline with points put in, so that no piece is longer than `edge`."""
     pieces = [path[:1]]
     for a, b in itertools.pairwise(path):
@@ -71,7 +71,7 @@ def lathe(profile: list[tuple[float, float]], *, segments: int = 32, edge: float
     profile = np.asarray(profile, dtype=np.float64)
     if profile[0, 0] != 0 or profile[-1, 0] != 0 or (profile[1:-1, 0] <= 0).any():
         raise ValueError(f"a profile starts and ends at radius 0 and is positive in between, got {profile[:, 0]}")
-    profile = _subdivided(profile, edge)
+    profile = _subdivide(profile, edge)
     rings = len(profile) - 2
     angle = np.arange(segments) * (2 * np.pi / segments)
     circle = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
@@ -117,7 +117,7 @@ def tube(path: np.ndarray, radius: float | np.ndarray, *, segments: int = 12, ed
     """
     path = np.asarray(path, dtype=np.float64)
     radius = np.broadcast_to(np.asarray(radius, dtype=np.float64), len(path))
-    both = _subdivided(np.concatenate([path, radius[:, None]], axis=1), edge)
+    both = _subdivide(np.concatenate([path, radius[:, None]], axis=1), edge)
     path, radius = both[:, :3], both[:, 3]
     tangent = np.vstack([path[1:], path[-1:]]) - np.vstack([path[:1], path[:-1]])
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from hoijax.camera import Camera
-from hoijax.data.real.reading import centred, read_template
+from hoijax.data.real.reading import centred_mesh, read_template
 from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
 from hoijax.geometry import Mesh
 from hoijax.io import read_json
@@ -91,7 +91,7 @@ def object_template(root: str | pathlib.Path, name: str) -> Mesh:
     root = pathlib.Path(root)
     folder = next((p for p in (root, root / "data") if (p / "object_templates").is_dir()), root)
     path = folder / "object_templates" / name / f"{name}_simplified_transformed.obj"
-    vertices, faces = centred(read_template(path))
+    vertices, faces = centred_mesh(read_template(path))
     return Mesh(vertices=vertices, faces=faces)
 
 

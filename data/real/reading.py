@@ -29,7 +29,7 @@ def read_template(path: pathlib.Path) -> trimesh.Trimesh:
     return mesh
 
 
-def centred(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
+def centred_mesh(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) less their own mean, float32, and faces (F, 3)."""
     vertices = np.asarray(mesh.vertices)
     return (vertices - vertices.mean(axis=0)).astype(np.float32), np.asarray(mesh.faces, np.int32)

@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, joint_limits, pose_body
-from hoijax.data.synth.solving import Fitted, joined, posed
+from hoijax.data.synth.solving import Fitted, join_meshes, pose_mesh
 from hoijax.geometry import Mesh
 from hoijax.metrics import signed_distance_host
 
@@ -83,11 +83,11 @@ def check(fitted: Fitted) -> Checked:
     start = fitted.candidate.start
     vertices, joints = body_mesh(fitted.rotations, start.puppet.betas, fitted.translation)
     body = Mesh(vertices, np.asarray(model.faces))
-    obj = posed(start.placed.object, fitted.object_rotation, fitted.object_translation)
-    furniture = tuple(posed(f.object, *at) for f, at in zip(start.furniture, fitted.furniture))
+    obj = pose_mesh(start.placed.object, fitted.object_rotation, fitted.object_translation)
+    furniture = tuple(pose_mesh(f.object, *at) for f, at in zip(start.furniture, fitted.furniture))
     to_object = _distances(vertices, obj)
-    to_furniture = _distances(vertices, joined(list(furniture))) if furniture else np.full(len(vertices), _NEAR)
-    hard = joined([_hard(fitted, obj), *furniture])
+    to_furniture = _distances(vertices, join_meshes(list(furniture))) if furniture else np.full(len(vertices), _NEAR)
+    hard = join_meshes([_hard(fitted, obj), *furniture])
     to_hard = _distances(vertices, hard) if fitted.candidate.action.name == "wear" else to_object
     probes = np.concatenate([np.asarray(obj.vertices), _samples(hard)])
     to_body = _distances(probes, body)
@@ -95,7 +95,7 @@ def check(fitted: Fitted) -> Checked:
     rigid = np.ones(len(probes), bool)
     rigid[: len(obj.vertices)] = np.isin(np.arange(len(obj.vertices)), np.asarray(_hard(fitted, obj).faces))
     depth = float(max(-to_hard.min(), -to_furniture.min(), -to_body[rigid].min(), 0.0))
-    everything = joined([obj, *furniture])
+    everything = join_meshes([obj, *furniture])
     object_floor = np.asarray(obj.vertices)[:, 1] < TOUCHES
     body_floor = vertices[:, 1] < TOUCHES
     failed = []
@@ -109,9 +109,9 @@ def check(fitted: Fitted) -> Checked:
     grounded = start.floor or min(start.placed.box()[0][1], 1.0) < 0.01
     if lowest < -_FLOOR or (grounded and lowest > _FLOOR):
         failed.append("floor")
-    if not _supported(everything, to_hard, regions):
+    if not _is_supported(everything, to_hard, regions):
         failed.append("support")
-    if not _balanced(vertices, np.asarray(model.faces), everything, np.minimum(to_object, to_furniture)):
+    if not _is_balanced(vertices, np.asarray(model.faces), everything, np.minimum(to_object, to_furniture)):
         failed.append("balance")
     if _excess(model, fitted.rotations) > _LIMIT:
         failed.append("limits")
@@ -158,7 +158,7 @@ def _part_distance(distance: np.ndarray) -> float:
     return float(np.abs(np.sort(np.abs(distance))[:count]).mean())
 
 
-def _supported(everything: Mesh, to_object: np.ndarray, regions: dict[str, np.ndarray]) -> bool:
+def _is_supported(everything: Mesh, to_object: np.ndarray, regions: dict[str, np.ndarray]) -> bool:
     """Object on the floor, or on furniture on the floor, or held by a hand, or borne by the body."""
     if everything.vertices[:, 1].min() < _FLOOR:
         return True
@@ -166,7 +166,7 @@ def _supported(everything: Mesh, to_object: np.ndarray, regions: dict[str, np.nd
     return any((to_object[regions[name]] < TOUCHES).sum() >= 3 for name in carriers)
 
 
-def _balanced(vertices: np.ndarray, faces: np.ndarray, everything: Mesh, distance: np.ndarray) -> bool:
+def _is_balanced(vertices: np.ndarray, faces: np.ndarray, everything: Mesh, distance: np.ndarray) -> bool:
     """The body's centre of mass over what it stands on: the floor, and what stands on the floor and is touched."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     volume = np.einsum("ij,ij->i", a, np.cross(b, c))

@@ -138,7 +138,7 @@ def draw(meshes: PictureMeshes, camera: tuple[jax.Array, jax.Array], look: Look,
                      jnp.stack([jnp.where(jnp.abs(room_normal[..., 0]) > 0.5, room_point[..., 2], room_point[..., 0]),
                                 room_point[..., 1], 0 * room_point[..., 0]], axis=-1))  # fmt: skip
     place = jnp.where(behind[..., None], values[..., 9:12], flat)
-    color = linear_from_srgb(_patterned(color, place, row, look))
+    color = linear_from_srgb(_add_pattern(color, place, row, look))
 
     centre, radius = jnp.asarray([0.0, 0.9, 0.0], jnp.float32), 2.2
     shadow = shadow_map(meshes.vertices, meshes.faces, look.light, centre, radius, 512)
@@ -185,7 +185,7 @@ def _room(view: Camera, eye: jax.Array, room: jax.Array):
     return distance, eye[None, None] + distance[..., None] * rays, normal, (axis == 1) & (rays[..., 1] < 0)
 
 
-def _patterned(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -> jax.Array:
+def _add_pattern(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -> jax.Array:
     """Mixes in the second colour of each label: stripes, checks or blotches."""
     u = place / look.scale[row][..., None]
     stripes = 0.5 + 0.5 * jnp.sin(2 * jnp.pi * u[..., 0])

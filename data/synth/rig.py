@@ -236,8 +236,8 @@ class Puppet:
             first = np.stack([np.cross(y, -across), y, -across], axis=1)
             second = first @ turn("X", angle)
         # The joints' own rest bones are not quite along the axes: turn the frames by what is left.
-        first = _corrected(first, self.rest[middle] - self.rest[top], d1)
-        second = _corrected(second, self.rest[end] - self.rest[middle], d2)
+        first = _align_bone(first, self.rest[middle] - self.rest[top], d1)
+        second = _align_bone(second, self.rest[end] - self.rest[middle], d2)
         self.rotations[top] = rotations[self.parents[top]].T @ first
         self.rotations[middle] = first.T @ second
         # A wrist or an ankle that would leave its range stops there; the fit finds the rest.
@@ -259,7 +259,7 @@ def _excess(index: int, rotation: np.ndarray) -> float:
     return float(max((lower[index] - vector).max(), (vector - upper[index]).max()))
 
 
-def _corrected(frame: np.ndarray, bone: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _align_bone(frame: np.ndarray, bone: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The frame turned as little as possible so that it takes `bone` to the direction `wanted`."""
     have, want = unit(frame @ bone), unit(wanted)
     axis = np.cross(have, want)

@@ -57,7 +57,7 @@ def body_betas(shape_seed: int) -> np.ndarray:
     return np.clip(np.random.default_rng([shape_seed, 20210]).normal(0, 0.9, 10), -2.0, 2.0)
 
 
-def allowed(action: Action, split: str) -> dict[str, float]:
+def category_weights(action: Action, split: str) -> dict[str, float]:
     """The categories of an action that a split has, with their weights."""
     unseen = split == "test_unseen_category"
     return {name: weight for name, weight in action.categories.items() if (name in UNSEEN) == unseen}
@@ -66,7 +66,7 @@ def allowed(action: Action, split: str) -> dict[str, float]:
 def action_names(config: SynthConfig, split: str) -> tuple[str, ...]:
     """The actions that a split has, in turn."""
     wanted = config.actions or tuple(ACTIONS)
-    return tuple(name for name in wanted if allowed(ACTIONS[name], split))
+    return tuple(name for name in wanted if category_weights(ACTIONS[name], split))
 
 
 def draw(config: SynthConfig, split: str, index: int, attempt: int) -> Candidate:
@@ -75,7 +75,7 @@ def draw(config: SynthConfig, split: str, index: int, attempt: int) -> Candidate
     names = action_names(config, split)
     # Samples take the actions in turn; one that fails again and again takes the next.
     action = ACTIONS[names[(index + attempt // PATIENCE) % len(names)]]
-    weights = allowed(action, split)
+    weights = category_weights(action, split)
     category = str(rng.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))
 
     def pick(category: str) -> tuple[int, ProceduralObject]:

@@ -54,7 +54,7 @@ def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[b
         if index in found:
             person = _from_interaction(found[index])
         else:
-            person = _standing(config, split, index)
+            person = _stand(config, split, index)
             for name in ("attempts", "accepted"):
                 statistics["actions"]["stand"][name] += 1
         records.append(serialize(split, config.image_size, _sample(config, split, index, person)))
@@ -71,7 +71,7 @@ def _from_interaction(checked: checking.Checked) -> _Person:
     )  # fmt: skip
 
 
-def _standing(config: SynthConfig, split: str, index: int) -> _Person:
+def _stand(config: SynthConfig, split: str, index: int) -> _Person:
     rng = source(config, split, index, 0, use=2)
     shape_seed = pool_seed(config, split, "shape", int(rng.integers(0, 1 << 30)))
     p = Puppet(body_betas(shape_seed))

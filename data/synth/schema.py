@@ -23,7 +23,7 @@ def _floats(*shape: int | None) -> Any:
     return _features.Tensor(shape=shape, dtype=np.float32)
 
 
-def _packed(*shape: int | None, dtype: type = np.bool_) -> Any:
+def _compressed_tensor(*shape: int | None, dtype: type = np.bool_) -> Any:
     return _features.Tensor(shape=shape, dtype=dtype, encoding="zlib")
 
 
@@ -43,9 +43,9 @@ def _common(size: int) -> dict[str, Any]:
         "labels": _features.Image(shape=(size, size, 1), encoding_format="png"),
         "keypoints_3d": _floats(None, 3),
         "keypoints_2d": _floats(None, 2),
-        "keypoints_visible": _packed(None),
-        "body_contact": _packed(None),
-        "body_floor_contact": _packed(None),
+        "keypoints_visible": _compressed_tensor(None),
+        "body_contact": _compressed_tensor(None),
+        "body_floor_contact": _compressed_tensor(None),
         "max_penetration": np.float32,
     }
 
@@ -59,11 +59,11 @@ def interaction_features(size: int) -> _features.FeaturesDict:
         "object_seed": np.int64,
         "obj_rot": _floats(3),
         "obj_trans": _floats(3),
-        "object_contact": _packed(None),
-        "object_floor_contact": _packed(None),
+        "object_contact": _compressed_tensor(None),
+        "object_floor_contact": _compressed_tensor(None),
         "object_points": _floats(None, 3),
-        "object_points_contact": _packed(None),
-        "object_points_floor": _packed(None),
+        "object_points_contact": _compressed_tensor(None),
+        "object_points_floor": _compressed_tensor(None),
     })  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def scene_features(size: int) -> _features.FeaturesDict:
         **_common(size),
         "depth_empty": _TEXT,
         "room": _floats(5),
-        "points": _packed(CLOUD, 3, dtype=np.float16),
-        "points_empty": _packed(CLOUD, 3, dtype=np.float16),
+        "points": _compressed_tensor(CLOUD, 3, dtype=np.float16),
+        "points_empty": _compressed_tensor(CLOUD, 3, dtype=np.float16),
     })  # fmt: skip
 
 

@@ -58,13 +58,13 @@ class Fitted:
         )
 
 
-def posed(obj: ProceduralObject, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
+def pose_mesh(obj: ProceduralObject, rotation: np.ndarray, translation: np.ndarray) -> Mesh:
     """An object's mesh in the world."""
     vertices = np.asarray(obj.mesh.vertices) @ rotation.T + translation
     return Mesh(vertices, np.asarray(obj.mesh.faces))
 
 
-def joined(meshes: list[Mesh]) -> Mesh:
+def join_meshes(meshes: list[Mesh]) -> Mesh:
     """Several meshes as one."""
     offsets = np.cumsum([0] + [len(m.vertices) for m in meshes])
     faces = [np.asarray(m.faces) + offset for m, offset in zip(meshes, offsets)]
@@ -77,10 +77,10 @@ def template(category: str, seed: int, action: str, side: float) -> ObjectTempla
     obj = instance(category, seed)
     body = solid(obj, action, side)
     # What a worn backpack touches with is the bag: straps are no part of its template.
-    return focused(body if action == "wear" else obj.mesh, body, focus(obj, action))
+    return focus_template(body if action == "wear" else obj.mesh, body, focus(obj, action))
 
 
-def focused(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
+def focus_template(mesh: Mesh, body: Mesh, box: Box | None) -> ObjectTemplate:
     """A template whose distance grid covers only a box, and is the finer for it.
 
     Vertices outside are moved to the box's nearest sides, which cuts solids along the axes exactly and keeps every
@@ -113,12 +113,12 @@ def _template(candidate: Candidate) -> ObjectTemplate:
     meshes = [start.placed.object.mesh]
     for piece in start.furniture:
         offset = back @ (piece.translation - start.placed.translation)
-        meshes.append(posed(piece.object, back @ piece.rotation, offset))
+        meshes.append(pose_mesh(piece.object, back @ piece.rotation, offset))
     # Around the seat and the hands; legs of table and chair are out of it.
     places = [start.puppet.points("buttocks"), start.placed.vertices()]
     local = (np.concatenate(places) - start.placed.translation) @ back.T
-    whole = joined(meshes)
-    return focused(whole, whole, (local.min(axis=0) - [0.12, 0.12, 0.12], local.max(axis=0) + [0.12, 0.2, 0.12]))
+    whole = join_meshes(meshes)
+    return focus_template(whole, whole, (local.min(axis=0) - [0.12, 0.12, 0.12], local.max(axis=0) + [0.12, 0.2, 0.12]))
 
 
 @functools.cache
@@ -178,11 +178,11 @@ def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:
         model, params, templates, pose, targets, refine_config(steps), floor=Floor(gravity, level), body=field
     )
     moved = jax.tree.map(np.asarray, (result.params.rotations, result.params.translation, result.pose))
-    return [_settled(c, *(x[i].astype(float) for x in (moved[0], moved[1], moved[2].rotation, moved[2].translation)))
+    return [_settle(c, *(x[i].astype(float) for x in (moved[0], moved[1], moved[2].rotation, moved[2].translation)))
             for i, c in enumerate(candidates)]  # fmt: skip
 
 
-def _settled(
+def _settle(
     candidate: Candidate, rotations: np.ndarray, translation: np.ndarray, turn: np.ndarray, place: np.ndarray
 ) -> Fitted:
     """The result with exact rotations; what stands on the floor without having been drawn to it, set down."""
@@ -192,8 +192,8 @@ def _settled(
     if candidate.start.floor:
         return fitted
     lowest = min(
-        posed(candidate.start.placed.object, fitted.object_rotation, place).vertices[:, 1].min(),
-        *(posed(f.object, *at).vertices[:, 1].min() for f, at in zip(candidate.start.furniture, fitted.furniture)),
+        pose_mesh(candidate.start.placed.object, fitted.object_rotation, place).vertices[:, 1].min(),
+        *(pose_mesh(f.object, *at).vertices[:, 1].min() for f, at in zip(candidate.start.furniture, fitted.furniture)),
         np.inf,
     )
     down = np.array([0.0, -lowest, 0.0])

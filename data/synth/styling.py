@@ -128,7 +128,7 @@ def camera(rng: np.random.Generator, points: np.ndarray, size: int) -> tuple[np.
     shift = rng.uniform(-0.08, 0.08, 2)
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     for raised in range(0, 60, 4):
-        rotation = _looking(azimuth, np.radians(elevation + raised), roll)
+        rotation = _look_at(azimuth, np.radians(elevation + raised), roll)
         local = (points - centre) @ rotation.T
         distance = max((np.abs(local[:, k] + shift[k]) / slope - local[:, 2]).max() for k in (0, 1))
         eye = centre - rotation.T @ np.array([shift[0], shift[1], distance])
@@ -141,7 +141,7 @@ def camera(rng: np.random.Generator, points: np.ndarray, size: int) -> tuple[np.
     return intrinsics.astype(np.float32), transform.astype(np.float32), eye
 
 
-def _looking(azimuth: float, elevation: float, roll: float) -> np.ndarray:
+def _look_at(azimuth: float, elevation: float, roll: float) -> np.ndarray:
     """World to camera for a camera that stands at an azimuth and an elevation, radians, rolled by degrees."""
     forward = -np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
     right = unit(np.cross(forward, [0.0, 1.0, 0.0]))

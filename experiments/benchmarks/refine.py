@@ -21,9 +21,9 @@ import tyro
 
 from hoijax.body_models import free_body, pose_body
 from hoijax.experiments.benchmarks.timing import compare
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS
-from hoijax.experiments.demo_cases import as_arrays, build_object, find, meant
+from hoijax.experiments.demo_cases import as_arrays, build_object, find, intended_parameters
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
@@ -59,7 +59,7 @@ def main(config: Config) -> dict[str, Any]:
     case, model = find(config.case), free_body(config.lod)
     obj = build_object(case)
     template = make_template(Mesh(vertices=obj.mesh.vertices.astype(np.float32), faces=obj.mesh.faces))
-    start = jax.tree.map(jnp.asarray, as_arrays(model, meant(case)))
+    start = jax.tree.map(jnp.asarray, as_arrays(model, intended_parameters(case)))
     params, pose = perturb(jax.random.key(0), *start, config.batch, Perturbation())
     floor = Floor(gravity=jnp.tile(jnp.array([0.0, -1.0, 0.0]), (config.batch, 1)), level=jnp.zeros(config.batch))
     vertices = pose_body(model, params).vertices
@@ -115,7 +115,7 @@ def main(config: Config) -> dict[str, Any]:
     } | {
         "mean_steps": {name: float(jnp.mean(value.astype(float))) for name, value in steps.items()},
         "config": dataclasses.asdict(config) | {"out": config.out.name},
-        **made_with(),
+        **software(),
     }
     write_json(config.out / "refine_batch.json", row)
     for name in pairs:

@@ -132,7 +132,7 @@ def denoiser_rows(config: Config):
     rival = scorehoi_torch.Denoiser().eval()
     weights = {key: value.numpy() for key, value in rival.state_dict().items()}
     whole = convert.from_torch("scorehoi_denoiser", weights)
-    calls = {"hoijax": _compiled(whole), "hoijax_folded": _compiled(fold(whole))}
+    calls = {"hoijax": _compile(whole), "hoijax_folded": _compile(fold(whole))}
     for batch in config.batches:
         rng = np.random.default_rng(batch)
         x, image, obj = (rng.standard_normal((batch, n), np.float32) for n in (331, 2048, 1216))
@@ -156,7 +156,7 @@ def denoiser_rows(config: Config):
             yield {"batch": batch, "side": name, "rival": best, "max_difference": error} | times.summary(best, name)
 
 
-def _compiled(net: nnx.Module):
+def _compile(net: nnx.Module):
     graph, state = nnx.split(net)
     run = jax.jit(lambda state, x, t: nnx.merge(graph, state)(x, t))
     return lambda x, t: run(state, x, t)

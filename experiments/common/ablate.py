@@ -30,7 +30,7 @@ class Variant:
         return "".join(c for c in self.name.replace(" ", "_") if c.isalnum() or c in "_-.")
 
 
-def chosen(variants: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
+def select_variants(variants: Sequence[Variant], names: Sequence[str]) -> list[Variant]:
     """Rows by name, in the table's order.
 
     Raises:

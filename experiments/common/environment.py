@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 
-def made_with() -> dict[str, str]:
+def software() -> dict[str, str]:
     """Version of JAX and kind of device: what weights and tables carry."""
     return {"jax": jax.__version__, "device": jax.devices()[0].device_kind}
 
@@ -25,7 +25,7 @@ def environment(*packages: str) -> dict[str, Any]:
             versions[name] = None
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "device": made_with()["device"],
+        "device": software()["device"],
         "backend": jax.default_backend(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -36,7 +36,7 @@ def environment(*packages: str) -> dict[str, Any]:
 
 def machine() -> str:
     """The same in a few words, for pages."""
-    return f"{made_with()['device']}, {os.cpu_count()} cores, jax {jax.__version__}"
+    return f"{software()['device']}, {os.cpu_count()} cores, jax {jax.__version__}"
 
 
 def _cpu_name() -> str:

@@ -91,7 +91,7 @@ class Recipe:
         return sum(part.minutes or 0.0 for part in self.parts) / 60
 
 
-def changed(config: Any, changes: Mapping[str, Any]) -> Any:
+def change_settings(config: Any, changes: Mapping[str, Any]) -> Any:
     """A frozen dataclass with other values, by dotted names such as `queries.clean`.
 
     Raises:
@@ -101,12 +101,12 @@ def changed(config: Any, changes: Mapping[str, Any]) -> Any:
         head, _, rest = name.partition(".")
         if head not in {field.name for field in dataclasses.fields(config)}:
             raise InputError(f"{type(config).__name__} has no setting {head!r}")
-        value = changed(getattr(config, head), {rest: value}) if rest else value
+        value = change_settings(getattr(config, head), {rest: value}) if rest else value
         config = dataclasses.replace(config, **{head: value})
     return config
 
 
-def placed(config: Any, folder: pathlib.Path) -> Any:
+def place_under(config: Any, folder: pathlib.Path) -> Any:
     """A config whose relative paths, also those in tuples, lie below a folder."""
 
     def place(value: Any) -> Any:
@@ -148,7 +148,7 @@ def run_recipe(
         _check_same_part(out, part, config)
         if not (out / part.made).exists():
             print(f"{recipe.name}: {part.name}", flush=True)
-            part.run(placed(elsewhere(recipe, config, have), out))
+            part.run(place_under(elsewhere(recipe, config, have), out))
     return out / recipe.weights
 
 
@@ -169,7 +169,7 @@ def _check_same_part(out: pathlib.Path, part: Part, config: Any) -> None:
 def trial(part: Part, steps: int) -> Any:
     """The config of a part, small enough to be run in seconds."""
     fields = {field.name for field in dataclasses.fields(part.config)}
-    return changed(part.config, {**part.smoke, **({"steps": steps} if "steps" in fields else {})})
+    return change_settings(part.config, {**part.smoke, **({"steps": steps} if "steps" in fields else {})})
 
 
 def elsewhere(recipe: Recipe, config: Any, have: Mapping[str, pathlib.Path]) -> Any:
@@ -188,12 +188,12 @@ def elsewhere(recipe: Recipe, config: Any, have: Mapping[str, pathlib.Path]) -> 
 def command_of(part: Part) -> str:
     """The command line that does what a part does, with the paths of its config."""
     if isinstance(part.config, SynthBuild):
-        synth = " ".join(_differing(part.config.synth, "{name}={value}"))
+        synth = " ".join(_changed_settings(part.config.synth, "{name}={value}"))
         return f"hoijax data build synth_hoi --root {part.config.root}" + (f" --set {synth}" if synth else "")
-    return " ".join([f"python -m {part.module}", *_differing(part.config, "--{name} {value}")])
+    return " ".join([f"python -m {part.module}", *_changed_settings(part.config, "--{name} {value}")])
 
 
-def _differing(config: Any, form: str, prefix: str = "") -> list[str]:
+def _changed_settings(config: Any, form: str, prefix: str = "") -> list[str]:
     """Settings that are not their defaults."""
     words = []
     for field in dataclasses.fields(config):
@@ -202,7 +202,7 @@ def _differing(config: Any, form: str, prefix: str = "") -> list[str]:
         if not field.init or value == usual:
             continue
         if dataclasses.is_dataclass(value):
-            words += _differing(value, form, f"{name}.")
+            words += _changed_settings(value, form, f"{name}.")
         elif isinstance(value, bool) and form[0] == "-":
             head, _, tail = name.rpartition(".")
             words.append(f"--{name}" if value else f"--{head + '.' if head else ''}no-{tail}")

@@ -108,7 +108,7 @@ def _log_before(path: pathlib.Path, step: int) -> list[str]:
     return [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
 
 
-def without_end(batch: Any = None) -> Callable[[int], Iterator[Any]]:
+def endless_batches(batch: Any = None) -> Callable[[int], Iterator[Any]]:
     """Batches for tasks that draw their samples on the device: the number of steps taken, or `batch`, for ever."""
 
     def batches(first: int) -> Iterator[Any]:

@@ -117,7 +117,7 @@ class RunConfig:
         return min(self.steps, self.until or self.steps)
 
 
-def without_places(config: RunConfig) -> Any:
+def program_settings(config: RunConfig) -> Any:
     """The settings of a run that decide about its program: two runs that lie elsewhere or log otherwise share it."""
     plain = {f.name: f.default for f in dataclasses.fields(RunConfig) if f.name in ("log_every", "save_every", "until")}
     return dataclasses.replace(config, out=pathlib.Path(), devices=Devices(), **plain)
@@ -140,7 +140,7 @@ class TrainState:
     optimiser: PyTree
     """Its moments and counts."""
 
-    def averaged(self) -> Variables:
+    def mean_variables(self) -> Variables:
         """The network to be kept: means where there are any, frozen parameters as they are."""
         return self.variables.replace(parameters=merge(self.average, self.variables.parameters))
 

@@ -14,9 +14,9 @@ from typing import Any
 import jax
 
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.ablate import Variant, changes_table, chosen, scores_of
+from hoijax.experiments.common.ablate import Variant, changes_table, scores_of, select_variants
 from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, write_page
-from hoijax.experiments.common.recipes import changed
+from hoijax.experiments.common.recipes import change_settings
 from hoijax.experiments.common.splits import Split, note_of
 from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft import train as training
@@ -68,7 +68,7 @@ class Config:
     seed: int = 1
 
     def __post_init__(self):
-        chosen(ROWS, self.rows)
+        select_variants(ROWS, self.rows)
 
 
 def training_of(config: Config, row: Variant) -> training.Config:
@@ -77,7 +77,7 @@ def training_of(config: Config, row: Variant) -> training.Config:
         FIRST, out=config.out / row.folder, steps=config.steps, batch=config.batch, points=config.points,
         loss_vertices=384, average=0.998, rooms=config.train_rooms, seed=config.seed,
     )  # fmt: skip
-    return changed(run, row.changes)
+    return change_settings(run, row.changes)
 
 
 def run(config: Config) -> None:
@@ -97,7 +97,7 @@ def run(config: Config) -> None:
         jax.clear_caches()
         return scores
 
-    scores = scores_of(chosen(ROWS, config.rows), config.out, scored)
+    scores = scores_of(select_variants(ROWS, config.rows), config.out, scored)
     record = {"config": settings_of(config, ("out", "results")), "scores": scores}
     write_page(config.results, "graft_ablations", record, markdown(config, scores))
 

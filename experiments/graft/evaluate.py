@@ -23,7 +23,7 @@ from flax import nnx
 from tqdm import tqdm
 
 from hoijax.body_models import BodyModel
-from hoijax.data.sheet import evenly
+from hoijax.data.sheet import spread_indices
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
@@ -36,7 +36,7 @@ from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Some, SynthScenes, sample_points
 from hoijax.experiments.graft.scans import ScannedScenes, check_scans
-from hoijax.experiments.graft.variants import without
+from hoijax.experiments.graft.variants import leave_out
 from hoijax.geometry import nearest_host
 from hoijax.metrics import (
     bootstrap_mean,
@@ -132,14 +132,14 @@ def make_refine(
         merged, image = nnx.merge(graph, weights), None
         if isinstance(merged, GraftWithEncoder):
             merged, image = merged.graft, features_of(merged, sample.pictures)
-        net, update = without(merged, part)
+        net, update = leave_out(merged, part)
         scene, truth = sample.scene, sample.truth
         start, true = GraftState.of(imitate_estimate(key, spec, truth, queries)), GraftState.of(truth)
 
-        def refined(begin: GraftState, update: Any) -> Rollout:
+        def refine(begin: GraftState, update: Any) -> Rollout:
             return rollout(net, spec, scene, begin, options=RolloutOptions(steps=3, update=update), image=image)
 
-        full, whole, still = refined(start, update), refined(start, "similarity"), refined(true, update)
+        full, whole, still = refine(start, update), refine(start, "similarity"), refine(true, update)
         icp = similarity_icp(spec, contacts, scene, start)
         slope = gradient_refine(spec, contacts, scene, start) if gradient else start
         steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
@@ -171,7 +171,7 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
             points=config.points, seed=config.room_seed,
             views=1.0,
         )  # fmt: skip
-        sources[config.scans] = Some(found, evenly(len(found), 100))
+        sources[config.scans] = Some(found, spread_indices(len(found), 100))
     return sources
 
 

@@ -26,7 +26,7 @@ from hoijax.experiments.common.environment import environment
 from hoijax.experiments.common.pages import RESULTS, page, table, write_page
 from hoijax.experiments.common.splits import Split, note_of
 from hoijax.experiments.graft import evaluate as evaluation
-from hoijax.experiments.graft.pages import trained
+from hoijax.experiments.graft.pages import training_chain
 from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
@@ -66,10 +66,10 @@ def run(config: Config) -> None:
     record = {
         "rooms": config.rooms,
         "split": config.split,
-        "training": trained(facts),
+        "training": training_chain(facts),
         "environment": environment("jax", "hoijax"),
     }
-    write_page(config.out, "graft_iterations", {**record, "rows": rows}, markdown(config, trained(facts), rows))
+    write_page(config.out, "graft_iterations", {**record, "rows": rows}, markdown(config, training_chain(facts), rows))
 
 
 def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -84,14 +84,14 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     area = np.asarray(contact_set_weights(model.v_template, model.faces, chosen))
 
     @functools.partial(jax.jit, static_argnames="steps")
-    def refined(weights: Any, scene: Any, state: GraftState, steps: int) -> GraftState:
+    def refine(weights: Any, scene: Any, state: GraftState, steps: int) -> GraftState:
         return rollout(nnx.merge(graph, weights), spec, scene, state, options=RolloutOptions(steps=steps)).steps
 
     @jax.jit
     def bodies(weights: Any, sample: Any, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Of the start, each step, and the truth."""
         start = GraftState.of(imitate_estimate(key, spec, sample.truth, asked.queries))
-        steps = refined(weights, sample.scene, start, config.most)
+        steps = refine(weights, sample.scene, start, config.most)
         ends = [jax.tree.map(lambda x: jnp.asarray(x)[None], x) for x in (start, GraftState.of(sample.truth))]
         states = jax.tree.map(lambda *x: jnp.concatenate(x), ends[0], steps, ends[1])
         posed = jax.vmap(lambda state: pose_state(model, state))(states)
@@ -107,7 +107,7 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     start = jax.jit(lambda key: GraftState.of(imitate_estimate(key, spec, room.truth, asked.queries)))(key)
 
     def call(steps: int) -> Any:
-        return lambda: jax.block_until_ready(refined(weights, room.scene, start, steps))
+        return lambda: jax.block_until_ready(refine(weights, room.scene, start, steps))
 
     times = compare({str(t): call(t) for t in range(1, config.most + 1)}, rounds=config.rounds).samples
     walls = {name: statistics.median(s.wall for s in samples) for name, samples in times.items()}

@@ -64,7 +64,7 @@ def with_encoder(graft: Graft, encoder: ImageEncoder) -> GraftWithEncoder:
     return both
 
 
-def begun(weights: Any, path: pathlib.Path, sizes: GraftConfig) -> Any:
+def start_weights(weights: Any, path: pathlib.Path, sizes: GraftConfig) -> Any:
     """Weights with those of a file in their place.
 
     A full network takes a geometry-only one's too; its attention to images then begins with a share of zero in the

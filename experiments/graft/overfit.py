@@ -22,7 +22,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.pages import RESULTS, settings_of
 from hoijax.experiments.common.placement import Devices
-from hoijax.experiments.common.runs import without_end
+from hoijax.experiments.common.runs import endless_batches
 from hoijax.experiments.common.trainer import COMPILE_FAST, RunConfig, Trainer, Variables, take_steps
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
@@ -143,7 +143,7 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
     trainer = Trainer(task, settings)
     # The step takes its state's memory; what was there before is asked for now.
     weights = jax.tree.map(np.asarray, trainer.start().variables.parameters)
-    state, rows = take_steps(trainer, without_end()(0), config.steps)
+    state, rows = take_steps(trainer, endless_batches()(0), config.steps)
 
     @_once
     def judge(weights: Any, start: GraftState) -> tuple[jax.Array, jax.Array]:

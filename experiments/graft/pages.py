@@ -65,7 +65,7 @@ def markdown(record: dict[str, Any]) -> str:
         "Made by `python -m hoijax.experiments.graft.evaluate`, whose docstring says how: rooms that training did not "
         "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs."
         + note_of(config),
-        f"The network was trained for {trained(record['training'])}. {record['machine']}, "
+        f"The network was trained for {training_chain(record['training'])}. {record['machine']}, "
         f"{record['seconds']} s{known}.",
         '"Similarity ICP" moves, turns and scales the whole body onto its nearest scene points; "gradient" is what '
         "`hoijax refine --scene --prior gradient` does. "
@@ -86,12 +86,12 @@ def markdown(record: dict[str, Any]) -> str:
     return page("GRAFT on made-up rooms", *blocks)
 
 
-def trained(facts: dict[str, Any]) -> str:
+def training_chain(facts: dict[str, Any]) -> str:
     """The trainings that led to some weights, the last one first."""
     text = f"{facts['steps']:,} steps on {facts['data']}"
     if "made-up" in facts["data"] and facts.get("views"):
         text += f" ({100 * facts['views']:.0f} % of the rooms as one camera sees them)"
-    return text + (f"; before that {trained(facts['before'])}" if "before" in facts else "")
+    return text + (f"; before that {training_chain(facts['before'])}" if "before" in facts else "")
 
 
 def scores_cells(name: str, scores: dict[str, Any]) -> list[str]:

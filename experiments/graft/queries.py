@@ -11,7 +11,7 @@ from jaxtyping import Float, Key
 
 from hoijax.body_models import BodyParams
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_normalize
-from hoijax.systems.graft import BodySpec, GraftState, Scene, fold_scale, folded, pose_state
+from hoijax.systems.graft import BodySpec, GraftState, Scene, fold_scale, fold_state, pose_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ def draw_query(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams, confi
     factor = 1.0 + level * (jax.random.uniform(scale_key, (), state.scale.dtype, *config.scale) - 1.0)
     # A clean start stays clean: there the network must learn to do nothing.
     untouched = (clean & ~use_estimate) | ~jax.random.bernoulli(choose_scaled, config.scaled)
-    scaled = folded(spec, state.replace(scale=factor))
+    scaled = fold_state(spec, state.replace(scale=factor))
     return jax.tree.map(lambda a, b: jnp.where(untouched, a, b), state, scaled)
 
 

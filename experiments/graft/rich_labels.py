@@ -19,7 +19,7 @@ from hoijax.body_models import BodyParams, pose_body_compiled
 from hoijax.data.evaluation.truths import sample_model
 from hoijax.data.real import rich
 from hoijax.data.real.reading import read_template
-from hoijax.data.sheet import evenly
+from hoijax.data.sheet import spread_indices
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.graft.scans import REACH
@@ -60,7 +60,7 @@ def measure(config: Config) -> dict[str, Any]:
     index = rich.scan(config.root)
     items = [item for item in index.items if item.split == config.split]
     errors, missing = [], 0
-    for item in tqdm([items[i] for i in evenly(len(items), config.count)], desc="RICH", disable=None):
+    for item in tqdm([items[i] for i in spread_indices(len(items), config.count)], desc="RICH", disable=None):
         try:
             label = rich.scene_contact(index, item)[1]
         except InputError:

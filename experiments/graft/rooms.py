@@ -68,7 +68,7 @@ class Rooms:
             points, normals = one_view(seen, [shape for _, _, shape in surfaces], camera, pelvis, self.points)
         else:
             points, normals = (np.concatenate(x) for x in list(zip(*surfaces))[:2])
-            points, normals = _moved(camera, points), normals @ np.asarray(camera.rotation).T
+            points, normals = _transform(camera, points), normals @ np.asarray(camera.rotation).T
         scene = make_scene(points, normals, capacity=self.points)
         return GraftSample(scene=scene, truth=in_camera(self.spec, params, camera))
 
@@ -133,7 +133,7 @@ def _camera(rng: np.random.Generator, floor: float, yaw: float) -> RigidPose:
     )
 
 
-def _moved(camera: RigidPose, points: np.ndarray) -> np.ndarray:
+def _transform(camera: RigidPose, points: np.ndarray) -> np.ndarray:
     return (points @ np.asarray(camera.rotation).T + np.asarray(camera.translation)).astype(np.float32)
 
 

@@ -205,11 +205,11 @@ def sample_from_synth(
 
 
 @jax.jit
-def _moved(spec: BodySpec, params: BodyParams, camera: RigidPose) -> BodyParams:
+def _to_camera(spec: BodySpec, params: BodyParams, camera: RigidPose) -> BodyParams:
     return apply_similarity(spec, GraftState.of(params), camera).params
 
 
 def in_camera(spec: BodySpec, params: BodyParams, camera: RigidPose) -> BodyParams:
     """The parameters of one body of the world in a camera's frame, in NumPy; `camera` maps world to camera."""
     camera = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), camera)
-    return jax.tree.map(np.asarray, _moved(spec, params, camera))
+    return jax.tree.map(np.asarray, _to_camera(spec, params, camera))

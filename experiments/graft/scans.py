@@ -129,12 +129,12 @@ class ScannedScenes:
         own = sample_model(self.files, frame)
         params = BodyParams.from_axis_angle(own, **frame.body)
         posed = pose_body_compiled(own, params)
-        chosen, small = self._fitted
+        chosen, small = self._fitted_vertices
         found = nearest_shape(small, np.asarray(params.rotations), np.asarray(posed.vertices)[chosen])
         return found, np.asarray(posed.joints)[0]
 
     @functools.cached_property
-    def _fitted(self) -> tuple[np.ndarray, BodyModel]:
+    def _fitted_vertices(self) -> tuple[np.ndarray, BodyModel]:
         """Vertices that shape and translation are fitted to, the contact set and some others, and their model."""
         others = np.arange(0, self.model.num_vertices, 16)
         chosen = np.union1d(np.asarray(self.spec.contact_vertices), others)

@@ -28,12 +28,20 @@ from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.placement import gather, is_first_process, join_processes
 from hoijax.experiments.common.runs import run
-from hoijax.experiments.common.trainer import FREE, RunConfig, Trainer, TrainState, Variables, without_places
+from hoijax.experiments.common.trainer import FREE, RunConfig, Trainer, TrainState, Variables, program_settings
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
-from hoijax.experiments.graft.networks import SIDE, SIZES, begun, features_of, make_network, random_weights, sizes_of
+from hoijax.experiments.graft.networks import (
+    SIDE,
+    SIZES,
+    features_of,
+    make_network,
+    random_weights,
+    sizes_of,
+    start_weights,
+)
 from hoijax.experiments.graft.problem import Problem, body_of, make_problem
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
@@ -47,7 +55,7 @@ from hoijax.experiments.graft.samples import (
     sample_of,
 )
 from hoijax.experiments.graft.scans import ScannedScenes, check_scans
-from hoijax.experiments.graft.variants import PARTS, without
+from hoijax.experiments.graft.variants import PARTS, leave_out
 from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
 from hoijax.systems.graft import RolloutOptions, rollout
 
@@ -173,7 +181,7 @@ def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
     graph = nnx.split(nnx.eval_shape(lambda: make_network(sizes, nnx.Rngs(0))))[0]
     usual = {field.name: field.default for field in dataclasses.fields(Config) if field.name in DATA}
     # The full mode is not there without its data.
-    program = without_places(config if config.visual else dataclasses.replace(config, **usual))
+    program = program_settings(config if config.visual else dataclasses.replace(config, **usual))
     return GraftTask(make_problem(config) if problem is None else problem, graph, program)
 
 
@@ -187,7 +195,7 @@ def make_trainer(config: Config, compiler_options: dict[str, Any] | None = None)
 
     def begin(seed: int) -> Variables:
         sizes = sizes_of(config.size, config.visual)
-        return Variables(begun(task.initial(seed).parameters, config.start, sizes))
+        return Variables(start_weights(task.initial(seed).parameters, config.start, sizes))
 
     return Trainer(task, config, compiler_options, None if config.start is None else begin)
 
@@ -216,7 +224,7 @@ def batch_loss(
       steps: of a rollout.
     """
     spec, network = problem.spec, nnx.merge(graph, weights)
-    step, update = without(network.graft if config.visual else network, config.without)
+    step, update = leave_out(network.graft if config.visual else network, config.without)
     options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
     def one(sample: GraftSample, key: jax.Array) -> LossTerms:
@@ -323,7 +331,7 @@ def facts_of(config: Config, problem: Problem) -> dict[str, Any]:
         "seed": config.seed,
         "data": _data(config),
         "views": 1.0 if config.synth is not None and not config.mixed else config.views,
-        **made_with(),
+        **software(),
     }
 
 

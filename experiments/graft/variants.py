@@ -10,7 +10,7 @@ PARTS = ("probes", "scale")
 """What can be left out: where the scene is and how it faces; the scale's prediction."""
 
 
-def without(network: Graft, part: str | None) -> tuple[Step, UpdateMask]:
+def leave_out(network: Graft, part: str | None) -> tuple[Step, UpdateMask]:
     """The network and what it may change, less a part of `PARTS`; the whole method if None."""
 
     def blind(inputs: GraftInputs, context: VisualContext | None) -> GraftUpdate:

@@ -25,7 +25,7 @@ from hoijax.experiments.graft import evaluate as evaluation
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights
 from hoijax.experiments.graft.networks import SIDE, with_encoder
-from hoijax.experiments.graft.pages import SURFACE, surface_cells, trained
+from hoijax.experiments.graft.pages import SURFACE, surface_cells, training_chain
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.samples import Kept, SynthScenes
 from hoijax.io import output_directory
@@ -107,7 +107,7 @@ def run(config: Config) -> None:
         scored(name, network)
     train = len(open_split(config.synth, "scenes_train"))
     record = settings_of(config, ("out", "results", "synth", "start"))
-    record |= {"scenes_train": train, "scenes_test": len(split), "begun": trained(facts)}
+    record |= {"scenes_train": train, "scenes_test": len(split), "begun": training_chain(facts)}
     whole = {"config": record, "megabytes": sizes, "scores": json.loads(json.dumps(scores))}
     write_page(config.results, "graft_visual", whole, markdown(record, sizes, whole["scores"]))
 

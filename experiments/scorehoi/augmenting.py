@@ -63,7 +63,7 @@ def _augment(key: jax.Array, sample: Batch, crop: int, margin: float, config: Au
         "joints_2d": einsum("ij,nj->ni", zoom, sample["joints_2d"]),
         "positional": jnp.concatenate([place, positional[:, 2:]], axis=-1),
         "hand_boxes": jnp.stack([_hand_box(place[start : start + 20]) for start in (25, 45)]),
-        "state": _turned(sample["state"], change),
+        "state": _turn_state(sample["state"], change),
     }
 
 
@@ -73,7 +73,7 @@ def _hand_box(points: Float[jax.Array, "N 2"]) -> Float[jax.Array, "2 2"]:
     return jnp.stack([(low + high) / 2 - half, (low + high) / 2 + half])
 
 
-def _turned(x: Float[jax.Array, "D"], change: ViewChange) -> Float[jax.Array, "D"]:
+def _turn_state(x: Float[jax.Array, "D"], change: ViewChange) -> Float[jax.Array, "D"]:
     state = unpack(x)
     turn = jnp.asarray(change.rotation)
     root, obj = (

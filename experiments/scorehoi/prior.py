@@ -27,12 +27,12 @@ from hoijax.data.synth import SynthConfig, open_split
 from hoijax.diffusion import Schedule, cosine_schedule, q_sample
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.placement import gather, is_first_process, join_processes
-from hoijax.experiments.common.runs import run, without_end
+from hoijax.experiments.common.runs import endless_batches, run
 from hoijax.experiments.common.trainer import FREE as FREE_RUN
-from hoijax.experiments.common.trainer import RunConfig, Trainer, TrainState, Variables, without_places
-from hoijax.experiments.scorehoi.states import StateSet, joined, scripted_states, solved_states
+from hoijax.experiments.common.trainer import RunConfig, Trainer, TrainState, Variables, program_settings
+from hoijax.experiments.scorehoi.states import StateSet, join_sets, scripted_states, solved_states
 from hoijax.geometry import einsum, rotation_from_6d, rotation_from_axis_angle, sixd_from_rotation
 from hoijax.io import output_directory, write_npz
 from hoijax.nets.scorehoi import Conditions, PooledDenoiser, PooledDenoiserConfig, drop_conditions
@@ -92,14 +92,14 @@ def gather_states(config: Config) -> tuple[StateSet, int]:
     sets = [scripted_states(SynthConfig(seed=config.seed), config.scripted, features=config.features)]
     if config.root is not None:
         sets.append(solved_states(open_split(config.root, "train"), features=config.features))
-    whole = joined(sets)
+    whole = join_sets(sets)
     arrays = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
     if is_first_process():
         write_npz(path, arrays | {"scripted": np.asarray(config.scripted)})
     return whole, config.scripted
 
 
-def turned(key: jax.Array, x: jax.Array, heading: float, tilt: float) -> jax.Array:
+def turn_states(key: jax.Array, x: jax.Array, heading: float, tilt: float) -> jax.Array:
     """States seen by cameras turned about the vertical and tilted a little at random; degrees."""
     first, second = jax.random.split(key)
     about = jnp.radians(heading) * jax.random.uniform(first, x.shape[:1], x.dtype, -1, 1)
@@ -167,7 +167,7 @@ class PriorTask:
             jax.random.randint(keys[0], (config.batch - few,), 0, self.scripted),
             jax.random.randint(keys[1], (few,), self.scripted, max(len(states), self.scripted + 1)),
         ])  # fmt: skip
-        x = turned(keys[2], states[chosen], config.heading, config.tilt)
+        x = turn_states(keys[2], states[chosen], config.heading, config.tilt)
         conditions = Conditions(image=None, geometry=self.geometry[self.objects[chosen]])
         return {
             "x": x,
@@ -192,7 +192,7 @@ def make_trainer(config: Config) -> Trainer:
     whole, scripted = gather_states(config)
     graph = nnx.split(nnx.eval_shape(lambda: PooledDenoiser(config.network(), nnx.Rngs(0))))[0]
     task = PriorTask(
-        whole.states, whole.objects, whole.geometry, cosine_schedule(), scripted, graph, without_places(config)
+        whole.states, whole.objects, whole.geometry, cosine_schedule(), scripted, graph, program_settings(config)
     )  # fmt: skip
     return Trainer(task, config)
 
@@ -210,7 +210,7 @@ def train(config: Config, *, trainer: Trainer | None = None) -> TrainState:
     join_processes(config.devices)
     output_directory(config.out)
     trainer = make_trainer(config) if trainer is None else trainer
-    state = run(trainer, config, without_end({}), free=FREE, title="ScoreHOI prior")
+    state = run(trainer, config, endless_batches({}), free=FREE, title="ScoreHOI prior")
     if int(state.step) == config.steps:
         half = jax.tree.map(lambda a: a.astype(np.float16), gather(state.averaged().parameters))
         if is_first_process():
@@ -228,7 +228,7 @@ def facts(config: Config, task: PriorTask) -> dict[str, Any]:
         "network": sizes,
         "states": {"scripted": task.scripted, "solved": solved, "objects": len(task.geometry)},
         "body": "free",
-        **made_with(),
+        **software(),
     }
 
 

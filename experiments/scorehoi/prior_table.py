@@ -28,7 +28,7 @@ from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.data.synth import open_split
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, heading, interval, page, settings_of, table, write_page
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.refine_stats import Perturbation, perturb
@@ -223,7 +223,7 @@ def run(config: Config) -> dict[str, Any]:
         "gradient_steps": {"alone": refiners.settings.steps, "after the prior": refiners.polish.steps},
         "splits": splits,
         "per_second": speed,
-        **made_with(),
+        **software(),
     }
     write_page(config.out, "scorehoi_prior", result, markdown(result))
     return result

@@ -221,7 +221,7 @@ class RealInteractions:
     def _body(self, frame: HOIFrame) -> tuple[np.ndarray, ...]:
         """Rotations (52, 3, 3), betas (10,), named points of the networks' body and its vertices, in the world."""
         model, networks = sample_model(self.body_model, frame), self.layout.model
-        params = BodyParams.from_axis_angle(model, **_given(model, frame.body))
+        params = BodyParams.from_axis_angle(model, **_field_keys(model, frame.body))
         posed = pose_body_compiled(model, params)
         joints = list(range(NUM_JOINTS)) if model.num_joints == NUM_JOINTS else list(_WITHOUT_FACE)
         rotations = np.asarray(params.rotations, np.float64)[joints]
@@ -250,7 +250,7 @@ def _picture(path: pathlib.Path) -> np.ndarray:
         raise InputError(f"cannot read the picture {path}: {error}") from error
 
 
-def _given(model: BodyModel, body: dict[str, np.ndarray]) -> dict[str, Any]:
+def _field_keys(model: BodyModel, body: dict[str, np.ndarray]) -> dict[str, Any]:
     """The field's keys, hands of 45 numbers as axis-angle also where the model takes components."""
     out = dict(body)
     for key in ("left_hand_pose", "right_hand_pose"):

@@ -46,7 +46,7 @@ def score_rows(folder: pathlib.Path, source: TruthSource, ids: Sequence[str], co
     return samples, {key: source.load(key).group for key in samples}
 
 
-def merged(scored: Sequence[Scores]) -> Scores:
+def mean_over_seeds(scored: Sequence[Scores]) -> Scores:
     """Each sample's mean over seeds; where a metric is defined for some seeds only, over those."""
     samples: dict[str, dict[str, float]] = {}
     for key in scored[0][0]:

@@ -85,7 +85,7 @@ def scripted_states(config: SynthConfig, count: int, *, features: int, split: st
             state = facing_state(puppet.rotations, puppet.betas, pelvis, placed.rotation, placed.translation)
             yield state, (drawn.category, drawn.object_seed)
 
-    return _gathered(rows(), features)
+    return _gather(rows(), features)
 
 
 def solved_states(split: Sequence[Mapping[str, Any]], *, features: int) -> StateSet:
@@ -103,7 +103,7 @@ def solved_states(split: Sequence[Mapping[str, Any]], *, features: int) -> State
             state = facing_state(rotations, np.asarray(body["betas"]), pelvis, turn, place)
             yield state, (sample["category"], int(sample["object_seed"]))
 
-    return _gathered(rows(), features)
+    return _gather(rows(), features)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -113,7 +113,7 @@ def object_numbers(category: str, seed: int, features: int) -> Float[np.ndarray,
     return np.concatenate([points.ravel(), geometry_feature(points, features)]).astype(np.float32)
 
 
-def _gathered(rows: Iterable[tuple[np.ndarray, tuple[str, int]]], features: int) -> StateSet:
+def _gather(rows: Iterable[tuple[np.ndarray, tuple[str, int]]], features: int) -> StateSet:
     states, objects, known = [], [], {}
     for state, obj in rows:
         states.append(state)
@@ -122,7 +122,7 @@ def _gathered(rows: Iterable[tuple[np.ndarray, tuple[str, int]]], features: int)
     return StateSet(np.stack(states), np.asarray(objects, np.int32), np.stack(geometry))
 
 
-def joined(sets: Sequence[StateSet]) -> StateSet:
+def join_sets(sets: Sequence[StateSet]) -> StateSet:
     """Several sets as one."""
     offsets = np.cumsum([0] + [len(s.geometry) for s in sets])
     return StateSet(

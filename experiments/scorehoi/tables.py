@@ -27,12 +27,12 @@ from hoijax.data.evaluation import EvaluateConfig, open_truth
 from hoijax.data.evaluation.table import rows_of
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
 from hoijax.experiments.common.splits import Split, synth_splits
 from hoijax.experiments.scorehoi.predicting import Pictures, Predictor, RealPictures, SynthPictures, write_predictions
 from hoijax.experiments.scorehoi.real import RealInteractions
-from hoijax.experiments.scorehoi.scoring import markdown_table, merged, score_rows
+from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, Variant
 from hoijax.io import check_output_directory, file_digest
 from hoijax.systems.scorehoi.networks import Networks, load_networks
@@ -136,7 +136,7 @@ def run(config: Config) -> dict[str, Any]:
                 predictor.use(nets)
                 speeds.append(write_predictions(folder, predictor, pictures[split], ids))
                 scored.append(score_rows(folder, source, ids, evaluation))
-            samples, groups = merged(scored)
+            samples, groups = mean_over_seeds(scored)
             found.setdefault(split, {})[variant.name] = {
                 "metrics": rows_of(samples, groups, evaluation),
                 "seeds": [rows_of(*one, evaluation) for one in scored] if len(scored) > 1 else [],
@@ -150,7 +150,7 @@ def run(config: Config) -> dict[str, Any]:
         "weights": [{n: _provenance(p) for n, p in zip(("regressor", "denoiser"), pair)}
                     for pair in zip(config.regressor, config.denoiser)],
         "splits": found,
-        **made_with(),
+        **software(),
     }  # fmt: skip
     write_page(config.out, f"scorehoi_table{config.table}", result, markdown_table(result, chosen))
     return result

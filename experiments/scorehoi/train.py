@@ -28,7 +28,7 @@ from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.placement import gather, is_first_process, join_processes
 from hoijax.experiments.common.runs import run
 from hoijax.experiments.common.trainer import Trainer, TrainState, Variables
@@ -203,7 +203,7 @@ def facts_of(config: Config) -> dict[str, Any]:
     kept = ("dataset", "split", "size", "attention", "level", "vertices", "steps", "batch", "rate", "cosine", "share",
             "levels", "passes", "seed", "augment")  # fmt: skip
     facts = {"stage": stage_of(config)} | {name: getattr(config, name) for name in kept if hasattr(config, name)}
-    return facts | {"body": "smplh" if config.dataset in VIEWS else "free", **made_with()}
+    return facts | {"body": "smplh" if config.dataset in VIEWS else "free", **software()}
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from hoijax.experiments.common import ablate
-from hoijax.experiments.common.recipes import changed
+from hoijax.experiments.common.recipes import change_settings
 from hoijax.systems.scorehoi import GuidedConfig
 
 
@@ -37,7 +37,7 @@ class Variant(ablate.Variant):
     def guidance(self, step: int) -> GuidedConfig:
         """The settings of this row; `step` is the paper's where the row does not say its own."""
         base = GuidedConfig.denoising() if self.base == "denoising" else GuidedConfig(step=step)
-        return changed(base, self.changes)
+        return change_settings(base, self.changes)
 
     def slug(self, step: int) -> str:
         """A folder's name that tells these predictions from those of other rows and steps."""

@@ -160,7 +160,7 @@ def run(config: Config) -> Views | None:
         samples = [_sample(config, synth, solved, layout, i, count) for i in indices]
         fields = {name: np.stack([s[name] for s in samples]) for name in samples[0] if name != "image"}
         write_npz(_field_path(out, shard), fields)
-        write_bytes(_image_path(out, shard), _npy(np.stack([_stored(s["image"]) for s in samples])))
+        write_bytes(_image_path(out, shard), _npy(np.stack([_pack_image(s["image"]) for s in samples])))
     if config.until is not None and config.until < shards:
         return None
     write_json(out / "views.json", {"count": count, "shards": shards, "solved": len(solved)})
@@ -183,8 +183,8 @@ def _sample(
         sample = solved[before % len(solved)]
         body = sample["body"]
         vectors = np.concatenate([np.asarray(body[name], np.float64).reshape(-1, 3) for name in POSES])
-        placed = _placed(sample["category"], int(sample["object_seed"]), sample["obj_rot"], sample["obj_trans"])
-        furniture = [_placed(f["category"], f["seed"], f["rotation"], f["translation"]) for f in sample["furniture"]]
+        placed = _place(sample["category"], int(sample["object_seed"]), sample["obj_rot"], sample["obj_trans"])
+        furniture = [_place(f["category"], f["seed"], f["rotation"], f["translation"]) for f in sample["furniture"]]
         given = sample
         pose = Rotation.from_rotvec(vectors).as_matrix(), np.asarray(body["betas"]), np.asarray(body["transl"])
     else:
@@ -193,15 +193,15 @@ def _sample(
         placed = dataclasses.replace(start.placed, seed=drawn.object_seed)
         furniture = list(start.furniture)
         pose = start.puppet.rotations, start.puppet.betas, start.puppet.translation
-    return training_sample(truth_from_synth(_seen(config, synth, rng, pose, placed, furniture, given)), layout)
+    return training_sample(truth_from_synth(_truth_fields(config, synth, rng, pose, placed, furniture, given)), layout)
 
 
-def _placed(category: str, seed: int, rotation: np.ndarray, translation: np.ndarray) -> Placed:
+def _place(category: str, seed: int, rotation: np.ndarray, translation: np.ndarray) -> Placed:
     turn = Rotation.from_rotvec(np.asarray(rotation, np.float64)).as_matrix()
     return Placed(instance(category, seed), turn, np.asarray(translation, np.float64), seed)
 
 
-def _seen(
+def _truth_fields(
     config: Config,
     synth: SynthConfig,
     rng: np.random.Generator,
@@ -243,7 +243,7 @@ def _distance(to: np.ndarray, points: np.ndarray) -> np.ndarray:
     return cKDTree(to).query(points)[0]
 
 
-def _stored(image: np.ndarray) -> np.ndarray:
+def _pack_image(image: np.ndarray) -> np.ndarray:
     """Colours and, as bits of a fourth channel, masks."""
     bits = (image[..., 3] > 0.5) + 2 * (image[..., 4] > 0.5)
     return np.concatenate([np.round(255 * image[..., :3]), bits[..., None]], axis=-1).astype(np.uint8)

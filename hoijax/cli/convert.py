@@ -69,7 +69,7 @@ def run(options: Options) -> int:
             f"--base-data and --pointnext are of scorehoi_regressor and scorehoi_denoiser, not {options.name}"
         )
     found, more = ({}, {}) if entry.companions is None else entry.companions(**beside)
-    arrays = registry.converted(options.name, _state_dict(options), dtype=options.dtype)
+    arrays = registry.convert_published(options.name, _state_dict(options), dtype=options.dtype)
     facts = arrays.facts() | found
     table = arrays.table | files.table_of(more)
     whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])

@@ -46,7 +46,7 @@ class Schedule:
         Raises:
           ValueError: fewer than two, not increasing, no integers, or out of range.
         """
-        times = _increasing(times)
+        times = _check_increasing(times)
         if times[0] < 0 or times[-1] >= self.num_steps or np.any(times != np.round(times)):
             raise ValueError(f"times must lie in 0..{self.num_steps - 1}, got {times[0]}..{times[-1]}")
         return times.astype(np.int32)
@@ -67,7 +67,7 @@ class Flow:
         Raises:
           ValueError: fewer than two, not increasing, or out of range.
         """
-        times = _increasing(times)
+        times = _check_increasing(times)
         if times[0] < 0 or times[-1] > 1:
             raise ValueError(f"times must lie in 0..1, got {times[0]}..{times[-1]}")
         return times.astype(np.float64)
@@ -76,7 +76,7 @@ class Flow:
 Process = Schedule | Flow
 
 
-def _increasing(times: np.ndarray) -> np.ndarray:
+def _check_increasing(times: np.ndarray) -> np.ndarray:
     times = np.asarray(times)
     if times.ndim != 1 or len(times) < 2 or not np.all(np.diff(times) > 0):
         raise ValueError(f"times must increase and be at least two, got {times.tolist()}")

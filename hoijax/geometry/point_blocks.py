@@ -117,12 +117,12 @@ def _search(table: jax.Array, lower: jax.Array, upper: jax.Array, queries: jax.A
         closer = smallest < best
         return left, jnp.where(closer, smallest, best), jnp.where(closer, chosen * size + place, slot)
 
-    def unfinished(state):
+    def is_unfinished(state):
         left, best, _ = state
         return jnp.any(jnp.min(left, axis=1) < best)
 
     start = bound, jnp.full(count, jnp.inf, queries.dtype), jnp.zeros(count, jnp.int32)
-    return jax.lax.while_loop(unfinished, look, look(start))[2]
+    return jax.lax.while_loop(is_unfinished, look, look(start))[2]
 
 
 def _square(difference: jax.Array) -> jax.Array:

@@ -124,11 +124,11 @@ def propose_region_contacts(
     regions = jnp.asarray(regions)
     dtype = d.body.dtype
 
-    def chosen(region: jax.Array) -> jax.Array:
+    def choose(region: jax.Array) -> jax.Array:
         far = jnp.where(region, d.body, jnp.inf)
         rank = jnp.argsort(jnp.argsort(far))
         return region & (rank < count)
 
-    body = jnp.any(jax.vmap(chosen)(regions), axis=0)
+    body = jnp.any(jax.vmap(choose)(regions), axis=0)
     object = jnp.zeros(d.object.shape, bool).at[d.body_nearest].max(body).astype(dtype)
     return Contacts(body.astype(dtype), object, jnp.zeros_like(object))

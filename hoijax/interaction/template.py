@@ -58,7 +58,7 @@ def make_template(
     Raises:
       InputError: no faces, faces beyond the vertices, coordinates that are not finite, or no surface area.
     """
-    solid, template = _prepared(mesh, count, method, max_sdf_faces)
+    solid, template = _prepare(mesh, count, method, max_sdf_faces)
     return template(build_sdf(solid, resolution=resolution, padding=padding))
 
 
@@ -77,7 +77,7 @@ def make_solid_template(
     (`hoijax.geometry.build_solid_sdf`), and sheets have a thickness. Where every part is closed and faces outward the
     grid is that of `make_template`. Arguments and errors as of `make_template`.
     """
-    solid, template = _prepared(mesh, count, method, max_sdf_faces)
+    solid, template = _prepare(mesh, count, method, max_sdf_faces)
     report = closed_and_outward(solid)
     if report is not None:
         # Exact between parts that lie closer together than the flood of a grid gets through.
@@ -86,9 +86,9 @@ def make_solid_template(
     return template(sdf), report
 
 
-def _prepared(mesh: Mesh, count: int, method: str, max_sdf_faces: int) -> tuple[Mesh, Callable]:
+def _prepare(mesh: Mesh, count: int, method: str, max_sdf_faces: int) -> tuple[Mesh, Callable]:
     """The mesh that the grid is built from, and the template as a function of the grid."""
-    vertices, faces = _checked(mesh)
+    vertices, faces = _check_mesh(mesh)
     distinct = _distinct(vertices, faces)
     if _inside_out(vertices, distinct):
         warnings.warn("the mesh is inside out (its volume is negative); its faces were turned", stacklevel=3)
@@ -102,7 +102,7 @@ def _prepared(mesh: Mesh, count: int, method: str, max_sdf_faces: int) -> tuple[
     single = vertices.astype(np.float32)
     solid = Mesh(single, distinct)
     if len(distinct) > max_sdf_faces:
-        solid = _decimated(solid, max_sdf_faces)
+        solid = _decimate(solid, max_sdf_faces)
         warnings.warn(
             f"the mesh has {len(distinct)} faces; its distance grid is built from a copy decimated to "
             f"{len(solid.faces)} faces",
@@ -191,7 +191,7 @@ def _inside_out(vertices: np.ndarray, faces: np.ndarray) -> bool:
     return bool(np.sum(normal * a) / 6 < -1e-4 * area**1.5)
 
 
-def _checked(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+def _check_mesh(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
     if vertices.ndim != 2 or vertices.shape[1] != 3:
         raise InputError(f"a mesh needs vertices of shape (V, 3), got {vertices.shape}")
@@ -210,7 +210,7 @@ def _checked(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return vertices, faces
 
 
-def _decimated(mesh: Mesh, faces: int) -> Mesh:
+def _decimate(mesh: Mesh, faces: int) -> Mesh:
     import fast_simplification
 
     vertices, kept = fast_simplification.simplify(

@@ -128,7 +128,7 @@ class _FinishBatch(_base):
 
     def setup(self) -> None:
         """Makes the job once per worker: files are read, networks and distance grids made."""
-        self._job = _prepared(self._prepare)
+        self._job = _load_job(self._prepare)
 
     def process(self, work: Work) -> Iterator[str]:
         """Finishes one batch; yields the names of its items."""
@@ -148,7 +148,7 @@ class _FinishBatch(_base):
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(prepare: bytes) -> Job:
+def _load_job(prepare: bytes) -> Job:
     """The job of a pickled function; threads of one worker process share it."""
     return pickle.loads(prepare)()
 

@@ -21,7 +21,7 @@ _LIGHT = np.array([-0.4, -0.7, -0.6]) / np.linalg.norm([-0.4, -0.7, -0.6])
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _seen(vertices: jax.Array, faces: jax.Array, intrinsics: jax.Array, size: int) -> jax.Array:
+def _visible_faces(vertices: jax.Array, faces: jax.Array, intrinsics: jax.Array, size: int) -> jax.Array:
     """The face that each pixel of a crop sees, -1 for none."""
     pose = jax.numpy.eye(4, dtype=vertices.dtype)
     return rasterize(vertices, faces, Camera(intrinsics, pose, (size, size))).face_id
@@ -47,7 +47,7 @@ def draw_crop(
     """
     vertices = np.concatenate([body[0], obj[0]]).astype(np.float32)
     faces = np.concatenate([body[1], obj[1] + len(body[0])]).astype(np.int32)
-    face = np.asarray(_seen(vertices, faces, crop_intrinsics(focal, SIZE), SIZE))
+    face = np.asarray(_visible_faces(vertices, faces, crop_intrinsics(focal, SIZE), SIZE))
     seen = face >= 0
     label = np.where(seen, (face >= len(body[1])).astype(int), -1)
     corners = vertices[faces].astype(np.float64)

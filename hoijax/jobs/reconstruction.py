@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,14 +11,16 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import ObjectTemplate
 from hoijax.io import file_digest
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets.weights import shipped_file
 from hoijax.systems.scorehoi import (
-    CompiledReconstruction,
     GuidedBody,
     GuidedConfig,
+    GuidedReconstruction,
+    GuidedScene,
     compile_reconstruction,
     guided_scene,
     interaction_from_state,
@@ -41,7 +43,7 @@ class Reconstructor:
     """From an object's template points to the numbers that describe it; of `load_networks`."""
     focal: float
     """Of the regressor's camera."""
-    run: CompiledReconstruction
+    run: Callable[[GuidedBody, GuidedScene, ArrayLike, ArrayLike], GuidedReconstruction]
     """Of `compile_reconstruction`."""
     facts: Mapping[str, Any]
     """What the results depend on: digests of both weights, settings."""

@@ -230,7 +230,7 @@ def _unpack(
         tilt=tilt,
         verdict=verdict.words(tuple(after_metrics["contact"])),
         good=bool(verdict.good),
-        notes=(*_doubts(item, before, level), *_leaning(tilt), *_out_of_reach(after_metrics["contact"])),
+        notes=(*_doubts(item, before, level), *_lean_note(tilt), *_out_of_reach(after_metrics["contact"])),
     )
 
 
@@ -242,7 +242,7 @@ def shifts(before: np.ndarray, after: np.ndarray, start: RigidPose, end: RigidPo
     }
 
 
-def _leaning(tilt: float) -> tuple[str, ...]:
+def _lean_note(tilt: float) -> tuple[str, ...]:
     """A note on an object that leans further than anybody meant it to."""
     if tilt < THRESHOLDS.tilt:
         return ()

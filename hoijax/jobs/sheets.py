@@ -14,7 +14,7 @@ from hoijax.body_models import load
 from hoijax.data.evaluation import open_truth
 from hoijax.data.real import DATASETS
 from hoijax.data.real.schema import ContactSample
-from hoijax.data.sheet import contact_sheet, evenly, existing_image, labelled, parts_of
+from hoijax.data.sheet import annotate, contact_sheet, existing_image, parts_of, spread_indices
 from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.io import check_output_file, write_bytes
@@ -91,13 +91,13 @@ def write_sheet(request: SheetRequest) -> int:
 
 def _synth_cells(request: SheetRequest) -> Iterator[Cell]:
     samples = open_split(request.root, request.split)
-    return (labelled(samples[i]) for i in evenly(len(samples), request.n))
+    return (annotate(samples[i]) for i in spread_indices(len(samples), request.n))
 
 
 def _real_cells(request: SheetRequest) -> Iterator[Cell]:
     """Picture and caption of each sample, or what is wrong with it."""
     source = open_truth(request.name, root=request.root, split=request.split, body_model=request.body_model)
-    keys = [source.ids[i] for i in evenly(len(source.ids), request.n)]
+    keys = [source.ids[i] for i in spread_indices(len(source.ids), request.n)]
     if DATASETS[request.name].kind is ContactSample:
         yield from _contact_cells(request, keys)
         return

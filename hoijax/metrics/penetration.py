@@ -66,7 +66,7 @@ def signed_distance_host(
     """
     points = np.asarray(points)
     distance = np.array(closest_on_mesh_host(points, mesh).distance)
-    return np.where(_contained(points, mesh, threshold), -distance, distance)
+    return np.where(_is_inside(points, mesh, threshold), -distance, distance)
 
 
 @struct.dataclass
@@ -133,7 +133,7 @@ def floor_distance(
     return low - jnp.asarray(floor, dtype=low.dtype)
 
 
-def _contained(points: np.ndarray, mesh: Mesh, threshold: float) -> np.ndarray:
+def _is_inside(points: np.ndarray, mesh: Mesh, threshold: float) -> np.ndarray:
     """Winding number above the threshold, evaluated in the mesh's bounding box; nothing is inside beyond it."""
     corners = np.asarray(mesh.vertices)[np.unique(np.asarray(mesh.faces))]
     near = np.all((points > corners.min(0)) & (points < corners.max(0)), axis=-1)

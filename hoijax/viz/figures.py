@@ -217,8 +217,8 @@ def join_scene(scene: SceneMeshes) -> Scene:
     vertices = np.concatenate([mesh.vertices for mesh in scene])
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(scene, counts)]).astype(np.int32)
     normals = np.concatenate([corner_normals(mesh.vertices, mesh.faces) for mesh in scene])
-    extra_vertices = _rounded(len(vertices)) - len(vertices)
-    extra_faces = _rounded(len(faces)) - len(faces)  # without area: nobody sees them
+    extra_vertices = _round_up(len(vertices)) - len(vertices)
+    extra_faces = _round_up(len(faces)) - len(faces)  # without area: nobody sees them
 
     def padded(array: np.ndarray, extra: int, fill: float = 0) -> np.ndarray:
         """The array with `extra` more rows."""
@@ -257,7 +257,7 @@ def _join_textures(scene: Sequence[NamedMesh], extra_faces: int) -> Textures | N
     return Textures(stack, sizes, np.concatenate(uv), np.concatenate(index))
 
 
-def _rounded(count: int) -> int:
+def _round_up(count: int) -> int:
     """The next of a series of sizes that grows by a quarter."""
     size = 1024
     while size < count:

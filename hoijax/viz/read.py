@@ -44,13 +44,13 @@ def read_scene(path: pathlib.Path | str) -> list[NamedMesh]:
             transform, key = scene.graph[node]
             geometry = scene.geometry[key]
             if len(getattr(geometry, "faces", ())):
-                meshes.append(_named(node if gltf else key, geometry, transform, gltf))
+                meshes.append(_named_mesh(node if gltf else key, geometry, transform, gltf))
     if not meshes:
         raise InputError(f"'{path}' holds no mesh with faces, so there is nothing to show")
     return meshes
 
 
-def _named(name: str, geometry, transform: np.ndarray, linear: bool) -> NamedMesh:
+def _named_mesh(name: str, geometry, transform: np.ndarray, linear: bool) -> NamedMesh:
     """One trimesh geometry in world coordinates; `linear`: its colours are, as glTF's vertex and base colours."""
     matrix = np.asarray(transform, np.float64)
     vertices = np.asarray(geometry.vertices, np.float64) @ matrix[:3, :3].T + matrix[:3, 3]

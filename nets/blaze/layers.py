@@ -78,7 +78,7 @@ def depthwise(
     pads = [_pads(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel.shape[:2])]
 
     shifted = functools.partial(_shifted_products, stride=stride, pads=pads)
-    grouped = functools.partial(_grouped, stride=stride, pads=pads)
+    grouped = functools.partial(_grouped_convolution, stride=stride, pads=pads)
     return lax.platform_dependent(x, kernel, cpu=shifted, default=grouped) + bias[None, None, None]
 
 
@@ -146,7 +146,7 @@ def _pads(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, i
     return total // 2, total - total // 2
 
 
-def _grouped(x: Array, kernel: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
+def _grouped_convolution(x: Array, kernel: Array, stride: int, pads: list[tuple[int, int]]) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None],

@@ -158,9 +158,9 @@ class Attention(nnx.Module):
     ) -> Encoded:
         """Keys and values (*B, K, G, D) of a context, to be kept where it is looked at more than once."""
         context = jnp.asarray(context)
-        key = self._normed(self._project(context, 1), "key_norm", self.config.key_heads)
+        key = self._normalise(self._project(context, 1), "key_norm", self.config.key_heads)
         value = split_heads(self._project(context if values is None else jnp.asarray(values), 2), self.config.key_heads)
-        return self._turned(key, positions), value
+        return self._rotate(key, positions), value
 
     def look(
         self,
@@ -173,7 +173,7 @@ class Attention(nnx.Module):
     ) -> Float[jax.Array, "*B Q W"]:
         """What each token finds among keys and values of `encode`; arguments as of the whole."""
         config, tokens = self.config, jnp.asarray(tokens)
-        query = self._turned(self._normed(self._project(tokens, 0), "query_norm", config.heads), positions)
+        query = self._rotate(self._normalise(self._project(tokens, 0), "query_norm", config.heads), positions)
         if config.kernel == "linear":
             if bias is not None or (mask is not None and mask.ndim != tokens.ndim - 1):
                 raise ValueError("linear attention takes a mask of places (*B, K), no other and no bias")
@@ -203,13 +203,13 @@ class Attention(nnx.Module):
         y = x @ kernel
         return y if bias is None else y + jnp.broadcast_to(bias, y.shape)
 
-    def _normed(self, x: jax.Array, name: str, heads: int) -> jax.Array:
+    def _normalise(self, x: jax.Array, name: str, heads: int) -> jax.Array:
         if self.config.norm == "whole":
             x = getattr(self, name)(x)
         x = split_heads(x, heads)
         return getattr(self, name)(x) if self.config.norm == "heads" else x
 
-    def _turned(self, x: jax.Array, positions: ArrayLike | None) -> jax.Array:
+    def _rotate(self, x: jax.Array, positions: ArrayLike | None) -> jax.Array:
         if self.config.rope is None:
             return x
         if positions is None:

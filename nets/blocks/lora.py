@@ -41,7 +41,7 @@ class LoRALinear(nnx.Module):
         a, b = (p[...].astype(y.dtype) for p in (self.lora_A, self.lora_B))
         return y + self.scale * ((x.astype(y.dtype) @ a.T) @ b.T)
 
-    def merged(self) -> nnx.Linear:
+    def merge(self) -> nnx.Linear:
         """The base layer with the product added to its matrix."""
         kernel = self.base.kernel
         product = jnp.matmul(self.lora_B[...], self.lora_A[...], precision="highest").T
@@ -93,6 +93,6 @@ def merge_lora(module: nnx.Module) -> list[str]:
     """Puts plain layers, with the products in their matrices, in the adapted ones' place; returns their paths."""
     merged = []
     for path, parent, name in _places(module, LoRALinear):
-        setattr(parent, name, getattr(parent, name).merged())
+        setattr(parent, name, getattr(parent, name).merge())
         merged.append(path)
     return merged

@@ -86,10 +86,10 @@ def read_pointnext(path: pathlib.Path) -> Tensors:
       InputError: not PointNeXt.
     """
     if path.suffix != ".safetensors":
-        return registry.converted("pointnext_s", read_state_dict(path))
+        return registry.convert_published("pointnext_s", read_state_dict(path))
     tensors = open_tensors(path, what="PointNeXt")
     if tensors.facts().get("name") != "pointnext_s":
-        return registry.converted("pointnext_s", tensors)
+        return registry.convert_published("pointnext_s", tensors)
     return own_arrays(tensors)
 
 

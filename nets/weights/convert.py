@@ -59,14 +59,14 @@ class Rule:
 QKV = ("query", "key", "value")
 
 
-def fused(theirs: str, *, parts: Sequence[str] = QKV, under: str = r".*") -> Rule:
+def fused_rule(theirs: str, *, parts: Sequence[str] = QKV, under: str = r".*") -> Rule:
     """The rule of a checkpoint that stacks what is apart here: `<under>.query`, `.key`, `.value` in one `<theirs>`."""
     names = "|".join(map(re.escape, parts))
     return Rule(rf"({under}\.)({names})\.(weight|bias)", rf"\g<1>{theirs}.\g<3>",
                 tuple(rf"\g<1>{part}.\g<3>" for part in parts))  # fmt: skip
 
 
-def stacked(ours: str, *, parts: Sequence[str], under: str = r".*") -> Rule:
+def stacked_rule(ours: str, *, parts: Sequence[str], under: str = r".*") -> Rule:
     """The rule of a checkpoint that keeps apart what is stacked here."""
     return Rule(rf"({under}\.){re.escape(ours)}\.(weight|bias)", tuple(rf"\g<1>{part}.\g<2>" for part in parts))
 

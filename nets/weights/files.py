@@ -132,13 +132,13 @@ def open_tensors(path: PathLike, *, dtype: Any = None, what: str = "weights") ->
     else:
         table, notes = _head(path, what)
         files = dict.fromkeys(table, path)
-    dtypes = {name: info.dtype if dtype is None or not _floating(info.dtype) else np.dtype(dtype)
+    dtypes = {name: info.dtype if dtype is None or not _is_floating(info.dtype) else np.dtype(dtype)
               for name, info in table.items()}  # fmt: skip
     cast = {name: TensorInfo(info.shape, dtypes[name]) for name, info in table.items()}
     return Tensors(cast, lambda name: _array(files[name], name, dtypes[name], what), notes, str(path))
 
 
-def _floating(dtype: np.dtype) -> bool:
+def _is_floating(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 

@@ -136,7 +136,7 @@ def load(name: str, path: pathlib.Path | None = None, **how: Any) -> tuple[nnx.M
     return fill(lambda rngs: entry.make(rngs, facts), own_arrays(tensors), where=path, **how), facts
 
 
-def converted(name: str, state_dict: StateDict, *, dtype: Any = None) -> Tensors:
+def convert_published(name: str, state_dict: StateDict, *, dtype: Any = None) -> Tensors:
     """A published checkpoint's arrays under our names, each made when it is asked for; notes say what they are of.
 
     Raises:
@@ -157,7 +157,7 @@ def from_torch(name: str, state_dict: StateDict) -> nnx.Module:
     Raises:
       InputError: the name is unknown, or keys are missing, unexpected or of another shape.
     """
-    return fill(find_checkpoint(name).make, converted(name, state_dict), where="the checkpoint")
+    return fill(find_checkpoint(name).make, convert_published(name, state_dict), where="the checkpoint")
 
 
 def key_table(name: str) -> dict[str, tuple[int, ...] | None]:

@@ -57,7 +57,7 @@ def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectFi
     if len(own) >= SPREAD_POINTS:
         raise ValueError(f"an object has at most {SPREAD_POINTS - 1} template points here, got {len(own)}")
     sdf = jax.tree.map(lambda x: cast_floating(x, dtype), template.sdf)
-    return _object_field(sdf, _padded(template.mesh, dtype), own)
+    return _object_field(sdf, _pad_mesh(template.mesh, dtype), own)
 
 
 def facing_air(
@@ -73,7 +73,7 @@ def facing_air(
     return jnp.where(sheet[:, None], -normals, normals), jnp.maximum(ahead, behind) > 0
 
 
-def _padded(mesh: Mesh, dtype: Any) -> Mesh:
+def _pad_mesh(mesh: Mesh, dtype: Any) -> Mesh:
     """The mesh with faces of no area, which nobody samples, up to a power of two: objects then share a program."""
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     more = [(1 << max(10, int(n - 1).bit_length())) - n for n in (len(vertices), len(faces))]

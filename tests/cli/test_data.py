@@ -11,7 +11,7 @@ from PIL import Image
 from hoijax.body_models import free_body, save
 from hoijax.cli import main
 from hoijax.cli.data import _settings
-from hoijax.data.sheet import contact_sheet, evenly, labelled, outlined
+from hoijax.data.sheet import annotate, contact_sheet, draw_outline, spread_indices
 from hoijax.data.synth import SynthConfig
 from hoijax.errors import InputError
 
@@ -160,19 +160,19 @@ def test_overlays_show_the_labels():
         "keypoints_visible": np.array([True, False]), "body_contact": np.ones(3, bool),
         "body_floor_contact": np.zeros(3, bool), "max_penetration": 0.0021, "text": "a person sits",
     }  # fmt: skip
-    picture, caption = labelled(sample)
+    picture, caption = annotate(sample)
     assert caption == "a person sits\n3 vertices touch, 0 on the floor, 2.1 mm deep"
     assert tuple(picture[45, 45]) == (40, 220, 90)
     assert tuple(picture[5, 50]) != (40, 220, 90)  # not visible
     assert tuple(picture[10, 20]) == (60, 130, 255)
-    inside = outlined(image, mask, (0, 0, 0))
+    inside = draw_outline(image, mask, (0, 0, 0))
     assert tuple(inside[20, 20]) == (80, 80, 80)
     assert tuple(inside[40, 40]) == (100, 100, 100)
 
 
 def test_sheets_are_grids():
-    assert evenly(100, 4) == [12, 37, 62, 87]
-    assert evenly(2, 24) == [0, 1]
+    assert spread_indices(100, 4) == [12, 37, 62, 87]
+    assert spread_indices(2, 24) == [0, 1]
     sheet = contact_sheet([(np.full((10, 20, 3), 9, np.uint8), "one " * 30)] * 7, cell=50, columns=3)
     assert sheet.shape[1] == 150
     assert sheet.shape[0] > 3 * 50

@@ -13,7 +13,7 @@ from hoijax.interaction import make_solid_template, make_template
 from hoijax.nets.scorehoi import PooledDenoiser, PooledDenoiserConfig
 from hoijax.nets.weights import save_network, shipped_file
 from hoijax.systems.scorehoi import compile_prior, prior_config, score_prior
-from hoijax.systems.scorehoi.score_prior import load_prior, scaled
+from hoijax.systems.scorehoi.score_prior import load_prior, scale_template
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_scaled_template_is_that_of_the_scaled_mesh():
     faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
                       [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]], np.int32)  # fmt: skip
     once, twice = (make_template(Mesh(s * corners, faces), resolution=8) for s in (np.float32(1), np.float32(2)))
-    got = scaled(once, 2.0)
+    got = scale_template(once, 2.0)
     np.testing.assert_allclose(got.points, twice.points, atol=1e-5)
     np.testing.assert_allclose(got.sdf.values, twice.sdf.values, atol=1e-5)
     np.testing.assert_allclose(got.sdf.spacing, twice.sdf.spacing, atol=1e-6)

@@ -14,7 +14,7 @@ from hoijax.geometry import RigidPose
 from hoijax.jobs import objects, pictures, reconstruction
 from hoijax.jobs.pictures import ReconstructRequest, reconstruct_pictures
 from hoijax.jobs.reconstruction import Reconstructed, Reconstructor, Stage
-from hoijax.systems.scorehoi import CompiledReconstruction, GuidedBody, GuidedConfig
+from hoijax.systems.scorehoi import GuidedBody, GuidedConfig
 
 NAMES = ("a", "b", "c")
 
@@ -61,9 +61,8 @@ def job(answer, tmp_path, monkeypatch):
             found.append(Reconstructed(photograph, chosen, contacts, losses))
         return found
 
-    body, program = (object.__new__(kind) for kind in (GuidedBody, CompiledReconstruction))
     facts = {"regressor": "r", "denoiser": "d"}
-    made = Reconstructor(model, body, 64, np.ravel, 2500.0, program, facts)
+    made = Reconstructor(model, object.__new__(GuidedBody), 64, np.ravel, 2500.0, lambda *inputs: None, facts)
     monkeypatch.setattr(reconstruction, "make_reconstructor", lambda *args: made)
     monkeypatch.setattr(pictures, "reconstruct_batch", answers)
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 12)

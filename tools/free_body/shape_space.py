@@ -23,7 +23,7 @@ class ShapeSpace:
     joint_residual: float  # mean distance of sampled joints from the linear model, metres
 
 
-def symmetrized(x, mirror):
+def symmetrize(x, mirror):
     """Mean of fields (..., V, 3) and their mirror images."""
     return 0.5 * (x + x[..., mirror, :] * FLIP.astype(x.dtype))
 
@@ -34,8 +34,8 @@ def fit_shape_space(bodies, joints, eyes, faces, mirror, eye_mirror):
     The sign of each direction is fixed: the first grows taller, the others grow larger.
     """
     samples = len(bodies)
-    bodies, eyes = symmetrized(bodies, mirror), symmetrized(eyes, eye_mirror)
-    joints = symmetrized(joints, JOINT_MIRROR)
+    bodies, eyes = symmetrize(bodies, mirror), symmetrize(eyes, eye_mirror)
+    joints = symmetrize(joints, JOINT_MIRROR)
     mean = bodies.mean(0, dtype=np.float64)
     centred = (bodies - mean).reshape(samples, -1)
     gram = (centred @ centred.T).astype(np.float64)
@@ -58,9 +58,9 @@ def fit_shape_space(bodies, joints, eyes, faces, mirror, eye_mirror):
     linear = joints.mean(0) + np.einsum("nk,kjc->njc", betas, joint_shape)
     stack = lambda x, d: np.concatenate([x.mean(0, dtype=np.float64)[None], d])  # noqa: E731
     return ShapeSpace(
-        body=symmetrized(stack(bodies, shape), mirror),
-        eyes=symmetrized(stack(eyes, directions(eyes)), eye_mirror),
-        joints=symmetrized(stack(joints, joint_shape), JOINT_MIRROR),
+        body=symmetrize(stack(bodies, shape), mirror),
+        eyes=symmetrize(stack(eyes, directions(eyes)), eye_mirror),
+        joints=symmetrize(stack(joints, joint_shape), JOINT_MIRROR),
         betas=betas,
         explained=values[:BETAS] / values.sum(),
         joint_residual=float(np.linalg.norm(linear - joints, axis=-1).mean()),

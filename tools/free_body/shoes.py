@@ -93,7 +93,7 @@ def _toe_cap(surface, toes, grid, origin):
 
     rim_angle, rim_radius = polar(position[rim])
     angle, radius = polar(position[toes])
-    share = np.clip(radius / np.interp(angle, *_sorted(rim_angle, rim_radius), period=2 * np.pi), 0, 1)
+    share = np.clip(radius / np.interp(angle, *_sort(rim_angle, rim_radius), period=2 * np.pi), 0, 1)
     open_angle = share * np.pi / 2
     ray = np.stack([np.sin(open_angle) * np.cos(angle), np.sin(open_angle) * np.sin(angle), np.cos(open_angle)], axis=1)
     reach = np.arange(0.0, 0.16, 0.5 * VOXEL)
@@ -102,7 +102,7 @@ def _toe_cap(surface, toes, grid, origin):
     return position
 
 
-def _sorted(x, y):
+def _sort(x, y):
     order = np.argsort(x)
     return x[order], y[order]
 

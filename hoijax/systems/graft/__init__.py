@@ -25,7 +25,7 @@ from hoijax.systems.graft.state import (
     apply_similarity,
     apply_update,
     fold_scale,
-    folded,
+    fold_state,
     pose_state,
 )
 from hoijax.systems.graft.system import Prepared, Result, prepare, run
@@ -56,7 +56,7 @@ __all__ = [
     "default_probe_vertices",
     "estimate_normals",
     "fold_scale",
-    "folded",
+    "fold_state",
     "fuse_features",
     "head_depth",
     "make_scene",

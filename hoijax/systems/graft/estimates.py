@@ -88,7 +88,7 @@ def read_people(path: PathLike, model: BodyModel, *, transl: str = "auto") -> Pe
     else:
         values = read_parameters(path).values
         values = {k: v for k, v in values.items() if not k.startswith("obj_")}
-        params, method = BodyParams.from_axis_angle(model, **_fitting(path, values, model)), "parameters"
+        params, method = BodyParams.from_axis_angle(model, **_fit_layout(path, values, model)), "parameters"
     count = params.rotations.shape[0]
     if not count:
         raise InputError(f"{path}: nobody in it, the arrays have 0 rows")
@@ -116,7 +116,7 @@ def read_scene_estimate(path: PathLike) -> SceneEstimate:
     path = pathlib.Path(path)
     keys = ("pts3d_cam", "pts3d", "point_map", "points", "normals", "depth_z", "depth", "intrinsics", "mask", "conf",
             "confidence")  # fmt: skip
-    arrays = {name: _without_ones(value, name) for name, value in _arrays(path, keys).items()}
+    arrays = {name: _drop_unit_axes(value, name) for name, value in _arrays(path, keys).items()}
     for name in ("pts3d_cam", "point_map", "pts3d", "points"):
         if name in arrays:
             points = arrays[name].astype(np.float32)
@@ -183,10 +183,10 @@ def _human3r(path: pathlib.Path, own: dict[str, np.ndarray], model: BodyModel) -
     values |= {"betas": own["shape"], "transl": own["transl"]}
     if "expression" in own and own["expression"].ndim == 2:
         values["expression"] = own["expression"]
-    return BodyParams.from_axis_angle(model, **_fitting(path, values, model))
+    return BodyParams.from_axis_angle(model, **_fit_layout(path, values, model))
 
 
-def _fitting(path: pathlib.Path, values: dict[str, np.ndarray], model: BodyModel) -> dict[str, np.ndarray]:
+def _fit_layout(path: pathlib.Path, values: dict[str, np.ndarray], model: BodyModel) -> dict[str, np.ndarray]:
     """Float32 values without what the body has no place for: faces on SMPL-H, coefficients beyond the model's."""
     values = {name: np.asarray(value, np.float32) for name, value in values.items()}
     for name, value in values.items():
@@ -218,7 +218,7 @@ def _check_intrinsics(path: pathlib.Path, intrinsics: np.ndarray) -> None:
         )
 
 
-def _without_ones(array: np.ndarray, name: str) -> np.ndarray:
+def _drop_unit_axes(array: np.ndarray, name: str) -> np.ndarray:
     """Without batch axes, and without the channel axis that some methods give a depth map or mask."""
     if name in ("depth_z", "depth", "mask", "conf", "confidence") and array.ndim > 2 and array.shape[-1] == 1:
         array = array[..., 0]

@@ -57,14 +57,14 @@ def gradient_refine(
 
     free = np.array([update.orient] + [update.pose] * (len(order) - 1), before.dtype)[:, None]
 
-    def moved(change: dict[str, jax.Array]) -> GraftState:
+    def move(change: dict[str, jax.Array]) -> GraftState:
         turned = rotation_from_6d(before + free * change["turn"])
         rotations = jnp.concatenate([state.params.rotations, turned])[source]
         translation = state.params.translation + (change["move"] if update.translation else 0.0)
         return state.replace(params=state.params.replace(rotations=rotations, translation=translation))
 
     def energy(change: dict[str, jax.Array]) -> jax.Array:
-        found = probe(scene, pose_state(contacts, moved(change)).vertices)
+        found = probe(scene, pose_state(contacts, move(change)).vertices)
         distance = safe_norm(found.offset)
         # To the tangent plane: to the points themselves a body would slide from sample to sample.
         height = dot(found.offset, found.normal)
@@ -87,4 +87,4 @@ def gradient_refine(
         return (optax.apply_updates(change, updates), memory), None
 
     (change, _), _ = jax.lax.scan(one, (start, optimiser.init(start)), None, length=steps)
-    return moved(change)
+    return move(change)

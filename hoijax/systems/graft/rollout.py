@@ -19,7 +19,7 @@ from hoijax.systems.graft.state import (
     UpdateMask,
     apply_update,
     fold_scale,
-    folded,
+    fold_state,
     pose_state,
 )
 
@@ -100,7 +100,7 @@ def rollout(
         if options.detach:
             state = jax.lax.stop_gradient(state)
         if options.fold:
-            state = folded(spec, state)
+            state = fold_state(spec, state)
         posed = pose_state(spec.probe_model, state)
         context = None
         if image is not None:

@@ -89,7 +89,7 @@ def fold_scale(spec: BodySpec, state: GraftState) -> BodyParams:
     )
 
 
-def folded(spec: BodySpec, state: GraftState) -> GraftState:
+def fold_state(spec: BodySpec, state: GraftState) -> GraftState:
     """The state with its scale folded into the parameters, as the paper carries it from step to step."""
     return GraftState(params=fold_scale(spec, state), scale=jnp.ones_like(state.scale))
 

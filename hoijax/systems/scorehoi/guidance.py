@@ -78,7 +78,7 @@ def guidance_terms(
     def one(vertices, points, pose, masks, gravity, sdf):
         zero = jnp.zeros((), vertices.dtype)
         depth = zero
-        if sdf is not None and _used(config.penetration):
+        if sdf is not None and _is_used(config.penetration):
             depth = jnp.sum(jax.nn.relu(-object_sdf(sdf, pose, vertices)))
         if sdf is not None and config.surface:
             distance = jnp.abs(object_sdf(sdf, pose, vertices))
@@ -104,7 +104,7 @@ def guidance_terms(
     return GuidanceTerms(*terms, keypoints=keypoints, mask=mask)
 
 
-def _used(weight: Any) -> bool:
+def _is_used(weight: Any) -> bool:
     """Whether a loss counts; one whose weight is known only when the program runs does."""
     return isinstance(weight, jax.Array) or weight != 0
 

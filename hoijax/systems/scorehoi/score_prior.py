@@ -133,7 +133,7 @@ class ScorePrior:
         parts: Sequence[tuple[str, ...]],
         freeze: Sequence[Sequence[str]],
     ) -> tuple[BodyParams, RigidPose]:
-        templates = [scaled(template, scale) for template, scale in zip(templates, np.asarray(pose.scale))]
+        templates = [scale_template(template, scale) for template, scale in zip(templates, np.asarray(pose.scale))]
         features = self.facts["network"]["features"]
         numbers = [np.concatenate([t.points.ravel(), geometry_feature(t.points, features)]) for t in templates]
         rows = max(ROWS, *map(len, parts))
@@ -153,7 +153,7 @@ class ScorePrior:
 _distance = jax.jit(object_sdf)
 
 
-def scaled(template: ObjectTemplate, scale: float | np.floating | np.ndarray) -> ObjectTemplate:
+def scale_template(template: ObjectTemplate, scale: float | np.floating | np.ndarray) -> ObjectTemplate:
     """The template of an object that is larger by a factor."""
     scale = np.float32(scale)
     sdf = template.sdf

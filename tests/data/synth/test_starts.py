@@ -8,7 +8,7 @@ from hoijax.data.objects import make_object
 from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.config import DEV_SPLITS, SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet, joint
-from hoijax.data.synth.sampling import action_names, allowed, draw, pool_seed, source
+from hoijax.data.synth.sampling import action_names, category_weights, draw, pool_seed, source
 from hoijax.data.synth.start import grasp, standing
 from hoijax.errors import InputError
 
@@ -76,7 +76,7 @@ def test_every_action_starts_on_every_category():
 def test_unseen_categories_are_nowhere_else():
     for split in SPLITS:
         for name in action_names(CONFIG, split):
-            seen = set(allowed(ACTIONS[name], split))
+            seen = set(category_weights(ACTIONS[name], split))
             assert seen and (seen <= set(UNSEEN)) == (split == "test_unseen_category")
             assert seen <= set(UNSEEN) or not seen & set(UNSEEN)
     assert len({c for a in ACTIONS.values() for c in a.categories}) >= 20

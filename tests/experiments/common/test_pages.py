@@ -118,10 +118,10 @@ def test_a_stopped_table_goes_on_with_the_rows_it_lacks(tmp_path):
     scores = ablate.scores_of(ROWS, tmp_path, score)
     assert ran == ["whole", "less a, b's", "ours"] and scores["ours"] == {"x": 4}
     assert (tmp_path / "less_a_bs" / "scores.json").is_file()
-    assert [v.name for v in ablate.chosen(ROWS, ("ours", "whole"))] == ["whole", "ours"]
+    assert [v.name for v in ablate.select_variants(ROWS, ("ours", "whole"))] == ["whole", "ours"]
     for names in (("ours",), ("whole", "nothing")):
         with pytest.raises(InputError, match="rows must be 'whole' and others of"):
-            ablate.chosen(ROWS, names)
+            ablate.select_variants(ROWS, names)
 
 
 def test_scores_are_of_dev_unless_test_is_asked_for():

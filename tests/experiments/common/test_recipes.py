@@ -19,9 +19,9 @@ from hoijax.experiments.common.recipes import (
     Part,
     Recipe,
     SynthBuild,
-    changed,
+    change_settings,
     command_of,
-    placed,
+    place_under,
     run_recipe,
     trial,
 )
@@ -101,22 +101,22 @@ def test_commands_read_back_as_the_same_settings(name, part):
 
 def test_paths_of_a_recipe_lie_in_its_folder(tmp_path):
     config = TRAININGS[2]
-    there = placed(config, tmp_path)
+    there = place_under(config, tmp_path)
     assert there.out == tmp_path / config.out and there.start == tmp_path / config.start
     assert there.synth == tmp_path / config.synth and there.root is None
     assert dataclasses.replace(there, out=config.out, start=config.start, synth=config.synth) == config
-    views = placed(RECIPES["scorehoi_regressor"].parts[-1].config, tmp_path).views
+    views = place_under(RECIPES["scorehoi_regressor"].parts[-1].config, tmp_path).views
     assert views == (tmp_path / "views/scripted", tmp_path / "views/solved")
     absolute = pathlib.Path("/data/synth")
-    assert placed(GraftConfig(out=absolute), tmp_path).out == absolute
+    assert place_under(GraftConfig(out=absolute), tmp_path).out == absolute
 
 
 def test_changes_go_to_the_settings_that_they_name():
-    config = changed(TRAININGS[0], {"rate": 1.0, "queries.clean": 0.5, "queries.truth.pose": 3.0})
+    config = change_settings(TRAININGS[0], {"rate": 1.0, "queries.clean": 0.5, "queries.truth.pose": 3.0})
     assert (config.rate, config.queries.clean, config.queries.truth.pose) == (1.0, 0.5, 3.0)
     assert config.queries.truth.orient == TRAININGS[0].queries.truth.orient and TRAININGS[0].rate == 1e-3
     with pytest.raises(InputError, match="QueryConfig has no setting 'claen'"):
-        changed(config, {"queries.claen": 1})
+        change_settings(config, {"queries.claen": 1})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +192,7 @@ def test_recipes_are_told(capsys):
 @pytest.fixture(scope="module")
 def synth(tmp_path_factory):
     """Two interactions and a few scenes of a real build, and the folder of the trials."""
-    config = changed(SynthBuild(pathlib.Path(), SynthConfig()), TINY_SYNTH | {"synth.scenes": 5}).synth
+    config = change_settings(SynthBuild(pathlib.Path(), SynthConfig()), TINY_SYNTH | {"synth.scenes": 5}).synth
     with pytest.MonkeyPatch.context() as patch, jax.enable_x64(False):
         patch.setattr(solving, "BATCH", 6)
         patch.setattr(solving, "RESOLUTION", 24)

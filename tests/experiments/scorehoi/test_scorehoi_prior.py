@@ -13,7 +13,7 @@ from hoijax.data.synth import SynthConfig
 from hoijax.diffusion import cosine_schedule
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import prior as training
-from hoijax.experiments.scorehoi.states import StateSet, facing_state, joined, object_numbers, scripted_states
+from hoijax.experiments.scorehoi.states import StateSet, facing_state, join_sets, object_numbers, scripted_states
 from hoijax.geometry import rotation_from_6d
 from hoijax.nets.scorehoi import Conditions, DenoiserConfig, PooledDenoiser, PooledDenoiserConfig, make_denoiser
 from hoijax.nets.scorehoi.state import unpack
@@ -36,14 +36,14 @@ def test_scripted_states_are_interactions_seen_from_the_front(scripted):
     assert np.all(np.linalg.norm(state.object_translation, axis=-1) < 2.5)
     assert scripted.geometry.shape[1] == 64 * 3 + 8 and scripted.objects.max() == len(scripted.geometry) - 1
     assert np.all(np.abs(state.betas) <= 1)
-    both = joined([scripted, scripted])
+    both = join_sets([scripted, scripted])
     np.testing.assert_array_equal(both.geometry[both.objects[12:]], scripted.geometry[scripted.objects])
     np.testing.assert_array_equal(object_numbers("chair", 1, 8), object_numbers("chair", 1, 8))
 
 
 def test_turning_the_camera_turns_body_and_object_alike(scripted):
     x = jnp.asarray(scripted.states)
-    turned = jax.jit(lambda k, x: training.turned(k, x, 25.0, 0.0))(jax.random.key(0), x)
+    turned = jax.jit(lambda k, x: training.turn_states(k, x, 25.0, 0.0))(jax.random.key(0), x)
     before, after = unpack(x), unpack(turned)
     np.testing.assert_array_equal(before.pose[:, 1:], after.pose[:, 1:])
     # About the vertical: heights stay; the object keeps its place in the pelvis's frame.

@@ -12,7 +12,7 @@ from hoijax.data.evaluation import EvaluateConfig, TruthSource
 from hoijax.data.evaluation.states import State, Subject
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import predicting, tables
-from hoijax.experiments.scorehoi.scoring import markdown_table, merged
+from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds
 from hoijax.experiments.scorehoi.variants import FULL, PAPER, TABLES
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
 from hoijax.nets.weights import save_network
@@ -124,7 +124,7 @@ def test_seeds_are_averaged_sample_by_sample():
     nan = float("nan")
     first = ({"a": {"x": 1.0, "p": nan}, "b": {"x": 2.0, "p": 0.5}}, {"a": "g", "b": "h"})
     second = ({"a": {"x": 3.0, "p": nan}, "b": {"x": 4.0, "p": nan}}, {"a": "g", "b": "h"})
-    samples, groups = merged([first, second])
+    samples, groups = mean_over_seeds([first, second])
     assert samples["a"]["x"] == 2 and samples["b"]["x"] == 3 and samples["b"]["p"] == 0.5
     assert np.isnan(samples["a"]["p"]) and groups == first[1]
 

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from PIL import Image
 
 from hoijax.nets.blaze import NETWORKS, run_box_network, run_detector, run_hand_network, run_landmarker
-from hoijax.nets.blaze.layers import _grouped, _shifted_products, depthwise, picture_by_picture
+from hoijax.nets.blaze.layers import _grouped_convolution, _shifted_products, depthwise, picture_by_picture
 from hoijax.nets.blaze.trunk import expand, filter_channels, project, trunk
 
 SIDES = {"detector": 224, "landmarks": 256, "hand": 224, "chair": 224, "cup": 224}
@@ -96,7 +96,7 @@ def test_a_block_has_the_gradient_of_its_difference_quotient(weights, stride):
 def test_both_forms_of_a_filter_per_channel_agree(stride, pads):
     rng = np.random.default_rng(1)
     x, kernel = jnp.asarray(rng.normal(size=(2, 8, 8, 5))), jnp.asarray(rng.normal(size=(3, 3, 5)))
-    shifted, grouped = (form(x, kernel, stride, [pads, pads]) for form in (_shifted_products, _grouped))
+    shifted, grouped = (form(x, kernel, stride, [pads, pads]) for form in (_shifted_products, _grouped_convolution))
     np.testing.assert_allclose(shifted, grouped, atol=1e-12)
 
 

@@ -13,10 +13,10 @@ from hoijax.nets.weights import (
     abstract,
     convert_state_dict,
     fill,
-    fused,
+    fused_rule,
     load_state_dict,
     published_keys,
-    stacked,
+    stacked_rule,
     state_dict_of,
     to_flat,
     write_tensors,
@@ -105,9 +105,9 @@ def test_fused_and_split_projections_meet_both_ways(tmp_path, lazy):
     apart, together = random_state()
     cases = (
         (Apart, apart, [*LETTERS, RENAME]),
-        (Apart, together, [fused("qkv"), RENAME]),
+        (Apart, together, [fused_rule("qkv"), RENAME]),
         (Together, together, [RENAME]),
-        (Together, apart, [stacked("qkv", parts=("q", "k", "v")), RENAME]),
+        (Together, apart, [stacked_rule("qkv", parts=("q", "k", "v")), RENAME]),
     )
     x, found = np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32), []
     for make, state, rules in cases:
@@ -126,13 +126,13 @@ def test_fused_and_split_projections_meet_both_ways(tmp_path, lazy):
         want = x @ np.concatenate([apart[f"attention.{n}.weight"] for n in "qkv"]).T
         want = want + np.concatenate([apart[f"attention.{n}.bias"] for n in "qkv"])
         np.testing.assert_allclose(joined, want, rtol=1e-5, atol=1e-5)
-    assert published_keys(abstract(Apart), [fused("qkv"), RENAME])["attention.qkv.weight"] == (16, 6)
-    again = state_dict_of(fill(Apart, convert_state_dict(abstract(Apart), together, rules=[fused("qkv"), RENAME])),
-                          [fused("qkv"), RENAME])  # fmt: skip
+    assert published_keys(abstract(Apart), [fused_rule("qkv"), RENAME])["attention.qkv.weight"] == (16, 6)
+    again = state_dict_of(fill(Apart, convert_state_dict(abstract(Apart), together, rules=[fused_rule("qkv"), RENAME])),
+                          [fused_rule("qkv"), RENAME])  # fmt: skip
     for key, value in together.items():
         np.testing.assert_array_equal(again[key], value)
     with pytest.raises(ValueError, match="unknown sizes"):
-        state_dict_of(abstract(Together), [stacked("qkv", parts=("q", "k", "v"))])
+        state_dict_of(abstract(Together), [stacked_rule("qkv", parts=("q", "k", "v"))])
 
 
 def test_every_problem_of_stacked_arrays_is_named_before_anything_is_read():
@@ -142,14 +142,14 @@ def test_every_problem_of_stacked_arrays_is_named_before_anything_is_read():
     touched = []
     lazy = Tensors(table_of(bad), lambda name: touched.append(name) or bad[name])
     with pytest.raises(InputError) as error:
-        convert_state_dict(abstract(Apart), lazy, rules=[fused("qkv"), RENAME])
+        convert_state_dict(abstract(Apart), lazy, rules=[fused_rule("qkv"), RENAME])
     message = str(error.value)
     assert "3 problems" in message and not touched
     assert "missing: attention.qkv.bias" in message and "unexpected: stray (2,)" in message
     assert "shape: attention.qkv.weight is (15, 6), wanted (16, 6)" in message
     bad = dict(apart) | {"attention.k.weight": np.zeros((5, 6), np.float32)}
     with pytest.raises(InputError, match=r"attention.q.weight and attention.k.weight and .* is .*wanted \(16, 6\)"):
-        convert_state_dict(abstract(Together), bad, rules=[stacked("qkv", parts=("q", "k", "v")), RENAME])
+        convert_state_dict(abstract(Together), bad, rules=[stacked_rule("qkv", parts=("q", "k", "v")), RENAME])
 
 
 def test_a_type_is_chosen_for_the_file_and_for_the_network():

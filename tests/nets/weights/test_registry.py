@@ -47,7 +47,7 @@ def test_wrong_names_and_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="no weights of pointnext_s come with hoijax"):
         weights.load("pointnext_s")
     with pytest.raises(InputError, match="no checkpoint is called 'graft'"):
-        weights.converted("graft", {})
+        weights.convert_published("graft", {})
     with pytest.raises(InputError, match="do not say how to build the GRAFT's network"):
         weights.load("graft", weights.shipped_file("scorehoi_prior"))
 
@@ -65,7 +65,7 @@ def test_facts_that_describe_nothing_are_an_error_of_input(tmp_path, facts):
 def test_a_converted_checkpoint_is_the_module_and_says_what_it_is():
     state = {key: np.random.default_rng(i).normal(size=shape).astype(np.float32)
              for i, (key, shape) in enumerate(weights.key_table("pointnext_s").items())}  # fmt: skip
-    arrays = weights.converted("pointnext_s", state | {"prediction.head.weight": np.zeros(3)}, dtype="float16")
+    arrays = weights.convert_published("pointnext_s", state | {"prediction.head.weight": np.zeros(3)}, dtype="float16")
     network = weights.from_torch("pointnext_s", state)
     assert arrays.facts() == {"name": "pointnext_s"} and arrays.keys() == weights.to_flat(network).keys()
     assert {info.dtype for info in arrays.table.values()} == {np.dtype(np.float16)}

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from hoijax.errors import InputError
-from hoijax.experiments.graft.networks import begun, make_network, sizes_of, with_encoder
+from hoijax.experiments.graft.networks import make_network, sizes_of, start_weights, with_encoder
 from hoijax.nets.graft import Graft, GraftConfig, ImageEncoder, load_encoder, load_graft, save_encoder, save_graft
 from hoijax.systems.graft import fuse_features, read_features
 
@@ -110,7 +110,7 @@ def test_a_full_network_begins_with_a_geometry_only_ones_weights(tmp_path, monke
     earlier = filled(lambda: make_network(small, nnx.Rngs(0)), 1)
     save_graft(path, earlier)
     graph, weights = nnx.split(filled(lambda: make_network(sizes_of("small", True), nnx.Rngs(0)), 2))
-    both = nnx.merge(graph, begun(weights, path, sizes_of("small", True)))
+    both = nnx.merge(graph, start_weights(weights, path, sizes_of("small", True)))
     known = dict(nnx.to_flat_state(nnx.state(earlier, nnx.Param)))
     flat = dict(nnx.to_flat_state(nnx.state(both.graft, nnx.Param)))
     for name, leaf in known.items():
@@ -119,10 +119,10 @@ def test_a_full_network_begins_with_a_geometry_only_ones_weights(tmp_path, monke
         assert not np.any(block.cross_attention.out.kernel[...]) and not np.any(block.cross_attention.out.bias[...])
         assert np.any(block.cross_attention.value.kernel[...])
     with pytest.raises(InputError, match="of other sizes"):
-        begun(weights, path, dataclasses.replace(sizes_of("small", True), layers=2))
+        start_weights(weights, path, dataclasses.replace(sizes_of("small", True), layers=2))
     # The full network's own file, with its encoder, makes the same whole again.
     save_graft(path, both.graft)
     again = with_encoder(load_graft(path)[0], both.encoder)
     assert jax.tree.structure(nnx.state(again)) == jax.tree.structure(nnx.state(both))
     with pytest.raises(InputError, match="of other sizes"):
-        begun(nnx.state(earlier, nnx.Param), path, small)
+        start_weights(nnx.state(earlier, nnx.Param), path, small)

@@ -25,7 +25,7 @@ from hoijax.systems.graft import (
     body_spec,
     contact_model,
     fold_scale,
-    folded,
+    fold_state,
     make_scene,
     pose_state,
     refine_people,
@@ -244,7 +244,7 @@ def test_folding_composes_and_is_exact_where_the_template_is_a_shape(model):
     inside = GraftState.of(fold_scale(toy_spec, scaled))
     np.testing.assert_allclose(pose_state(toy, inside).vertices, pose_state(toy, scaled).vertices, atol=1e-5)
     twice = fold_scale(
-        toy_spec, folded(toy_spec, state.replace(scale=jnp.float32(1.1))).replace(scale=jnp.float32(0.9))
+        toy_spec, fold_state(toy_spec, state.replace(scale=jnp.float32(1.1))).replace(scale=jnp.float32(0.9))
     )
     chex.assert_trees_all_close(twice, fold_scale(toy_spec, state.replace(scale=jnp.float32(0.99))), atol=1e-5)
 
