@@ -309,7 +309,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
 
 def save(config: Config, task: GraftTask, state: TrainState) -> None:
     """Writes the averaged weights with what they are of."""
-    network = nnx.merge(task.graph, gather(state.averaged().parameters))
+    network = nnx.merge(task.graph, gather(state.mean_variables().parameters))
     if not is_first_process():
         return
     if config.visual:

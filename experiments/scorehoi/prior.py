@@ -212,7 +212,7 @@ def train(config: Config, *, trainer: Trainer | None = None) -> TrainState:
     trainer = make_trainer(config) if trainer is None else trainer
     state = run(trainer, config, endless_batches({}), free=FREE, title="ScoreHOI prior")
     if int(state.step) == config.steps:
-        half = jax.tree.map(lambda a: a.astype(np.float16), gather(state.averaged().parameters))
+        half = jax.tree.map(lambda a: a.astype(np.float16), gather(state.mean_variables().parameters))
         if is_first_process():
             save_network(config.out / "weights.safetensors", trainer.task.network(half), facts(config, trainer.task))
     return state

@@ -191,7 +191,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
 
 def save(config: Config, stage: RegressorStage | DenoiserStage, state: TrainState) -> None:
     """Writes the averaged weights with what they are of."""
-    kept = gather(state.averaged())
+    kept = gather(state.mean_variables())
     if config.half:
         kept = jax.tree.map(lambda x: x.astype(jnp.float16) if x.dtype == jnp.float32 else x, kept)
     if is_first_process():

@@ -211,7 +211,7 @@ def normals_of_point_map(
                 pad[axis] = (before, 1 - before)
                 jump = np.fmax(jump, np.pad(step, pad))
         kept = kept & (jump <= edge * depth)
-        right, down = _smooth_differences(right, down, kept, reach)
+        right, down = _smooth(right, down, kept, reach)
         # Down times right turns to the camera where the surface is seen from its front.
         normals = np.cross(down, right)
         length = np.linalg.norm(normals, axis=-1)
@@ -221,7 +221,7 @@ def normals_of_point_map(
     return np.where(away[..., None], -normals, normals).astype(np.float32), kept
 
 
-def _smooth_differences(
+def _smooth(
     right: np.ndarray, down: np.ndarray, kept: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Central differences (H, W, 3), averaged over windows of whole pixels; differences across edges take no part."""

@@ -109,7 +109,7 @@ def test_frozen_parameters_stay_and_carry_nothing(choice):
     assert moved.max() > 1e-3
     names = [name for name, _ in named_leaves((state.average, state.optimiser))]
     assert any("outer.kernel" in name for name in names) and not any("inner" in name for name in names)
-    kept = state.averaged()
+    kept = state.mean_variables()
     assert_equal(kept.parameters["inner"], state.variables.parameters["inner"])
     assert_equal(kept.parameters["outer"], state.average["outer"])
 
