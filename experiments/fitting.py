@@ -86,7 +86,7 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
-class People:
+class KnownPeople:
     """Known people in their cameras' frames."""
 
     joints: np.ndarray
@@ -100,7 +100,7 @@ class People:
     actions: tuple[str, ...]
 
 
-def make_people(config: Config) -> People:
+def make_people(config: Config) -> KnownPeople:
     """Draws people and cameras."""
     rng = np.random.default_rng(config.seed)
     table = point_table(free_body("test"), NAMES)
@@ -123,10 +123,10 @@ def make_people(config: Config) -> People:
         matrix = np.array([[focal, 0, SIZE / 2], [0, focal, SIZE / 2], [0, 0, 1]])
         rows.append((joints, points, points[:, :2] / points[:, 2:] * focal + SIZE / 2, matrix))
         actions.append(candidate.action.name)
-    return People(*(np.stack(column) for column in zip(*rows)), tuple(actions))
+    return KnownPeople(*(np.stack(column) for column in zip(*rows)), tuple(actions))
 
 
-def observe_people(people: People, landmarks: str, noise: bool, seed: int) -> list[Observation]:
+def observe_people(people: KnownPeople, landmarks: str, noise: bool, seed: int) -> list[Observation]:
     """What a detector says about each person."""
     rng = np.random.default_rng([seed, 1])
     seen = []
@@ -145,7 +145,7 @@ def observe_people(people: People, landmarks: str, noise: bool, seed: int) -> li
     return seen
 
 
-def cameras_of(people: People, focal: str) -> list[Intrinsics]:
+def cameras_of(people: KnownPeople, focal: str) -> list[Intrinsics]:
     """Each person's intrinsics, known or not."""
     if focal == "estimated":
         return [estimated_intrinsics((SIZE, SIZE))] * len(people.matrices)
@@ -207,7 +207,7 @@ def fit_all(run, seen: list[Observation], cameras: list[Intrinsics], batch: int)
     return {key: np.concatenate([np.asarray(x) for x in column]) for key, column in zip(keys, zip(*parts))}
 
 
-def score(found: dict[str, np.ndarray], people: People) -> dict[str, Any]:
+def score(found: dict[str, np.ndarray], people: KnownPeople) -> dict[str, Any]:
     """Numbers of one row, mm."""
     joints, truth = 1000 * found["joints"], 1000 * people.joints
     about = np.linalg.norm((joints - joints[:, :1]) - (truth - truth[:, :1]), axis=-1)
@@ -226,7 +226,7 @@ def score(found: dict[str, np.ndarray], people: People) -> dict[str, Any]:
     }
 
 
-def time_batches(body: PreparedBody, people: People, config: Config) -> dict[str, float]:
+def time_batches(body: PreparedBody, people: KnownPeople, config: Config) -> dict[str, float]:
     """Seconds of one batch and of its people one by one, and of compiling each."""
     seen = observe_people(people, LANDMARKS[0], True, config.seed)[: config.batch]
     cameras = cameras_of(people, "known")[: config.batch]

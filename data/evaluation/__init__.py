@@ -9,7 +9,7 @@ docs/evaluate.md describes the files that predictions come in, the metrics and t
 from hoijax.data.evaluation.harness import Report, evaluate
 from hoijax.data.evaluation.measures import GROUPS, EvaluateConfig, measure
 from hoijax.data.evaluation.predictions import ARRAYS, Predictions, Record, read_predictions
-from hoijax.data.evaluation.states import SceneTruth, State, Subject, state_of
+from hoijax.data.evaluation.states import EvaluationState, SceneTruth, Subject, state_of
 from hoijax.data.evaluation.truths import TRUTHS, TruthSource, open_truth
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "GROUPS",
     "TRUTHS",
     "EvaluateConfig",
+    "EvaluationState",
     "Predictions",
     "Record",
     "Report",
     "SceneTruth",
-    "State",
     "Subject",
     "TruthSource",
     "evaluate",

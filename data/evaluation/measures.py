@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from hoijax import metrics
-from hoijax.data.evaluation.states import State, Subject
+from hoijax.data.evaluation.states import EvaluationState, Subject
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, face_areas
 from hoijax.metrics import CHAMFER_SAMPLES
@@ -68,7 +68,7 @@ class EvaluateConfig:
             raise InputError("thresholds and spacing are lengths in metres above 0")
 
 
-def measure(prediction: State, subject: Subject, config: EvaluateConfig | None = None) -> dict[str, float]:
+def measure(prediction: EvaluationState, subject: Subject, config: EvaluateConfig | None = None) -> dict[str, float]:
     """All metrics of one sample.
 
     Args:
@@ -92,7 +92,7 @@ def measure(prediction: State, subject: Subject, config: EvaluateConfig | None =
     return {name: float(value) for name, value in out.items()}
 
 
-def _check(prediction: State, truth: State) -> None:
+def _check(prediction: EvaluationState, truth: EvaluationState) -> None:
     for name in ("body", "joints", "object", "contact_body", "contact_object"):
         got, want = getattr(prediction, name), getattr(truth, name)
         if got is not None and want is not None and got.shape != want.shape:
@@ -104,7 +104,7 @@ def _point_errors(predicted: jax.Array, true: jax.Array) -> tuple[jax.Array, jax
     return metrics.mpjpe_mm(predicted, true), metrics.pa_mpjpe_mm(predicted, true)
 
 
-def _body(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _body(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     truth, out = subject.truth, {}
     joints = prediction.joints is not None and truth.joints is not None
     if joints:
@@ -121,7 +121,7 @@ def _body(prediction: State, subject: Subject, config: EvaluateConfig) -> Number
     return out
 
 
-def _object(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _object(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     truth, out = subject.truth, {}
     if prediction.object_rotation is not None and truth.object_rotation is not None:
         turn = prediction.object_rotation @ truth.object_rotation.T
@@ -137,7 +137,7 @@ def _object(prediction: State, subject: Subject, config: EvaluateConfig) -> Numb
 _align = jax.jit(metrics.procrustes_align_combined)
 
 
-def _surface(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _surface(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     truth = subject.truth
     meshes = (prediction.body, prediction.object, truth.body, truth.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
@@ -164,7 +164,7 @@ def _surface(prediction: State, subject: Subject, config: EvaluateConfig) -> Num
     return out
 
 
-def _contact(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _contact(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     truth, out = subject.truth, {}
     if all(x is not None for x in (prediction.body, prediction.object, truth.body, truth.object)):
         for threshold in config.contact_thresholds:
@@ -180,7 +180,7 @@ def _contact(prediction: State, subject: Subject, config: EvaluateConfig) -> Num
     return out
 
 
-def _affordance(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _affordance(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     guess, labels = prediction.contact_object, subject.truth.contact_object
     if guess is None or labels is None:
         return {}
@@ -188,7 +188,7 @@ def _affordance(prediction: State, subject: Subject, config: EvaluateConfig) -> 
     return {f"affordance_{name}": value for name, value in dataclasses.asdict(scores).items()}
 
 
-def _penetration(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _penetration(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     meshes = (prediction.body, prediction.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
         return {}
@@ -207,7 +207,7 @@ def _penetration(prediction: State, subject: Subject, config: EvaluateConfig) ->
     }
 
 
-def _scene(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbers:
+def _scene(prediction: EvaluationState, subject: Subject, config: EvaluateConfig) -> Numbers:
     scene, truth = subject.scene, subject.truth
     if scene is None or prediction.body is None or truth.body is None:
         return {}
@@ -224,7 +224,7 @@ def _scene(prediction: State, subject: Subject, config: EvaluateConfig) -> Numbe
     return out
 
 
-GROUPS: dict[str, Callable[[State, Subject, EvaluateConfig], Numbers]] = {
+GROUPS: dict[str, Callable[[EvaluationState, Subject, EvaluateConfig], Numbers]] = {
     "body": _body,
     "object": _object,
     "surface": _surface,

@@ -17,7 +17,7 @@ _BODY_KEYS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class EvaluationState:
     """A prediction or a truth; None is what it does not say. Metres, in the dataset's frame."""
 
     body: np.ndarray | None = None
@@ -60,7 +60,7 @@ class Subject:
     """The sample's id."""
     group: str
     """Samples of one group are alike: the sequence."""
-    truth: State
+    truth: EvaluationState
     model: BodyModel | None = None
     """What body parameters belong to."""
     template: Mesh | None = None
@@ -72,7 +72,9 @@ class Subject:
     scene: SceneTruth | None = None
 
 
-def state_of(record: Record, model: BodyModel | None, template: Mesh | None, where: str = "prediction") -> State:
+def state_of(
+    record: Record, model: BodyModel | None, template: Mesh | None, where: str = "prediction"
+) -> EvaluationState:
     """Poses what a record holds.
 
     Finished arrays go before parameters: with `vertices` in it, body parameters only give the joints, and those only
@@ -104,7 +106,7 @@ def state_of(record: Record, model: BodyModel | None, template: Mesh | None, whe
             scale = float(record.values.get("obj_scale", np.ones(1))[0])
             vertices = np.asarray(template.vertices, np.float64)
             obj = (scale * vertices @ rotation.T + translation).astype(np.float32)
-    return State(
+    return EvaluationState(
         body, joints, obj, rotation, translation,
         record.arrays.get("contact_body"), record.arrays.get("contact_object"),
     )  # fmt: skip

@@ -11,11 +11,11 @@ import numpy as np
 from hoijax.body_models import BodyModel, free_body, load, scene_contact_vertices
 from hoijax.data.evaluation.predictions import Record, parse_record, read_predictions
 from hoijax.data.evaluation.rooms import room_scene
-from hoijax.data.evaluation.states import SceneTruth, State, Subject, state_of
+from hoijax.data.evaluation.states import EvaluationState, SceneTruth, Subject, state_of
 from hoijax.data.objects import random_object
 from hoijax.data.real import DATASETS, HOIFrame, SceneFrame, behave, imhd, intercap, prox
 from hoijax.data.real.reading import read_template
-from hoijax.data.real.schema import ContactSample, Index, Item
+from hoijax.data.real.schema import ContactSample, DatasetItem, Index
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import read_mesh
@@ -106,7 +106,7 @@ def _real(name: str, root: pathlib.Path, split: str, path: pathlib.Path | None) 
 
     templates: dict[str, Mesh | None] = {}
 
-    def template(item: Item, sample: HOIFrame) -> Mesh | None:
+    def template(item: DatasetItem, sample: HOIFrame) -> Mesh | None:
         file = item.files[0] if name == "intercap" else sample.object_name
         if file not in templates:
             templates[file] = sample_template(name, index, item, sample)
@@ -171,7 +171,7 @@ def _contact_subject(sample: ContactSample) -> Subject:
     def labels(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None or not values.size else np.asarray(values, np.float32)
 
-    truth = State(contact_body=labels(sample.body_contact), contact_object=labels(sample.object_scores))
+    truth = EvaluationState(contact_body=labels(sample.body_contact), contact_object=labels(sample.object_scores))
     return Subject(sample.key, sample.key, truth)
 
 
@@ -219,7 +219,7 @@ def sample_model(path: pathlib.Path, sample: HOIFrame | SceneFrame) -> BodyModel
     return _load(path, sample.body_kind, gender, getattr(sample, "flat_hands", False), components)
 
 
-def sample_template(name: str, index: Index, item: Item, sample: HOIFrame) -> Mesh | None:
+def sample_template(name: str, index: Index, item: DatasetItem, sample: HOIFrame) -> Mesh | None:
     """The object in the frame that the sample's pose applies to; None where the dataset's layout has none."""
     if name in ("behave", "behave_30fps"):
         return behave.object_template(index.root, sample.object_name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hoijax.camera import Camera
 from hoijax.data.real.reading import read_template
-from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, HOIFrame, Index, array, existing_root, smplh_body
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import read_json, read_npz
@@ -57,7 +57,7 @@ def scan(root: str | pathlib.Path) -> Index:
         try:
             info = _info(folder)
         except InputError as error:
-            problems.append(Problem(sequence, str(error)))
+            problems.append(Defect(sequence, str(error)))
             continue
         frames = sorted(p for p in folder.iterdir() if p.is_dir() and p.name.startswith("t"))
         found = 0
@@ -66,13 +66,13 @@ def scan(root: str | pathlib.Path) -> Index:
             obj = object_fit(frame, info["cat"])
             missing = [name for name, path in (("person", person), (info["cat"], obj)) if not path.exists()]
             if missing:
-                problems.append(Problem(f"{sequence}/{frame.name}", f"no fit of {' and '.join(missing)}"))
+                problems.append(Defect(f"{sequence}/{frame.name}", f"no fit of {' and '.join(missing)}"))
                 continue
             found += 1
             files = tuple(str(p.relative_to(root)) for p in (person, obj))
-            items.append(Item(f"{folder.name}/{frame.name}", splits(folder.name), files))
+            items.append(DatasetItem(f"{folder.name}/{frame.name}", splits(folder.name), files))
         if not found:
-            problems.append(Problem(sequence, f"no frame with both fits among {len(frames)} frames"))
+            problems.append(Defect(sequence, f"no frame with both fits among {len(frames)} frames"))
     return Index("behave", root, tuple(items), tuple(problems))
 
 
@@ -84,7 +84,7 @@ def object_fit(frame: pathlib.Path, name: str) -> pathlib.Path:
     return frame / folder / "fit01" / f"{folder}_fit.pkl"
 
 
-def read(index: Index, item: Item) -> HOIFrame:
+def read(index: Index, item: DatasetItem) -> HOIFrame:
     """The fits of one frame.
 
     Raises:
@@ -125,24 +125,24 @@ def scan_30fps(root: str | pathlib.Path) -> Index:
         files = tuple(f"{sequence}/{name}" for name in ("smpl_fit_all.npz", "object_fit_all.npz"))
         missing = [name for name in files if not (root / name).exists()]
         if missing:
-            problems.append(Problem(sequence, f"missing {' and '.join(pathlib.Path(m).name for m in missing)}"))
+            problems.append(Defect(sequence, f"missing {' and '.join(pathlib.Path(m).name for m in missing)}"))
             continue
         try:
             lengths = [len(read_npz(root / name, kinds=PLAIN)["frame_times"]) for name in files]
         except (InputError, KeyError, TypeError) as error:
             problems.append(
-                Problem(sequence, str(error) if isinstance(error, InputError) else "damaged: no frame_times")
+                Defect(sequence, str(error) if isinstance(error, InputError) else "damaged: no frame_times")
             )
             continue
         if lengths[0] != lengths[1]:
             problems.append(
-                Problem(sequence, f"{lengths[0]} body and {lengths[1]} object frames: cut to {min(lengths)}")
+                Defect(sequence, f"{lengths[0]} body and {lengths[1]} object frames: cut to {min(lengths)}")
             )
-        items += [Item(f"{folder.name}/{i:05d}", splits(folder.name), files, i) for i in range(min(lengths))]
+        items += [DatasetItem(f"{folder.name}/{i:05d}", splits(folder.name), files, i) for i in range(min(lengths))]
     return Index("behave_30fps", root, tuple(items), tuple(problems))
 
 
-def read_30fps(index: Index, item: Item) -> HOIFrame:
+def read_30fps(index: Index, item: DatasetItem) -> HOIFrame:
     """One row of the 30-fps parameters.
 
     Raises:

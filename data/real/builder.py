@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hoijax.data.real.schema import ContactSample, Dataset, HOIFrame, Index, Problem, Sample, SceneFrame, read_all
+from hoijax.data.real.schema import ContactSample, Dataset, Defect, HOIFrame, Index, Sample, SceneFrame, read_all
 from hoijax.errors import InputError
 from hoijax.io import write_json
 
@@ -112,7 +112,7 @@ class _ParameterBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
     def _generate_examples(self, split):
         for item, sample in read_all(self.dataset, self._index, split):
-            if isinstance(sample, Problem):
+            if isinstance(sample, Defect):
                 self._left_out.append(sample)
             else:
                 yield item.key, encode(sample)
@@ -135,7 +135,7 @@ def encode(sample: Sample) -> dict[str, Any]:
 
 def check(
     dataset: Dataset, root: str | pathlib.Path, *, read: bool = True
-) -> tuple[Index, dict[str, int], list[Problem]]:
+) -> tuple[Index, dict[str, int], list[Defect]]:
     """What is there, what is missing, what is inconsistent; reads parameters, never images.
 
     Args:
@@ -153,7 +153,7 @@ def check(
             counts[item.split] = counts.get(item.split, 0) + 1
         return index, counts, problems
     for item, sample in read_all(dataset, index):
-        if isinstance(sample, Problem):
+        if isinstance(sample, Defect):
             problems.append(sample)
         else:
             counts[item.split] = counts.get(item.split, 0) + 1

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.data.real.schema import ContactSample, Dataset, Index, Item, Problem, array, existing_root
+from hoijax.data.real.schema import ContactSample, Dataset, DatasetItem, Defect, Index, array, existing_root
 from hoijax.errors import InputError
 from hoijax.io import read_json
 from hoijax.io.pickles import read_object_npz, read_pickle
@@ -39,22 +39,22 @@ def scan_damon(root: str | pathlib.Path) -> Index:
     items, problems = [], []
     for split, name in DAMON_FILES.items():
         if not (root / name).exists():
-            problems.append(Problem(name, f"missing; the {split} split is left out"))
+            problems.append(Defect(name, f"missing; the {split} split is left out"))
             continue
         try:
             data = read_object_npz(root / name)
             names, labels = data["imgname"], data["contact_label"]
         except (InputError, KeyError) as error:
-            problems.append(Problem(name, f"damaged: {error}"))
+            problems.append(Defect(name, f"damaged: {error}"))
             continue
         if len(names) != len(labels):
-            problems.append(Problem(name, f"{len(names)} images and {len(labels)} labels"))
+            problems.append(Defect(name, f"{len(names)} images and {len(labels)} labels"))
         keys = (f"{split}/{i:05d}" for i in range(min(len(names), len(labels))))
-        items += [Item(key, split, (name,), i) for i, key in enumerate(keys)]
+        items += [DatasetItem(key, split, (name,), i) for i, key in enumerate(keys)]
     return Index("damon", root, tuple(items), tuple(problems))
 
 
-def read_damon(index: Index, item: Item) -> ContactSample:
+def read_damon(index: Index, item: DatasetItem) -> ContactSample:
     """The binary contact labels of one image, whatever it touches.
 
     Raises:
@@ -80,7 +80,7 @@ def read_damon(index: Index, item: Item) -> ContactSample:
     )
 
 
-def damon_objects(index: Index, item: Item) -> dict[str, np.ndarray]:
+def damon_objects(index: Index, item: DatasetItem) -> dict[str, np.ndarray]:
     """The vertices that touch each kind of object in one image; "supporting" is the ground and other supports.
 
     Raises:
@@ -101,18 +101,18 @@ def scan_lemon(root: str | pathlib.Path) -> Index:
     for split in ("train", "val"):
         listing = root / "txt_scripts" / f"{split}.txt"
         if not listing.exists():
-            problems.append(Problem(f"txt_scripts/{split}.txt", "missing"))
+            problems.append(Defect(f"txt_scripts/{split}.txt", "missing"))
             continue
         for image in listing.read_text().split():
             contact = _lemon_contact(image)
             if (root / contact).exists():
-                items.append(Item(image, split, (contact,)))
+                items.append(DatasetItem(image, split, (contact,)))
             else:
-                problems.append(Problem(contact, "missing body contact of an image listed"))
+                problems.append(Defect(contact, "missing body contact of an image listed"))
     return Index("lemon", root, tuple(items), tuple(problems))
 
 
-def read_lemon(index: Index, item: Item) -> ContactSample:
+def read_lemon(index: Index, item: DatasetItem) -> ContactSample:
     """Body contact and, where it is there, SMPL-H parameters of one image.
 
     Raises:
@@ -193,22 +193,22 @@ def scan_piad(root: str | pathlib.Path) -> Index:
         names = {kind: root / f"{kind}_{split}.txt" for kind in ("Img", "Point")}
         missing = [p.name for p in names.values() if not p.exists()]
         if missing:
-            problems.append(Problem(" and ".join(missing), f"missing; the {split.lower()} split is left out"))
+            problems.append(Defect(" and ".join(missing), f"missing; the {split.lower()} split is left out"))
             continue
         images, clouds = (p.read_text().split() for p in names.values())
         if split == "Test" and len(images) != len(clouds):
-            problems.append(Problem("Point_Test.txt", f"{len(clouds)} lines for {len(images)} images"))
+            problems.append(Defect("Point_Test.txt", f"{len(clouds)} lines for {len(images)} images"))
         by_object = {_piad_object(c): c for c in reversed(clouds)}
         for i, image in enumerate(images):
             cloud = clouds[i] if split == "Test" and i < len(clouds) else by_object.get(_piad_object(image))
             if cloud is None or not (root / cloud).exists():
-                problems.append(Problem(image, f"no point file ({cloud})"))
+                problems.append(Defect(image, f"no point file ({cloud})"))
             else:
-                items.append(Item(image, split.lower(), (cloud,)))
+                items.append(DatasetItem(image, split.lower(), (cloud,)))
     return Index("piad", root, tuple(items), tuple(problems))
 
 
-def read_piad(index: Index, item: Item) -> ContactSample:
+def read_piad(index: Index, item: DatasetItem) -> ContactSample:
     """Points and likelihoods of the affordance that the image shows.
 
     Raises:
@@ -242,16 +242,16 @@ def scan_rich(root: str | pathlib.Path) -> Index:
         images = list(read_pickle(root / "img_list_train.pkl"))
         labels = read_pickle(root / "contact_vertices_train.pkl")
     except (InputError, OSError) as error:
-        return Index("rich", root, (), (Problem("contact_vertices_train.pkl", str(error)),))
+        return Index("rich", root, (), (Defect("contact_vertices_train.pkl", str(error)),))
     problems = []
     if len(images) != len(labels):
-        problems.append(Problem("contact_vertices_train.pkl", f"{len(labels)} labels for {len(images)} images"))
+        problems.append(Defect("contact_vertices_train.pkl", f"{len(labels)} labels for {len(images)} images"))
     count = min(len(images), len(labels))
-    items = [Item(str(images[i]), "train", ("contact_vertices_train.pkl",), i) for i in range(count)]
+    items = [DatasetItem(str(images[i]), "train", ("contact_vertices_train.pkl",), i) for i in range(count)]
     return Index("rich", root, tuple(items), tuple(problems))
 
 
-def read_rich(index: Index, item: Item) -> ContactSample:
+def read_rich(index: Index, item: DatasetItem) -> ContactSample:
     """Contact of the body with the scene.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hoijax.camera import Camera
 from hoijax.data.real.reading import centred_mesh, read_template
-from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, HOIFrame, Index, array, existing_root, smplh_body
 from hoijax.geometry import Mesh
 from hoijax.io import read_json
 from hoijax.io.pickles import read_pickle
@@ -40,26 +40,26 @@ def scan(root: str | pathlib.Path) -> Index:
         where = path.relative_to(root).as_posix()
         name = _NAME.fullmatch(path.name)
         if name is None:
-            problems.append(Problem(where, "wanted the name gt_<part>_<start>_<end>.pkl"))
+            problems.append(Defect(where, "wanted the name gt_<part>_<start>_<end>.pkl"))
             continue
         start, end = int(name["start"]), int(name["end"])
         try:
             lengths = {k: len(v) for k, v in _tracks(path).items()}
         except ValueError as error:
-            problems.append(Problem(where, str(error)))
+            problems.append(Defect(where, str(error)))
             continue
         count = min(lengths.values())
         if max(lengths.values()) != count:
-            problems.append(Problem(where, f"arrays differ in length, cut to {count}: {lengths}"))
+            problems.append(Defect(where, f"arrays differ in length, cut to {count}: {lengths}"))
         elif count not in (end - start, end - start + 1):
-            problems.append(Problem(where, f"{count} frames, its name says {start} to {end}"))
+            problems.append(Defect(where, f"{count} frames, its name says {start} to {end}"))
         sequence = "/".join(path.relative_to(base).parts[:3])
         keys = (f"{sequence}/{name['part']}/{start + i:06d}" for i in range(count))
-        items += [Item(key, "train", (where,), i) for i, key in enumerate(keys)]
+        items += [DatasetItem(key, "train", (where,), i) for i, key in enumerate(keys)]
     return Index("imhd", root, tuple(items), tuple(problems))
 
 
-def read(index: Index, item: Item) -> HOIFrame:
+def read(index: Index, item: DatasetItem) -> HOIFrame:
     """One frame.
 
     Raises:

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.camera import Camera
 from hoijax.data.real.reading import read_template
-from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, HOIFrame, Index, array, existing_root
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import read_json
@@ -47,20 +47,20 @@ def scan(root: str | pathlib.Path) -> Index:
         try:
             lengths = {k: len(v) for k, v in _results(folder / "res.pkl").items()}
         except InputError as error:
-            problems.append(Problem(where, str(error)))
+            problems.append(Defect(where, str(error)))
             continue
         count = min(lengths.values())
         if max(lengths.values()) != count:
-            problems.append(Problem(where, f"arrays differ in length, cut to {count}: {lengths}"))
+            problems.append(Defect(where, f"arrays differ in length, cut to {count}: {lengths}"))
         split = "test" if subject in TEST_SUBJECTS else "train"
         keys = (f"{subject}/{obj}/{segment}/{i:05d}" for i in range(count))
-        items += [Item(key, split, (f"{where}/res.pkl",), i) for i, key in enumerate(keys)]
+        items += [DatasetItem(key, split, (f"{where}/res.pkl",), i) for i, key in enumerate(keys)]
     if not items and not problems:
-        problems.append(Problem("Res", "no segment folder <subject>/<object>/Seg_<k>"))
+        problems.append(Defect("Res", "no segment folder <subject>/<object>/Seg_<k>"))
     return Index("intercap", root, tuple(items), tuple(problems))
 
 
-def read(index: Index, item: Item) -> HOIFrame:
+def read(index: Index, item: DatasetItem) -> HOIFrame:
     """One frame of a segment.
 
     Raises:
@@ -84,7 +84,7 @@ def read(index: Index, item: Item) -> HOIFrame:
     )
 
 
-def object_template(index: Index, item: Item) -> Mesh:
+def object_template(index: Index, item: DatasetItem) -> Mesh:
     """The object's template, recovered from a segment's first posed mesh: `v = R^T (v_world - t)`.
 
     Raises:

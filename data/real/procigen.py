@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.data.real.behave import CAMERAS
-from hoijax.data.real.schema import Dataset, HOIFrame, Index, Item, Problem, array, existing_root, smplh_body
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, HOIFrame, Index, array, existing_root, smplh_body
 from hoijax.io.pickles import read_pickle
 
 
@@ -33,19 +33,19 @@ def scan(root: str | pathlib.Path) -> Index:
             fits = (frame / "person/fit01/person_fit.pkl", frame / obj / "fit01" / f"{obj}_fit.pkl")
             missing = [p.name for p in fits if not p.exists()]
             if missing:
-                problems.append(Problem(f"{folder.name}/{frame.name}", f"missing {' and '.join(missing)}"))
+                problems.append(Defect(f"{folder.name}/{frame.name}", f"missing {' and '.join(missing)}"))
                 continue
             found += 1
             files = tuple(str(p.relative_to(root)) for p in fits)
-            items.append(Item(f"{folder.name}/{frame.name}", "train", files))
+            items.append(DatasetItem(f"{folder.name}/{frame.name}", "train", files))
         if not found:
-            problems.append(Problem(folder.name, "no frame with both fits"))
+            problems.append(Defect(folder.name, "no frame with both fits"))
     if not items and not problems:
-        problems.append(Problem(".", "no sequence folder with an info.json"))
+        problems.append(Defect(".", "no sequence folder with an info.json"))
     return Index("procigen", root, tuple(items), tuple(problems))
 
 
-def read(index: Index, item: Item) -> HOIFrame:
+def read(index: Index, item: DatasetItem) -> HOIFrame:
     """The fits of one frame; the object's template is not centred: `p' = R p + t` holds in its canonical frame.
 
     Raises:

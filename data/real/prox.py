@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root, smplx_fit
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, Index, SceneFrame, array, existing_root, smplx_fit
 from hoijax.errors import InputError
 from hoijax.io import read_json
 from hoijax.io.pickles import read_pickle
@@ -37,20 +37,20 @@ def scan(root: str | pathlib.Path) -> Index:
         needed = {f"scenes/{scene}.ply": "scene mesh", f"cam2world/{scene}.json": "camera pose"}
         missing = [f"{what} {name}" for name, what in needed.items() if not (root / name).exists()]
         if missing:
-            problems.append(Problem(str(results.relative_to(root)), f"no {' and no '.join(missing)}"))
+            problems.append(Defect(str(results.relative_to(root)), f"no {' and no '.join(missing)}"))
             continue
         for folder in sorted(p for p in results.iterdir() if p.is_dir()):
             fit = folder / "000.pkl"
             where = fit.relative_to(root).as_posix()
             if fit.exists():
                 split = "test" if scene in TEST_SCENES else "train"
-                items.append(Item(f"{recording}/{folder.name}", split, (where,)))
+                items.append(DatasetItem(f"{recording}/{folder.name}", split, (where,)))
             else:
-                problems.append(Problem(where, "missing"))
+                problems.append(Defect(where, "missing"))
     return Index("prox", root, tuple(items), tuple(problems))
 
 
-def read(index: Index, item: Item) -> SceneFrame:
+def read(index: Index, item: DatasetItem) -> SceneFrame:
     """One fitted frame.
 
     Raises:

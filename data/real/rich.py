@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 
 from hoijax.camera import Camera
-from hoijax.data.real.schema import Dataset, Index, Item, Problem, SceneFrame, array, existing_root, smplx_fit
+from hoijax.data.real.schema import Dataset, DatasetItem, Defect, Index, SceneFrame, array, existing_root, smplx_fit
 from hoijax.errors import InputError
 from hoijax.io.pickles import read_pickle
 
@@ -53,15 +53,15 @@ def scan(root: str | pathlib.Path) -> Index:
             continue
         split, sequence = folder.parent.name, folder.name
         if not (root / scan_file(sequence)).exists():
-            problems.append(Problem(str(folder.relative_to(root)), f"no scan {scan_file(sequence)}"))
+            problems.append(Defect(str(folder.relative_to(root)), f"no scan {scan_file(sequence)}"))
             continue
         for fit in sorted(folder.glob("*/*.pkl")):
             key = f"{sequence}/{fit.parent.name}/{fit.stem}"
-            items.append(Item(key, split, (fit.relative_to(root).as_posix(),)))
+            items.append(DatasetItem(key, split, (fit.relative_to(root).as_posix(),)))
     return Index("rich_scenes", root, tuple(items), tuple(problems))
 
 
-def read(index: Index, item: Item) -> SceneFrame:
+def read(index: Index, item: DatasetItem) -> SceneFrame:
     """One body.
 
     Raises:
@@ -103,7 +103,7 @@ def cameras(root: str | pathlib.Path, sequence: str) -> list[Camera]:
     return found
 
 
-def scene_contact(index: Index, item: Item) -> tuple[np.ndarray, np.ndarray]:
+def scene_contact(index: Index, item: DatasetItem) -> tuple[np.ndarray, np.ndarray]:
     """What RICH's labels say of one body (`human_scene_contact/`).
 
     Returns:

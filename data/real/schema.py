@@ -12,7 +12,7 @@ from hoijax.io.reading import reason
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class Defect:
     """Something missing or inconsistent on disk."""
 
     where: str
@@ -25,7 +25,7 @@ class Problem:
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class DatasetItem:
     """One sample on disk, not yet read."""
 
     key: str
@@ -44,8 +44,8 @@ class Index:
 
     dataset: str
     root: pathlib.Path
-    items: tuple[Item, ...]
-    problems: tuple[Problem, ...]
+    items: tuple[DatasetItem, ...]
+    problems: tuple[Defect, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Dataset:
     source: str
     """Where people get it."""
     scan: Callable[[pathlib.Path], Index]
-    read: Callable[[Index, Item], Sample]
+    read: Callable[[Index, DatasetItem], Sample]
     """Raises `InputError` for an item that cannot be used."""
     kind: type
     """The type of its samples."""
@@ -147,7 +147,7 @@ def existing_root(root: str | pathlib.Path, dataset: str, *needed: str) -> pathl
     return root
 
 
-def read_all(dataset: Dataset, index: Index, split: str | None = None) -> Iterator[tuple[Item, Sample | Problem]]:
+def read_all(dataset: Dataset, index: Index, split: str | None = None) -> Iterator[tuple[DatasetItem, Sample | Defect]]:
     """Reads every item in order; an item that cannot be used gives its problem, and the rest goes on.
 
     Args:
@@ -163,9 +163,9 @@ def read_all(dataset: Dataset, index: Index, split: str | None = None) -> Iterat
             try:
                 yield item, dataset.read(index, item)
             except InputError as error:
-                yield item, Problem(item.files[0], str(error))
+                yield item, Defect(item.files[0], str(error))
             except Exception as error:  # whatever a damaged file does to the reader: one file never ends the rest
-                yield item, Problem(item.files[0], f"damaged: {reason(error)}")
+                yield item, Defect(item.files[0], f"damaged: {reason(error)}")
 
 
 def array(values: Any, name: str, shape: tuple[int | None, ...], dtype: type = np.float32) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth import handling, moving, resting
-from hoijax.data.synth.start import Start
+from hoijax.data.synth.start import ScriptedStart
 
 
 def _any(obj: ProceduralObject) -> bool:
@@ -21,7 +21,7 @@ class Action:
     name: str
     categories: dict[str, float]
     """Categories and their weights."""
-    script: Callable[..., Start]
+    script: Callable[..., ScriptedStart]
     """Draws a start from a source of chance, a body and an object (and, where `furnished`, from a drawer of
     furniture)."""
     texts: tuple[str, ...]

@@ -4,7 +4,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, Vector, turn, unit
-from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, standing, sway
 
 SIDE_PARTS: dict[str, tuple[str, float]] = {
     "backpack": ("bag", 0.45), "ball": ("body", 0.42), "box": ("body", 0.4), "chair": ("seat", 0.5),
@@ -39,7 +39,7 @@ def _width(placed: Placed, part: str) -> float:
     return float(high[0] - low[0])
 
 
-def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Something between the hands in front of the body."""
     part, share = SIDE_PARTS[obj.category]
     placed = standing(obj, _YAW.get(obj.category, 0.0))
@@ -60,10 +60,10 @@ def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
     room = 0.16 * p.size + rng.uniform(0.02, 0.08) + (0.04 if obj.category in ("chair", "stool") else 0.0)
     placed = placed.moved(0.0, 0.0, room - whole[0][2])
     _between_hands(rng, p, placed, part, share, flat)
-    return Start(p, placed, ("left_hand", "right_hand"), manner=" while walking" if walking else "")
+    return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" while walking" if walking else "")
 
 
-def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Both hands at the sides of something on the floor or a little above it, the body bent."""
     part, share = SIDE_PARTS[obj.category]
     placed = standing(obj, _YAW.get(obj.category, 0.0))
@@ -86,10 +86,10 @@ def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     knees = max(p.position(f"{side}_knee")[2] for side in SIDES) if whole[1][1] > 0.35 else 0.1
     placed = placed.moved(0.0, 0.0, max(0.16, knees + 0.07) - whole[0][2])
     _between_hands(rng, p, placed, part, max(share, 0.55) if obj.category != "ball" else share, False)
-    return Start(p, placed, ("left_hand", "right_hand"), manner=" off the floor" if raised == 0 else "")
+    return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" off the floor" if raised == 0 else "")
 
 
-def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Something that hangs from one hand beside the thigh."""
     side = str(rng.choice(SIDES))
     sign = 1.0 if side == "left" else -1.0
@@ -130,7 +130,7 @@ def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -
         grasp(p, side, at + [0.04 * sign, 0.06, 0.03], rod, inward, grip_radius(obj))
     if not walking:
         hang(p, rng, "right" if side == "left" else "left")
-    return Start(p, placed, (f"{side}_hand",), manner=" while walking" if walking else "")
+    return ScriptedStart(p, placed, (f"{side}_hand",), manner=" while walking" if walking else "")
 
 
 def grip_radius(obj: ProceduralObject) -> float:
@@ -160,7 +160,7 @@ def along_rod(obj: ProceduralObject, direction: Vector, at: Vector, share: float
     return Placed(obj, rotation, np.asarray(at, float) - rotation @ grip)
 
 
-def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Something in one hand in front of the body, or in both."""
     p.pose("stand")
     stance(p, rng, stride=0.12)
@@ -183,7 +183,7 @@ def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
         )
         placed = placed.at(*centre)
         _between_hands(rng, p, placed, "body", 0.45, False)
-        return Start(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
+        return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
     if obj.category in ("bat", "racket") and rng.random() < 0.5:
         rod = unit(np.array([-sign * 0.0 + sign * rng.uniform(0.2, 0.6), 1.0, rng.uniform(-0.2, 0.3)]))
         at = np.array([sign * 0.06, shoulder[1] - rng.uniform(0.2, 0.32) * p.size, rng.uniform(0.3, 0.36) * p.size])
@@ -192,7 +192,7 @@ def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
         # The other hand holds lower, a hand's breadth away; both palms face the rod from their own sides.
         grasp(p, side, at + 0.095 * rod, rod, (-0.7 * sign, 0.0, 0.7), radius)
         grasp(p, other, at, rod, (0.7 * sign, 0.0, 0.7), radius)
-        return Start(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
+        return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" with both hands")
     if obj.category in ("bat", "racket", "umbrella"):
         if obj.category == "umbrella":
             at = shoulder + np.array([-0.1 * sign, -rng.uniform(0.08, 0.2), 0.26]) * p.size
@@ -210,10 +210,10 @@ def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
         up = np.array([0.0, 1.0, 0.0])
     grasp(p, side, at, up, inward, radius)
     hang(p, rng, other)
-    return Start(p, placed, (f"{side}_hand",))
+    return ScriptedStart(p, placed, (f"{side}_hand",))
 
 
-def wear(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def wear(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """A backpack on the back."""
     walking = rng.random() < 0.5
     p.pose("walk" if walking else "stand")
@@ -231,4 +231,4 @@ def wear(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
     high = placed.box("bag")[1]
     top = p.position("neck")[1] - rng.uniform(0.03, 0.1)
     placed = placed.moved(0.0, top - high[1], back[:, 2].min() - 0.002 - high[2])
-    return Start(p, placed, ("upper_back",), manner=" while walking" if walking else "")
+    return ScriptedStart(p, placed, ("upper_back",), manner=" while walking" if walking else "")

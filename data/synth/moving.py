@@ -6,25 +6,25 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, turn
-from hoijax.data.synth.start import Placed, Start, grasp, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, standing, sway
 
 Pick = Callable[[str], tuple[int, ProceduralObject]]
 """Draws an instance of a category: its seed and the object."""
 
 
-def push(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def push(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Leaning into something with both hands."""
     return _push_or_pull(rng, p, obj, rng.uniform(8, 18))
 
 
-def pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Leaning away from something with both hands, or one hand on a handle."""
     if obj.category in ("suitcase", "door"):
         return _pull_handle(rng, p, obj)
     return _push_or_pull(rng, p, obj, -rng.uniform(4, 11))
 
 
-def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, tilt: float) -> Start:
+def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, tilt: float) -> ScriptedStart:
     category = obj.category
     pushing = tilt > 0
     p.pose("stand")
@@ -63,7 +63,7 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, ti
                 radius,
                 (0.8 * sign, -1.0, 0.0),
             )
-        return Start(p, placed, ("left_hand", "right_hand"))
+        return ScriptedStart(p, placed, ("left_hand", "right_hand"))
     part = {"door": "leaf", "sofa": "back", "chair": "back", "box": "body"}[category]
     placed = standing(obj)
     low, high = placed.box(part)
@@ -75,7 +75,7 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, ti
         for side, sign in zip(SIDES, (1.0, -1.0)):
             at = np.array([sign * rng.uniform(0.14, 0.24), shoulder[1] - rng.uniform(0.08, 0.22), z])
             p.reach(side, at, (0.1 * sign, 1, 0), (0, 0, 1), (0.8 * sign, -1.0, 0.0))
-        return Start(p, placed, ("left_hand", "right_hand"))
+        return ScriptedStart(p, placed, ("left_hand", "right_hand"))
     # Backs of chairs and sofas: the palms on the upper edge, pushing it forward or drawing it near.
     placed = placed.moved(0.0, 0.0, z - 0.06 - low[2])
     half = min(0.5 * (high[0] - low[0]) - 0.05, 0.24)
@@ -84,10 +84,10 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, ti
         at = np.array([sign * half * rng.uniform(0.8, 1.0), high[1], placed.box(part)[0][2] + deep])
         p.curl(side, 0.9 if category == "chair" else 0.2)
         p.reach(side, at, (0.1 * sign, -0.1, 1.0), (0, -1, 0.15), (0.8 * sign, -0.4, -0.5))
-    return Start(p, placed, ("left_hand", "right_hand"))
+    return ScriptedStart(p, placed, ("left_hand", "right_hand"))
 
 
-def _walk_bicycle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def _walk_bicycle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Walking beside a bicycle, one hand on the handlebar, one on the saddle."""
     side = str(rng.choice(SIDES))  # where the bicycle is
     sign, other = (1.0, "right") if side == "left" else (-1.0, "left")
@@ -106,10 +106,10 @@ def _walk_bicycle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
         (0.5 * sign, -0.1, 0.8),
         (0, -1, 0),
     )
-    return Start(p, placed, ("left_hand", "right_hand"), manner=" along")
+    return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" along")
 
 
-def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     p.pose("stand")
     stance(p, rng, stride=0.16)
     sway(p, rng, 0.6)
@@ -129,7 +129,7 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> 
         at = bar + [sign * (abs(shoulder[0]) + 0.1) - bar[0], 0.0, behind - bar[2]]
         p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
         grasp(p, side, at, (-sign, 0, 0), (0, -0.8, 0.6) if tilt < 8 else (0, 0.3, -1.0), 0.014)
-        return Start(p, placed, (f"{side}_hand",), manner=" behind")
+        return ScriptedStart(p, placed, (f"{side}_hand",), manner=" behind")
     placed = standing(obj, 0.0 if sign < 0 else 180.0)
     lever = placed.vertices()[obj.vertex_labels == obj.part_names.index("handle")]
     near = lever[lever[:, 2] < placed.translation[2] - 0.06]
@@ -138,10 +138,10 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> 
     goal = np.array([shoulder[0] + 0.02 * sign, at[1], shoulder[2] + rng.uniform(0.32, 0.42) * p.size])
     placed = placed.moved(goal[0] - at[0], 0.0, goal[2] - at[2])
     grasp(p, side, goal, (-sign, 0, 0), (0, -0.5, 0.9), 0.009, (0.7 * sign, -1.0, 0.0))
-    return Start(p, placed, (f"{side}_hand",), manner=" by the handle")
+    return ScriptedStart(p, placed, (f"{side}_hand",), manner=" by the handle")
 
 
-def kick(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def kick(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """One foot forward at something on the floor, the other leg bears the body."""
     side = str(rng.choice(SIDES, p=[0.3, 0.7]))
     other, sign = ("right", 1.0) if side == "left" else ("left", -1.0)
@@ -170,10 +170,10 @@ def kick(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
         placed = placed.at(tip[0], None, tip[2] + np.sqrt(max(radius**2 - min(abs(above), 0.9 * radius) ** 2, 0.0)))
     else:
         placed = placed.moved(tip[0], 0.0, tip[2] - placed.box()[0][2])
-    return Start(p, placed, (f"{side}_toes",))
+    return ScriptedStart(p, placed, (f"{side}_toes",))
 
 
-def ride(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def ride(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On a bicycle, or standing on a skateboard."""
     placed = standing(obj)
     if obj.category == "skateboard":
@@ -200,10 +200,10 @@ def ride(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
         grips = points[labels == names.index("grip")]
         grip = grips[(grips[:, 0] - placed.translation[0]) * sign > 0].mean(axis=0)
         grasp(p, side, grip, (-sign, 0, 0), (0, -0.8, 0.55), 0.016, (0.6 * sign, -1.0, -0.2))
-    return Start(p, placed, ("buttocks", "left_hand", "right_hand"), floor=False)
+    return ScriptedStart(p, placed, ("buttocks", "left_hand", "right_hand"), floor=False)
 
 
-def _skate(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, placed: Placed) -> Start:
+def _skate(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, placed: Placed) -> ScriptedStart:
     """Sideways on the deck, knees bent, arms out for balance."""
     deck = placed.box("deck")
     placed = Placed(obj, turn("Y", 90.0), placed.translation)
@@ -218,10 +218,10 @@ def _skate(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, placed: P
         p.set(f"{side}_shoulder", "XZ", -rng.uniform(0, 20), -sign * rng.uniform(20, 55)).set(
             f"{side}_elbow", "Y", -sign * rng.uniform(15, 40)
         )
-    return Start(p, placed, ("left_sole", "right_sole"), floor=False)
+    return ScriptedStart(p, placed, ("left_sole", "right_sole"), floor=False)
 
 
-def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick) -> Start:
+def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick) -> ScriptedStart:
     """Sitting on a chair at a table, the fingers on the keys."""
     (table_seed, table), (chair_seed, chair) = pick("table"), pick("chair")
     chair_at = standing(chair, seed=chair_seed)
@@ -254,4 +254,4 @@ def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick
         p.curl(side, 0.45)
         at = np.array([sign * rng.uniform(0.08, 0.12), placed.box(part)[1][1] + 0.035, reach - 0.07])
         p.reach(side, at, (-0.25 * sign, -0.15, 1.0), (0, -1, 0.0), (0.7 * sign, -0.8, -0.3))
-    return Start(p, placed, ("left_fingers", "right_fingers"), (table_at, chair_at), ("buttocks",))
+    return ScriptedStart(p, placed, ("left_fingers", "right_fingers"), (table_at, chair_at), ("buttocks",))

@@ -28,7 +28,7 @@ PATTERNS = 6
 
 
 @struct.dataclass
-class Look:
+class Appearance:
     """Everything about light and surfaces; arrays, so that one program serves all pictures."""
 
     light: Float[ArrayLike, "3"] | Any
@@ -98,7 +98,7 @@ class Drawn:
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def draw(meshes: PictureMeshes, camera: tuple[jax.Array, jax.Array], look: Look, size: int) -> Drawn:
+def draw(meshes: PictureMeshes, camera: tuple[jax.Array, jax.Array], look: Appearance, size: int) -> Drawn:
     """Draws one picture.
 
     Args:
@@ -185,7 +185,7 @@ def _room(view: Camera, eye: jax.Array, room: jax.Array):
     return distance, eye[None, None] + distance[..., None] * rays, normal, (axis == 1) & (rays[..., 1] < 0)
 
 
-def _add_pattern(color: jax.Array, place: jax.Array, row: jax.Array, look: Look) -> jax.Array:
+def _add_pattern(color: jax.Array, place: jax.Array, row: jax.Array, look: Appearance) -> jax.Array:
     """Mixes in the second colour of each label: stripes, checks or blotches."""
     u = place / look.scale[row][..., None]
     stripes = 0.5 + 0.5 * jnp.sin(2 * jnp.pi * u[..., 0])

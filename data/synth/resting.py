@@ -4,13 +4,13 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet
-from hoijax.data.synth.start import Placed, Start, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, hang, stance, standing, sway
 
 _SEATS = {"bed": "mattress", "table": "top", "desk": "top", "ball": "body"}
 _THIGH = 0.41  # metres from hip to knee of the mean body
 
 
-def sit(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def sit(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On the front of a seat, or against its back."""
     category = obj.category
     placed = standing(
@@ -54,7 +54,7 @@ def sit(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
             reach = max(thigh * 0.98 + rng.uniform(-0.04, 0.16) * drop, front - hips[2] + 0.08)
             p.step(side, hips[0] + sign * spread, hips[2] + reach, yaw=rng.uniform(0, 20), knee=(0.15 * sign, 1.0, 0.5))
     contact += _sitting_arms(rng, p, placed, top, low, high)
-    return Start(p, placed, contact, floor=not dangling, manner=" with dangling legs" if dangling else "")
+    return ScriptedStart(p, placed, contact, floor=not dangling, manner=" with dangling legs" if dangling else "")
 
 
 def _sitting_arms(
@@ -81,7 +81,7 @@ def _sitting_arms(
     return ("left_hand", "right_hand") if style == "prop" else ()
 
 
-def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """With hands on a top, with the seat on an edge, with the back or a hand against a door."""
     if obj.category == "door":
         return _lean_on_door(rng, p, obj)
@@ -113,12 +113,12 @@ def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
             )
         else:
             hang(p, rng, side)
-    return Start(
+    return ScriptedStart(
         p, placed, tuple(f"{side}_hand" for side in hands), manner=" with both hands" if both else " with one hand"
     )
 
 
-def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     placed = standing(obj)
     part_top = placed.box("top")[1][1]
     p.pose("stand")
@@ -140,10 +140,12 @@ def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
             p.reach(side, at, (0.8 * sign, 0, -0.3), (0, -1, 0), (0.5 * sign, 0.2, -1.0))
         else:
             hang(p, rng, side)
-    return Start(p, placed, contact + (("left_hand", "right_hand") if prop else ()), manner=" with the back to it")
+    return ScriptedStart(
+        p, placed, contact + (("left_hand", "right_hand") if prop else ()), manner=" with the back to it"
+    )
 
 
-def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     placed = standing(obj, rng.choice([0.0, 180.0]))
     low, high = placed.box("leaf")
     p.pose("stand")
@@ -157,7 +159,7 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
             hang(p, rng, side)
         behind = min(p.points("upper_back")[:, 2].min(), p.points("buttocks")[:, 2].min())
         placed = placed.moved(rng.uniform(-0.1, 0.1), 0.0, behind - high[2])
-        return Start(p, placed, ("upper_back",), manner=" with the back against it")
+        return ScriptedStart(p, placed, ("upper_back",), manner=" with the back against it")
     side = str(rng.choice(SIDES))
     sign = 1.0 if side == "left" else -1.0
     p.set("pelvis", "X", rng.uniform(6, 12))
@@ -171,10 +173,10 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
     )
     p.reach(side, at, (0.1 * sign, 1, 0), (0, 0, 1), (0.6 * sign, -1.0, 0.0))
     hang(p, rng, "right" if side == "left" else "left")
-    return Start(p, placed, (f"{side}_hand",), manner=" with one hand")
+    return ScriptedStart(p, placed, (f"{side}_hand",), manner=" with one hand")
 
 
-def lie(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
+def lie(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On the back, the head towards the headboard or an armrest, legs straight or bent."""
     part, yaw = ("mattress", 0.0) if obj.category == "bed" else ("seat", rng.choice([-90.0, 90.0]))
     placed = standing(obj, yaw)
@@ -213,4 +215,4 @@ def lie(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Start:
             p.reach(side, at, (-1.0 * sign, 0, 0.3), (0, -1, 0), (1.0 * sign, -0.3, 0.0))
         else:
             p.set(f"{side}_shoulder", "XZ", 2, -sign * rng.uniform(58, 72))
-    return Start(p, placed, contact)
+    return ScriptedStart(p, placed, contact)

@@ -9,7 +9,7 @@ from hoijax.data.objects import ProceduralObject, random_object
 from hoijax.data.synth.actions import ACTIONS, Action
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet
-from hoijax.data.synth.start import Start
+from hoijax.data.synth.start import ScriptedStart
 
 PATIENCE = 6
 """Attempts after which a sample takes up the next action."""
@@ -32,7 +32,7 @@ class Candidate:
     object_seed: int
     shape_seed: int
     text: str
-    start: Start
+    start: ScriptedStart
 
 
 def source(config: SynthConfig, split: str, index: int, attempt: int, use: int = 0) -> np.random.Generator:

@@ -44,7 +44,7 @@ def standing(obj: ProceduralObject, yaw: float = 0.0, seed: int = 0) -> Placed:
 
 
 @dataclasses.dataclass
-class Start:
+class ScriptedStart:
     """One interaction before fitting: world y up, floor y = 0, the person roughly at the origin."""
 
     puppet: Puppet

@@ -5,7 +5,7 @@ import numpy as np
 
 from hoijax.body_models import free_body_colors
 from hoijax.data.objects import ProceduralObject
-from hoijax.data.synth.picturing import HUMAN, OBJECT, PATTERNS, Look
+from hoijax.data.synth.picturing import HUMAN, OBJECT, PATTERNS, Appearance
 from hoijax.data.synth.rig import turn, unit
 
 _SKIN = np.array(
@@ -75,7 +75,7 @@ def corner_normals(vertices: np.ndarray, faces: np.ndarray, crease: float = 50.0
     return np.where(agree[..., None], corner, own[:, None]).astype(np.float32)
 
 
-def look(rng: np.random.Generator, room: np.ndarray) -> Look:
+def look(rng: np.random.Generator, room: np.ndarray) -> Appearance:
     """Light and surfaces of one picture.
 
     Args:
@@ -99,7 +99,7 @@ def look(rng: np.random.Generator, room: np.ndarray) -> Look:
         0.97,
     )
     second = np.stack([cloth(rng) for _ in range(PATTERNS)])
-    values = Look(
+    values = Appearance(
         light=unit([np.cos(around), height, np.sin(around)]), light_color=key * warm, shade=rng.uniform(0.5, 1.0),
         above=ambient * np.array([rng.uniform(0.85, 1.05), 1.0, rng.uniform(0.95, 1.15)]),
         below=ambient * rng.uniform(0.3, 0.8) * np.ones(3), second=second**2.2, scale=scale, strength=strength,

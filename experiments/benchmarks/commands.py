@@ -38,7 +38,7 @@ EXTRA = "data"
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class TimedCommand:
     """One command, run in each of some states of the cache."""
 
     title: str
@@ -53,15 +53,15 @@ class Case:
 
 _CHAIR = ("hoijax.cli", "refine", "--body={assets}/sit_chair.npz", "--object={assets}/sit_chair.glb", "--out={out}",
           "--redo")  # fmt: skip
-CASES: dict[str, Case] = {
-    "help": Case("`hoijax --help`", ("hoijax.cli", "--help"), ("second",), {"second": 0.2}),
-    "verb_help": Case("`hoijax refine --help`", ("hoijax.cli", "refine", "--help"), ("second",)),
-    "chair": Case("`hoijax refine`, the demo's chair", _CHAIR, wanted={"first": 45.0, "second": 12.0}),
-    "small": Case(
+CASES: dict[str, TimedCommand] = {
+    "help": TimedCommand("`hoijax --help`", ("hoijax.cli", "--help"), ("second",), {"second": 0.2}),
+    "verb_help": TimedCommand("`hoijax refine --help`", ("hoijax.cli", "refine", "--help"), ("second",)),
+    "chair": TimedCommand("`hoijax refine`, the demo's chair", _CHAIR, wanted={"first": 45.0, "second": 12.0}),
+    "small": TimedCommand(
         "the same with `--steps 5 --lod test --pictures 0`", (*_CHAIR, "--steps=5", "--lod=test", "--pictures=0"),
         wanted={"first": 20.0},
     ),
-    "render": Case(
+    "render": TimedCommand(
         "`hoijax render`, four views of the chair",
         ("hoijax.cli", "render", "{assets}/sit_chair.glb", "--out={out}/chair.png"),
         ("none", "first", "second"),
@@ -81,7 +81,7 @@ class Config:
     """Folder of the results."""
 
 
-def measure_command(case: Case, folder: pathlib.Path) -> dict[str, dict[str, float]]:
+def measure_command(case: TimedCommand, folder: pathlib.Path) -> dict[str, dict[str, float]]:
     """Runs a case in each of its states; a cache that is filled by one run serves the next.
 
     Args:

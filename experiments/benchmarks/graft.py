@@ -35,11 +35,11 @@ from hoijax.systems.graft import (
     BodySpec,
     GraftState,
     RolloutOptions,
-    Scene,
+    ScenePoints,
     body_spec,
     contact_model,
     make_scene,
-    pose_state,
+    pose_graft_state,
     probe,
     probe_points,
     refine_people,
@@ -117,7 +117,7 @@ def _people(spec: BodySpec, sample: GraftSample, batch: int) -> GraftState:
 
 
 def _sides(
-    config: Config, spec: BodySpec, model: Any, scene: Scene, people: GraftState, with_gradient: bool
+    config: Config, spec: BodySpec, model: Any, scene: ScenePoints, people: GraftState, with_gradient: bool
 ) -> dict[str, Any]:
     """Calls to be timed: each network's whole refinement, its probes alone, and the gradient prior."""
     options = RolloutOptions(steps=3)
@@ -136,7 +136,7 @@ def _sides(
         """Three searches that depend on each other, as in a rollout."""
 
         def once(state, _):
-            points = probe_points(spec, pose_state(spec.probe_model, state))
+            points = probe_points(spec, pose_graft_state(spec.probe_model, state))
             found = probe(scene, points)
             move = 1e-3 * jnp.mean(found.offset, axis=0)
             return state.replace(params=state.params.replace(translation=state.params.translation + move)), None

@@ -85,7 +85,7 @@ def run(config: Config) -> None:
     output_directory(config.results)
     whole = training_of(config, ROWS[0])
     # Rooms are made once for all trainings.
-    source = training.make_source(whole, training.make_problem(whole))
+    source = training.make_source(whole, training.training_bodies(whole))
 
     def scored(row: Variant) -> dict[str, Any]:
         one = training_of(config, row)

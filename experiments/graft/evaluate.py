@@ -29,9 +29,9 @@ from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
 from hoijax.experiments.common.splits import DEV_SEEDS, Split, scene_split
+from hoijax.experiments.graft.bodies import body_of
 from hoijax.experiments.graft.networks import features_of
 from hoijax.experiments.graft.pages import METHODS, markdown, record_of
-from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Some, SynthScenes, sample_points
@@ -57,7 +57,7 @@ from hoijax.systems.graft import (
     RolloutOptions,
     body_spec,
     contact_model,
-    pose_state,
+    pose_graft_state,
     rollout,
     similarity_icp,
     trained_probes,
@@ -144,7 +144,7 @@ def make_refine(
         slope = gradient_refine(spec, contacts, scene, start) if gradient else start
         steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
         states = [start, icp, slope, *steps, whole.final, true, still.final]
-        posed = jax.vmap(lambda state: pose_state(model, state))(jax.tree.map(lambda *x: jnp.stack(x), *states))
+        posed = jax.vmap(lambda state: pose_graft_state(model, state))(jax.tree.map(lambda *x: jnp.stack(x), *states))
         return posed.vertices, posed.joints[:, :22]
 
     graph, weights = nnx.split(network)

@@ -26,15 +26,15 @@ from hoijax.experiments.common.environment import environment
 from hoijax.experiments.common.pages import RESULTS, page, table, write_page
 from hoijax.experiments.common.splits import Split, note_of
 from hoijax.experiments.graft import evaluate as evaluation
+from hoijax.experiments.graft.bodies import body_of
 from hoijax.experiments.graft.pages import training_chain
-from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.queries import imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import sample_points
 from hoijax.io import output_directory
 from hoijax.metrics import contact_set_weights
 from hoijax.nets.graft import load_graft
-from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_state, rollout, trained_probes
+from hoijax.systems.graft import GraftState, RolloutOptions, body_spec, pose_graft_state, rollout, trained_probes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         steps = refine(weights, sample.scene, start, config.most)
         ends = [jax.tree.map(lambda x: jnp.asarray(x)[None], x) for x in (start, GraftState.of(sample.truth))]
         states = jax.tree.map(lambda *x: jnp.concatenate(x), ends[0], steps, ends[1])
-        posed = jax.vmap(lambda state: pose_state(model, state))(states)
+        posed = jax.vmap(lambda state: pose_graft_state(model, state))(states)
         return posed.vertices, posed.joints[:, :22]
 
     scored = []

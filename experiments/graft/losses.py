@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
 from hoijax.geometry import dot, nearest_host, sixd_from_rotation
-from hoijax.systems.graft import BodySpec, GraftState, pose_state
+from hoijax.systems.graft import BodySpec, GraftState, pose_graft_state
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -118,7 +118,7 @@ def step_loss(
     order = np.asarray(spec.rotations)
     difference = sixd_from_rotation(state.params.rotations[order]) - sixd_from_rotation(truth.rotations[order])
     turns = cost(jnp.sum(difference**2, axis=-1))
-    gap = pose_state(model, state).vertices - pose_body(model, truth).vertices
+    gap = pose_graft_state(model, state).vertices - pose_body(model, truth).vertices
     centred = gap - jnp.broadcast_to(jnp.mean(gap, axis=0, keepdims=True), gap.shape)
     orient, body = turns[0], jnp.mean(turns[1:22])
     hands = jnp.mean(turns[22:37]) + jnp.mean(turns[37:52])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hoijax.errors import InputError
-from hoijax.experiments.graft.samples import Pictures
+from hoijax.experiments.graft.samples import PicturePair
 from hoijax.nets.graft import PATCH, Graft, GraftConfig, GraftWithEncoder, ImageEncoder, load_graft
 from hoijax.systems.graft import ImageFeatures
 
@@ -93,7 +93,7 @@ def start_weights(weights: Any, path: pathlib.Path, sizes: GraftConfig) -> Any:
     return nnx.from_flat_state(flat)
 
 
-def features_of(network: GraftWithEncoder, pictures: Pictures) -> ImageFeatures:
+def features_of(network: GraftWithEncoder, pictures: PicturePair) -> ImageFeatures:
     """What the network sees of one sample's images."""
     pair = jnp.asarray(pictures.pair).astype(jnp.float32) / 255.0
     return ImageFeatures(fused=network.fused(pair), intrinsics=jnp.asarray(pictures.intrinsics), patch=float(PATCH))

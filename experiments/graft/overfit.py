@@ -32,7 +32,7 @@ from hoijax.geometry import nearest_host
 from hoijax.io import output_directory, write_json
 from hoijax.metrics import contact_set_weights, v2s_mm
 from hoijax.nets.graft import Graft, GraftConfig
-from hoijax.systems.graft import BodySpec, GraftState, RolloutOptions, body_spec, pose_state, rollout
+from hoijax.systems.graft import BodySpec, GraftState, RolloutOptions, body_spec, pose_graft_state, rollout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
     def judge(weights: Any, start: GraftState) -> tuple[jax.Array, jax.Array]:
         """Both losses over all samples, and the surfaces that come out."""
         table, final = task.losses(weights, task.every, start, OWN, PAPERS)
-        return table, jax.vmap(lambda state: pose_state(model, state).vertices)(final)
+        return table, jax.vmap(lambda state: pose_graft_state(model, state).vertices)(final)
 
     # An untrained network changes nothing: what comes out is what went in.
     judged = [judge(w, task.start) for w in (weights, state.variables.parameters)]

@@ -11,7 +11,7 @@ from jaxtyping import Float, Key
 
 from hoijax.body_models import BodyParams
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_normalize
-from hoijax.systems.graft import BodySpec, GraftState, Scene, fold_scale, fold_state, pose_state
+from hoijax.systems.graft import BodySpec, GraftState, ScenePoints, fold_scale, fold_state, pose_graft_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +115,11 @@ def imitate_estimate(
     params = perturb(noise_key, spec, truth, config.estimate, level)
     dtype = params.translation.dtype
     state = GraftState.of(params)
-    pelvis = pose_state(spec.probe_model, state).joints[0]
+    pelvis = pose_graft_state(spec.probe_model, state).joints[0]
     distance = jnp.exp(level * config.depth * jax.random.normal(depth_key, (), dtype))
     # The pelvis goes along its ray; the body keeps its size.
     moved = params.replace(translation=params.translation + (distance - 1.0) * pelvis)
-    heads = [pose_state(spec.probe_model, GraftState.of(x)).joints[spec.head, 2] for x in (moved, truth)]
+    heads = [pose_graft_state(spec.probe_model, GraftState.of(x)).joints[spec.head, 2] for x in (moved, truth)]
     wanted = heads[1] + level * config.aligned * jax.random.normal(head_key, (), dtype)
     aligned = GraftState(params=moved, scale=wanted / heads[0])
     return fold_scale(spec, aligned)
@@ -154,8 +154,8 @@ def draw_query(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams, confi
 
 
 def scale_sample(
-    spec: BodySpec, scene: Scene, truth: BodyParams, factor: Float[jax.Array, ""]
-) -> tuple[Scene, BodyParams]:
+    spec: BodySpec, scene: ScenePoints, truth: BodyParams, factor: Float[jax.Array, ""]
+) -> tuple[ScenePoints, BodyParams]:
     """Scene and body scaled together about the camera: the same image of a larger or smaller world.
 
     Args:

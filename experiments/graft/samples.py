@@ -17,12 +17,12 @@ from hoijax.data.loading import Source
 from hoijax.errors import InputError
 from hoijax.experiments.graft.losses import Touch, touch_of
 from hoijax.geometry import PointBlocks, RigidPose
-from hoijax.systems.graft import BodySpec, GraftState, Scene, apply_similarity, make_scene, normals_of_point_map
+from hoijax.systems.graft import BodySpec, GraftState, ScenePoints, apply_similarity, make_scene, normals_of_point_map
 from hoijax.systems.graft.estimates import points_from_depth
 
 
 @struct.dataclass
-class Pictures:
+class PicturePair:
     """The two images that GRAFT's full mode looks at."""
 
     pair: UInt8[np.ndarray, "2 S S 3"] | Any
@@ -35,11 +35,11 @@ class Pictures:
 class GraftSample:
     """A scene without its people, and one true body in it; camera frame, metres."""
 
-    scene: Scene
+    scene: ScenePoints
     truth: BodyParams
     touch: Touch | None = None
     """The scene at the vertices of a loss (`WithTouch`), or nothing."""
-    pictures: Pictures | None = None
+    pictures: PicturePair | None = None
     """For the full mode, or nothing."""
 
 
@@ -54,10 +54,10 @@ def sample_of(fields: Mapping[str, Any]) -> GraftSample:
     scene, truth = fields["scene"], fields["truth"]
     blocks = PointBlocks(**scene["blocks"])
     return GraftSample(
-        scene=Scene(blocks=blocks, normals=scene["normals"]),
+        scene=ScenePoints(blocks=blocks, normals=scene["normals"]),
         truth=BodyParams(**truth),
         touch=Touch(**fields["touch"]) if "touch" in fields else None,
-        pictures=Pictures(**fields["pictures"]) if "pictures" in fields else None,
+        pictures=PicturePair(**fields["pictures"]) if "pictures" in fields else None,
     )
 
 
@@ -150,7 +150,7 @@ class SynthScenes:
         return result.replace(pictures=pictures_of(sample, self.pictures)) if self.pictures else result
 
 
-def pictures_of(sample: Mapping[str, Any], side: int) -> Pictures:
+def pictures_of(sample: Mapping[str, Any], side: int) -> PicturePair:
     """The image of one of SynthHOI's samples, without its person and with it.
 
     SynthHOI keeps no image without the person, and the method makes one by inpainting. Here what is around the person
@@ -170,7 +170,7 @@ def pictures_of(sample: Mapping[str, Any], side: int) -> Pictures:
     erased = np.where(covered[..., None], around.astype(np.uint8), image)
     shrink = np.diag([side / size, side / size, 1.0])
     intrinsics = (shrink @ np.asarray(sample["intrinsics"], float)).astype(np.float32)
-    return Pictures(pair=np.stack([erased, image]), intrinsics=intrinsics)
+    return PicturePair(pair=np.stack([erased, image]), intrinsics=intrinsics)
 
 
 def sample_from_synth(

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body, pose_body_compiled, subset
 from hoijax.data.evaluation.truths import sample_model
-from hoijax.data.real import DATASETS, Problem, SceneFrame, read_all, rich
+from hoijax.data.real import DATASETS, Defect, SceneFrame, read_all, rich
 from hoijax.data.real.reading import read_template
-from hoijax.data.real.schema import Index, Item
+from hoijax.data.real.schema import DatasetItem, Index
 from hoijax.errors import InputError
 from hoijax.experiments.graft.samples import GraftSample, in_camera
 from hoijax.experiments.graft.views import one_view_of_cloud
@@ -81,25 +81,25 @@ class ScannedScenes:
         return DATASETS[self.name].scan(self.root)
 
     @functools.cached_property
-    def _found(self) -> tuple[list[Item], list[Problem]]:
+    def _found(self) -> tuple[list[DatasetItem], list[Defect]]:
         """Frames whose parameters can be read, and what is wrong with the others."""
         total = sum(item.split == self.split for item in self.index.items)
         items, problems = [], list(self.index.problems)
         frames = read_all(DATASETS[self.name], self.index, self.split)
         for item, frame in tqdm(frames, total=total, desc=f"{self.name} {self.split}", disable=None):
-            if isinstance(frame, Problem):
+            if isinstance(frame, Defect):
                 problems.append(frame)
             else:
                 items.append(item)
         return items, problems
 
     @property
-    def items(self) -> list[Item]:
+    def items(self) -> list[DatasetItem]:
         """The frames that are used."""
         return self._found[0]
 
     @property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[Defect]:
         """What was left out."""
         return self._found[1]
 

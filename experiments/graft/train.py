@@ -32,6 +32,7 @@ from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.placement import gather, is_first_process, join_processes
 from hoijax.experiments.common.runs import run
 from hoijax.experiments.common.trainer import FREE, RunConfig, Trainer, TrainState, Variables, program_settings
+from hoijax.experiments.graft.bodies import TrainingBodies, body_of, training_bodies
 from hoijax.experiments.graft.losses import LossTerms, LossWeights, rollout_loss
 from hoijax.experiments.graft.networks import (
     SIDE,
@@ -42,7 +43,6 @@ from hoijax.experiments.graft.networks import (
     sizes_of,
     start_weights,
 )
-from hoijax.experiments.graft.problem import Problem, body_of, make_problem
 from hoijax.experiments.graft.queries import QueryConfig, draw_query, scale_sample
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import (
@@ -142,7 +142,7 @@ class Config(RunConfig):
 class GraftTask:
     """What a configuration learns (`hoijax.experiments.common.trainer.Task`); the phase is the length of rollouts."""
 
-    problem: Problem
+    bodies: TrainingBodies
     """The bodies that are posed and compared."""
     graph: nnx.GraphDef = struct.field(pytree_node=False)
     """The network's structure."""
@@ -166,7 +166,7 @@ class GraftTask:
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], None]]:
         """Mean loss of rollouts of `phase` steps, and its parts."""
         total, terms = batch_loss(
-            self.graph, variables.parameters, self.problem, examples, key, self.config, phase
+            self.graph, variables.parameters, self.bodies, examples, key, self.config, phase
         )  # fmt: skip
         return total, (vars(terms), None)
 
@@ -175,14 +175,14 @@ DATA = ("synth", "split", "scans", "root", "mixed", "start", "points", "body", "
 """Settings that decide about samples and first weights, not about the program."""
 
 
-def make_task(config: Config, problem: Problem | None = None) -> GraftTask:
+def make_task(config: Config, bodies: TrainingBodies | None = None) -> GraftTask:
     """The task of a configuration."""
     sizes = sizes_of(config.size, config.visual)
     graph = nnx.split(nnx.eval_shape(lambda: make_network(sizes, nnx.Rngs(0))))[0]
     usual = {field.name: field.default for field in dataclasses.fields(Config) if field.name in DATA}
     # The full mode is not there without its data.
     program = program_settings(config if config.visual else dataclasses.replace(config, **usual))
-    return GraftTask(make_problem(config) if problem is None else problem, graph, program)
+    return GraftTask(training_bodies(config) if bodies is None else bodies, graph, program)
 
 
 def make_trainer(config: Config, compiler_options: dict[str, Any] | None = None) -> Trainer:
@@ -210,20 +210,20 @@ def make_optimiser(config: Config) -> optax.GradientTransformation:
 
 
 def batch_loss(
-    graph: Any, weights: Any, problem: Problem, batch: GraftSample, key: jax.Array, config: Config, steps: int
+    graph: Any, weights: Any, bodies: TrainingBodies, batch: GraftSample, key: jax.Array, config: Config, steps: int
 ) -> tuple[jax.Array, LossTerms]:
     """Mean loss of a batch and its parts.
 
     Args:
       graph: the network's structure.
       weights: its parameters.
-      problem: the bodies.
+      bodies: those that are posed and compared.
       batch: samples (B, ...).
       key: of the starts, scales and what is hidden.
       config: of the run.
       steps: of a rollout.
     """
-    spec, network = problem.spec, nnx.merge(graph, weights)
+    spec, network = bodies.spec, nnx.merge(graph, weights)
     step, update = leave_out(network.graft if config.visual else network, config.without)
     options = RolloutOptions(steps=steps, fold=config.fold, detach=config.detach, update=update)
 
@@ -239,7 +239,7 @@ def batch_loss(
             image = features_of(network, sample.pictures)
             seen = jax.random.bernoulli(look_key, 1.0 - config.visual_dropout, (steps, NUM_TOKENS))
         result = rollout(step, spec, scene, start, options=options, image=image, context_mask=seen)
-        return rollout_loss(spec, problem.model, result.steps, truth, config.weights, sample.touch)
+        return rollout_loss(spec, bodies.model, result.steps, truth, config.weights, sample.touch)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
     terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
@@ -251,12 +251,12 @@ def rollout_steps(config: Config, step: int) -> int:
     return 1 if step < round(config.single * config.steps) else config.horizon
 
 
-def make_source(config: Config, problem: Problem) -> Source:
+def make_source(config: Config, bodies: TrainingBodies) -> Source:
     """The samples that a configuration asks for."""
-    model, spec = body_of(config.body, config.body_model), problem.spec
+    model, spec = body_of(config.body, config.body_model), bodies.spec
 
     def ready(source: Source) -> Source:
-        source = WithTouch(source, problem.model) if config.weights.heights else source
+        source = WithTouch(source, bodies.model) if config.weights.heights else source
         return Kept(source) if len(source) <= KEPT else source
 
     rooms = ready(Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views))
@@ -292,7 +292,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
     """
     join_processes(config.devices)
     trainer = make_trainer(config) if trainer is None else trainer
-    source = make_source(config, trainer.task.problem) if source is None else source
+    source = make_source(config, trainer.task.bodies) if source is None else source
     loader = Loader(source, LoaderConfig(batch_size=config.batch, seed=config.seed), transform=fields_of)
 
     def batches(first: int) -> Iterator[GraftSample]:
@@ -315,16 +315,16 @@ def save(config: Config, task: GraftTask, state: TrainState) -> None:
     if config.visual:
         save_encoder(config.out / "encoder.safetensors", network.encoder)
         network = network.graft
-    save_graft(config.out / "graft.safetensors", network, facts_of(config, task.problem))
+    save_graft(config.out / "graft.safetensors", network, facts_of(config, task.bodies))
 
 
-def facts_of(config: Config, problem: Problem) -> dict[str, Any]:
+def facts_of(config: Config, bodies: TrainingBodies) -> dict[str, Any]:
     """What is kept beside the weights: what they were trained on, and what came before."""
     facts = {} if config.start is None else {"before": load_graft(config.start)[1]}
     return facts | {
-        "body": problem.spec.probe_model.kind,
+        "body": bodies.spec.probe_model.kind,
         "level": config.body,
-        "probe_vertices": np.asarray(problem.spec.probe_vertices).tolist(),
+        "probe_vertices": np.asarray(bodies.spec.probe_vertices).tolist(),
         "steps": config.steps,
         "batch": config.batch,
         "without": config.without,

@@ -94,7 +94,7 @@ def run(config: Config) -> None:
     scored(BEGUN, load_graft(start_of(config))[0])
     sizes, full = {}, training_of(config, "full")
     # Made once for both; without images they are not looked at.
-    samples = training.make_source(full, training.make_problem(full))
+    samples = training.make_source(full, training.training_bodies(full))
     for arm, name in ARMS.items():
         one = training_of(config, arm)
         training.train(one, samples)

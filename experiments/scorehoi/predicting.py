@@ -19,7 +19,7 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
-from hoijax.experiments.scorehoi.variants import Variant
+from hoijax.experiments.scorehoi.variants import GuidanceVariant
 from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import output_directory, write_json, write_npz
@@ -30,7 +30,7 @@ from hoijax.systems.scorehoi import (
     compile_reconstruction,
     guided_scene,
     interaction_from_state,
-    pose_state,
+    pose_hoi_state,
     state_from_estimate,
     unweighted,
 )
@@ -61,7 +61,7 @@ class Predictor:
       batch: pictures at a time.
     """
 
-    def __init__(self, networks: Networks, variant: Variant, step: int, batch: int):
+    def __init__(self, networks: Networks, variant: GuidanceVariant, step: int, batch: int):
         self.networks, self.variant, self.batch, self.step = networks, variant, batch, step
         self.warm: set[str] = set()
         """Methods whose programs are compiled."""
@@ -74,11 +74,11 @@ class Predictor:
         """Gradient steps in as much time as the diffusion takes, once measured."""
 
     @classmethod
-    def program(cls, variant: Variant, step: int) -> tuple[Any, ...]:
+    def program(cls, variant: GuidanceVariant, step: int) -> tuple[Any, ...]:
         """Rows with equal ones share a predictor, see `show`."""
         return variant.method in ("regressor", "estimate"), unweighted(variant.guidance(step))
 
-    def show(self, variant: Variant) -> None:
+    def show(self, variant: GuidanceVariant) -> None:
         """Goes on with another row of the same program."""
         self.variant = variant
         self.full = self.full.with_settings(variant.guidance(self.step), variant.conditions)
@@ -146,7 +146,7 @@ def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, ima
     """The mesh refiner's bodies and objects from the estimates, and the estimates' states."""
     estimate = regressor.estimate(images, numbers)
     x = state_from_estimate(body, estimate)
-    posed = pose_state(body, scene, x)
+    posed = pose_hoi_state(body, scene, x)
     contact = regressor.contacts(estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
     vertices, points = regressor.refine(contact)
     refined = einsum("vk,bkc->bvc", body.up, vertices), pose_from_points(scene.points, points)
@@ -154,7 +154,7 @@ def _first_stage(regressor: ScoreHOIRegressor, body: GuidedBody, scene: Any, ima
 
 
 @runtime_checkable
-class Pictures(Protocol):
+class PictureSource(Protocol):
     """Samples with pictures, by key."""
 
     def has(self, key: str) -> bool:
@@ -178,15 +178,15 @@ class SynthPictures:
         self.place = {self.source[i]["key"]: i for i in range(len(self.source))}
 
     def has(self, key: str) -> bool:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         return key in self.place
 
     def samples(self, keys: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         return [training_sample(truth_from_synth(self.source[self.place[key]]), self.layout) for key in keys]
 
     def template(self, key: str) -> ObjectTemplate:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         sample = self.source[self.place[key]]
         return template_of(sample["category"], int(sample["object_seed"]))
 
@@ -199,15 +199,15 @@ class RealPictures:
         self.known: dict[bytes, ObjectTemplate] = {}
 
     def has(self, key: str) -> bool:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         return key in self.source.items
 
     def samples(self, keys: Sequence[str]) -> list[dict[str, np.ndarray]]:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         return [self.source.sample(key) for key in keys]
 
     def template(self, key: str) -> ObjectTemplate:
-        """See `Pictures`."""
+        """See `PictureSource`."""
         mesh = self.source.template(key)
         name = np.asarray(mesh.vertices).tobytes()
         if name not in self.known:
@@ -215,7 +215,7 @@ class RealPictures:
         return self.known[name]
 
 
-def write_predictions(folder: pathlib.Path, predictor: Predictor, pictures: Pictures, ids: Sequence[str]) -> float:
+def write_predictions(folder: pathlib.Path, predictor: Predictor, pictures: PictureSource, ids: Sequence[str]) -> float:
     """Predicts samples and writes `predictions.npz`, unless that is there.
 
     Returns:

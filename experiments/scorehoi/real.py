@@ -29,7 +29,7 @@ from hoijax.body_models import BodyModel, BodyParams, keypoint_names, keypoints,
 from hoijax.camera import Camera
 from hoijax.data.evaluation.truths import sample_model, sample_template
 from hoijax.data.real import DATASETS, HOIFrame, behave, imhd, intercap
-from hoijax.data.real.schema import Index, Item
+from hoijax.data.real.schema import DatasetItem, Index
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi.samples import Truth, random_surface, training_sample
 from hoijax.geometry import Mesh
@@ -54,7 +54,7 @@ class View:
     camera: Camera
 
 
-def _behave(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
+def _behave(root: pathlib.Path, item: DatasetItem, frame: HOIFrame) -> View:
     folder, kinect = root / "sequences" / item.key, "k1"
     human, obj = (
         _first(folder, [f"{kinect}.{name}.{end}" for name in names for end in ("jpg", "png")])
@@ -63,7 +63,7 @@ def _behave(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     return View(folder / f"{kinect}.color.jpg", human, obj, behave.camera(root, frame.sequence.split("_")[0], kinect))
 
 
-def _intercap(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
+def _intercap(root: pathlib.Path, item: DatasetItem, frame: HOIFrame) -> View:
     image = root / frame.images["cam1"]
     masks = image.parent.parent / "mask"
     subject, obj, _, _ = item.key.split("/")
@@ -72,7 +72,7 @@ def _intercap(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     return View(image, human, other, intercap.camera(folder, 1))
 
 
-def _imhd(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
+def _imhd(root: pathlib.Path, item: DatasetItem, frame: HOIFrame) -> View:
     base = root if (root / "frames").is_dir() else root / "data"
     image = base / "frames" / f"{item.key}.jpg"
     human, obj = (image.with_name(f"{image.stem}_{name}.png") for name in ("human", "object"))
@@ -82,7 +82,7 @@ def _imhd(root: pathlib.Path, item: Item, frame: HOIFrame) -> View:
     return View(image, human, obj, imhd.camera(folder, 1, width=width, height=height))
 
 
-VIEWS: Mapping[str, Callable[[pathlib.Path, Item, HOIFrame], View]] = {
+VIEWS: Mapping[str, Callable[[pathlib.Path, DatasetItem, HOIFrame], View]] = {
     "behave": _behave, "intercap": _intercap, "imhd": _imhd,
 }  # fmt: skip
 """Data sets with pictures, and where the main camera's lie."""
@@ -130,7 +130,7 @@ class RealInteractions:
         return DATASETS[self.name].scan(self.root)
 
     @functools.cached_property
-    def _found(self) -> tuple[dict[str, Item], list[str]]:
+    def _found(self) -> tuple[dict[str, DatasetItem], list[str]]:
         items, missing = {}, []
         for item in self.index.items:
             if item.split != self.split:
@@ -148,7 +148,7 @@ class RealInteractions:
         return items, missing
 
     @property
-    def items(self) -> dict[str, Item]:
+    def items(self) -> dict[str, DatasetItem]:
         """The frames that can be used, by key."""
         return self._found[0]
 
@@ -172,7 +172,7 @@ class RealInteractions:
         item = self.items[key]
         return self._template(item, DATASETS[self.name].read(self.index, item))
 
-    def _template(self, item: Item, frame: HOIFrame) -> Mesh:
+    def _template(self, item: DatasetItem, frame: HOIFrame) -> Mesh:
         return sample_template(self.name, self.index, item, frame)
 
     def truth(self, key: str) -> Truth:

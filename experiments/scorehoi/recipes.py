@@ -14,7 +14,7 @@ import pathlib
 from hoijax.data.synth import SynthConfig
 from hoijax.experiments.common.recipes import Expected, Part, Recipe, SynthBuild, build_synth
 from hoijax.experiments.scorehoi import prior, views
-from hoijax.experiments.scorehoi.train import DenoiserConfig, RegressorConfig, train
+from hoijax.experiments.scorehoi.train import DenoiserTraining, RegressorTraining, train
 
 HARDWARE = "one thread of a busy two-core machine"
 SYNTH = pathlib.Path("synth")
@@ -48,12 +48,12 @@ _PICTURES = {
 }  # fmt: skip
 _REGRESSOR = Part(
     "regressor", "hoijax.experiments.scorehoi.train --stage 1", train,
-    RegressorConfig(out=REGRESSOR, steps=2800, batch=16, rate=1e-3, share=0.25, **_PICTURES),
+    RegressorTraining(out=REGRESSOR, steps=2800, batch=16, rate=1e-3, share=0.25, **_PICTURES),
     REGRESSOR / FILE, TINY, 39,
 )  # fmt: skip
 _DENOISER = Part(
     "denoiser", "hoijax.experiments.scorehoi.train --stage 2", train,
-    DenoiserConfig(
+    DenoiserTraining(
         out=DENOISER, first=REGRESSOR / FILE, attention="pooled", levels=600, passes=3, rate=2e-3, batch=256,
         steps=4000, **_PICTURES,
     ),

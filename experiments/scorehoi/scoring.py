@@ -10,7 +10,7 @@ from hoijax.data.evaluation import EvaluateConfig, TruthSource, evaluate, read_p
 from hoijax.errors import InputError
 from hoijax.experiments.common.pages import NOTHING, heading, interval, page, table
 from hoijax.experiments.common.splits import note_of
-from hoijax.experiments.scorehoi.variants import PAPER_SPEED, Variant
+from hoijax.experiments.scorehoi.variants import PAPER_SPEED, GuidanceVariant
 
 Scores = tuple[dict[str, dict[str, float]], dict[str, str]]
 """Sample to metric to number, and sample to the group that the bootstrap draws."""
@@ -57,7 +57,7 @@ def mean_over_seeds(scored: Sequence[Scores]) -> Scores:
     return samples, scored[0][1]
 
 
-def markdown_table(result: Mapping[str, Any], variants: Sequence[Variant]) -> str:
+def markdown_table(result: Mapping[str, Any], variants: Sequence[GuidanceVariant]) -> str:
     """The table with intervals, one section per split, the paper's numbers on BEHAVE in the last column."""
     seeds, name = len(result["weights"]), result["dataset"]
     facts = result["weights"][0]["regressor"]

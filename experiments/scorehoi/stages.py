@@ -28,7 +28,7 @@ from hoijax.nets.scorehoi import (
     make_denoiser,
 )
 from hoijax.nets.weights import load_network
-from hoijax.systems.scorehoi import GuidedBody, GuidedScene, guided_body, pose_state, state_from_estimate
+from hoijax.systems.scorehoi import GuidedBody, GuidedScene, guided_body, pose_hoi_state, state_from_estimate
 from hoijax.systems.scorehoi.inputs import Layout, default_betas_range
 from hoijax.systems.scorehoi.networks import BodyConfig, sizes_of
 
@@ -109,7 +109,7 @@ class RegressorStage:
         state = state_from_estimate(self.body, estimate)
         gravity = jnp.broadcast_to(jnp.asarray(GRAVITY_CAMERA, state.dtype), (state.shape[0], 3))
         scene = GuidedScene(points=batch["points"], sdf=None, gravity=gravity)
-        posed, truth = (pose_state(self.body, scene, x) for x in (state, batch["state"]))
+        posed, truth = (pose_hoi_state(self.body, scene, x) for x in (state, batch["state"]))
         few = max(1, round(self.share * state.shape[0]))
         seen = (estimate.body.features, estimate.body.camera, posed.vertices, posed.points)
         contact = network.contacts(*(x[:few] for x in seen))

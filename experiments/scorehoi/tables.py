@@ -30,10 +30,16 @@ from hoijax.experiments.command import run_command
 from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
 from hoijax.experiments.common.splits import Split, synth_splits
-from hoijax.experiments.scorehoi.predicting import Pictures, Predictor, RealPictures, SynthPictures, write_predictions
+from hoijax.experiments.scorehoi.predicting import (
+    PictureSource,
+    Predictor,
+    RealPictures,
+    SynthPictures,
+    write_predictions,
+)
 from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds, score_rows
-from hoijax.experiments.scorehoi.variants import TABLES, Variant
+from hoijax.experiments.scorehoi.variants import TABLES, GuidanceVariant
 from hoijax.io import check_output_directory, file_digest
 from hoijax.systems.scorehoi.networks import Networks, load_networks
 
@@ -161,7 +167,7 @@ def splits_of(dataset: str, split: Split) -> tuple[str, ...]:
     return synth_splits(split) if dataset == "synth_hoi" else ("val" if split == "dev" else "test",)
 
 
-def open_pictures(config: Config, split: str, networks: Networks) -> Pictures:
+def open_pictures(config: Config, split: str, networks: Networks) -> PictureSource:
     """The pictures of a split.
 
     Raises:
@@ -178,7 +184,7 @@ def _provenance(path: pathlib.Path) -> dict[str, Any]:
     return {"sha256": file_digest(path), **read_facts(path)}
 
 
-def _folder(variant: Variant, config: Config, seed: int) -> str:
+def _folder(variant: GuidanceVariant, config: Config, seed: int) -> str:
     """Named by what the predictions depend on: rows of several tables may share them."""
     used = (config.regressor[seed], config.denoiser[seed])
     # What does not see the denoiser is the same for all of a regressor's denoisers.

@@ -43,7 +43,7 @@ from hoijax.systems.scorehoi.networks import sizes_of
 
 
 @dataclasses.dataclass(frozen=True)
-class RegressorConfig(PictureConfig):
+class RegressorTraining(PictureConfig):
     """Every number of a run of stage 1; written whole next to the results."""
 
     share: float = 1.0
@@ -56,7 +56,7 @@ class RegressorConfig(PictureConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class DenoiserConfig(PictureConfig):
+class DenoiserTraining(PictureConfig):
     """Every number of a run of stage 2; written whole next to the results."""
 
     first: pathlib.Path | None = None
@@ -77,8 +77,8 @@ class DenoiserConfig(PictureConfig):
             raise InputError("--stage 2 needs --first, the weights.safetensors of a run of stage 1")
 
 
-Config = RegressorConfig | DenoiserConfig
-CONFIGS: dict[int, type[PictureConfig]] = {1: RegressorConfig, 2: DenoiserConfig}
+Config = RegressorTraining | DenoiserTraining
+CONFIGS: dict[int, type[PictureConfig]] = {1: RegressorTraining, 2: DenoiserTraining}
 """By stage."""
 
 
@@ -100,7 +100,7 @@ def stage_of(config: Config) -> int:
 
 def make_stage(config: Config) -> RegressorStage | DenoiserStage:
     """What a configuration trains."""
-    if isinstance(config, RegressorConfig):
+    if isinstance(config, RegressorTraining):
         return RegressorStage(config.size, config.body(), config.share, config.cosine)
     return DenoiserStage(config.size, config.first, config.drop, config.attention, config.levels, config.cosine)
 
@@ -176,7 +176,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
 
     def batches(first: int) -> Iterator[dict[str, Any]]:
         seen = source
-        if isinstance(config, DenoiserConfig) and config.passes:
+        if isinstance(config, DenoiserTraining) and config.passes:
             path = output_directory(config.out) / "seen.npz"
             seen = encoded(path, trainer.task.stage, source, config.passes, config.seed, augmentation(config))
         loader = Loader(seen, LoaderConfig(batch_size=config.batch, seed=config.seed))

@@ -9,7 +9,7 @@ from hoijax.systems.scorehoi import GuidedConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Variant(ablate.Variant):
+class GuidanceVariant(ablate.Variant):
     """One row; changes are those of `GuidedConfig`, the paper's numbers body and object Chamfer distance in cm, contact
     precision, recall and F, or some of them."""
 
@@ -49,30 +49,30 @@ class Variant(ablate.Variant):
         return re.sub(r"[^A-Za-z0-9_.-]", "", text)
 
 
-def _with(name: str, *paper: float, base: str = "denoising", **changes: object) -> Variant:
-    return Variant(name, changes=changes, base=base, paper=paper)
+def _with(name: str, *paper: float, base: str = "denoising", **changes: object) -> GuidanceVariant:
+    return GuidanceVariant(name, changes=changes, base=base, paper=paper)
 
 
-FULL = Variant("full", paper=(4.85, 7.86, 0.634, 0.586, 0.609))
+FULL = GuidanceVariant("full", paper=(4.85, 7.86, 0.634, 0.586, 0.609))
 _NO_GUIDANCE = {"contact": 0.0, "floor": 0.0, "penetration": 0.0}
 
-PAPER = Variant("the paper's settings", base="paper", paper=FULL.paper)
+PAPER = GuidanceVariant("the paper's settings", base="paper", paper=FULL.paper)
 
-TABLES: dict[str, tuple[Variant, ...]] = {
+TABLES: dict[str, tuple[GuidanceVariant, ...]] = {
     "1": (
-        Variant("regressor's estimate", method="estimate"),
-        Variant("regressor and mesh refiner", method="regressor", paper=(4.99, 8.42, 0.628, 0.496, 0.554)),
-        Variant("gradient refiner, equal time", method="gradient"),
+        GuidanceVariant("regressor's estimate", method="estimate"),
+        GuidanceVariant("regressor and mesh refiner", method="regressor", paper=(4.99, 8.42, 0.628, 0.496, 0.554)),
+        GuidanceVariant("gradient refiner, equal time", method="gradient"),
         PAPER,
         FULL,
     ),
     "2": (_with("N = 2", 4.87, 7.95, base="paper", iterations=2), PAPER, FULL),
     "3": (
-        Variant("without diffusion", method="estimate", paper=(5.03, 8.48, 0.612, 0.523, 0.588)),
+        GuidanceVariant("without diffusion", method="estimate", paper=(5.03, 8.48, 0.612, 0.523, 0.588)),
         _with("contact predicted once", 4.93, 7.98, 0.628, 0.545, 0.577, feedback="released"),
-        Variant("no condition", image=False, geometry=False, paper=(4.94, 8.23, 0.626, 0.549, 0.585)),
-        Variant("without the object, c_G", geometry=False, paper=(4.87, 7.99, 0.628, 0.559, 0.591)),
-        Variant("without the image, c_I", image=False, paper=(4.88, 8.03, 0.631, 0.566, 0.597)),
+        GuidanceVariant("no condition", image=False, geometry=False, paper=(4.94, 8.23, 0.626, 0.549, 0.585)),
+        GuidanceVariant("without the object, c_G", geometry=False, paper=(4.87, 7.99, 0.628, 0.559, 0.591)),
+        GuidanceVariant("without the image, c_I", image=False, paper=(4.88, 8.03, 0.631, 0.566, 0.597)),
         _with("no guidance", 4.93, 8.01, 0.624, 0.524, 0.570, **_NO_GUIDANCE),
         _with("without contact, L_ho", 4.87, 7.95, 0.632, 0.525, 0.574, contact=0.0),
         _with("without penetration, L_pt", 4.87, 7.93, 0.619, 0.567, 0.592, penetration=0.0),

@@ -18,15 +18,15 @@ from hoijax.io import ParameterFile, file_digest, read_npz, read_parameters, val
 from hoijax.jobs.bodies import BodyChoice, load_body
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
 from hoijax.jobs.record import provenance
-from hoijax.jobs.scene_files import Person, axis_angle_keys, write_results
-from hoijax.jobs.scene_inputs import Geometry, read_scene
+from hoijax.jobs.scene_files import PersonResult, axis_angle_keys, write_results
+from hoijax.jobs.scene_inputs import SceneGeometry, read_scene
 from hoijax.jobs.scene_metrics import measure_body, points_around
 from hoijax.jobs.screen import Phases, tell
 from hoijax.systems.graft import (
     BodySpec,
     GraftState,
     RolloutOptions,
-    Scene,
+    ScenePoints,
     UpdateMask,
     apply_similarity,
     body_spec,
@@ -83,12 +83,12 @@ class PeopleRequest:
         return DEFAULT_STEPS[self.graft] if self.steps is None else self.steps
 
 
-Refiner = Callable[[Scene, BodyParams, RigidPose | None], tuple[BodyParams, jax.Array]]
+Refiner = Callable[[ScenePoints, BodyParams, RigidPose | None], tuple[BodyParams, jax.Array]]
 """Compiled: scenes, people and poses before a camera, with a leading axis, to refined people and their vertices."""
 
 
 @dataclasses.dataclass(frozen=True)
-class People:
+class PeopleJob:
     """A request that has been read and checked."""
 
     model: BodyModel
@@ -97,7 +97,7 @@ class People:
     """Of the body model."""
     people: BodyParams
     """As read, with a leading axis."""
-    geometry: Geometry
+    geometry: SceneGeometry
     """The scene."""
     up: np.ndarray
     """Against gravity, `(3,)`."""
@@ -107,7 +107,7 @@ class People:
     """One item per person."""
 
 
-def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda text: None) -> People:
+def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda text: None) -> PeopleJob:
     """Reads and checks everything.
 
     Args:
@@ -142,7 +142,7 @@ def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda 
     items = tuple(_make_item(request, row, jax.tree.map(lambda x, i=row: x[i], people), shared) for row in range(count))
     compute = functools.partial(_compute, model, spec, geometry, up, refine)
     job = Job(items, compute, functools.partial(_write, model), batch_size=request.batch_size, units="people")
-    return People(model, digest, people, geometry, up, facts, job)
+    return PeopleJob(model, digest, people, geometry, up, facts, job)
 
 
 def prepare_job(request: PeopleRequest) -> Job:
@@ -215,7 +215,7 @@ def make_refiner(request: PeopleRequest, model: BodyModel) -> tuple[Refiner, Bod
         spec = body_spec(model)
         contacts = contact_model(spec, model)
 
-        def descend(spec: BodySpec, scene: Scene, state: GraftState, contacts: BodyModel, _: None) -> GraftState:
+        def descend(spec: BodySpec, scene: ScenePoints, state: GraftState, contacts: BodyModel, _: None) -> GraftState:
             return gradient_refine(spec, contacts, scene, state, steps=steps, update=mask)
 
         return _compiled(descend, model, spec, contacts, None), spec, {}
@@ -238,7 +238,7 @@ def make_refiner(request: PeopleRequest, model: BodyModel) -> tuple[Refiner, Bod
     rule = RolloutOptions(steps=steps, update=mask)
     graph, numbers = nnx.split(network)
 
-    def roll(spec: BodySpec, scene: Scene, state: GraftState, numbers: Any, image: Any) -> GraftState:
+    def roll(spec: BodySpec, scene: ScenePoints, state: GraftState, numbers: Any, image: Any) -> GraftState:
         return rollout(nnx.merge(graph, numbers), spec, scene, state, options=rule, image=image).final
 
     return _compiled(roll, model, spec, numbers, image), spec, facts
@@ -248,7 +248,7 @@ def _compiled(refine: Callable[..., GraftState], model: BodyModel, spec: BodySpe
     """One program for everything that is computed of the people of a batch; what they share are its arguments too."""
 
     def one(
-        model: BodyModel, spec: BodySpec, shared: tuple, scene: Scene, params: BodyParams, pose: RigidPose | None
+        model: BodyModel, spec: BodySpec, shared: tuple, scene: ScenePoints, params: BodyParams, pose: RigidPose | None
     ) -> tuple[BodyParams, jax.Array]:
         state = GraftState.of(params)
         if pose is not None:
@@ -301,7 +301,7 @@ class _Placed:
 
     cloud: tuple[np.ndarray, np.ndarray]
     """Points around the person and their normals, frame of the estimate."""
-    scene: Scene
+    scene: ScenePoints
     """The same before the camera."""
     pose: RigidPose | None
     """To the camera's frame; None: the estimate is in one."""
@@ -310,12 +310,12 @@ class _Placed:
 def _compute(
     model: BodyModel,
     spec: BodySpec,
-    geometry: Geometry,
+    geometry: SceneGeometry,
     up: np.ndarray,
     refine: Refiner,
     batch: Sequence[Item],
     watch: Watch,
-) -> list[Person | InputError]:
+) -> list[PersonResult | InputError]:
     """Refines the people of a batch side by side, each in the frame of a camera before it."""
     watch(0.0, "people")
     params = _stack([item.inputs for item in batch])
@@ -333,7 +333,7 @@ def _compute(
     poses = None if geometry.from_camera else _stack([placed[i].pose for i in rows])
     people = _stack([batch[i].inputs for i in rows])
     after, bodies = jax.tree.map(np.asarray, refine(_stack([placed[i].scene for i in rows]), people, poses))
-    results: list[Person | InputError] = []
+    results: list[PersonResult | InputError] = []
     for i, item in enumerate(batch):
         person = placed[i]
         if isinstance(person, InputError):
@@ -348,12 +348,12 @@ def _compute(
                 "moved": float(np.linalg.norm(bodies[i] - before, axis=1).mean()),
             }
             one = jax.tree.map(lambda x, i=i: x[i], after)
-            results.append(Person(item.name, before, bodies[i], one, metrics))
+            results.append(PersonResult(item.name, before, bodies[i], one, metrics))
     return results
 
 
 def _place(
-    item: Item, i: int, params: BodyParams, posed: Any, geometry: Geometry, up: np.ndarray
+    item: Item, i: int, params: BodyParams, posed: Any, geometry: SceneGeometry, up: np.ndarray
 ) -> _Placed | InputError:
     """Row i of a batch and the scene around it; an `InputError` if it is too far from all of the scene."""
     vertices, joints = posed.vertices[i], posed.joints[i]
@@ -373,13 +373,13 @@ def _stack(rows: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *rows)
 
 
-def _write(model: BodyModel, item: Item, person: Person) -> dict[str, Any]:
+def _write(model: BodyModel, item: Item, person: PersonResult) -> dict[str, Any]:
     """Writes a person's parameters; returns the record."""
     write_npz(item.folder / "refined.npz", axis_angle_keys(model, person.params))
     return {"name": item.name, "units": "metres; touching is a share of the contact set", **person.metrics}
 
 
-def _finished_people(made: People, outcome: Outcome) -> list[Person]:
+def _finished_people(made: PeopleJob, outcome: Outcome) -> list[PersonResult]:
     """Everybody whose results are on disk, as they are there."""
     records = outcome.records()
 
@@ -395,5 +395,5 @@ def _finished_people(made: People, outcome: Outcome) -> list[Person]:
         params = jax.tree.map(np.asarray, params)
         metrics = {name: records[item.name][name] for name in ("before", "after", "moved")}
         row = rows[item.name]
-        done.append(Person(item.name, vertices(item.inputs), vertices(params), params, metrics, row))
+        done.append(PersonResult(item.name, vertices(item.inputs), vertices(params), params, metrics, row))
     return done

@@ -50,7 +50,7 @@ class Reconstructor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class ReconstructionStage:
     """One stage of a reconstruction on the host, in the crop's camera, metres."""
 
     vertices: np.ndarray
@@ -66,7 +66,7 @@ class Reconstructed:
     """One picture's result."""
 
     photograph: Photograph
-    stages: dict[str, Stage]
+    stages: dict[str, ReconstructionStage]
     """"estimate", "guided", "refined"."""
     contacts: dict[str, np.ndarray]
     """Probabilities after the diffusion: `body` of the vertices that the networks see, `object`, `floor`."""
@@ -141,7 +141,7 @@ def reconstruct_batch(
 _interaction = jax.jit(interaction_from_state)
 
 
-def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Stage]:
+def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, ReconstructionStage]:
     """The three stages of a batch, moved from the pelvis before the camera."""
     camera = np.asarray(found.estimate.body.camera)
     out = {}
@@ -150,13 +150,15 @@ def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Stage]:
         interaction = jax.tree.map(np.asarray, _interaction(reconstructor.body, x))
         params = interaction.body.replace(translation=interaction.body.translation + camera)
         pose = interaction.object.replace(translation=interaction.object.translation + camera)
-        out[name] = Stage(np.asarray(pose_body_compiled(reconstructor.model, params).vertices), pose, params)
+        out[name] = ReconstructionStage(
+            np.asarray(pose_body_compiled(reconstructor.model, params).vertices), pose, params
+        )
     pose = jax.tree.map(np.asarray, found.object)
     pose = pose.replace(translation=pose.translation + camera)
-    out["refined"] = Stage(np.asarray(found.vertices) + camera[:, None], pose)
+    out["refined"] = ReconstructionStage(np.asarray(found.vertices) + camera[:, None], pose)
     return out
 
 
-def _row(stage: Stage, i: int) -> Stage:
+def _row(stage: ReconstructionStage, i: int) -> ReconstructionStage:
     pose, params = jax.tree.map(lambda x: x[i], (stage.pose, stage.params))
-    return Stage(stage.vertices[i], pose, params)
+    return ReconstructionStage(stage.vertices[i], pose, params)

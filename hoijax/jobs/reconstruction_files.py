@@ -13,7 +13,7 @@ from hoijax.interaction import ObjectTemplate
 from hoijax.io import LoadedMesh, ScenePart, write_glb, write_npz
 from hoijax.jobs.objects import place_mesh
 from hoijax.jobs.overlays import SIZE, crop_intrinsics, draw_crop, mask_agreement, write_overlay
-from hoijax.jobs.reconstruction import Reconstructed, Reconstructor, Stage
+from hoijax.jobs.reconstruction import Reconstructed, ReconstructionStage, Reconstructor
 from hoijax.jobs.record import plain_options
 from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
 from hoijax.viz import Case, Metric, NamedMesh
@@ -101,12 +101,12 @@ def _arrays(found: Reconstructed, reconstructor: Reconstructor, low: np.ndarray,
     return out | {"intrinsics": intrinsics.astype(np.float32)}
 
 
-def _object(stage: Stage) -> dict[str, np.ndarray]:
+def _object(stage: ReconstructionStage) -> dict[str, np.ndarray]:
     vector = Rotation.from_matrix(np.asarray(stage.pose.rotation, np.float64)).as_rotvec()
     return {"obj_rot": vector.astype(np.float32), "obj_trans": np.asarray(stage.pose.translation, np.float32)}
 
 
-def _measure(stage: Stage, template: ObjectTemplate) -> dict[str, float]:
+def _measure(stage: ReconstructionStage, template: ObjectTemplate) -> dict[str, float]:
     """Depth of the deepest body vertex in the object and distance of the nearest, by the object's distance grid."""
     rotation, move = (np.asarray(x, np.float32) for x in (stage.pose.rotation, stage.pose.translation))
     distance = np.asarray(_distance(template.sdf, ((stage.vertices - move) @ rotation).astype(np.float32)))

@@ -13,7 +13,7 @@ from hoijax.body_models import BodyModel, BodyParams
 from hoijax.geometry import nearest_host
 from hoijax.io import ScenePart, output_directory, write_glb, write_json, write_npz
 from hoijax.jobs.refinement_files import STUDIO
-from hoijax.jobs.scene_inputs import Geometry
+from hoijax.jobs.scene_inputs import SceneGeometry
 from hoijax.systems.graft import estimate_normals
 from hoijax.viz import Metric, NamedMesh, write_comparison, write_report
 
@@ -25,7 +25,7 @@ SURFELS = 12_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
+class PersonResult:
     """One person before and after."""
 
     name: str
@@ -50,8 +50,8 @@ def write_results(
     out: pathlib.Path,
     model: BodyModel,
     people: BodyParams,
-    done: Sequence[Person],
-    geometry: Geometry,
+    done: Sequence[PersonResult],
+    geometry: SceneGeometry,
     up: np.ndarray,
     record: Mapping[str, Any],
     *,
@@ -109,7 +109,7 @@ def _write_page(out, faces, colors, done, geometry, up, record) -> None:
     )
 
 
-def _surface(geometry: Geometry, done: Sequence[Person], *, near: bool) -> tuple[np.ndarray, np.ndarray]:
+def _surface(geometry: SceneGeometry, done: Sequence[PersonResult], *, near: bool) -> tuple[np.ndarray, np.ndarray]:
     """Scene points as small triangles in their tangent planes: vertices and faces."""
     points, normals = geometry.points, geometry.normals
     if near:

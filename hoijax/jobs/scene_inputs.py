@@ -19,7 +19,7 @@ DENSITY = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Geometry:
+class SceneGeometry:
     """A scene as read."""
 
     points: np.ndarray
@@ -34,7 +34,7 @@ class Geometry:
     """What a person should know."""
 
 
-def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 400_000) -> Geometry:
+def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 400_000) -> SceneGeometry:
     """Reads a scene: a mesh, a cloud (PLY without faces), or an `.npz` with a depth map, a point map or points.
 
     Args:
@@ -68,20 +68,20 @@ def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 40
     return found
 
 
-def _from_arrays(path: pathlib.Path) -> Geometry:
+def _from_arrays(path: pathlib.Path) -> SceneGeometry:
     estimate = read_scene_estimate(path)
     if not estimate.is_map:
-        return Geometry(estimate.points, estimate.normals, None, False, ())
+        return SceneGeometry(estimate.points, estimate.normals, None, False, ())
     normals, kept = normals_of_point_map(estimate.points)
     holes = int((~np.isfinite(estimate.points).all(axis=-1)).sum())
     edges = int((~kept).sum()) - holes
     notes = (f"{holes:,} pixels hold no point and {edges:,} lie on depth edges; they were left out",)
     if not kept.any():
         raise InputError(f"{path}: the map holds no surface: {holes:,} of {kept.size:,} pixels have no point")
-    return Geometry(estimate.points[kept], normals[kept], None, True, notes)
+    return SceneGeometry(estimate.points[kept], normals[kept], None, True, notes)
 
 
-def _cloud(path: pathlib.Path) -> Geometry | None:
+def _cloud(path: pathlib.Path) -> SceneGeometry | None:
     """A PLY without faces; None if it has some."""
     opened = open_scene(path, materials=False)
     loaded = next(iter(opened.scene.geometry.values()), None)
@@ -97,10 +97,10 @@ def _cloud(path: pathlib.Path) -> Geometry | None:
     names = getattr(getattr(raw, "dtype", None), "names", None) or (raw.keys() if isinstance(raw, dict) else ())
     if all(name in names for name in ("nx", "ny", "nz")):
         normals = np.stack([np.asarray(raw[name], np.float32).reshape(-1) for name in ("nx", "ny", "nz")], axis=1)
-    return Geometry(vertices, normals, None, False, opened.notes)
+    return SceneGeometry(vertices, normals, None, False, opened.notes)
 
 
-def _from_mesh(path: pathlib.Path, points: int) -> Geometry:
+def _from_mesh(path: pathlib.Path, points: int) -> SceneGeometry:
     mesh = read_mesh(path, units="m", sizes=None)
     # An object's closed surface is turned outward; a room's closed surface faces inward and must.
     faces = mesh.faces[:, ::-1] if mesh.report.turned else mesh.faces
@@ -109,12 +109,12 @@ def _from_mesh(path: pathlib.Path, points: int) -> Geometry:
     count = points if surface.area > points / DENSITY else max(20_000, int(surface.area * DENSITY))
     places, index = trimesh.sample.sample_surface(surface, min(count, points), seed=0)
     notes = tuple(note for note in mesh.report.notes() if "turned" not in note and "open" not in note)
-    return Geometry(
+    return SceneGeometry(
         np.asarray(places, np.float32), np.asarray(surface.face_normals[index], np.float32), mesh, False, notes
     )
 
 
-def _finite(path: pathlib.Path, found: Geometry) -> Geometry:
+def _finite(path: pathlib.Path, found: SceneGeometry) -> SceneGeometry:
     if not len(found.points):
         raise InputError(f"{path}: the scene is empty, it has no points")
     kept = np.isfinite(found.points).all(axis=1)

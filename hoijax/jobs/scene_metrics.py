@@ -6,7 +6,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.geometry import nearest_host
-from hoijax.jobs.scene_inputs import Geometry
+from hoijax.jobs.scene_inputs import SceneGeometry
 from hoijax.metrics import touches_scene
 from hoijax.metrics.scene import BEHIND
 from hoijax.systems.graft import estimate_normals, on_rim
@@ -18,7 +18,7 @@ FARTHEST = 1.5
 
 
 def points_around(
-    geometry: Geometry, vertices: np.ndarray, joints: np.ndarray, capacity: int
+    geometry: SceneGeometry, vertices: np.ndarray, joints: np.ndarray, capacity: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scene points near a person with their normals; estimated ones turn to the camera, or to above the head.
 

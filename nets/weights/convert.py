@@ -72,7 +72,7 @@ def stacked_rule(ours: str, *, parts: Sequence[str], under: str = r".*") -> Rule
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class TensorSource:
     """Where one of our variables lies in a checkpoint."""
 
     keys: tuple[str, ...]
@@ -118,7 +118,7 @@ def torch_shape(leaf: nnx.Variable, axes: Axes) -> tuple[int, ...]:
     return shape if axes is None else tuple(shape[i] for i in np.argsort(axes))
 
 
-def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, Source]:
+def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, TensorSource]:
     """Name of every variable of a module -> where it lies in a checkpoint."""
     leaves = _leaves(module)
     rows = {key: (torch_shape(leaf, axes) or (0,))[0] for key, leaf, axes in leaves.values()}
@@ -134,7 +134,7 @@ def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, Source]
                 order = [fit.expand(text) for text in rule.among]
                 start = sum(rows[other] for other in order[: order.index(key)])
                 total = sum(rows[other] for other in order)
-        out[name] = Source(keys, None if start is None else (start, start + rows[key]), total, axes)
+        out[name] = TensorSource(keys, None if start is None else (start, start + rows[key]), total, axes)
     return out
 
 

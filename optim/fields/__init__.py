@@ -9,7 +9,7 @@ from hoijax.optim.fields.body import BodyField, body_field
 from hoijax.optim.fields.object import SDF_RESOLUTION, ObjectField, facing_air, object_field
 from hoijax.optim.fields.scene import (
     Probed,
-    Scene,
+    ScenePoints,
     estimate_normals,
     make_scene,
     normals_of_point_map,
@@ -23,7 +23,7 @@ __all__ = [
     "BodyField",
     "ObjectField",
     "Probed",
-    "Scene",
+    "ScenePoints",
     "body_field",
     "estimate_normals",
     "facing_air",

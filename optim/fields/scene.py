@@ -22,7 +22,7 @@ ASIDE, ASIDE_SHARE = 0.03, 0.2
 
 
 @struct.dataclass
-class Scene:
+class ScenePoints:
     """Scene points with unit normals towards free space; metres, camera frame. Made by `make_scene`."""
 
     blocks: PointBlocks
@@ -46,7 +46,7 @@ def make_scene(
     *,
     viewpoint: ArrayLike | tuple[float, float, float] = (0.0, 0.0, 0.0),
     capacity: int | None = None,
-) -> Scene:
+) -> ScenePoints:
     """Arranges a scene, once, on the host.
 
     Args:
@@ -78,10 +78,10 @@ def make_scene(
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         normals = np.where(np.isfinite(length) & (length > 0), normals / np.where(length > 0, length, 1), 0)
     blocks = point_blocks(points, capacity=capacity)
-    return Scene(blocks=blocks, normals=normals.astype(np.float32)[blocks.index])
+    return ScenePoints(blocks=blocks, normals=normals.astype(np.float32)[blocks.index])
 
 
-def probe(scene: Scene, queries: Float[ArrayLike, "Q 3"]) -> Probed:
+def probe(scene: ScenePoints, queries: Float[ArrayLike, "Q 3"]) -> Probed:
     """The nearest scene point of each query and its normal; exact, for one scene (`vmap` for more)."""
     queries = jnp.asarray(queries)
     slot = _slot(scene, queries)
@@ -134,7 +134,7 @@ def on_rim(
     return np.linalg.norm(middle, axis=1) > 0.28 * distance.max(axis=1)
 
 
-def _slot(scene: Scene, queries: jax.Array) -> jax.Array:
+def _slot(scene: ScenePoints, queries: jax.Array) -> jax.Array:
     places = jnp.arange(np.prod(scene.blocks.index.shape), dtype=jnp.int32).reshape(scene.blocks.index.shape)
     return nearest_in_blocks(scene.blocks.replace(index=places), queries).index
 
@@ -221,9 +221,7 @@ def normals_of_point_map(
     return np.where(away[..., None], -normals, normals).astype(np.float32), kept
 
 
-def _smooth(
-    right: np.ndarray, down: np.ndarray, kept: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _smooth(right: np.ndarray, down: np.ndarray, kept: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Central differences (H, W, 3), averaged over windows of whole pixels; differences across edges take no part."""
     usable = kept & np.isfinite(right).all(axis=-1) & np.isfinite(down).all(axis=-1)
     if not usable.any():

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import free_body, save
 from hoijax.data.evaluation import (
     EvaluateConfig,
+    EvaluationState,
     SceneTruth,
-    State,
     Subject,
     evaluate,
     measure,
@@ -352,24 +352,26 @@ def test_synth_scenes_know_their_room(monkeypatch, tmp_path):
     config = EvaluateConfig(metrics=("body", "scene"))
     same = measure(subject.truth, subject, config)
     assert same["v2s_mm"] == 0 and same["scene_contact_recall"] == 1
-    sunk = measure(State(body=subject.truth.body - np.float32([0, 0.03, 0])), subject, config)
+    sunk = measure(EvaluationState(body=subject.truth.body - np.float32([0, 0.03, 0])), subject, config)
     assert sunk["pve_mm"] == pytest.approx(30, abs=0.01) and sunk["v2s_mm"] == pytest.approx(30, abs=2)
 
 
 def test_affordances_are_scored_by_piads_protocol():
     labels = np.array([1.0, 0.8, 0.2, 0.0], np.float32)
-    subject = Subject("a", "a", State(contact_object=labels))
+    subject = Subject("a", "a", EvaluationState(contact_object=labels))
     config = EvaluateConfig(metrics=("affordance",))
-    same = measure(State(contact_object=labels), subject, config)
+    same = measure(EvaluationState(contact_object=labels), subject, config)
     assert same["affordance_auc"] == 1 and same["affordance_sim"] == pytest.approx(1) and same["affordance_mae"] == 0
     # One of four pairs of positive and negative is in the wrong order.
-    got = measure(State(contact_object=np.array([0.9, 0.1, 0.2, 0.0], np.float32)), subject, config)
+    got = measure(EvaluationState(contact_object=np.array([0.9, 0.1, 0.2, 0.0], np.float32)), subject, config)
     assert got["affordance_auc"] == pytest.approx(0.75)
     assert got["affordance_sim"] == pytest.approx(0.5 + 0.1 / 1.2 + 0.1, abs=1e-6)
     assert got["affordance_mae"] == pytest.approx(0.2)
     # Two are positive: threshold 0 takes four points, 1/19 three, 2/19 and 3/19 two of which one, to 17/19 the first.
     assert got["affordance_aiou"] == pytest.approx((2 / 4 + 2 / 3 + 2 * 1 / 3 + 14 * 1 / 2) / 20)
-    none = measure(State(contact_object=labels), Subject("a", "a", State(contact_object=0 * labels)), config)
+    none = measure(
+        EvaluationState(contact_object=labels), Subject("a", "a", EvaluationState(contact_object=0 * labels)), config
+    )
     assert math.isnan(none["affordance_auc"]) and math.isnan(none["affordance_aiou"])
 
 
@@ -390,8 +392,8 @@ def test_scene_metrics_in_a_turned_camera():
     soles = np.flatnonzero(vertices[:, 1] < 0.015)
     scene = SceneTruth(in_camera(floor), (np.tile([0.0, 1.0, 0.0], (len(floor), 1)) @ to_scene[:3, :3]), soles,
                        np.ones(len(soles)))  # fmt: skip
-    subject = Subject("a", "a", State(body=in_camera(vertices)), scene=scene)
-    lifted = State(body=in_camera(vertices + [0, 0.05, 0]))
+    subject = Subject("a", "a", EvaluationState(body=in_camera(vertices)), scene=scene)
+    lifted = EvaluationState(body=in_camera(vertices + [0, 0.05, 0]))
     config = EvaluateConfig(metrics=("scene",))
     got = measure(lifted, subject, config)
     assert got["v2s_mm"] == pytest.approx(50, abs=0.1)

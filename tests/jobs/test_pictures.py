@@ -13,7 +13,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.jobs import objects, pictures, reconstruction
 from hoijax.jobs.pictures import ReconstructRequest, reconstruct_pictures
-from hoijax.jobs.reconstruction import Reconstructed, Reconstructor, Stage
+from hoijax.jobs.reconstruction import Reconstructed, ReconstructionStage, Reconstructor
 from hoijax.systems.scorehoi import GuidedBody, GuidedConfig
 
 NAMES = ("a", "b", "c")
@@ -27,7 +27,7 @@ def answer():
     params = BodyParams.from_axis_angle(model, **(pose | {"transl": np.float32([0, 0, 5])}))
     params = BodyParams(*(np.asarray(x) for x in (params.rotations, params.betas, params.translation)))
     place = RigidPose(np.eye(3, dtype=np.float32), np.float32([0.5, 0, 5]), np.float32(1))
-    stage = Stage(np.asarray(pose_body(model, params).vertices), place, params)
+    stage = ReconstructionStage(np.asarray(pose_body(model, params).vertices), place, params)
     stages = {"estimate": stage, "guided": stage, "refined": dataclasses.replace(stage, params=None)}
     zero = np.zeros(3, np.float32)
     return model, stages, {"body": zero, "object": zero, "floor": zero}, {"contact": [0.0]}

@@ -11,7 +11,7 @@ import tarfile
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class PackagedFile:
     """One network's file inside a package."""
 
     package: str
@@ -32,24 +32,24 @@ HANDS = "@mediapipe/hands@0.4.1675469240"
 OBJECTRON = "@mediapipe/objectron@0.4.1675468480"
 
 SOURCES = {
-    "detector": Source(
+    "detector": PackagedFile(
         POSE,
         "pose_solution_packed_assets.data",
         "a63c614bef30d35947f13be361820b1e4e3bec9cfeebf4d11216a18373108e85",
         span=(0, 2962288),
     ),
-    "landmarks": Source(
+    "landmarks": PackagedFile(
         POSE, "pose_landmark_full.tflite", "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
     ),
-    "hand": Source(
+    "hand": PackagedFile(
         HANDS, "hand_landmark_full.tflite", "8c026882c9ec059ce0f8e75266bee5a9a23c341a40e0000df755374d3d1b9b68"
     ),
-    "chair": Source(
+    "chair": PackagedFile(
         OBJECTRON,
         "object_detection_3d_chair.tflite",
         "190e4ea49ba891ed242ddc73703e03d70164c27f3da07492d7010379e24f2a6b",
     ),
-    "cup": Source(
+    "cup": PackagedFile(
         OBJECTRON, "object_detection_3d_cup.tflite", "c4f4ea8def16bd191d11279f754e6f3f2a9d94839a956b975e5697e943157ac7"
     ),
 }

@@ -33,7 +33,7 @@ from .population import build_population
 from .regions import REGIONS, draw_regions
 from .shoes import put_on_shoes
 from .skeleton import FINGERS, JOINT_MIRROR, JOINTS, PARENTS
-from .source import MANIFEST, Source, load_base
+from .source import MANIFEST, Wheel, load_base
 from .surface import FLIP, Surface, adjacency, vertex_normals
 
 OUTPUT = pathlib.Path(__file__).parents[2] / "hoijax" / "assets" / "free_body"
@@ -109,7 +109,7 @@ def main():
     def progress(items, label):
         return tqdm(items, desc=label)
 
-    src = Source(args.wheel, pin=args.pin)
+    src = Wheel(args.wheel, pin=args.pin)
     surface, labels, space, male = dress(src, args.samples, args.seed, progress, None if args.pin else args.cache)
     order, faces, points = build_levels(surface, space.joints[0], labels, progress)
     tips = {finger: order[points[f"left_{finger}"]] for finger in FINGERS}

@@ -45,7 +45,7 @@ NATURAL_THUMB = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Hand:
+class RestHand:
     """The left hand at rest: joints, tips, capsule radii and the palm as a height field."""
 
     wrist: np.ndarray
@@ -100,7 +100,7 @@ def measure_hand(vertices, weights, normals, joints, tips):
     wrist = joints[INDEX["left_wrist"]]
     palm = (owner == INDEX["left_wrist"]) & (normals[:, 1] < -0.2)
     field = LinearNDInterpolator(vertices[palm][:, [0, 2]], vertices[palm][:, 1], fill_value=np.nan)
-    return Hand(wrist, chains, radii, field, axis)
+    return RestHand(wrist, chains, radii, field, axis)
 
 
 def finger_rotations(chain, angles):

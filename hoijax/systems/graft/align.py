@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from hoijax.errors import InputError
 from hoijax.systems.graft.body import BodySpec
-from hoijax.systems.graft.state import GraftState, pose_state
+from hoijax.systems.graft.state import GraftState, pose_graft_state
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -49,7 +49,7 @@ def align_head(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
-    head = np.asarray(pose_state(spec.probe_model, state).joints, np.float64)[spec.head]
+    head = np.asarray(pose_graft_state(spec.probe_model, state).joints, np.float64)[spec.head]
     depth = head_depth(head, point_map, intrinsics, person_mask=person_mask, window=window) + offset
     factor = depth / head[2]
     dtype = state.scale.dtype

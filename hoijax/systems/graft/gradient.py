@@ -10,15 +10,15 @@ import optax
 
 from hoijax.body_models import BodyModel
 from hoijax.geometry import dot, rotation_from_6d, safe_norm, sixd_from_rotation
-from hoijax.optim.fields.scene import Scene, probe, straight_ahead
+from hoijax.optim.fields.scene import ScenePoints, probe, straight_ahead
 from hoijax.systems.graft.body import BodySpec
-from hoijax.systems.graft.state import UPDATE_PRESETS, GraftState, UpdateMask, pose_state
+from hoijax.systems.graft.state import UPDATE_PRESETS, GraftState, UpdateMask, pose_graft_state
 
 
 def gradient_refine(
     spec: BodySpec,
     contacts: BodyModel,
-    scene: Scene,
+    scene: ScenePoints,
     state: GraftState,
     *,
     steps: int = 100,
@@ -64,7 +64,7 @@ def gradient_refine(
         return state.replace(params=state.params.replace(rotations=rotations, translation=translation))
 
     def energy(change: dict[str, jax.Array]) -> jax.Array:
-        found = probe(scene, pose_state(contacts, move(change)).vertices)
+        found = probe(scene, pose_graft_state(contacts, move(change)).vertices)
         distance = safe_norm(found.offset)
         # To the tangent plane: to the points themselves a body would slide from sample to sample.
         height = dot(found.offset, found.normal)

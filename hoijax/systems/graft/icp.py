@@ -5,9 +5,9 @@ import jax.numpy as jnp
 
 from hoijax.body_models import BodyModel, subset
 from hoijax.geometry import RigidPose, safe_norm, umeyama
-from hoijax.optim.fields.scene import Scene, probe
+from hoijax.optim.fields.scene import ScenePoints, probe
 from hoijax.systems.graft.body import BodySpec
-from hoijax.systems.graft.state import SCALE_RANGE, GraftState, apply_similarity, pose_state
+from hoijax.systems.graft.state import SCALE_RANGE, GraftState, apply_similarity, pose_graft_state
 
 
 def contact_model(spec: BodySpec, model: BodyModel) -> BodyModel:
@@ -18,7 +18,7 @@ def contact_model(spec: BodySpec, model: BodyModel) -> BodyModel:
 def similarity_icp(
     spec: BodySpec,
     contacts: BodyModel,
-    scene: Scene,
+    scene: ScenePoints,
     state: GraftState,
     *,
     steps: int = 20,
@@ -43,7 +43,7 @@ def similarity_icp(
     """
 
     def one(state: GraftState, _: None) -> tuple[GraftState, None]:
-        vertices = pose_state(contacts, state).vertices
+        vertices = pose_graft_state(contacts, state).vertices
         offset = probe(scene, vertices).offset
         weights = (safe_norm(offset) < reach).astype(vertices.dtype)
         pose = umeyama(vertices, vertices + offset, weights, with_scale=with_scale)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from hoijax.body_models import PosedBody
 from hoijax.geometry import einsum, sixd_from_rotation
 from hoijax.nets.graft import NUM_BETAS, NUM_BODY, NUM_DISTAL, GraftInputs, VisualContext, gather_context
-from hoijax.optim.fields.scene import Scene, probe
+from hoijax.optim.fields.scene import ScenePoints, probe
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.state import GraftState, fold_scale
 
@@ -51,7 +51,7 @@ def probe_points(spec: BodySpec, posed: PosedBody) -> Float[jax.Array, "58 3"]:
     return jnp.concatenate([joints[1 : 1 + NUM_BODY], joints[np.asarray(spec.distal)], jnp.asarray(posed.vertices)])
 
 
-def network_inputs(spec: BodySpec, state: GraftState, posed: PosedBody, scene: Scene) -> GraftInputs:
+def network_inputs(spec: BodySpec, state: GraftState, posed: PosedBody, scene: ScenePoints) -> GraftInputs:
     """What the network sees of one body in one scene.
 
     Args:

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from hoijax.body_models import BodyParams
 from hoijax.nets.graft import GraftInputs, GraftUpdate, VisualContext
-from hoijax.optim.fields.scene import Scene
+from hoijax.optim.fields.scene import ScenePoints
 from hoijax.systems.graft.body import BodySpec
 from hoijax.systems.graft.probes import ImageFeatures, network_inputs, visual_context
 from hoijax.systems.graft.state import (
@@ -20,7 +20,7 @@ from hoijax.systems.graft.state import (
     apply_update,
     fold_scale,
     fold_state,
-    pose_state,
+    pose_graft_state,
 )
 
 Step = Callable[[GraftInputs, VisualContext | None], GraftUpdate]
@@ -70,7 +70,7 @@ class Rollout:
 def rollout(
     step: Step,
     spec: BodySpec,
-    scene: Scene,
+    scene: ScenePoints,
     state: GraftState,
     *,
     options: RolloutOptions = RolloutOptions(),
@@ -101,7 +101,7 @@ def rollout(
             state = jax.lax.stop_gradient(state)
         if options.fold:
             state = fold_state(spec, state)
-        posed = pose_state(spec.probe_model, state)
+        posed = pose_graft_state(spec.probe_model, state)
         context = None
         if image is not None:
             context = visual_context(spec, posed, image)
@@ -117,7 +117,7 @@ def rollout(
 def refine_people(
     step: Step,
     spec: BodySpec,
-    scene: Scene,
+    scene: ScenePoints,
     people: GraftState,
     *,
     options: RolloutOptions = RolloutOptions(),

@@ -65,7 +65,7 @@ UPDATE_PRESETS: dict[str, UpdateMask] = {
 Human3R have exactly Human3R's PA-MPJPE, so they must have been made like this (specs/graft.md section 10)."""
 
 
-def pose_state(model: BodyModel, state: GraftState) -> PosedBody:
+def pose_graft_state(model: BodyModel, state: GraftState) -> PosedBody:
     """The scaled surface and joints of a state, with any model whose parameters these are (all or some vertices)."""
     posed = pose_body(model, state.params)
     scale = jnp.asarray(state.scale)[..., None, None]

@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 from hoijax.body_models import BodyModel
 from hoijax.geometry import RigidPose, safe_norm
 from hoijax.interaction import Interaction
-from hoijax.optim.fields.scene import Scene, make_scene, probe
+from hoijax.optim.fields.scene import ScenePoints, make_scene, probe
 from hoijax.systems.graft.body import BodySpec, body_spec
 from hoijax.systems.graft.rollout import Rollout, RolloutOptions, Step, refine_people
-from hoijax.systems.graft.state import GraftState, pose_state
+from hoijax.systems.graft.state import GraftState, pose_graft_state
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -25,7 +25,7 @@ class Prepared:
 
     spec: BodySpec
     """Of the body that they have."""
-    scene: Scene
+    scene: ScenePoints
     """What they touch; metres, camera frame."""
 
 
@@ -85,7 +85,7 @@ def run(
     stages = refine_people(network, prepared.spec, prepared.scene, inputs, options=config or RolloutOptions())
 
     def surface(state: GraftState) -> tuple[jax.Array, jax.Array]:
-        vertices = pose_state(prepared.spec.probe_model, state).vertices
+        vertices = pose_graft_state(prepared.spec.probe_model, state).vertices
         return vertices, jnp.min(safe_norm(probe(prepared.scene, vertices).offset))
 
     before, gap_before = jax.vmap(surface)(inputs)

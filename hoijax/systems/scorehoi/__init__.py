@@ -19,7 +19,7 @@ from hoijax.systems.scorehoi.scene import (
     guided_body,
     guided_scene,
     interaction_from_state,
-    pose_state,
+    pose_hoi_state,
     state_from_interaction,
 )
 from hoijax.systems.scorehoi.system import Prepared, Result, prepare, run
@@ -43,7 +43,7 @@ __all__ = [
     "guided_scene",
     "interaction_from_state",
     "outside_distance",
-    "pose_state",
+    "pose_hoi_state",
     "prepare",
     "prior_body",
     "prior_config",

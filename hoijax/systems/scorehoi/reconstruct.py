@@ -25,7 +25,7 @@ from hoijax.nets.scorehoi.state import HOIState, pack
 from hoijax.systems.scorehoi.config import GuidedConfig
 from hoijax.systems.scorehoi.guidance import ImageEvidence
 from hoijax.systems.scorehoi.refine import GuidedResult, refine_guided
-from hoijax.systems.scorehoi.scene import GuidedBody, GuidedScene, Posed, pose_state
+from hoijax.systems.scorehoi.scene import GuidedBody, GuidedScene, Posed, pose_hoi_state
 
 ArrayLike = jax.Array | np.ndarray
 CONDITIONS = ("image", "geometry")
@@ -109,7 +109,7 @@ def reconstruct(
     vertices, points = regressor.refine(contact)
     return GuidedReconstruction(
         estimate=estimate,
-        initial=pose_state(body, scene, x),
+        initial=pose_hoi_state(body, scene, x),
         guided=guided,
         vertices=einsum("vk,bkc->bvc", body.up, vertices),
         object=pose_from_points(jnp.asarray(scene.points), points),

@@ -15,7 +15,7 @@ from hoijax.diffusion.schedule import signal_and_noise
 from hoijax.interaction import Contacts
 from hoijax.systems.scorehoi.config import GuidedConfig
 from hoijax.systems.scorehoi.guidance import GuidanceTerms, ImageEvidence, guidance_terms
-from hoijax.systems.scorehoi.scene import GuidedBody, GuidedScene, Posed, pose_state
+from hoijax.systems.scorehoi.scene import GuidedBody, GuidedScene, Posed, pose_hoi_state
 
 ArrayLike = jax.Array | np.ndarray
 Denoise = Callable[[jax.Array, jax.Array], jax.Array]
@@ -84,7 +84,7 @@ def refine_guided(
         return contacts if isinstance(contacts, Contacts) else contacts(posed.vertices, posed.points)
 
     # Jitted so that each is traced once for all of its uses.
-    pose = jax.jit(functools.partial(pose_state, body, scene))
+    pose = jax.jit(functools.partial(pose_hoi_state, body, scene))
 
     @jax.jit
     def terms(x: jax.Array, masks: Contacts) -> GuidanceTerms:

@@ -120,7 +120,7 @@ def guided_scene(
     return GuidedScene(points=points, sdf=sdf, gravity=gravity)
 
 
-def pose_state(body: GuidedBody, scene: GuidedScene, x: Float[ArrayLike, "B D"]) -> Posed:
+def pose_hoi_state(body: GuidedBody, scene: GuidedScene, x: Float[ArrayLike, "B D"]) -> Posed:
     """The geometry of states; differentiable."""
     params, pose = _decode(body, x)
     posed = pose_body(body.model, params)

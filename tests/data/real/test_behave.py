@@ -10,7 +10,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from hoijax.camera import project
-from hoijax.data.real import DATASETS, HOIFrame, Problem, read_all
+from hoijax.data.real import DATASETS, Defect, HOIFrame, read_all
 from hoijax.data.real import behave as reader
 from hoijax.errors import InputError
 
@@ -93,7 +93,7 @@ def test_a_broken_fit_is_named_and_the_rest_is_read(behave, broken, message):
     index = DATASETS["behave"].scan(behave)
     found = dict((item.key, sample) for item, sample in read_all(DATASETS["behave"], index))
     problem = found.pop("Date03_Sub03_boxlarge/t0003.000")
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, Defect)
     assert re.search(message, str(problem))
     assert len(found) == 2 and all(isinstance(s, HOIFrame) for s in found.values())
 

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from hoijax.data.real import DATASETS, ContactSample, Problem, SceneFrame, contact_sets, read_all
+from hoijax.data.real import DATASETS, ContactSample, Defect, SceneFrame, contact_sets, read_all
 from hoijax.data.real import imhd as imhd_reader
 from hoijax.data.real import intercap as intercap_reader
 from hoijax.data.real import prox as prox_reader
@@ -307,5 +307,5 @@ def test_damaged_files_do_not_stop_the_others(imhd):
     path = root / index.items[0].files[0]
     path.write_bytes(path.read_bytes()[:200])
     found = [sample for _, sample in read_all(dataset, index)]
-    assert sum(isinstance(s, Problem) for s in found) == 4
+    assert sum(isinstance(s, Defect) for s in found) == 4
     assert len(found) == 8

@@ -11,7 +11,7 @@ from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.rig import Puppet
 from hoijax.data.synth.sampling import Candidate
 from hoijax.data.synth.solving import Fitted
-from hoijax.data.synth.start import Start, stance, standing
+from hoijax.data.synth.start import ScriptedStart, stance, standing
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def kicking():
     box = standing(make_object("box", width=0.4))
     # The "test" body's toes; the "default" body's, whose vertices are more, reach a millimetre farther.
     placed = box.moved(toes[:, 0].mean(), 0.0, toes[:, 2].max() + 0.002 - box.box()[0][2])
-    start = Start(puppet, placed, ("right_toes",))
+    start = ScriptedStart(puppet, placed, ("right_toes",))
     candidate = Candidate(0, 0, ACTIONS["kick"], "box", 0, 0, "", start)
     return Fitted(candidate, puppet.rotations, puppet.translation, placed.rotation, placed.translation)
 

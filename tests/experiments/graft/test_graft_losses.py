@@ -14,14 +14,14 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import free_body, pose_body
 from hoijax.experiments.graft import train as training
+from hoijax.experiments.graft.bodies import TrainingBodies
 from hoijax.experiments.graft.losses import LossWeights, step_loss, touch_of
-from hoijax.experiments.graft.problem import Problem
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.geometry import sixd_from_rotation
 from hoijax.nets.graft import Graft, GraftUpdate
-from hoijax.systems.graft import GraftState, body_spec, pose_state
+from hoijax.systems.graft import GraftState, body_spec, pose_graft_state
 
 TERMS = ("orient", "body", "hands", "vertices", "centred", "heights")
 PLAIN = LossWeights(orient=1, body=1, hands=1, vertices=1, centred=1, heights=1)
@@ -119,7 +119,7 @@ class Knowing(Graft):
 @pytest.fixture(scope="module")
 def losses(spec, model, sample):
     """`truth of the labels -> mean terms of a batch` of one room under the perfect head, summed over two steps."""
-    problem = Problem(spec=spec, model=model)
+    pair = TrainingBodies(spec=spec, model=model)
     graph, weights = nnx.split(Knowing(sample.truth), nnx.Param)
 
     config = training.Config(out=pathlib.Path("unused"))
@@ -128,7 +128,7 @@ def losses(spec, model, sample):
     def run(truth, key):
         many = lambda tree: jax.tree.map(lambda x: jnp.broadcast_to(x, (COUNT, *x.shape)), tree)  # noqa: E731
         batch = GraftSample(scene=many(sample.scene), truth=many(truth))
-        return training.batch_loss(graph, weights, problem, batch, key, config, 2)[1]
+        return training.batch_loss(graph, weights, pair, batch, key, config, 2)[1]
 
     def terms(truth):
         return vars(run(truth, jax.random.key(0)))
@@ -156,9 +156,9 @@ def test_an_imitated_estimate_is_off_by_what_head_alignment_leaves(spec, sample)
         @quick_jit
         def run(keys):
             bodies = jax.vmap(lambda k: imitate_estimate(k, spec, sample.truth, config))(keys)
-            return pose_state(spec.probe_model, GraftState.of(bodies)).joints[:, spec.head, 2]
+            return pose_graft_state(spec.probe_model, GraftState.of(bodies)).joints[:, spec.head, 2]
 
-        truth = pose_state(spec.probe_model, GraftState.of(sample.truth)).joints[spec.head, 2]
+        truth = pose_graft_state(spec.probe_model, GraftState.of(sample.truth)).joints[spec.head, 2]
         return np.asarray(run(keys)) - float(truth)
 
     # Nothing else is wrong: what is left is the noise, folded into the shape nearly without loss.
@@ -175,9 +175,9 @@ def test_a_wrong_depth_becomes_a_wrong_size_along_the_bodys_ray(spec, sample):
     @quick_jit
     def run(keys):
         bodies = jax.vmap(lambda k: imitate_estimate(k, spec, sample.truth, config))(keys)
-        return pose_state(spec.probe_model, GraftState.of(bodies)).joints
+        return pose_graft_state(spec.probe_model, GraftState.of(bodies)).joints
 
-    truth = np.asarray(pose_state(spec.probe_model, GraftState.of(sample.truth)).joints, np.float64)
+    truth = np.asarray(pose_graft_state(spec.probe_model, GraftState.of(sample.truth)).joints, np.float64)
     joints = np.asarray(run(keys), np.float64)
     size = np.linalg.norm(joints[:, spec.head] - joints[:, 0], axis=-1)
     size /= np.linalg.norm(truth[spec.head] - truth[0])

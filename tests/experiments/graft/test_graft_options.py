@@ -11,8 +11,8 @@ from flax import nnx
 from hoijax.body_models import free_body
 from hoijax.experiments.common.parameters import running_mean
 from hoijax.experiments.graft import train as training
+from hoijax.experiments.graft.bodies import training_bodies
 from hoijax.experiments.graft.losses import LossTerms, LossWeights
-from hoijax.experiments.graft.problem import make_problem
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
@@ -49,7 +49,7 @@ def room():
 def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
     """Traced, not compiled: what reaches `rollout` is what its own tests are about. A part left out is neither seen
     nor changed."""
-    problem, seen = make_problem(config()), {}
+    bodies, seen = training_bodies(config()), {}
     graph, weights = nnx.split(Telling(), nnx.Param)
 
     def spy(step, spec, scene, state, *, options, image, context_mask):
@@ -68,7 +68,7 @@ def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
     ):  # fmt: skip
         run = config(**settings)
         jax.eval_shape(lambda b, run=run, n=steps: training.batch_loss(
-            graph, weights, problem, b, jax.random.key(0), run, n)[0], batch)  # fmt: skip
+            graph, weights, bodies, b, jax.random.key(0), run, n)[0], batch)  # fmt: skip
         options = seen["options"]
         assert options.steps == steps and options.fold is run.fold and options.detach is run.detach
         assert options.mask.scale is (run.without != "scale") and options.mask.betas
@@ -78,7 +78,7 @@ def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
 
 def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkeypatch):
     """Scene, start and truth: of the same larger world; of "query" the truth stays."""
-    problem, seen = make_problem(config()), {}
+    bodies, seen = training_bodies(config()), {}
     graph, weights = nnx.split(Telling(), nnx.Param)
     real = training.scale_sample
 
@@ -106,7 +106,7 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
         seen.clear()
         run = config(queries=QueryConfig(scale_what=what))
         jax.eval_shape(
-            lambda b, run=run: training.batch_loss(graph, weights, problem, b, jax.random.key(0), run, 1)[0], batch
+            lambda b, run=run: training.batch_loss(graph, weights, bodies, b, jax.random.key(0), run, 1)[0], batch
         )
         assert ("scaled" in seen) == (what == "sample") and seen["start"] is seen["truth"]
         if what == "sample":
@@ -115,16 +115,16 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
 
 def test_the_loss_looks_at_as_many_vertices_as_asked_for_and_at_those_that_may_touch():
     whole = free_body("test")
-    assert make_problem(config(loss_vertices=0)).model.num_vertices == whole.num_vertices
+    assert training_bodies(config(loss_vertices=0)).model.num_vertices == whole.num_vertices
     contact = np.asarray(whole.v_template)[np.asarray(body_spec(whole).contact_vertices)]
     shares = []
     for share in (0.0, 0.5):
-        model = make_problem(config(loss_vertices=120, contact_share=share)).model
+        model = training_bodies(config(loss_vertices=120, contact_share=share)).model
         assert model.num_vertices == 120
         gaps = np.linalg.norm(np.asarray(model.v_template)[:, None] - contact[None], axis=-1)
         shares.append(np.mean(gaps.min(axis=1) < 1e-7))
     assert shares[1] >= 0.5 > shares[0]
-    first, other = (np.asarray(make_problem(config(loss_vertices=120, seed=s)).model.v_template) for s in (0, 1))
+    first, other = (np.asarray(training_bodies(config(loss_vertices=120, seed=s)).model.v_template) for s in (0, 1))
     assert not np.array_equal(first, other)
 
 
@@ -157,16 +157,16 @@ def test_gradients_are_clipped_where_asked_for():
 
 
 def test_sources_are_as_large_and_as_seen_as_their_settings_say():
-    problem = make_problem(config())
-    whole = training.make_source(config(rooms=3, points=256), problem)
+    bodies = training_bodies(config())
+    whole = training.make_source(config(rooms=3, points=256), bodies)
     assert len(whole) == 3 and len(sample_points(whole[0])[0]) == 256
-    other = training.make_source(config(rooms=3, points=256, seed=1), problem)
+    other = training.make_source(config(rooms=3, points=256, seed=1), bodies)
     assert not np.array_equal(whole[0].truth.translation, other[0].truth.translation)
     assert whole[0].touch is None
-    heights = training.make_source(config(rooms=3, points=256, weights=LossWeights(heights=1.0)), problem)
-    assert heights[0].touch.normals.shape == (problem.model.num_vertices, 3)
+    heights = training.make_source(config(rooms=3, points=256, weights=LossWeights(heights=1.0)), bodies)
+    assert heights[0].touch.normals.shape == (bodies.model.num_vertices, 3)
     # Of a whole room there are points behind the body; of a view only what a camera sees.
-    seen = training.make_source(config(rooms=3, points=256, views=1.0), problem)
+    seen = training.make_source(config(rooms=3, points=256, views=1.0), bodies)
     assert not np.array_equal(sample_points(whole[1])[0], sample_points(seen[1])[0])
     assert whole[1] is whole[1]  # made once
 
@@ -180,10 +180,10 @@ def test_a_split_is_mixed_with_rooms_by_the_share_asked_for(monkeypatch):
 
     monkeypatch.setattr(training, "open_split", opened)
     root = pathlib.Path("somewhere")
-    problem = make_problem(config())
-    alone = training.make_source(config(synth=root, split="scenes_dev"), problem)
+    bodies = training_bodies(config())
+    alone = training.make_source(config(synth=root, split="scenes_dev"), bodies)
     assert len(alone) == 6 and asked["split"] == (root, "scenes_dev")
-    mixed = training.make_source(config(synth=root, rooms=12, mixed=0.5), problem)
+    mixed = training.make_source(config(synth=root, rooms=12, mixed=0.5), bodies)
     assert len(mixed) == 24
 
 

@@ -14,10 +14,10 @@ from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.experiments.graft import rich_labels
 from hoijax.experiments.graft import train as training
+from hoijax.experiments.graft.bodies import body_of
 from hoijax.experiments.graft.evaluate import Config as EvaluationConfig
 from hoijax.experiments.graft.evaluate import make_sources
 from hoijax.experiments.graft.losses import LossWeights
-from hoijax.experiments.graft.problem import body_of
 from hoijax.experiments.graft.samples import sample_points
 from hoijax.experiments.graft.scans import NEAR, SCANS, ScannedScenes
 from hoijax.systems.graft import body_spec, trained_probes
@@ -199,7 +199,7 @@ def test_scans_are_mixed_with_rooms_of_smplx_bodies_and_scored(prox, bodies, mod
         out=tmp_path, scans="prox", root=prox, body_model=bodies, mixed=0.5, rooms=2, batch=2, points=256,
         loss_vertices=64, views=0.5, weights=LossWeights(heights=1.0),
     )  # fmt: skip
-    source = training.make_source(config, training.make_problem(config))
+    source = training.make_source(config, training.training_bodies(config))
     assert len(source) == 4
     room, scan = source[0], source[3]
     assert room.truth.betas.shape == scan.truth.betas.shape == (10,) and len(scan.touch.closeness) == 64

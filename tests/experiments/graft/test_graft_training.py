@@ -19,7 +19,7 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import Mixed, WithTouch, fields_of, sample_from_synth, sample_of, sample_points
 from hoijax.geometry import nearest_host, rotation_angle
 from hoijax.nets.graft import GraftConfig, load_graft
-from hoijax.systems.graft import GraftState, body_spec, pose_state, probe
+from hoijax.systems.graft import GraftState, body_spec, pose_graft_state, probe
 
 
 def quick_jit(function):
@@ -156,9 +156,9 @@ def test_an_imitated_estimate_has_its_head_at_the_scenes_depth(spec, sample):
     @quick_jit
     def depths(keys):
         bodies = jax.vmap(lambda k: imitate_estimate(k, spec, sample.truth, config))(keys)
-        return pose_state(spec.probe_model, GraftState.of(bodies)).joints[:, spec.head, 2]
+        return pose_graft_state(spec.probe_model, GraftState.of(bodies)).joints[:, spec.head, 2]
 
-    truth = pose_state(spec.probe_model, GraftState.of(sample.truth)).joints[spec.head, 2]
+    truth = pose_graft_state(spec.probe_model, GraftState.of(sample.truth)).joints[spec.head, 2]
     # Folding the scale into the shape is not exact: centimetres at most.
     np.testing.assert_allclose(depths(keys), truth, atol=0.06)
 

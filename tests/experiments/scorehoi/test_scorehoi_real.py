@@ -14,7 +14,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.benchmarks.made_up import made_up_tables
 from hoijax.experiments.scorehoi.real import RealInteractions
 from hoijax.experiments.scorehoi.samples import DEPTH
-from hoijax.experiments.scorehoi.train import RegressorConfig
+from hoijax.experiments.scorehoi.train import RegressorTraining
 from hoijax.geometry import rotation_from_6d
 from hoijax.nets.scorehoi.state import unpack
 from hoijax.systems.scorehoi.inputs import Layout
@@ -166,4 +166,4 @@ def test_what_is_missing_is_named(bodies, tmp_path):
     with pytest.raises(InputError, match="behave, intercap, imhd, got 'rich'"):
         RealInteractions("rich", tmp_path, "test", tmp_path, bodies[1])
     with pytest.raises(InputError, match="--dataset behave needs --root"):
-        RegressorConfig(out=tmp_path, dataset="behave", root=tmp_path)
+        RegressorTraining(out=tmp_path, dataset="behave", root=tmp_path)

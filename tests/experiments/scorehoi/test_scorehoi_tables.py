@@ -9,7 +9,7 @@ import pytest
 
 from hoijax.body_models import free_body, pose_body, resample_vertices
 from hoijax.data.evaluation import EvaluateConfig, TruthSource
-from hoijax.data.evaluation.states import State, Subject
+from hoijax.data.evaluation.states import EvaluationState, Subject
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import predicting, tables
 from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds
@@ -61,7 +61,7 @@ def synth():
             "object_points_floor": np.zeros(64, bool), "body_contact": np.zeros(len(vertices), bool),
         })  # fmt: skip
         move = samples[-1]["obj_trans"]
-        truth = State(body=vertices, joints=joints, object=np.asarray(template.vertices, np.float32) + move)
+        truth = EvaluationState(body=vertices, joints=joints, object=np.asarray(template.vertices, np.float32) + move)
         subjects[f"test-{i}"] = Subject(
             f"test-{i}", f"chair/{i % 2}", truth, model, template, np.asarray(model.faces), np.asarray(template.faces)
         )

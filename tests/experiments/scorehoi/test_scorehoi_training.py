@@ -20,7 +20,7 @@ from hoijax.geometry import rotation_from_6d
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.scorehoi.state import unpack
 from hoijax.nets.weights import load_network, read_facts
-from hoijax.systems.scorehoi import GuidedScene, pose_state
+from hoijax.systems.scorehoi import GuidedScene, pose_hoi_state
 from hoijax.systems.scorehoi.inputs import crop, crop_box, geometry_feature
 from hoijax.systems.scorehoi.networks import BodyConfig
 
@@ -50,7 +50,7 @@ def test_a_sample_shows_what_its_state_says(source, samples):
     sample, truth = samples[2], source.truth(2)
     stage = RegressorStage("tiny", BODY)
     scene = GuidedScene(points=sample["points"][None], sdf=None, gravity=jnp.asarray([GRAVITY_CAMERA], jnp.float32))
-    posed = jax.jit(lambda x: pose_state(stage.body, scene, x), compiler_options=QUICK)(sample["state"][None])
+    posed = jax.jit(lambda x: pose_hoi_state(stage.body, scene, x), compiler_options=QUICK)(sample["state"][None])
     pelvis = truth.keypoints[0]
     np.testing.assert_allclose(posed.joints[0], truth.keypoints[:52] - pelvis, atol=1e-4)
     points = truth.points @ truth.object_rotation.T + truth.object_translation
@@ -113,7 +113,7 @@ def test_augmentation_turns_picture_and_labels_together(source):
     scene = GuidedScene(
         points=batch["points"], sdf=None, gravity=jnp.tile(jnp.asarray(GRAVITY_CAMERA, jnp.float32), (4, 1))
     )
-    pose = jax.jit(lambda x: pose_state(stage.body, scene, x), compiler_options=QUICK)
+    pose = jax.jit(lambda x: pose_hoi_state(stage.body, scene, x), compiler_options=QUICK)
     before, after = pose(batch["state"]), pose(turned["state"])
     angles = []
     for i in range(4):

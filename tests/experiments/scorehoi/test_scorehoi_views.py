@@ -16,7 +16,7 @@ from hoijax.experiments.scorehoi.sources import Joined
 from hoijax.experiments.scorehoi.views import Config, Views
 from hoijax.interaction import GRAVITY_CAMERA
 from hoijax.nets.weights import shipped_file
-from hoijax.systems.scorehoi import GuidedScene, pose_state, state_from_estimate
+from hoijax.systems.scorehoi import GuidedScene, pose_hoi_state, state_from_estimate
 from hoijax.systems.scorehoi.networks import load_networks
 
 SIDE = 256
@@ -86,7 +86,7 @@ def test_the_shipped_regressor_beats_the_best_constant_answer(drawn):
         @jax.jit
         def run(weights, image, numbers, truth):
             estimate = nnx.merge(graph, weights).estimate(image, numbers)
-            return [pose_state(nets.body, scene, x) for x in (state_from_estimate(nets.body, estimate), truth)]
+            return [pose_hoi_state(nets.body, scene, x) for x in (state_from_estimate(nets.body, estimate), truth)]
 
         found, truth = run(weights, batch["image"], batch["object_numbers"], batch["state"])
     for name in ("joints", "points"):

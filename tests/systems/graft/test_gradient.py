@@ -12,7 +12,7 @@ from hoijax.systems.graft import (
     body_spec,
     contact_model,
     make_scene,
-    pose_state,
+    pose_graft_state,
     straight_ahead,
 )
 from hoijax.systems.graft.frames import DISTANCE, facing_camera
@@ -35,7 +35,7 @@ def test_gradients_bring_a_body_to_the_floor_from_both_sides():
         move = np.array([0, height - lowest, 0], np.float32)
         state = GraftState.of(params.replace(translation=params.translation + move))
         end = refine(state)
-        after = np.asarray(pose_state(model, end).vertices)[:, 1].min()
+        after = np.asarray(pose_graft_state(model, end).vertices)[:, 1].min()
         assert abs(after) < 0.02, height
         np.testing.assert_allclose(end.params.rotations[0], params.rotations[0], atol=1e-6)
 

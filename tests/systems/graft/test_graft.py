@@ -27,7 +27,7 @@ from hoijax.systems.graft import (
     fold_scale,
     fold_state,
     make_scene,
-    pose_state,
+    pose_graft_state,
     refine_people,
     rollout,
     similarity_icp,
@@ -153,7 +153,7 @@ def test_scan_is_the_loop_written_out(refine, stirred, scene, person, spec):
 
     @quick_jit
     def one(weights, state):
-        inputs = network_inputs(spec, state, pose_state(spec.probe_model, state), scene)
+        inputs = network_inputs(spec, state, pose_graft_state(spec.probe_model, state), scene)
         return apply_update(spec, state, network(weights)(inputs, None), UPDATE_PRESETS["all"])
 
     result, state = refine(stirred, scene, person), person
@@ -242,7 +242,9 @@ def test_folding_composes_and_is_exact_where_the_template_is_a_shape(model):
     state = GraftState.of(BodyParams(rotations=rotations, betas=betas, translation=move))
     scaled = state.replace(scale=jnp.float32(1.15))
     inside = GraftState.of(fold_scale(toy_spec, scaled))
-    np.testing.assert_allclose(pose_state(toy, inside).vertices, pose_state(toy, scaled).vertices, atol=1e-5)
+    np.testing.assert_allclose(
+        pose_graft_state(toy, inside).vertices, pose_graft_state(toy, scaled).vertices, atol=1e-5
+    )
     twice = fold_scale(
         toy_spec, fold_state(toy_spec, state.replace(scale=jnp.float32(1.1))).replace(scale=jnp.float32(0.9))
     )
@@ -255,7 +257,9 @@ def test_folding_on_the_free_body_has_a_known_residual(model, spec, person):
     for s in (0.85, 0.95, 1.05, 1.15):
         scaled = person.replace(scale=jnp.float32(s))
         inside = GraftState.of(fold_scale(spec, scaled))
-        gap = np.asarray(pose_state(model, inside).vertices) - np.asarray(pose_state(model, scaled).vertices)
+        gap = np.asarray(pose_graft_state(model, inside).vertices) - np.asarray(
+            pose_graft_state(model, scaled).vertices
+        )
         errors.append(1000 * np.linalg.norm(gap, axis=1).mean())
     print("folding residual, mm:", np.round(errors, 2))
     assert max(errors) < 20.0
@@ -265,7 +269,7 @@ def test_folding_on_the_free_body_has_a_known_residual(model, spec, person):
 
 def test_scaling_leaves_the_image_as_it_is(model, spec, person):
     def pixels(state):
-        joints = np.asarray(pose_state(spec.probe_model, state).joints, np.float64)
+        joints = np.asarray(pose_graft_state(spec.probe_model, state).joints, np.float64)
         return (joints @ INTRINSICS.T.astype(np.float64))[:, :2] / joints[:, 2:]
 
     scaled = pixels(person.replace(scale=jnp.float32(1.3)))
@@ -295,7 +299,7 @@ def test_the_similarity_preset_leaves_pa_mpjpe(stirred, scene, person, spec, mod
     run = quick_jit(lambda w, s, p: rollout(network(w), spec, s, p, options=RolloutOptions(update="similarity")))
     final = run(stirred, scene, person).final
     truth = jnp.asarray(model.joint_template)[:22]
-    joints = [pose_state(spec.probe_model, s).joints[:22] for s in (person, final)]
+    joints = [pose_graft_state(spec.probe_model, s).joints[:22] for s in (person, final)]
     before, after = (float(pa_mpjpe_mm(x, truth)) for x in joints)
     assert float(jnp.max(jnp.abs(joints[0] - joints[1]))) > 1e-3
     np.testing.assert_allclose(after, before, atol=3e-3)
@@ -315,7 +319,7 @@ def test_the_head_is_as_deep_as_the_scene_after_alignment(spec, person, mode):
     point_map = np.full((480, 640, 3), 3.4, np.float32)
     state = person.replace(scale=jnp.float32(1.05))
     aligned = align_head(spec, state, point_map, INTRINSICS, mode=mode)
-    head, before = (np.asarray(pose_state(spec.probe_model, s).joints)[spec.head] for s in (aligned, state))
+    head, before = (np.asarray(pose_graft_state(spec.probe_model, s).joints)[spec.head] for s in (aligned, state))
     np.testing.assert_allclose(head[2], 3.4, rtol=1e-6)
     np.testing.assert_allclose(head / head[2], before / before[2], atol=1e-5)
     if mode == "translation":
@@ -341,8 +345,8 @@ def test_a_similarity_moves_every_vertex(model, spec, person):
         scale=jnp.float32(1.1),
     )
     state = person.replace(scale=jnp.float32(0.9))
-    before = np.asarray(pose_state(model, state).vertices)
-    after = pose_state(model, apply_similarity(spec, state, pose)).vertices
+    before = np.asarray(pose_graft_state(model, state).vertices)
+    after = pose_graft_state(model, apply_similarity(spec, state, pose)).vertices
     np.testing.assert_allclose(
         after, 1.1 * before @ np.asarray(pose.rotation).T + np.asarray(pose.translation), atol=1e-5
     )
@@ -350,14 +354,14 @@ def test_a_similarity_moves_every_vertex(model, spec, person):
 
 def test_icp_puts_a_hovering_body_on_the_floor(model, spec, scene, person):
     run = quick_jit(lambda s: similarity_icp(spec, contact_model(spec, model), scene, s, with_scale=False))
-    lowest = float(pose_state(model, person).vertices[:, 1].max())
+    lowest = float(pose_graft_state(model, person).vertices[:, 1].max())
     start = person.replace(
         params=person.params.replace(
             translation=person.params.translation + jnp.array([0, 1.2 - lowest - 0.08, 0.0], jnp.float32)
         )
     )
     final = run(start)
-    assert abs(float(pose_state(model, final).vertices[:, 1].max()) - 1.2) < 0.03
+    assert abs(float(pose_graft_state(model, final).vertices[:, 1].max()) - 1.2) < 0.03
     assert float(rotation_angle(final.params.rotations[0].T @ start.params.rotations[0])) < 0.2
     far = person.replace(params=person.params.replace(translation=jnp.array([0.0, -50.0, 3.0], jnp.float32)))
     chex.assert_trees_all_close(run(far), far, atol=1e-5)
@@ -369,7 +373,7 @@ def test_the_image_reaches_the_tokens_near_it(spec, person):
     fused = np.zeros((2, 48, 64, 2), np.float32)
     fused[0, ..., 0] = np.arange(64)
     fused[1, ..., 1] = np.arange(48)[:, None]
-    posed = pose_state(spec.probe_model, person)
+    posed = pose_graft_state(spec.probe_model, person)
     context = jax.jit(visual_context)(spec, posed, ImageFeatures(fused=fused, intrinsics=INTRINSICS, patch=10.0))
     joint = np.asarray(posed.joints)[15] @ INTRINSICS.T
     column, row = (joint[:2] / joint[2]) // 10

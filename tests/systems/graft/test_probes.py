@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, named_pose, pose_body
-from hoijax.systems.graft import GraftState, anchors, body_spec, make_scene, network_inputs, pose_state
+from hoijax.systems.graft import GraftState, anchors, body_spec, make_scene, network_inputs, pose_graft_state
 
 BODY = (
     "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle", "spine3",
@@ -49,7 +49,7 @@ def shown(spec, cloud):
     """`(state, points, normals) -> inputs and anchors`, compiled once."""
 
     def run(state, scene):
-        posed = pose_state(spec.probe_model, state)
+        posed = pose_graft_state(spec.probe_model, state)
         return network_inputs(spec, state, posed, scene), anchors(spec, posed, INTRINSICS)
 
     compiled = jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})

@@ -24,7 +24,7 @@ from hoijax.systems.scorehoi import (
     guided_scene,
     interaction_from_state,
     outside_distance,
-    pose_state,
+    pose_hoi_state,
     refine_guided,
     state_from_interaction,
 )
@@ -64,8 +64,8 @@ def scene(template):
 
 @pytest.fixture(scope="module")
 def pose(body, scene):
-    """`pose_state` of these bodies and objects."""
-    return jit(lambda x: pose_state(body, scene, x))
+    """`pose_hoi_state` of these bodies and objects."""
+    return jit(lambda x: pose_hoi_state(body, scene, x))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_a_matrix_of_ones_own_answers_as_the_chosen_vertices(body, truth, scene,
     mixed = resampled.down * (1 - 1e-6)
     other = guided_body(free_body("test"), mixed, RANGE, up=resampled.up)
     assert other.down is not None and body.down is None
-    got = jit(lambda x: pose_state(other, scene, x))(truth[0])
+    got = jit(lambda x: pose_hoi_state(other, scene, x))(truth[0])
     np.testing.assert_allclose(got.vertices, pose(truth[0]).vertices, atol=2e-5)
     with pytest.raises(InputError, match="do not fit"):
         guided_body(free_body("test"), mixed[:, 1:], RANGE, up=resampled.up)
@@ -244,7 +244,7 @@ def test_one_guided_step_moves_the_clean_estimate_by_the_stated_gradient(body, s
     start = displaced(truth[0], [0.0, 0.0, -0.12])
     config = GuidedConfig(iterations=1, noise_level=10, step=10, restart="x0", penetration=0.0)
     gradient = jax.grad(
-        lambda x: jnp.sum(guidance_terms(config, scene, pose_state(body, scene, x), masks.masks()).total(config))
+        lambda x: jnp.sum(guidance_terms(config, scene, pose_hoi_state(body, scene, x), masks.masks()).total(config))
     )
 
     @jit
@@ -274,7 +274,7 @@ def test_terms_answer_to_what_they_are_named_for(body, scene, pose, truth, masks
 
     @jit
     def terms(x):
-        return guidance_terms(config, scene, pose_state(body, scene, x), masks.masks(), evidence)
+        return guidance_terms(config, scene, pose_hoi_state(body, scene, x), masks.masks(), evidence)
 
     at_truth = terms(x)
     np.testing.assert_allclose(at_truth.keypoints, 0, atol=1e-9)
@@ -295,7 +295,7 @@ def test_penetration_and_floor_follow_their_gradients(body, scene, truth, masks)
     @jit
     def run(x):
         def value(x, name):
-            terms = guidance_terms(config, tilted, pose_state(body, tilted, x), floor)
+            terms = guidance_terms(config, tilted, pose_hoi_state(body, tilted, x), floor)
             return jnp.sum(getattr(terms, name))
 
         return {

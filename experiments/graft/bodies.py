@@ -13,7 +13,7 @@ from hoijax.systems.graft import BodySpec, body_spec
 
 
 @struct.dataclass
-class Problem:
+class TrainingBodies:
     """What stays the same during a run: the bodies that are posed and compared."""
 
     spec: BodySpec
@@ -37,14 +37,14 @@ def body_of(level: str, file: pathlib.Path | None) -> BodyModel:
     return load(file, gender=gender, num_betas=NUM_BETAS, num_expression=0, flat_hand_mean=True)
 
 
-def make_problem(config: Any) -> Problem:
+def training_bodies(config: Any) -> TrainingBodies:
     """The body of a run (`train.Config`), with the vertices of its loss."""
     model = body_of(config.body, config.body_model)
     spec = body_spec(model)
     if config.loss_vertices and config.loss_vertices < model.num_vertices:
         chosen = _loss_vertices(np.random.default_rng(config.seed), config, model, np.asarray(spec.contact_vertices))
         model = subset(model.replace(colors=None, landmarks=()), np.sort(chosen))
-    return Problem(spec=spec, model=model.replace(faces=np.zeros((0, 3), np.int32)))
+    return TrainingBodies(spec=spec, model=model.replace(faces=np.zeros((0, 3), np.int32)))
 
 
 def _loss_vertices(rng: np.random.Generator, config: Any, model: BodyModel, contacts: np.ndarray) -> np.ndarray:
