@@ -55,11 +55,11 @@ def find_landmarks(model: BodyModel) -> tuple[tuple[str, int], ...]:
     position = np.asarray(model.v_template, np.float64)
     labels, names = part_labels(model, "24"), part_names("24")
     joints = dict(zip(model.joint_names, np.asarray(model.joint_template, np.float64)))
-    found: dict[str, int] = {}
+    vertex_ids: dict[str, int] = {}
 
     def farthest(name: str, mask: np.ndarray, score: np.ndarray) -> None:
         if mask.any():
-            found[name] = int(np.where(mask, score, -np.inf).argmax())
+            vertex_ids[name] = int(np.where(mask, score, -np.inf).argmax())
 
     _find_on_head(position, labels == names.index("head"), farthest)
     for side, outward in (("left", 1.0), ("right", -1.0)):
@@ -76,7 +76,7 @@ def find_landmarks(model: BodyModel) -> tuple[tuple[str, int], ...]:
                 weight = np.asarray(model.skin_weights)[:, model.joint_names.index(last)]
                 bone = joints[last] - joints[f"{side}_{finger}2"]
                 farthest(f"{side}_{finger}", weight > 0.5, position @ bone)
-    return tuple((name, found[name]) for name in _NAMES if name in found)
+    return tuple((name, vertex_ids[name]) for name in _NAMES if name in vertex_ids)
 
 
 def _find_on_head(position: np.ndarray, head: np.ndarray, farthest) -> None:

@@ -141,8 +141,8 @@ def _read(path: pathlib.Path, kind: str | None) -> dict[str, Any]:
             "landmark_names",
             "landmark_vertices",
         )
-        found = read_object_npz(path, keys=(*KEYS, *own))
-        return found or dict.fromkeys(_keys_of(path), None)
+        arrays = read_object_npz(path, keys=(*KEYS, *own))
+        return arrays or dict.fromkeys(_keys_of(path), None)
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         raise InputError(f"{path.name} is a web page: the download wanted a login. Fetch it again with a browser")
     if start.startswith(b"version https://git-lfs"):
@@ -219,20 +219,20 @@ def _choose(folder: pathlib.Path, kind: str | None, gender: str | None, side: st
     """The one file of a folder that fits what was asked."""
     if gender not in (None, "neutral", "male", "female"):
         raise InputError(f"gender {gender!r}; there are neutral, male and female")
-    found = {}
+    candidates = {}
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".npz", ".pkl") and p.is_file()):
         marks = _marks(path.relative_to(folder))
         wanted = {"kind": kind, "gender": gender, "side": side}
         if marks["kind"] and all(marks[key] == value for key, value in wanted.items() if value is not None):
-            found[path] = marks
-    if len(found) == 1:
-        return next(iter(found))
+            candidates[path] = marks
+    if len(candidates) == 1:
+        return next(iter(candidates))
     asked = ", ".join(f"{key}={value}" for key, value in (("kind", kind), ("gender", gender), ("side", side)) if value)
-    if not found:
+    if not candidates:
         raise InputError(f"no body file for {asked or 'any kind'} in {folder}; give the path of the file itself")
-    listed = ", ".join(str(path.relative_to(folder)) for path in list(found)[:8])
+    listed = ", ".join(str(path.relative_to(folder)) for path in list(candidates)[:8])
     raise InputError(
-        f"{folder} has {len(found)} body files ({listed}); choose by kind=, gender=, side=, or give a file"
+        f"{folder} has {len(candidates)} body files ({listed}); choose by kind=, gender=, side=, or give a file"
     )
 
 

@@ -207,21 +207,21 @@ def fit_all(run, seen: list[Observation], cameras: list[Intrinsics], batch: int)
     return {key: np.concatenate([np.asarray(x) for x in column]) for key, column in zip(keys, zip(*parts))}
 
 
-def score(found: dict[str, np.ndarray], people: KnownPeople) -> dict[str, Any]:
+def score(fits: dict[str, np.ndarray], people: KnownPeople) -> dict[str, Any]:
     """Numbers of one row, mm."""
-    joints, truth = 1000 * found["joints"], 1000 * people.joints
+    joints, truth = 1000 * fits["joints"], 1000 * people.joints
     about = np.linalg.norm((joints - joints[:, :1]) - (truth - truth[:, :1]), axis=-1)
     mean = about.mean(axis=1)
-    within = about[:, 1:] < 2000 * found["std"][:, 1:]
+    within = about[:, 1:] < 2000 * fits["std"][:, 1:]
     return {
         "joints": round(float(mean.mean()), 1),
         "median": round(float(np.median(mean)), 1),
         "ninety": round(float(np.quantile(mean, 0.9)), 1),
         "camera": round(float(np.linalg.norm(joints - truth, axis=-1).mean()), 1),
-        "pixels": round(float(np.median(found["pixels"])), 2),
-        "focal": round(100 * float(np.median(np.abs(found["focal"] / people.matrices[:, 0, 0] - 1))), 1),
+        "pixels": round(float(np.median(fits["pixels"])), 2),
+        "focal": round(100 * float(np.median(np.abs(fits["focal"] / people.matrices[:, 0, 0] - 1))), 1),
         "within": round(100 * float(within.mean()), 0),
-        "swapped": int((found["swap"] > 0).sum()),
+        "swapped": int((fits["swap"] > 0).sum()),
         "each": [round(float(x), 1) for x in mean],
     }
 
@@ -309,9 +309,9 @@ def main(config: Config) -> dict[str, Any]:
     cases = [(m, n, f, x) for m in LANDMARKS for n in (False, True) for f in FOCALS for x in METHODS]
     for landmarks, noise, focal, method in tqdm(cases, desc="rows", disable=None):
         seen = observe_people(people, landmarks, noise, config.seed)
-        found = fit_all(methods.run[method], seen, cameras_of(people, focal), config.batch)
+        fits = fit_all(methods.run[method], seen, cameras_of(people, focal), config.batch)
         row = {"landmarks": landmarks, "noise": "yes" if noise else "none", "focal": focal, "method": method}
-        rows.append(row | {"score": score(found, people)})
+        rows.append(row | {"score": score(fits, people)})
     result = {
         "config": dataclasses.asdict(config) | {"out": config.out.name},
         "jax": jax.__version__, "device": jax.devices()[0].device_kind, "cores": os.cpu_count(),

@@ -158,8 +158,8 @@ def recover(config: Config) -> tuple[np.ndarray, np.ndarray]:
         state = optimiser.init(unknown)
         for done in tqdm(range(config.steps), desc="pose", disable=None):
             unknown, state = step(unknown, state, jnp.float32(done))
-    found = einsum("nij,njk->nik", rotation_from_axis_angle(unknown[:, :3]), rotation)
-    angle = rotation_angle(einsum("nji,njk->nik", truth, found))
+    recovered = einsum("nij,njk->nik", rotation_from_axis_angle(unknown[:, :3]), rotation)
+    angle = rotation_angle(einsum("nji,njk->nik", truth, recovered))
     return np.degrees(np.asarray(angle)), np.linalg.norm(0.5 * np.asarray(unknown[:, 3:]), axis=1)
 
 

@@ -192,18 +192,18 @@ def _penetration(prediction: EvaluationState, subject: Subject, config: Evaluate
     meshes = (prediction.body, prediction.object, subject.body_faces, subject.object_faces)
     if any(x is None for x in meshes):
         return {}
-    found = metrics.interpenetration_host(
+    depths = metrics.interpenetration_host(
         Mesh(prediction.body, subject.body_faces),
         _pad_mesh(Mesh(prediction.object, subject.object_faces)),
         seed=config.seed,
         spacing=config.volume_spacing,
     )
-    inside, outside = found.body_in_object, found.object_in_body
+    inside, outside = depths.body_in_object, depths.object_in_body
     return {
         "penetration_max_mm": 1000 * max(float(inside.max), float(outside.max)),
         "penetration_mean_mm": 1000 * float(inside.mean),
         "penetration_vertices_percent": 100 * float(inside.fraction),
-        "penetration_volume_cm3": 1e6 * found.volume,
+        "penetration_volume_cm3": 1e6 * depths.volume,
     }
 
 

@@ -135,8 +135,8 @@ def _files(root: pathlib.Path, split: str, path: pathlib.Path | None) -> TruthSo
 
     @functools.cache
     def mesh(name: str) -> Mesh:
-        found = read_mesh(folder / name)
-        return Mesh(np.asarray(found.vertices, np.float32), np.asarray(found.faces, np.int32))
+        surface = read_mesh(folder / name)
+        return Mesh(np.asarray(surface.vertices, np.float32), np.asarray(surface.faces, np.int32))
 
     def one(key: str) -> Subject:
         raw = records.raw(key)

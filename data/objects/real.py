@@ -60,9 +60,9 @@ def read_catalogue(archive: pathlib.Path = FURNITURE, *, digest: str | None = DI
             f"there is no furniture archive {archive}; install Debian's package sweethome3d-furniture, or unpack it "
             "(dpkg -x) and name its BlendSwap-CC-0.sh3f"
         )
-    found = file_digest(archive) if digest is not None else None
-    if found != digest:
-        raise InputError(f"{archive} has SHA-256 {found}, wanted {digest}: version 1.8 of sweethome3d-furniture")
+    sha256 = file_digest(archive) if digest is not None else None
+    if sha256 != digest:
+        raise InputError(f"{archive} has SHA-256 {sha256}, wanted {digest}: version 1.8 of sweethome3d-furniture")
     try:
         with zipfile.ZipFile(archive) as files:
             text = files.read(_PROPERTIES).decode("latin-1")

@@ -60,7 +60,7 @@ def scan(root: str | pathlib.Path) -> Index:
             problems.append(Defect(sequence, str(error)))
             continue
         frames = sorted(p for p in folder.iterdir() if p.is_dir() and p.name.startswith("t"))
-        found = 0
+        count = 0
         for frame in frames:
             person = frame / "person/fit02/person_fit.pkl"
             obj = object_fit(frame, info["cat"])
@@ -68,10 +68,10 @@ def scan(root: str | pathlib.Path) -> Index:
             if missing:
                 problems.append(Defect(f"{sequence}/{frame.name}", f"no fit of {' and '.join(missing)}"))
                 continue
-            found += 1
+            count += 1
             files = tuple(str(p.relative_to(root)) for p in (person, obj))
             items.append(DatasetItem(f"{folder.name}/{frame.name}", splits(folder.name), files))
-        if not found:
+        if not count:
             problems.append(Defect(sequence, f"no frame with both fits among {len(frames)} frames"))
     return Index("behave", root, tuple(items), tuple(problems))
 

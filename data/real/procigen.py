@@ -28,17 +28,17 @@ def scan(root: str | pathlib.Path) -> Index:
     root = existing_root(root, "ProciGen")
     items, problems = [], []
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and (p / "info.json").exists()):
-        obj, found = object_name(folder.name), 0
+        obj, count = object_name(folder.name), 0
         for frame in sorted(p for p in folder.iterdir() if p.is_dir()):
             fits = (frame / "person/fit01/person_fit.pkl", frame / obj / "fit01" / f"{obj}_fit.pkl")
             missing = [p.name for p in fits if not p.exists()]
             if missing:
                 problems.append(Defect(f"{folder.name}/{frame.name}", f"missing {' and '.join(missing)}"))
                 continue
-            found += 1
+            count += 1
             files = tuple(str(p.relative_to(root)) for p in fits)
             items.append(DatasetItem(f"{folder.name}/{frame.name}", "train", files))
-        if not found:
+        if not count:
             problems.append(Defect(folder.name, "no frame with both fits"))
     if not items and not problems:
         problems.append(Defect(".", "no sequence folder with an info.json"))

@@ -92,15 +92,15 @@ def cameras(root: str | pathlib.Path, sequence: str) -> list[Camera]:
       InputError: a file is damaged, or there is none.
     """
     folder = pathlib.Path(root) / "scan_calibration" / sequence.split("_")[0] / "calibration"
-    found = []
+    calibrated = []
     for path in sorted(folder.glob("*.xml")):
         pose = np.eye(4, dtype=np.float32)
         pose[:3] = _matrix(path, "CameraMatrix", (3, 4))
         intrinsics = _matrix(path, "Intrinsics", (3, 3)).astype(np.float32)
-        found.append(Camera(intrinsics=intrinsics, T_camera_world=pose, image_size=IMAGE_SIZE))
-    if not found:
+        calibrated.append(Camera(intrinsics=intrinsics, T_camera_world=pose, image_size=IMAGE_SIZE))
+    if not calibrated:
         raise InputError(f"no calibrated camera {folder}/*.xml")
-    return found
+    return calibrated
 
 
 def scene_contact(index: Index, item: DatasetItem) -> tuple[np.ndarray, np.ndarray]:

@@ -22,11 +22,11 @@ def find_interactions(
     A batch holds attempts of all samples that are still open, the next one of each in turn; so it depends on the
     shard alone.
     """
-    found: dict[int, Checked] = {}
+    interactions: dict[int, Checked] = {}
     tried: Counter[int] = Counter()
     counts: dict[str, dict[str, Any]] = {}
-    while len(found) < len(indices):
-        still = [i for i in indices if i not in found]
+    while len(interactions) < len(indices):
+        still = [i for i in indices if i not in interactions]
         if max(tried[i] for i in still) >= MOST_ATTEMPTS:
             raise InputError(f"no interaction passed for samples {still[:5]} of {split} in {MOST_ATTEMPTS} attempts")
         batch = []
@@ -44,5 +44,5 @@ def find_interactions(
             row["accepted"] += not checked.failed
             row["rejected"].update(checked.failed)
             if not checked.failed:
-                found.setdefault(fitted.candidate.index, checked)
-    return found, {"actions": {name: counts[name] for name in sorted(counts)}}
+                interactions.setdefault(fitted.candidate.index, checked)
+    return interactions, {"actions": {name: counts[name] for name in sorted(counts)}}

@@ -154,10 +154,10 @@ def _prepare(folder: pathlib.Path, config: SynthConfig) -> None:
     wanted = json.loads(json.dumps(wanted))
     path = folder / "config.json"
     if path.exists():
-        found = read_json(path)
-        differing = [k for k in wanted if found.get(k) != wanted[k]]
+        settings = read_json(path)
+        differing = [k for k in wanted if settings.get(k) != wanted[k]]
         if differing:
-            shown = ", ".join(f"{k} {found.get(k)} there, {wanted[k]} asked for" for k in differing)
+            shown = ", ".join(f"{k} {settings.get(k)} there, {wanted[k]} asked for" for k in differing)
             raise InputError(f"{folder} holds a build of another configuration ({shown}); choose another root")
     else:
         write_json(path, wanted)

@@ -47,12 +47,12 @@ def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[b
     """The scenes of a shard; see `shards.make_shard`."""
     seated = [i for i in indices if i % _STANDING]
     # Sitters, leaners and liers are drawn as interactions of their own split.
-    found, statistics = find_interactions(dataclasses.replace(config, actions=ACTIONS), split, seated)
+    interactions, statistics = find_interactions(dataclasses.replace(config, actions=ACTIONS), split, seated)
     statistics["actions"]["stand"] = {"attempts": 0, "accepted": 0, "rejected": {}}
     records = []
     for index in indices:
-        if index in found:
-            person = _from_interaction(found[index])
+        if index in interactions:
+            person = _from_interaction(interactions[index])
         else:
             person = _stand(config, split, index)
             for name in ("attempts", "accepted"):

@@ -22,6 +22,6 @@ def make_shard(config: SynthConfig, split: str, indices: range) -> tuple[list[by
     """
     if split.startswith("scenes"):
         return make_scenes(config, split, indices)
-    found, statistics = find_interactions(config, split, indices)
-    records = [serialize(split, config.image_size, interaction_sample(config, split, found[i])) for i in indices]
+    interactions, statistics = find_interactions(config, split, indices)
+    records = [serialize(split, config.image_size, interaction_sample(config, split, interactions[i])) for i in indices]
     return records, statistics

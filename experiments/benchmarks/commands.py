@@ -181,16 +181,16 @@ def _megabytes(name: str) -> float:
 
 def write_page(folder: pathlib.Path) -> pathlib.Path:
     """Writes the page of the JSON file beside it."""
-    found = json.loads((folder / "commands.json").read_text())
+    measured = json.loads((folder / "commands.json").read_text())
     lines = [
         "# What a command costs", "",
         "`python -m hoijax.experiments.benchmarks.commands` prints this page again. Seconds of processor time (all "
         "threads, user and system) / wall clock; `no cache` is `--no-cache`, `first` fills an empty cache folder, "
-        f"`second` reads it. {found['cores']} cores; load of the machine before a run in brackets: other work on the "
-        "same cores lengthens both numbers.", "",
+        f"`second` reads it. {measured['cores']} cores; load of the machine before a run in brackets: other work "
+        "on the same cores lengthens both numbers.", "",
         "| command | no cache | first | second | wanted, processor |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    for name, rows in found["commands"].items():
+    for name, rows in measured["commands"].items():
         cells = [
             "" if state not in rows
             else f"{rows[state]['cpu']:.3g} / {rows[state]['wall']:.3g} ({rows[state]['load']:.0f})"
@@ -198,7 +198,7 @@ def write_page(folder: pathlib.Path) -> pathlib.Path:
         ]  # fmt: skip
         wanted = ", ".join(f"{state} < {seconds:g}" for state, seconds in CASES[name].wanted.items())
         lines.append(f"| {CASES[name].title} | {' | '.join(cells)} | {wanted} |")
-    sizes = found["sizes"]
+    sizes = measured["sizes"]
     main, whole = sizes["main"], sizes["with_data"]
     largest = ", ".join(f"{name} {size:g}" for name, size in sizes["largest"].items())
     lines += [
@@ -223,15 +223,15 @@ def main(config: Config) -> None:
     config.results.mkdir(parents=True, exist_ok=True)
     path = config.results / "commands.json"
     if not config.page:
-        found = json.loads(path.read_text()) if path.is_file() else {"commands": {}}
+        measured = json.loads(path.read_text()) if path.is_file() else {"commands": {}}
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
-                found["commands"][name] = measure_command(CASES[name], pathlib.Path(folder))
-        if not config.only or "sizes" not in found:
-            found["sizes"] = install_sizes()
-        found["cores"] = os.cpu_count()
-        found["versions"] = {name: importlib.metadata.version(name) for name in ("hoijax", "jax", "numpy")}
-        write_json(path, found)
+                measured["commands"][name] = measure_command(CASES[name], pathlib.Path(folder))
+        if not config.only or "sizes" not in measured:
+            measured["sizes"] = install_sizes()
+        measured["cores"] = os.cpu_count()
+        measured["versions"] = {name: importlib.metadata.version(name) for name in ("hoijax", "jax", "numpy")}
+        write_json(path, measured)
     print(write_page(config.results).read_text())
 
 

@@ -68,8 +68,8 @@ class Trainable:
 
 def named_leaves(tree: Any) -> list[tuple[str, Any]]:
     """Every array of a tree with its name, in the order of `jax.tree.leaves`."""
-    found = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [(_name(path), leaf) for path, leaf in found]
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(_name(path), leaf) for path, leaf in leaves]
 
 
 def _name(path: tuple[Any, ...]) -> str:

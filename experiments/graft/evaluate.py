@@ -166,12 +166,12 @@ def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, 
         split = open_split(config.synth, scene_split(config.split))
         sources["SynthHOI scenes"] = SynthScenes(split, model, spec, points=config.points, seed=config.room_seed)
     if config.scans is not None:
-        found = ScannedScenes(
+        scans = ScannedScenes(
             config.scans, config.root, "val" if config.split == "dev" else "test", config.body_model, model, spec,
             points=config.points, seed=config.room_seed,
             views=1.0,
         )  # fmt: skip
-        sources[config.scans] = Some(found, spread_indices(len(found), 100))
+        sources[config.scans] = Some(scans, spread_indices(len(scans), 100))
     return sources
 
 
@@ -203,8 +203,8 @@ def score(config: Config, name: str, source: Any, refine: Any, model: BodyModel,
         chosen, true = np.asarray(spec.contact_vertices), METHODS.index("truth")
         rows.append(scores_of(*bodies, *sample_points(sample), chosen, area, true=true))
     table = jax.tree.map(lambda *x: np.stack(x), *rows)
-    found = {m: summary_of(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
-    return {"samples": len(rows)} | found
+    summaries = {m: summary_of(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
+    return {"samples": len(rows)} | summaries
 
 
 def weights_of(config: Config) -> pathlib.Path:
@@ -233,8 +233,8 @@ def scores_of(
       area: their weights.
       true: which body is the truth.
     """
-    found = nearest_host(vertices.reshape(-1, 3), points)
-    index, distance = (np.asarray(x).reshape(vertices.shape[:2]) for x in (found.index, found.distance))
+    nearest = nearest_host(vertices.reshape(-1, 3), points)
+    index, distance = (np.asarray(x).reshape(vertices.shape[:2]) for x in (nearest.index, nearest.distance))
     offset = points[index] - vertices
     height = -np.sum(offset * normals[index], axis=-1)
     inside = np.where(distance <= BEHIND, np.maximum(-height, 0), 0)

@@ -100,8 +100,8 @@ def measure(config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     scored = []
     for index in tqdm(range(config.rooms), desc="rooms", disable=None):
         sample, key = rooms[index], jax.random.fold_in(jax.random.key(asked.room_seed), index)
-        found = [np.asarray(x) for x in bodies(weights, sample, key)]
-        scored.append(evaluation.scores_of(*found, *sample_points(sample), chosen, area, true=config.most + 1))
+        vertices = [np.asarray(x) for x in bodies(weights, sample, key)]
+        scored.append(evaluation.scores_of(*vertices, *sample_points(sample), chosen, area, true=config.most + 1))
     table = jax.tree.map(lambda *x: np.stack(x), *scored)
     room = jax.device_put(rooms[0])
     start = jax.jit(lambda key: GraftState.of(imitate_estimate(key, spec, room.truth, asked.queries)))(key)

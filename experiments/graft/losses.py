@@ -85,10 +85,10 @@ def touch_of(
     vertices: Float[np.ndarray, "N 3"], points: Float[np.ndarray, "P 3"], normals: Float[np.ndarray, "P 3"]
 ) -> Touch:
     """Normals and closeness exp(-(d / 5 cm)^2) of the vertices of a true body."""
-    found = nearest_host(vertices, points)
+    nearest = nearest_host(vertices, points)
     return Touch(
-        normals=normals[np.asarray(found.index)],
-        closeness=np.exp(-((np.asarray(found.distance) / CLOSE) ** 2)).astype(np.float32),
+        normals=normals[np.asarray(nearest.index)],
+        closeness=np.exp(-((np.asarray(nearest.distance) / CLOSE) ** 2)).astype(np.float32),
     )
 
 

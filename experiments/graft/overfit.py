@@ -175,12 +175,12 @@ def overfit(config: Config, network: GraftConfig) -> dict[str, Any]:
 def run(config: Config) -> None:
     """Learns and writes."""
     output_directory(config.results)
-    found = overfit(config, GraftConfig.small())
-    means = [float(np.mean(x)) for x in found.pop("v2s")]
-    falls = {name: found[name][0] / found[name][1] for name in ("loss", "paper's loss")}
+    errors = overfit(config, GraftConfig.small())
+    means = [float(np.mean(x)) for x in errors.pop("v2s")]
+    falls = {name: errors[name][0] / errors[name][1] for name in ("loss", "paper's loss")}
     result = {
         "config": settings_of(config, ("results",)),
-        **found,
+        **errors,
         "falls by a factor of": falls,
         "mean V2S, mm": means,
     }

@@ -29,15 +29,15 @@ def verdict(scores: dict[str, Any]) -> dict[str, Any]:
     """What was aimed at, with the numbers: gains over the start and the baseline, standing still, monotony."""
     start, icp, best = scores["start"], scores["similarity ICP"], scores["T = 3"]
     errors = [scores[name]["v2s"] for name in ("start", "T = 1", "T = 2", "T = 3")]
-    found = {
+    checks = {
         "V2S less than the start's by": 1 - best["v2s"] / start["v2s"],
         "contact F1 above the start's by": best["f1"] / start["f1"] - 1,
         "V2S better than similarity ICP": best["v2s"] < icp["v2s"],
         "contact F1 better than similarity ICP": best["f1"] > icp["f1"],
     }
     if "gradient" in scores:
-        found["contact F1 no worse than the gradient prior's"] = best["f1"] >= scores["gradient"]["f1"]
-    return found | {
+        checks["contact F1 no worse than the gradient prior's"] = best["f1"] >= scores["gradient"]["f1"]
+    return checks | {
         "V2S of a true start after three steps, mm": scores["truth, T = 3"]["v2s"],
         "V2S falls with every step": bool(np.all(np.diff(errors) < 0)),
     }

@@ -72,8 +72,8 @@ def measure(config: Config) -> dict[str, Any]:
         vertices, pelvis = np.asarray(posed.vertices), np.asarray(posed.joints)[0]
         corners, faces = _scan(config.root / frame.scene)
         near = np.linalg.norm(corners - pelvis, axis=1) < REACH
-        found = closest_on_mesh_host(vertices, Mesh(corners, faces[near[faces].any(axis=1)]))
-        gap = np.linalg.norm(np.asarray(found.point) - vertices - label, axis=1)
+        closest = closest_on_mesh_host(vertices, Mesh(corners, faces[near[faces].any(axis=1)]))
+        gap = np.linalg.norm(np.asarray(closest.point) - vertices - label, axis=1)
         errors.append(gap[np.linalg.norm(label, axis=1) < LONGEST])
     if not errors:
         raise InputError(f"no label of the {len(items)} bodies of {config.split!r} in {config.root}; wanted hsc/")

@@ -130,8 +130,8 @@ class ScannedScenes:
         params = BodyParams.from_axis_angle(own, **frame.body)
         posed = pose_body_compiled(own, params)
         chosen, small = self._fitted_vertices
-        found = nearest_shape(small, np.asarray(params.rotations), np.asarray(posed.vertices)[chosen])
-        return found, np.asarray(posed.joints)[0]
+        shape = nearest_shape(small, np.asarray(params.rotations), np.asarray(posed.vertices)[chosen])
+        return shape, np.asarray(posed.joints)[0]
 
     @functools.cached_property
     def _fitted_vertices(self) -> tuple[np.ndarray, BodyModel]:
@@ -174,10 +174,10 @@ def nearest_shape(model: BodyModel, rotations: np.ndarray, vertices: np.ndarray)
       vertices: (V, 3), the same vertices of the other body, metres.
     """
     base, slopes = (np.asarray(x, np.float64) for x in _linear(model, np.asarray(rotations, np.float32)))
-    found = np.linalg.lstsq(slopes, np.asarray(vertices, np.float64).reshape(-1) - base, rcond=None)[0]
+    solution = np.linalg.lstsq(slopes, np.asarray(vertices, np.float64).reshape(-1) - base, rcond=None)[0]
     betas = np.zeros(model.num_betas, np.float32)
-    betas[:NUM_BETAS] = found[:NUM_BETAS]
-    return BodyParams(rotations=rotations, betas=betas, translation=found[NUM_BETAS:].astype(np.float32))
+    betas[:NUM_BETAS] = solution[:NUM_BETAS]
+    return BodyParams(rotations=rotations, betas=betas, translation=solution[NUM_BETAS:].astype(np.float32))
 
 
 @jax.jit

@@ -261,18 +261,18 @@ def make_source(config: Config, bodies: TrainingBodies) -> Source:
 
     rooms = ready(Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views))
     if config.scans is not None:
-        found = ScannedScenes(
+        scenes = ScannedScenes(
             config.scans, config.root, "train", config.body_model, model, spec, points=config.points, seed=config.seed,
             views=config.views,
         )  # fmt: skip
-        if found.problems:
-            tqdm.write(f"{len(found.problems)} things of {config.scans} were left out, first: {found.problems[0]}")
+        if scenes.problems:
+            tqdm.write(f"{len(scenes.problems)} things of {config.scans} were left out, first: {scenes.problems[0]}")
     elif config.synth is not None:
         split, pictures = open_split(config.synth, config.split), SIDE if config.visual else 0
-        found = SynthScenes(split, model, spec, points=config.points, seed=config.seed, pictures=pictures)
+        scenes = SynthScenes(split, model, spec, points=config.points, seed=config.seed, pictures=pictures)
     else:
         return rooms
-    scenes = ready(found)
+    scenes = ready(scenes)
     return Mixed(rooms, scenes, config.mixed) if config.mixed else scenes
 
 

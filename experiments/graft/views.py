@@ -83,11 +83,11 @@ def _cast_side(side: Side, eye: np.ndarray, rays: np.ndarray) -> np.ndarray:
     start, slope = ((x / side.size)[..., [0, 2]] for x in (eye - side.middle, rays))
     square, half = np.sum(slope**2, axis=-1), slope @ start
     root = np.sqrt(half**2 - square * (start @ start - 1))
-    found = np.full(len(rays), np.inf)
+    distance = np.full(len(rays), np.inf)
     for t in ((-half + root) / square, (-half - root) / square):
         height = eye[1] - side.middle[1] + t * rays[:, 1]
-        found = np.where((t > _NEAREST) & (height >= 0) & (height <= side.size[1]), t, found)
-    return found
+        distance = np.where((t > _NEAREST) & (height >= 0) & (height <= side.size[1]), t, distance)
+    return distance
 
 
 def one_view(

@@ -96,10 +96,10 @@ class Predictor:
         scene = guided_scene(list(templates))
         images, numbers = (np.stack(x) for x in zip(*((s["image"], nets.describe(s["points"])) for s in samples)))
         if method == "scorehoi":
-            found = self.full(nets.body, scene, images, numbers)
-            answer = found.vertices, found.object
+            result = self.full(nets.body, scene, images, numbers)
+            answer = result.vertices, result.object
             if self.variant.stage == "guided":
-                there = _interactions(nets.body, found.guided.x)
+                there = _interactions(nets.body, result.guided.x)
                 answer = pose_body_compiled(nets.model, there.body).vertices, there.object
         else:
             refined, x = self.first(nnx.state(nets.regressor), nets.body, scene, images, numbers)
@@ -120,8 +120,8 @@ class Predictor:
         config = RefineConfig().with_steps(steps)
         if self.field is None:
             self.field = body_field(self.networks.model)
-        found = refine_batch(self.networks.model, params, list(templates), pose, None, config, body=self.field)
-        return jax.block_until_ready((found.params, found.pose))
+        result = refine_batch(self.networks.model, params, list(templates), pose, None, config, body=self.field)
+        return jax.block_until_ready((result.params, result.pose))
 
     def _equal_time(
         self, params: Any, pose: RigidPose, templates: Sequence[ObjectTemplate], inputs: tuple[Any, ...]

@@ -135,8 +135,8 @@ class Refiners:
             params, pose, parts = self.prior(templates, params, pose, parts)
         if method != "prior":
             settings = self.settings if method == "gradients" else self.polish
-            found = refine_batch(self.model, params, templates, pose, parts, settings, body=self.field)
-            params, pose = found.params, found.pose
+            result = refine_batch(self.model, params, templates, pose, parts, settings, body=self.field)
+            params, pose = result.params, result.pose
         return params, pose
 
 

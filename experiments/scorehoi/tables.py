@@ -126,7 +126,7 @@ def run(config: Config) -> dict[str, Any]:
     networks = [load_networks(*pair, config.body_model) for pair in zip(config.regressor, config.denoiser)]
     pictures = {split: open_pictures(config, split, networks[0]) for split in splits}
     evaluation = EvaluateConfig(metrics=config.metrics, resamples=config.resamples)
-    found: dict[str, dict[str, Any]] = {}
+    scores: dict[str, dict[str, Any]] = {}
     predictors: dict[Any, Predictor] = {}
     for variant in chosen:
         program = Predictor.program(variant, config.steps)
@@ -143,7 +143,7 @@ def run(config: Config) -> dict[str, Any]:
                 speeds.append(write_predictions(folder, predictor, pictures[split], ids))
                 scored.append(score_rows(folder, source, ids, evaluation))
             samples, groups = mean_over_seeds(scored)
-            found.setdefault(split, {})[variant.name] = {
+            scores.setdefault(split, {})[variant.name] = {
                 "metrics": rows_of(samples, groups, evaluation),
                 "seeds": [rows_of(*one, evaluation) for one in scored] if len(scored) > 1 else [],
                 "images_per_second": float(np.mean(speeds)),
@@ -155,7 +155,7 @@ def run(config: Config) -> dict[str, Any]:
         "settings": {variant.name: dataclasses.asdict(variant.guidance(config.steps)) for variant in chosen},
         "weights": [{n: _provenance(p) for n, p in zip(("regressor", "denoiser"), pair)}
                     for pair in zip(config.regressor, config.denoiser)],
-        "splits": found,
+        "splits": scores,
         **software(),
     }  # fmt: skip
     write_page(config.out, f"scorehoi_table{config.table}", result, markdown_table(result, chosen))

@@ -68,9 +68,9 @@ def run(options: Options) -> int:
         raise InputError(
             f"--base-data and --pointnext are of scorehoi_regressor and scorehoi_denoiser, not {options.name}"
         )
-    found, more = ({}, {}) if entry.companions is None else entry.companions(**beside)
+    facts_beside, more = ({}, {}) if entry.companions is None else entry.companions(**beside)
     arrays = registry.convert_published(options.name, _state_dict(options), dtype=options.dtype)
-    facts = arrays.facts() | found
+    facts = arrays.facts() | facts_beside
     table = arrays.table | files.table_of(more)
     whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])
     files.write_tensors(options.out, whole, {"facts": json.dumps(facts)})
@@ -87,7 +87,7 @@ def _state_dict(options: Options) -> Mapping[str, Any]:
     source, start = options.checkpoint, options.prefix
     if source.is_dir() or source.name.endswith((".safetensors", ".safetensors.index.json")):
         tensors = open_tensors(source, what="the checkpoint")
-        found = tensors.select({name.removeprefix(start): name for name in tensors if name.startswith(start)})
+        selected = tensors.select({name.removeprefix(start): name for name in tensors if name.startswith(start)})
     else:
         files = [source]
         if source.name.endswith(".bin.index.json"):
@@ -95,7 +95,7 @@ def _state_dict(options: Options) -> Mapping[str, Any]:
         mapped = sum(file.stat().st_size for file in files if file.is_file()) > MAPPED
         tables = [read_state_dict(file, key=options.key, mapped=mapped) for file in files]
         whole = {name: value for table in tables for name, value in table.items()}
-        found = {name.removeprefix(start): value for name, value in whole.items() if name.startswith(start)}
-    if not len(found):
+        selected = {name.removeprefix(start): value for name, value in whole.items() if name.startswith(start)}
+    if not len(selected):
         raise InputError(f"{source.name}: no parameter's name starts with {start!r}")
-    return found
+    return selected

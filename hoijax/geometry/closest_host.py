@@ -83,8 +83,8 @@ def guess_faces(triangles: np.ndarray, queries: np.ndarray) -> np.ndarray:
 def search_faces(tree: FaceTree, triangles: np.ndarray, queries: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """The nearest face to each query, given one to start with: the nearer, the faster."""
     chunks = [slice(i, i + CHUNK) for i in range(0, len(queries), CHUNK)]
-    found = [_search(tree, triangles, queries[chunk], guess[chunk]) for chunk in chunks]
-    return np.concatenate([guess[:0], *found])
+    chunk_faces = [_search(tree, triangles, queries[chunk], guess[chunk]) for chunk in chunks]
+    return np.concatenate([guess[:0], *chunk_faces])
 
 
 def _search(tree: FaceTree, triangles: np.ndarray, queries: np.ndarray, guess: np.ndarray) -> np.ndarray:

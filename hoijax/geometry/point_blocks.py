@@ -92,8 +92,8 @@ def nearest_in_blocks(blocks: PointBlocks, queries: Float[ArrayLike, "Q 3"]) -> 
     queries = jnp.asarray(queries)
     table, lower, upper = (jnp.asarray(x) for x in (blocks.points, blocks.lower, blocks.upper))
     slot = _search(table, lower, upper, jax.lax.stop_gradient(queries))
-    found = table.reshape(3, -1)[:, slot].T
-    return Nearest(distance=safe_norm(queries - found), index=jnp.asarray(blocks.index).reshape(-1)[slot])
+    nearest = table.reshape(3, -1)[:, slot].T
+    return Nearest(distance=safe_norm(queries - nearest), index=jnp.asarray(blocks.index).reshape(-1)[slot])
 
 
 def _search(table: jax.Array, lower: jax.Array, upper: jax.Array, queries: jax.Array) -> jax.Array:

@@ -198,13 +198,13 @@ def _look(
     state: np.ndarray, origin: np.ndarray, spacing: float, places: np.ndarray, direction: np.ndarray
 ) -> np.ndarray:
     """What is a little beyond places in a direction; where that is a surface again, what is a little farther."""
-    found = np.full(len(places), SURFACE, np.int8)
+    verdicts = np.full(len(places), SURFACE, np.int8)
     for reach in (REACH, 1.6 * REACH):
-        unknown = np.flatnonzero(found == SURFACE)
+        unknown = np.flatnonzero(verdicts == SURFACE)
         index = np.round((places[unknown] + reach * spacing * direction[unknown] - origin) / spacing).astype(int)
         index = np.clip(index, 0, np.array(state.shape) - 1)
-        found[unknown] = state[tuple(index.T)]
-    return found
+        verdicts[unknown] = state[tuple(index.T)]
+    return verdicts
 
 
 def _escapes(state: np.ndarray, origin: np.ndarray, spacing: float, places: np.ndarray, side: np.ndarray) -> np.ndarray:

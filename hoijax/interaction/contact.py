@@ -206,7 +206,7 @@ def _nearest_squares(a: jax.Array, b: jax.Array, a_far: jax.Array, b_far: jax.Ar
 def _nearest_squares_jvp(primals: tuple, tangents: tuple) -> tuple:
     """Two small matrix products instead of the derivative of the whole table, which autodiff would write out."""
     a, b, a_far, b_far = primals
-    square, found = _squares(a, b), _nearest_squares(*primals)
+    square, nearest = _squares(a, b), _nearest_squares(*primals)
     size = square.shape
 
     def along(x, y, tx, ty, equal):
@@ -218,10 +218,10 @@ def _nearest_squares_jvp(primals: tuple, tangents: tuple) -> tuple:
         return 2.0 * (jnp.sum((x - near) * tx, axis=-1) - jnp.sum(x * moved, axis=-1) + inner)
 
     # Not equality: the compiler may round the same square differently in different places.
-    least = [(1.0 + _EQUAL) * x for x in found]
+    least = [(1.0 + _EQUAL) * x for x in nearest]
     to_b = square + jnp.broadcast_to(b_far[None], size) <= jnp.broadcast_to(least[0][:, None], size)
     to_a = square + jnp.broadcast_to(a_far[:, None], size) <= jnp.broadcast_to(least[1][None], size)
-    return found, (along(a, b, *tangents[:2], to_b), along(b, a, tangents[1], tangents[0], to_a.T))
+    return nearest, (along(a, b, *tangents[:2], to_b), along(b, a, tangents[1], tangents[0], to_a.T))
 
 
 def _root(square: jax.Array) -> jax.Array:

@@ -58,8 +58,8 @@ def normal_loss(
       A scalar in [0, 4]; zero for an empty mask.
     """
     frozen = jax.lax.stop_gradient((jnp.asarray(body_points), jnp.asarray(object_points)))
-    found = nearest(*frozen, tile=tile, valid=object_valid)
-    cosine = jnp.sum(jnp.asarray(body_normals) * jnp.asarray(object_normals)[found.index], axis=-1)
-    weight = mask_weights(body_mask, cosine) * jax.lax.stop_gradient(jnp.exp(-found.distance / scale))
+    closest = nearest(*frozen, tile=tile, valid=object_valid)
+    cosine = jnp.sum(jnp.asarray(body_normals) * jnp.asarray(object_normals)[closest.index], axis=-1)
+    weight = mask_weights(body_mask, cosine) * jax.lax.stop_gradient(jnp.exp(-closest.distance / scale))
     mask = mask_weights(body_mask, cosine) > 0
     return reduce_masked(weight * (1 + cosine) ** 2, mask, "mean")

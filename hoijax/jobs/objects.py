@@ -125,11 +125,11 @@ def cached_template(mesh: Mesh, resolution: int, cache: pathlib.Path | None) -> 
         return make_solid_template(mesh, resolution=resolution)
     digest = value_digest({"rule": RULE, "vertices": mesh.vertices, "faces": mesh.faces, "resolution": resolution})
     path = cache / f"{digest}.npz"
-    found = _read_template(path)
-    if found is None:
-        found = make_solid_template(mesh, resolution=resolution)
-        _keep_template(path, *found)
-    return found
+    template = _read_template(path)
+    if template is None:
+        template = make_solid_template(mesh, resolution=resolution)
+        _keep_template(path, *template)
+    return template
 
 
 def _read_template(path: pathlib.Path) -> tuple[ObjectTemplate, SolidReport] | None:

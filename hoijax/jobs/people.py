@@ -320,11 +320,11 @@ def _compute(
     watch(0.0, "people")
     params = _stack([item.inputs for item in batch])
     posed = jax.tree.map(np.asarray, pose_body_compiled(model, params))
-    found: dict[str, _Placed | InputError] = {}
+    places: dict[str, _Placed | InputError] = {}
     for i, item in enumerate(batch):
-        if item.name not in found:  # a batch that is filled up repeats its last person
-            found[item.name] = _place(item, i, params, posed, geometry, up)
-    placed = [found[item.name] for item in batch]
+        if item.name not in places:  # a batch that is filled up repeats its last person
+            places[item.name] = _place(item, i, params, posed, geometry, up)
+    placed = [places[item.name] for item in batch]
     usable = [i for i, person in enumerate(placed) if not isinstance(person, InputError)]
     if not usable:
         return placed

@@ -82,15 +82,17 @@ def read_photographs(
     twice = {p.stem for p in paths if sum(q.stem == p.stem for q in paths) > 1}
     if twice:
         raise InputError(f"{image} has several pictures called {', '.join(sorted(twice))}; names must differ")
-    found, failures = [], {}
+    photographs, failures = [], {}
     for path in paths:
         try:
-            found.append(_read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances))))
+            photographs.append(
+                _read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances)))
+            )
         except InputError as error:
             failures[path.stem] = str(error)
-    if not found:
+    if not photographs:
         raise InputError(f"none of {len(paths)} pictures can be used; the first: {next(iter(failures.values()))}")
-    return found, failures
+    return photographs, failures
 
 
 def _mask_of(folder: pathlib.Path, picture: pathlib.Path) -> pathlib.Path:

@@ -141,20 +141,24 @@ def _compute(
     watch(0.0, "reconstructing")
     answers: list[Reconstructed | InputError] = []
     photographs: list[Photograph] = [item.inputs for item in batch]
-    for found in reconstruct_batch(reconstructor, asset.template, photographs):
-        if all(np.isfinite(stage.vertices).all() for stage in found.stages.values()):
-            answers.append(found)
+    for reconstructed in reconstruct_batch(reconstructor, asset.template, photographs):
+        if all(np.isfinite(stage.vertices).all() for stage in reconstructed.stages.values()):
+            answers.append(reconstructed)
         else:
-            name = found.photograph.name
+            name = reconstructed.photograph.name
             answers.append(InputError(f"{name}: the networks' answer is not finite; are these weights trained?"))
     return answers
 
 
 def _write(
-    reconstructor: Reconstructor, asset: ObjectAsset, request: ReconstructRequest, item: Item, found: Reconstructed
+    reconstructor: Reconstructor,
+    asset: ObjectAsset,
+    request: ReconstructRequest,
+    item: Item,
+    reconstructed: Reconstructed,
 ) -> dict[str, Any]:
     return write_reconstruction(
-        item.folder, found, reconstructor, asset.light, asset.template, request.show, request.options
+        item.folder, reconstructed, reconstructor, asset.light, asset.template, request.show, request.options
     )
 
 

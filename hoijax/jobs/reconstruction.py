@@ -122,9 +122,9 @@ def reconstruct_batch(
     images = np.stack([p.crop(reconstructor.crop) for p in batch]).astype(np.float32)
     numbers = reconstructor.describe(np.asarray(template.points))
     scene = guided_scene([template] * len(batch))
-    found = reconstructor.run(reconstructor.body, scene, images, np.tile(numbers, (len(batch), 1)))
-    stages = _stages(reconstructor, found)
-    guided = jax.tree.map(np.asarray, found.guided)
+    result = reconstructor.run(reconstructor.body, scene, images, np.tile(numbers, (len(batch), 1)))
+    stages = _stages(reconstructor, result)
+    guided = jax.tree.map(np.asarray, result.guided)
     contacts = {name: getattr(guided.contacts, name) for name in ("body", "object", "floor")}
     history = {name: getattr(guided.history, name) for name in ("contact", "floor", "penetration")}
     return [
@@ -141,11 +141,11 @@ def reconstruct_batch(
 _interaction = jax.jit(interaction_from_state)
 
 
-def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, ReconstructionStage]:
+def _stages(reconstructor: Reconstructor, result: Any) -> dict[str, ReconstructionStage]:
     """The three stages of a batch, moved from the pelvis before the camera."""
-    camera = np.asarray(found.estimate.body.camera)
+    camera = np.asarray(result.estimate.body.camera)
     out = {}
-    states = {"estimate": state_from_estimate(reconstructor.body, found.estimate), "guided": found.guided.x}
+    states = {"estimate": state_from_estimate(reconstructor.body, result.estimate), "guided": result.guided.x}
     for name, x in states.items():
         interaction = jax.tree.map(np.asarray, _interaction(reconstructor.body, x))
         params = interaction.body.replace(translation=interaction.body.translation + camera)
@@ -153,9 +153,9 @@ def _stages(reconstructor: Reconstructor, found: Any) -> dict[str, Reconstructio
         out[name] = ReconstructionStage(
             np.asarray(pose_body_compiled(reconstructor.model, params).vertices), pose, params
         )
-    pose = jax.tree.map(np.asarray, found.object)
+    pose = jax.tree.map(np.asarray, result.object)
     pose = pose.replace(translation=pose.translation + camera)
-    out["refined"] = ReconstructionStage(np.asarray(found.vertices) + camera[:, None], pose)
+    out["refined"] = ReconstructionStage(np.asarray(result.vertices) + camera[:, None], pose)
     return out
 
 

@@ -27,7 +27,7 @@ _distance = jax.jit(query_sdf)
 
 def write_reconstruction(
     folder: pathlib.Path,
-    found: Reconstructed,
+    reconstructed: Reconstructed,
     reconstructor: Reconstructor,
     mesh: LoadedMesh,
     template: ObjectTemplate,
@@ -38,7 +38,7 @@ def write_reconstruction(
 
     Args:
       folder: where.
-      found: the networks' answers.
+      reconstructed: the networks' answers.
       reconstructor: the networks.
       mesh: the object, as it is shown.
       template: the object, as it is computed with.
@@ -49,13 +49,13 @@ def write_reconstruction(
       The contents of the record.
     """
     faces, focal = np.asarray(reconstructor.model.faces), reconstructor.focal
-    low, side = found.photograph.box()
-    masks = [found.photograph.crop(SIZE)[..., k] > 0.5 for k in (3, 4)]
+    low, side = reconstructed.photograph.box()
+    masks = [reconstructed.photograph.crop(SIZE)[..., k] > 0.5 for k in (3, 4)]
     stages, drawn = {}, {}
-    for name, stage in found.stages.items():
+    for name, stage in reconstructed.stages.items():
         label, drawn[name] = draw_crop((stage.vertices, faces), (place_mesh(mesh, stage.pose), mesh.faces), focal)
         stages[name] = _measure(stage, template) | {"mask_iou": mask_agreement(label, *masks)}
-    shown = found.stages[show]
+    shown = reconstructed.stages[show]
     colors = reconstructor.model.colors
     write_glb(
         folder / "interaction.glb",
@@ -67,15 +67,15 @@ def write_reconstruction(
             ),
         ],
     )  # fmt: skip
-    write_npz(folder / "reconstruction.npz", _arrays(found, reconstructor, low, side))
-    write_overlay(folder / "overlay.png", found.photograph.image, drawn[show], low, side)
+    write_npz(folder / "reconstruction.npz", _arrays(reconstructed, reconstructor, low, side))
+    write_overlay(folder / "overlay.png", reconstructed.photograph.image, drawn[show], low, side)
     return {
-        "name": found.photograph.name,
+        "name": reconstructed.photograph.name,
         "units": "metres",
         "shown": show,
         "stages": stages,
-        "losses": found.losses,
-        "notes": [*found.photograph.notes, *mesh.report.notes()],
+        "losses": reconstructed.losses,
+        "notes": [*reconstructed.photograph.notes, *mesh.report.notes()],
         "options": plain_options(options),
         "weights": dict(reconstructor.facts),
     }
@@ -85,16 +85,18 @@ def _upright(points: np.ndarray) -> np.ndarray:
     return (points @ UPRIGHT).astype(np.float32)
 
 
-def _arrays(found: Reconstructed, reconstructor: Reconstructor, low: np.ndarray, side: float) -> dict[str, np.ndarray]:
+def _arrays(
+    reconstructed: Reconstructed, reconstructor: Reconstructor, low: np.ndarray, side: float
+) -> dict[str, np.ndarray]:
     """The field's keys of the guided stage, those of the estimate with a prefix, the refined meshes, the camera."""
     out: dict[str, Any] = {}
     for name, prefix in (("guided", ""), ("estimate", "estimate_")):
-        stage = found.stages[name]
+        stage = reconstructed.stages[name]
         keys = jax.tree.map(np.asarray, stage.params.to_axis_angle(reconstructor.model))
         out |= {f"{prefix}{k}": v for k, v in (keys | _object(stage)).items()}
-    refined = found.stages["refined"]
+    refined = reconstructed.stages["refined"]
     out |= {"refined_vertices": refined.vertices} | {f"refined_{k}": v for k, v in _object(refined).items()}
-    out |= {f"contact_{name}": value for name, value in found.contacts.items()}
+    out |= {f"contact_{name}": value for name, value in reconstructed.contacts.items()}
     # Of the whole picture, with the principal point in the middle of the crop.
     intrinsics = crop_intrinsics(reconstructor.focal, 1) * np.array([[side], [side], [1.0]])
     intrinsics[:2, 2] += low

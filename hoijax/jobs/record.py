@@ -22,10 +22,10 @@ def provenance() -> dict[str, Any]:
 def read_record(path: pathlib.Path) -> dict[str, Any]:
     """The contents of a record; empty if there is none, or a damaged one."""
     try:
-        found = json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,23 +49,27 @@ def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 40
     if not path.is_file():
         raise InputError(f"there is no scene file {path}")
     if kind == "npz":
-        found = _from_arrays(path)
+        geometry = _from_arrays(path)
     elif kind not in MESH_FORMATS:
         raise InputError(f"{path}: '{path.suffix}' is no scene; wanted {', '.join((*MESH_FORMATS, 'npz'))}")
     else:
-        found = (_cloud(path) if kind == "ply" else None) or _from_mesh(path, points)
-    found = _finite(path, found)
+        geometry = (_cloud(path) if kind == "ply" else None) or _from_mesh(path, points)
+    geometry = _finite(path, geometry)
     if units is not None:
         factor = UNITS[units]
-        mesh = found.mesh and dataclasses.replace(found.mesh, vertices=found.mesh.vertices * np.float32(factor))
-        found = dataclasses.replace(found, points=found.points * np.float32(factor), mesh=mesh)
-    _check_size(path, found.points, units)
-    if len(found.points) > points:
-        chosen = np.sort(np.random.default_rng(0).choice(len(found.points), points, replace=False))
-        normals = None if found.normals is None else found.normals[chosen]
-        note = f"{len(found.points):,} points were thinned to {points:,}"
-        found = dataclasses.replace(found, points=found.points[chosen], normals=normals, notes=(*found.notes, note))
-    return found
+        mesh = geometry.mesh and dataclasses.replace(
+            geometry.mesh, vertices=geometry.mesh.vertices * np.float32(factor)
+        )
+        geometry = dataclasses.replace(geometry, points=geometry.points * np.float32(factor), mesh=mesh)
+    _check_size(path, geometry.points, units)
+    if len(geometry.points) > points:
+        chosen = np.sort(np.random.default_rng(0).choice(len(geometry.points), points, replace=False))
+        normals = None if geometry.normals is None else geometry.normals[chosen]
+        note = f"{len(geometry.points):,} points were thinned to {points:,}"
+        geometry = dataclasses.replace(
+            geometry, points=geometry.points[chosen], normals=normals, notes=(*geometry.notes, note)
+        )
+    return geometry
 
 
 def _from_arrays(path: pathlib.Path) -> SceneGeometry:
@@ -114,17 +118,17 @@ def _from_mesh(path: pathlib.Path, points: int) -> SceneGeometry:
     )
 
 
-def _finite(path: pathlib.Path, found: SceneGeometry) -> SceneGeometry:
-    if not len(found.points):
+def _finite(path: pathlib.Path, geometry: SceneGeometry) -> SceneGeometry:
+    if not len(geometry.points):
         raise InputError(f"{path}: the scene is empty, it has no points")
-    kept = np.isfinite(found.points).all(axis=1)
+    kept = np.isfinite(geometry.points).all(axis=1)
     if kept.all():
-        return found
+        return geometry
     if not kept.any():
         raise InputError(f"{path}: none of the {len(kept):,} points of the scene is finite")
     note = f"{int((~kept).sum()):,} of {len(kept):,} points are not finite; they were left out"
-    normals = None if found.normals is None else found.normals[kept]
-    return dataclasses.replace(found, points=found.points[kept], normals=normals, notes=(*found.notes, note))
+    normals = None if geometry.normals is None else geometry.normals[kept]
+    return dataclasses.replace(geometry, points=geometry.points[kept], normals=normals, notes=(*geometry.notes, note))
 
 
 def _check_size(path: pathlib.Path, points: np.ndarray, units: str | None) -> None:

@@ -167,9 +167,9 @@ def scene_contact(
       One boolean per vertex.
     """
     vertices, scene = jnp.asarray(vertices), jnp.asarray(scene)
-    found = nearest(vertices, scene, tile=tile)
-    side = dot(vertices - scene[found.index], jnp.asarray(scene_normals)[found.index])
-    return touches_scene(found.distance, side, threshold=threshold, behind=behind)
+    closest = nearest(vertices, scene, tile=tile)
+    side = dot(vertices - scene[closest.index], jnp.asarray(scene_normals)[closest.index])
+    return touches_scene(closest.distance, side, threshold=threshold, behind=behind)
 
 
 def scene_contact_host(
@@ -193,7 +193,7 @@ def scene_contact_host(
       One boolean per vertex.
     """
     vertices, scene = np.asarray(vertices), np.asarray(scene)
-    found = nearest_host(vertices, scene)
-    index, distance = np.asarray(found.index), np.asarray(found.distance)
+    closest = nearest_host(vertices, scene)
+    index, distance = np.asarray(closest.index), np.asarray(closest.distance)
     side = np.sum((vertices - scene[index]) * np.asarray(scene_normals)[index], axis=-1)
     return touches_scene(distance, side, threshold=threshold, behind=behind)

@@ -35,10 +35,10 @@ def find_scenes(path: pathlib.Path | str) -> list[pathlib.Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"there is no file or folder '{path}'")
-    found = sorted(p for p in path.rglob("*") if format_of(p) in SCENE_FORMATS and p.is_file())
-    if not found:
+    scenes = sorted(p for p in path.rglob("*") if format_of(p) in SCENE_FORMATS and p.is_file())
+    if not scenes:
         raise InputError(f"'{path}' holds no scene; wanted files of the formats {', '.join(SCENE_FORMATS)}")
-    return found
+    return scenes
 
 
 class Viewer:

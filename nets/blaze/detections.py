@@ -94,8 +94,8 @@ def suppress(
         return jnp.where(same, 0, left), (mean, left[best])
 
     kept = jnp.where(scores >= min_score, scores, 0)
-    _, (found, best) = jax.lax.scan(pick, kept, None, length=max_people)
-    return Detections(boxes=found[:, :4], points=found[:, 4:].reshape(-1, 4, 2), scores=best)
+    _, (means, best) = jax.lax.scan(pick, kept, None, length=max_people)
+    return Detections(boxes=means[:, :4], points=means[:, 4:].reshape(-1, 4, 2), scores=best)
 
 
 def intersection_over_union(a: Float[ArrayLike, "*A 4"], b: Float[ArrayLike, "*B 4"]) -> Float[Array, "*C"]:
@@ -111,11 +111,11 @@ def intersection_over_union(a: Float[ArrayLike, "*A 4"], b: Float[ArrayLike, "*B
     return jnp.where(union > 0, shared / jnp.where(union > 0, union, 1), 0)
 
 
-def in_picture(found: Detections, region: Region) -> Detections:
+def in_picture(detections: Detections, region: Region) -> Detections:
     """Detections of an upright crop in pixels of the picture."""
-    boxes = to_picture(found.boxes.reshape(-1, 2), region).reshape(-1, 4)
-    points = to_picture(found.points.reshape(-1, 2), region).reshape(-1, 4, 2)
-    return found.replace(boxes=boxes, points=points)
+    boxes = to_picture(detections.boxes.reshape(-1, 2), region).reshape(-1, 4)
+    points = to_picture(detections.points.reshape(-1, 2), region).reshape(-1, 4, 2)
+    return detections.replace(boxes=boxes, points=points)
 
 
 def person_regions(points: Float[ArrayLike, "P 4 2"]) -> Region:

@@ -91,8 +91,8 @@ def detect_people(
     seen, samples = (released_sampling(region, DETECTOR_SIZE), 1) if released else (region, SAMPLES)
     small = crops(picture, jax.tree.map(lambda x: x[None], seen), DETECTOR_SIZE, "black", samples)
     boxes, scores = run_detector(params, small)
-    found = suppress(*decode_detections(boxes[0], scores[0]), max_people=max_people, min_score=min_score)
-    return in_picture(found, region)
+    detections = suppress(*decode_detections(boxes[0], scores[0]), max_people=max_people, min_score=min_score)
+    return in_picture(detections, region)
 
 
 def read_landmarks(
@@ -128,9 +128,11 @@ def find_people(
       min_score: least probability of a detection.
       released: as in `detect_people`.
     """
-    found = detect_people(networks["detector"], picture, max_people=max_people, min_score=min_score, released=released)
-    people = read_landmarks(networks["landmarks"], picture, person_regions(found.points), released=released)
-    return people.replace(score=jnp.where(found.scores > 0, people.score, 0))
+    detections = detect_people(
+        networks["detector"], picture, max_people=max_people, min_score=min_score, released=released
+    )
+    people = read_landmarks(networks["landmarks"], picture, person_regions(detections.points), released=released)
+    return people.replace(score=jnp.where(detections.scores > 0, people.score, 0))
 
 
 @jax.jit

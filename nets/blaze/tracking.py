@@ -68,27 +68,27 @@ def track_people(
     """
     if detect:
         places = tracks.active.shape[0]
-        found = detect_people(networks["detector"], picture, max_people=places, min_score=min_score)
-        tracks = admit(tracks, person_regions(found.points), found.scores > 0)
+        detections = detect_people(networks["detector"], picture, max_people=places, min_score=min_score)
+        tracks = admit(tracks, person_regions(detections.points), detections.scores > 0)
     people = read_landmarks(networks["landmarks"], picture, tracks.regions)
     active = drop_doubles(people.next_region, tracks.ids, tracks.active & (people.score >= min_score))
     tracks = tracks.replace(regions=people.next_region, active=active)
     return tracks, people.replace(score=jnp.where(active, people.score, 0))
 
 
-def admit(tracks: Tracks, regions: Region, found: Bool[ArrayLike, "D"]) -> Tracks:
+def admit(tracks: Tracks, regions: Region, detected: Bool[ArrayLike, "D"]) -> Tracks:
     """Puts detections that overlap nobody into free places, the best first; those for whom there is none are left out.
 
     Args:
       tracks: the state.
       regions: squares of D detections in falling order of their scores.
-      found: which of them are detections.
+      detected: which of them are detections.
     """
-    found = jnp.asarray(found)
-    for i in range(found.shape[0]):
+    detected = jnp.asarray(detected)
+    for i in range(detected.shape[0]):
         one = jax.tree.map(lambda x, i=i: x[i], regions)
         overlap = jnp.where(tracks.active, intersection_over_union(_box(one)[None], _box(tracks.regions)), 0)
-        new = found[i] & (overlap.max() <= SAME_TRACK) & ~tracks.active.all()
+        new = detected[i] & (overlap.max() <= SAME_TRACK) & ~tracks.active.all()
         place = (jnp.arange(tracks.active.shape[0]) == jnp.argmin(tracks.active)) & new
         tracks = Tracks(
             regions=_put(tracks.regions, one, place),

@@ -177,14 +177,14 @@ class Attention(nnx.Module):
         if config.kernel == "linear":
             if bias is not None or (mask is not None and mask.ndim != tokens.ndim - 1):
                 raise ValueError("linear attention takes a mask of places (*B, K), no other and no bias")
-            found = attend_linearly(query, *encoded, mask=mask)
+            answer = attend_linearly(query, *encoded, mask=mask)
         else:
             if mask is not None and mask.ndim <= tokens.ndim:
                 mask = jnp.asarray(mask)
                 mask = mask[..., None, None, :] if mask.ndim == tokens.ndim - 1 else mask[..., None, :, :]
-            found = attend(query, *encoded, mask=mask, bias=bias, scale=config.scale, cap=config.cap)
+            answer = attend(query, *encoded, mask=mask, bias=bias, scale=config.scale, cap=config.cap)
         out = self.out_proj if config.projections == "packed" else self.out
-        return out(join_heads(found))
+        return out(join_heads(answer))
 
     def _project(self, x: jax.Array, part: int) -> jax.Array:
         """Queries, keys or values (0, 1, 2), heads not yet split."""

@@ -51,13 +51,13 @@ class LoRALinear(nnx.Module):
 
 def _places(module: nnx.Module, kind: type) -> Iterator[tuple[str, nnx.Module, str]]:
     """Path, parent and attribute of every layer of a kind."""
-    found = []
+    places = []
     for path, parent in nnx.iter_graph(module):
         if isinstance(parent, nnx.Module):
             for name, layer in vars(parent).items():
                 if isinstance(layer, kind):
-                    found.append((".".join(map(str, (*path, name))), parent, name))
-    return iter(found)
+                    places.append((".".join(map(str, (*path, name))), parent, name))
+    return iter(places)
 
 
 def add_lora(

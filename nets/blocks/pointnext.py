@@ -58,8 +58,8 @@ def ball_query(
     number = points.shape[0]
     place = jnp.where(near, jnp.arange(number, dtype=jnp.int32)[None], number)
     first = jnp.sort(place, axis=-1)[:, : min(count, number)]
-    found = first < number
-    return jnp.where(found, first, 0), found
+    inside = first < number
+    return jnp.where(inside, first, 0), inside
 
 
 class SetAbstraction(nnx.Module):
@@ -86,11 +86,11 @@ class SetAbstraction(nnx.Module):
         chosen = jax.vmap(lambda p: farthest_points(p, p.shape[0] // self.stride))(points)
         centres = jnp.take_along_axis(points, chosen[..., None], axis=1)
         own = jnp.take_along_axis(features, chosen[..., None], axis=1)
-        index, found = jax.vmap(lambda c, p: ball_query(c, p, self.radius, self.count))(centres, points)
+        index, inside = jax.vmap(lambda c, p: ball_query(c, p, self.radius, self.count))(centres, points)
         offset = jax.vmap(lambda p, i: p[i])(points, index) - centres[:, :, None]
         grouped = jnp.concatenate([offset / self.radius, jax.vmap(lambda f, i: f[i])(features, index)], axis=-1)
         # A centre is its own neighbour, so no maximum is empty.
-        values = jnp.where(found[..., None], self._mlp(grouped, last=False), -jnp.inf)
+        values = jnp.where(inside[..., None], self._mlp(grouped, last=False), -jnp.inf)
         return centres, jax.nn.relu(jnp.max(values, axis=2) + self.skipconv[0](own))
 
     def _mlp(self, x: jax.Array, *, last: bool) -> jax.Array:

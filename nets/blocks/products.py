@@ -54,8 +54,8 @@ def attend(
         logits = jnp.where(jnp.broadcast_to(jnp.asarray(mask), logits.shape), logits, jnp.finfo(exact).min)
     weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
     weights = weights.reshape((*weights.shape[:-3], groups, heads // groups, *weights.shape[-2:]))
-    found = jnp.einsum("...grqk,...kge->...qgre", weights, value)
-    return found.reshape((*found.shape[:-3], heads, value.shape[-1]))
+    answer = jnp.einsum("...grqk,...kge->...qgre", weights, value)
+    return answer.reshape((*answer.shape[:-3], heads, value.shape[-1]))
 
 
 def attend_linearly(
@@ -84,9 +84,9 @@ def attend_linearly(
     if mask is not None:
         key = jnp.where(jnp.asarray(mask)[..., None, None], key, 0.0)
     together = jnp.einsum("...khd,...khe->...hde", key, value)
-    found = jnp.einsum("...qhd,...hde->...qhe", query, together)
+    answer = jnp.einsum("...qhd,...hde->...qhe", query, together)
     total = jnp.einsum("...qhd,...hd->...qh", query, jnp.sum(key, axis=-3))
-    return (found / jnp.broadcast_to(total[..., None] + epsilon, found.shape)).astype(dtype)
+    return (answer / jnp.broadcast_to(total[..., None] + epsilon, answer.shape)).astype(dtype)
 
 
 def causal_mask(queries: int, places: int | None = None) -> Bool[np.ndarray, "Q K"]:

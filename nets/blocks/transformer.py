@@ -74,7 +74,7 @@ class TransformerBlock(nnx.Module):
     ) -> Float[jax.Array, "*B T W"]:
         """The tokens after the block; arguments as of `Attention`."""
         tokens, after = jnp.asarray(tokens), self.config.after
-        found = self.attention(self.attention_norm(tokens), mask=mask, bias=bias, positions=positions)
-        tokens = tokens + (self.attention_after(found) if after else found)
-        found = self.perceptron(self.perceptron_norm(tokens))
-        return tokens + (self.perceptron_after(found) if after else found)
+        update = self.attention(self.attention_norm(tokens), mask=mask, bias=bias, positions=positions)
+        tokens = tokens + (self.attention_after(update) if after else update)
+        update = self.perceptron(self.perceptron_norm(tokens))
+        return tokens + (self.perceptron_after(update) if after else update)

@@ -41,15 +41,15 @@ class Tokenizer(nnx.Module):
 
     def __call__(self, inputs: GraftInputs) -> Float[jax.Array, "*B 24 D"]:
         """Tokens: 21 body joints, left hand, right hand, the whole body."""
-        found = [
+        parts = [
             self.encode_point(inputs.points),
             self.encode_offset(inputs.offsets),
             self.encode_normal(inputs.normals),
         ]
         if self.heights:
             height = -jnp.sum(jnp.asarray(inputs.offsets) * inputs.normals, axis=-1, keepdims=True)
-            found.append(self.encode_height(height))
-        probes = jnp.concatenate(found, axis=-1)
+            parts.append(self.encode_height(height))
+        probes = jnp.concatenate(parts, axis=-1)
         dtype, batch = probes.dtype, probes.shape[:-2]
         rotations = jnp.asarray(inputs.rotations).astype(dtype)
         joints, fingers, surface = jnp.split(probes, [NUM_BODY, NUM_BODY + 2 * NUM_DISTAL], axis=-2)

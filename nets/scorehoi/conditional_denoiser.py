@@ -175,11 +175,11 @@ class DecoupledAttention(nnx.Module):
         """What the state's tokens (B, T, W) find in both conditions; one that is absent for the whole batch has one
         row of keys for all."""
         query = split_heads(self.query(x), self.heads)
-        found = jnp.zeros_like(query)
+        answer = jnp.zeros_like(query)
         for name in ("image", "geometry"):
             pair = [jnp.broadcast_to(part, (query.shape[0], *part.shape[1:])) for part in context[name]]
-            found = found + attend(query, *pair)
-        return self.fuse(join_heads(found))
+            answer = answer + attend(query, *pair)
+        return self.fuse(join_heads(answer))
 
 
 class Block(nnx.Module):

@@ -164,9 +164,9 @@ class Hand4Whole(nnx.Module):
             right_features,
             jax.lax.stop_gradient(right_joints[:, knuckles]),
         )
-        found = [joints, self._in_body(left_joints, fixed[:, 0]), self._in_body(right_joints, fixed[:, 1])]
+        joint_sets = [joints, self._in_body(left_joints, fixed[:, 0]), self._in_body(right_joints, fixed[:, 1])]
         scale = jnp.asarray([config.cells, config.cells, config.depth], joints.dtype)
-        joints = jnp.concatenate(found, axis=1)
+        joints = jnp.concatenate(joint_sets, axis=1)
         return BodyEstimate(
             features=features,
             pose=jnp.concatenate([body_pose, left_pose, right_pose], axis=1),

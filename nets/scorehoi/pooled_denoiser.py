@@ -104,8 +104,8 @@ class PooledBlock(nnx.Module):
     def __call__(self, x: jax.Array, time: jax.Array, context: PooledContext) -> jax.Array:
         """(B, W) to (B, W)."""
         scale, shift = jnp.split(self.modulation(time), 2, axis=-1)
-        found = self.image(context.image) + self.geometry(context.geometry)
-        y = self.norm(x) * (1.0 + scale) + shift + jnp.broadcast_to(found, x.shape)
+        answer = self.image(context.image) + self.geometry(context.geometry)
+        y = self.norm(x) * (1.0 + scale) + shift + jnp.broadcast_to(answer, x.shape)
         return x + self.out(gelu(self.hidden(y)))
 
 
@@ -148,5 +148,5 @@ class PooledDenoiser(nnx.Module):
         h = self.tokens(x)
         for block in self.blocks:
             h = block(h, time, context)
-        through, found = jnp.split(self.gain(time), 2, axis=-1)
-        return through * x + (1.0 + found) * self.state(self.norm(h))
+        through, answer = jnp.split(self.gain(time), 2, axis=-1)
+        return through * x + (1.0 + answer) * self.state(self.norm(h))

@@ -25,11 +25,11 @@ def find_file(folder: pathlib.Path, name: str) -> pathlib.Path:
     """
     if not folder.is_dir():
         raise InputError(f"--base-data {folder}: no such folder")
-    found = sorted(folder.rglob(name))
-    if len(found) != 1:
-        shown = ", ".join(str(path.relative_to(folder)) for path in found[:5]) or "none"
+    matches = sorted(folder.rglob(name))
+    if len(matches) != 1:
+        shown = ", ".join(str(path.relative_to(folder)) for path in matches[:5]) or "none"
         raise InputError(f"--base-data {folder}: wanted one {name} below it, found {shown}")
-    return found[0]
+    return matches[0]
 
 
 def read_betas_range(path: pathlib.Path) -> dict[str, list[float]]:
@@ -43,15 +43,15 @@ def read_betas_range(path: pathlib.Path) -> dict[str, list[float]]:
     if not isinstance(content, dict) or not set(names.values()) <= content.keys():
         raise InputError(f"{path.name}: wanted a table with {' and '.join(names.values())}")
     try:
-        found = {ours: np.asarray(content[theirs], np.float64).ravel() for ours, theirs in names.items()}
+        bounds = {ours: np.asarray(content[theirs], np.float64).ravel() for ours, theirs in names.items()}
     except (TypeError, ValueError) as error:
         raise InputError(f"{path.name}: {' or '.join(names.values())} are no numbers") from error
-    low, high = found["low"], found["high"]
+    low, high = bounds["low"], bounds["high"]
     if low.shape != (NUM_BETAS,) or high.shape != low.shape or not np.all(np.isfinite(low) & np.isfinite(high)):
         raise InputError(f"{path.name}: wanted {NUM_BETAS} finite numbers of each, got {low.shape} and {high.shape}")
     if not np.all(low < high):
         raise InputError(f"{path.name}: a smallest coefficient is not below its largest")
-    return {name: value.tolist() for name, value in found.items()}
+    return {name: value.tolist() for name, value in bounds.items()}
 
 
 def read_resampling(down: pathlib.Path, up: pathlib.Path) -> dict[str, np.ndarray]:
@@ -73,10 +73,10 @@ def read_resampling(down: pathlib.Path, up: pathlib.Path) -> dict[str, np.ndarra
     for name, parts in ((down.name, steps), (up.name, back)):
         if len(parts) != 2 or any(m.ndim != 2 for m in parts) or parts[1].shape[1] != parts[0].shape[0]:
             raise InputError(f"{name}: its matrices of shapes {[m.shape for m in parts]} do not follow each other")
-    found = {"down": steps[1] @ steps[0], "up": back[1] @ back[0]}
-    if found["down"].shape != found["up"].shape[::-1]:
-        raise InputError(f"{down.name} is of shape {found['down'].shape}, {up.name} of {found['up'].shape}")
-    return {name: matrix.astype(np.float32) for name, matrix in found.items()}
+    matrices = {"down": steps[1] @ steps[0], "up": back[1] @ back[0]}
+    if matrices["down"].shape != matrices["up"].shape[::-1]:
+        raise InputError(f"{down.name} is of shape {matrices['down'].shape}, {up.name} of {matrices['up'].shape}")
+    return {name: matrix.astype(np.float32) for name, matrix in matrices.items()}
 
 
 def read_pointnext(path: pathlib.Path) -> Tensors:

@@ -152,8 +152,8 @@ class ScoreHOIRegressor(nnx.Module):
 
     def refine(self, contact: ContactEstimate) -> tuple[jax.Array, jax.Array]:
         """Refined vertices (B, V, 3) and object points (B, P, 3), root-relative metres (spec 4.4)."""
-        found = contact.probabilities()
-        return self.crformer(contact.human_tokens, contact.object_tokens, found.body, found.object)
+        probabilities = contact.probabilities()
+        return self.crformer(contact.human_tokens, contact.object_tokens, probabilities.body, probabilities.object)
 
     def __call__(
         self,

@@ -92,7 +92,7 @@ def _conv_axes(ndim: int) -> tuple[int, ...]:
 
 def _leaves(module: nnx.Module) -> dict[str, tuple[str, nnx.Variable, Axes]]:
     """Name of every variable here -> its key in PyTorch's manner, itself, and the axes that bring PyTorch's to ours."""
-    found = {}
+    leaves = {}
     for path, layer in nnx.iter_graph(module):  # the oldest Flax has no iter_modules
         if not isinstance(layer, nnx.Module):
             continue
@@ -103,8 +103,8 @@ def _leaves(module: nnx.Module) -> dict[str, tuple[str, nnx.Variable, Axes]]:
             torch_name, axes = layout.get(name, (name, None))
             if isinstance(layer, nnx.Conv) and name == "kernel":
                 axes = _conv_axes(leaf.ndim)
-            found[name_of((*path, name))] = (name_of((*path, torch_name)), leaf, axes)
-    return found
+            leaves[name_of((*path, name))] = (name_of((*path, torch_name)), leaf, axes)
+    return leaves
 
 
 def torch_entries(module: nnx.Module) -> dict[str, tuple[nnx.Variable, Axes]]:

@@ -147,13 +147,13 @@ def _inside(path: pathlib.Path, what: str) -> pathlib.Path:
     if not path.is_dir():
         return path
     indices = sorted(path.glob(f"*.safetensors{INDEX}"))
-    found = indices or sorted(path.glob("*.safetensors"))
-    if len(found) != 1:
-        shown = ", ".join(file.name for file in found[:5]) or "none"
+    files = indices or sorted(path.glob("*.safetensors"))
+    if len(files) != 1:
+        shown = ", ".join(file.name for file in files[:5]) or "none"
         raise InputError(
             f"cannot read {what} from the folder {path}: wanted one .safetensors or one index, found {shown}"
         )
-    return found[0]
+    return files[0]
 
 
 def indexed_files(path: pathlib.Path, suffix: str = ".safetensors") -> dict[str, pathlib.Path]:
@@ -184,16 +184,16 @@ def _head(path: pathlib.Path, what: str) -> tuple[dict[str, TensorInfo], dict[st
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+            entries = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
             notes = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read {what} from {path}: {error}") from error
-    odd = {name: dtype for name, (_, dtype) in found.items() if dtype not in DTYPES}
+    odd = {name: dtype for name, (_, dtype) in entries.items() if dtype not in DTYPES}
     if odd:
         name, dtype = next(iter(odd.items()))
         raise InputError(f"cannot read {what} from {path}: {len(odd)} arrays, such as {name}, are of the type {dtype}; "
                          f"save them as one of {', '.join(DTYPES)}")  # fmt: skip
-    return {name: TensorInfo(shape, DTYPES[dtype]) for name, (shape, dtype) in sorted(found.items())}, dict(notes)
+    return {name: TensorInfo(shape, DTYPES[dtype]) for name, (shape, dtype) in sorted(entries.items())}, dict(notes)
 
 
 def _array(path: pathlib.Path, name: str, dtype: np.dtype, what: str) -> np.ndarray:

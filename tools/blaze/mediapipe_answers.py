@@ -14,15 +14,15 @@ def main():
     picture = np.array(Image.open(sys.argv[1]).convert("RGB"))
     height, width = picture.shape[:2]
     with mediapipe.solutions.pose.Pose(static_image_mode=True, model_complexity=1, enable_segmentation=True) as pose:
-        found = pose.process(picture)
-    pixels = [[p.x * width, p.y * height, p.z * width] for p in found.pose_landmarks.landmark]
+        answer = pose.process(picture)
+    pixels = [[p.x * width, p.y * height, p.z * width] for p in answer.pose_landmarks.landmark]
     np.savez(
         sys.argv[2],
         **{
             "mediapipe.landmarks": np.float32(pixels),
-            "mediapipe.visibility": np.float32([p.visibility for p in found.pose_landmarks.landmark]),
-            "mediapipe.metric": np.float32([[p.x, p.y, p.z] for p in found.pose_world_landmarks.landmark]),
-            "mediapipe.mask": np.packbits(found.segmentation_mask > 0.5),
+            "mediapipe.visibility": np.float32([p.visibility for p in answer.pose_landmarks.landmark]),
+            "mediapipe.metric": np.float32([[p.x, p.y, p.z] for p in answer.pose_world_landmarks.landmark]),
+            "mediapipe.mask": np.packbits(answer.segmentation_mask > 0.5),
         },
     )
 

@@ -48,14 +48,14 @@ def _layout(kind: int, kernel: np.ndarray) -> np.ndarray:
 
 
 def _constants(model: Any) -> dict[int, np.ndarray]:
-    found = {}
+    constants = {}
     for i, tensor in enumerate(model.subgraphs[0].tensors):
         data = model.buffers[tensor.buffer].data
         if data is None or not len(data):
             continue
         values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), _TYPES[tensor.type])
-        found[i] = values.reshape(tensor.shape) if tensor.sparsity is None else _densify(tensor, values)
-    return found
+        constants[i] = values.reshape(tensor.shape) if tensor.sparsity is None else _densify(tensor, values)
+    return constants
 
 
 def _densify(tensor: Any, values: np.ndarray) -> np.ndarray:

@@ -240,8 +240,8 @@ class Solver:
         if self.name == "grasp":
             knuckle = self.hand.chains["middle"][0]
             start = np.concatenate([start, [knuckle[0] - 0.005, knuckle[1] - 0.015 - CYLINDER, 0.0, 0.0]])
-        found = least_squares(self.residuals, start, max_nfev=200) if self.name != "relaxed" else None
-        x = start if found is None else found.x
+        solution = least_squares(self.residuals, start, max_nfev=200) if self.name != "relaxed" else None
+        x = start if solution is None else solution.x
         rotations = self.rotations(x)
         return np.concatenate([np.stack([r.as_rotvec() for r in rotations[f]]) for f in FINGERS]), x
 

@@ -59,7 +59,7 @@ def landmarks(surface, labels):
     inner = x < np.median(x[shoe & (z > 0.08)])
     eye = (labels == REGION["irises"]) & (x > 0)
     centre = mean[eye].mean(0)
-    found = {
+    vertex_ids = {
         "nose": best(z, head & middle & (labels == REGION["skin"])),
         "head_top": best(y, head & middle),
         "left_eye": best(-np.linalg.norm(mean - centre, axis=1), eye),
@@ -70,9 +70,9 @@ def landmarks(surface, labels):
     }
     for finger in FINGERS:
         tip = weights[:, INDEX[f"left_{finger}3"]] > 0.6
-        found[f"left_{finger}"] = best(x + (z if finger == "thumb" else 0), tip)
-    found |= {"right_" + name[5:]: int(mirror[v]) for name, v in found.items() if name.startswith("left_")}
-    return found
+        vertex_ids[f"left_{finger}"] = best(x + (z if finger == "thumb" else 0), tip)
+    vertex_ids |= {"right_" + name[5:]: int(mirror[v]) for name, v in vertex_ids.items() if name.startswith("left_")}
+    return vertex_ids
 
 
 def importance(surface, labels):

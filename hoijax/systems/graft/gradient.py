@@ -64,10 +64,10 @@ def gradient_refine(
         return state.replace(params=state.params.replace(rotations=rotations, translation=translation))
 
     def energy(change: dict[str, jax.Array]) -> jax.Array:
-        found = probe(scene, pose_graft_state(contacts, move(change)).vertices)
-        distance = safe_norm(found.offset)
+        nearest = probe(scene, pose_graft_state(contacts, move(change)).vertices)
+        distance = safe_norm(nearest.offset)
         # To the tangent plane: to the points themselves a body would slide from sample to sample.
-        height = dot(found.offset, found.normal)
+        height = dot(nearest.offset, nearest.normal)
         felt = (distance < reach) & straight_ahead(distance, height)
         near = jax.lax.stop_gradient(felt.astype(distance.dtype))
         depth = jnp.maximum(height, 0.0)

@@ -61,14 +61,14 @@ def network_inputs(spec: BodySpec, state: GraftState, posed: PosedBody, scene: S
       scene: camera frame.
     """
     points = probe_points(spec, posed)
-    found = probe(scene, points)
+    nearest = probe(scene, points)
     params = fold_scale(spec, state)
     rotations = params.rotations[np.asarray(spec.rotations)]
     pelvis = jnp.broadcast_to(posed.joints[:1], points.shape)
     return GraftInputs(
         points=einsum("ji,pj->pi", rotations[0], points - pelvis),
-        offsets=found.offset,
-        normals=found.normal,
+        offsets=nearest.offset,
+        normals=nearest.normal,
         rotations=sixd_from_rotation(rotations),
         translation=params.translation,
         betas=params.betas[:NUM_BETAS],

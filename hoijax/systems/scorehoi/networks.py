@@ -82,8 +82,8 @@ def load_networks(regressor: pathlib.Path, denoiser: pathlib.Path, body_model: p
     """
     opened = [weights.open_tensors(path) for path in (regressor, denoiser)]
     facts = [weights.read_facts(path) for path in (regressor, denoiser)]
-    for path, found, stage, name in zip((regressor, denoiser), facts, (1, 2), ("regressor", "denoiser")):
-        if found.get("stage") != stage:
+    for path, kept, stage, name in zip((regressor, denoiser), facts, (1, 2), ("regressor", "denoiser")):
+        if kept.get("stage") != stage:
             raise InputError(f"{path} is not of stage {stage} of ScoreHOI's training, as --{name} must be")
     first, second = facts
     if first.get("size") != second.get("size"):

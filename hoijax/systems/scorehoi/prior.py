@@ -174,13 +174,13 @@ def from_facing_states(
       pose: the estimates' objects; their scale is kept.
       freeze: of each sample the groups that must not move (`hoijax.optim.gradient.config.GROUPS` and aliases).
     """
-    found = jax.tree.map(np.asarray, _interactions(body, x))
+    interactions = jax.tree.map(np.asarray, _interactions(body, x))
     back = np.swapaxes(turns, 1, 2)
-    rotations = np.array(found.body.rotations)
+    rotations = np.array(interactions.body.rotations)
     rotations[:, 0] = back @ rotations[:, 0]
     pelvis = np.asarray(_pelvis(body.model, params))
-    turn = back @ np.asarray(found.object.rotation)
-    place = np.einsum("bij,bj->bi", back, np.asarray(found.object.translation)) + pelvis
+    turn = back @ np.asarray(interactions.object.rotation)
+    place = np.einsum("bij,bj->bi", back, np.asarray(interactions.object.translation)) + pelvis
     bodies, objects = [], []
     for row, names in enumerate(freeze):
         before = jax.tree.map(lambda v, row=row: np.asarray(v)[row], (params, pose))

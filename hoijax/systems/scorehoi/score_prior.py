@@ -143,8 +143,8 @@ class ScorePrior:
         own_shape = self.model.kind == "free"
         x, turns = facing_states(self.body, params, pose, self.up, shape=own_shape)
         geometry = np.stack(numbers).astype(np.float32)
-        found = self.run(self.body, scene, x, geometry, regions)
-        return from_facing_states(self.model, self.body, found.x, turns, params, pose, freeze)
+        result = self.run(self.body, scene, x, geometry, regions)
+        return from_facing_states(self.model, self.body, result.x, turns, params, pose, freeze)
 
     def _any_part(self) -> str:
         return next(iter(contact_regions(self.model)))
