@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hoijax.data.synth import checking, solving
-from hoijax.data.synth.checking import Checked
+from hoijax.data.synth import checks, solver
+from hoijax.data.synth.checks import Checked
 from hoijax.data.synth.config import SynthConfig
 from hoijax.data.synth.sampling import draw
 from hoijax.errors import InputError
@@ -30,14 +30,14 @@ def find_interactions(
         if max(tried[i] for i in still) >= MOST_ATTEMPTS:
             raise InputError(f"no interaction passed for samples {still[:5]} of {split} in {MOST_ATTEMPTS} attempts")
         batch = []
-        for k in range(solving.BATCH):
+        for k in range(solver.BATCH):
             index = still[k % len(still)]
             if k >= len(still) and k // len(still) >= 4:
                 break
             batch.append(draw(config, split, index, tried[index]))
             tried[index] += 1
-        for fitted in solving.solve(batch, config.lod, config.steps):
-            checked = checking.check(fitted)
+        for fitted in solver.solve(batch, config.lod, config.steps):
+            checked = checks.check(fitted)
             name = fitted.candidate.action.name
             row = counts.setdefault(name, {"attempts": 0, "accepted": 0, "rejected": Counter()})
             row["attempts"] += 1

@@ -30,8 +30,8 @@ class SynthSplit(Sequence):
             raise InputError(f"{self.folder} has no config.json, which says how large its images are; build it again")
         shards = sorted(self.folder.glob(f"{dataset_name(split)}-{split}.array_record-*-of-*"))
         if not shards:
-            there = sorted({p.name.split(".")[0].partition("-")[2] for p in self.folder.glob("*.array_record-*")})
-            raise InputError(f"{self.folder} has no split {split!r}; it has {', '.join(there) or 'none'}")
+            splits = sorted({p.name.split(".")[0].partition("-")[2] for p in self.folder.glob("*.array_record-*")})
+            raise InputError(f"{self.folder} has no split {split!r}; it has {', '.join(splits) or 'none'}")
         self.split, self._features = split, features(split, config.image_size)
         try:
             self._source = ArrayRecordDataSource([str(shard) for shard in shards])

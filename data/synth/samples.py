@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import free_body
 from hoijax.camera import Camera
-from hoijax.data.synth import styling
-from hoijax.data.synth.checking import LEVEL, Checked
+from hoijax.data.synth import styles
+from hoijax.data.synth.checks import LEVEL, Checked
 from hoijax.data.synth.config import UNSEEN, SynthConfig
-from hoijax.data.synth.picturing import HUMAN, OBJECT, OCCLUDER, SUPPORT, Drawn, PictureMeshes, draw, gather, silhouette
+from hoijax.data.synth.pictures import HUMAN, OBJECT, OCCLUDER, SUPPORT, Drawn, PictureMeshes, draw, gather, silhouette
 from hoijax.data.synth.sampling import instance, pool_seed, source
 from hoijax.data.synth.schema import encode_depth, jpeg, pack_labels
 from hoijax.data.synth.start import Placed, standing
@@ -34,7 +34,7 @@ Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
 @functools.lru_cache(maxsize=512)
 def _normals(category: str, seed: int) -> np.ndarray:
     obj = instance(category, seed)
-    return styling.corner_normals(np.asarray(obj.mesh.vertices), np.asarray(obj.mesh.faces))
+    return styles.corner_normals(np.asarray(obj.mesh.vertices), np.asarray(obj.mesh.faces))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -49,15 +49,15 @@ def object_piece(rng: np.random.Generator, placed: Placed, label: int) -> Piece:
     obj = placed.object
     normals = _normals(obj.category, placed.seed) @ placed.rotation.T.astype(np.float32)
     local = np.asarray(obj.mesh.vertices)
-    return placed.vertices(), np.asarray(obj.mesh.faces), normals, styling.object_colors(rng, obj), local, label
+    return placed.vertices(), np.asarray(obj.mesh.faces), normals, styles.object_colors(rng, obj), local, label
 
 
 def body_piece(rng: np.random.Generator, vertices: np.ndarray) -> Piece:
     """The body to draw."""
     model = free_body(LEVEL)
     faces = np.asarray(model.faces)
-    normals = styling.corner_normals(vertices, faces, 85.0)
-    return vertices, faces, normals, styling.person_colors(rng), np.asarray(model.v_template), HUMAN
+    normals = styles.corner_normals(vertices, faces, 85.0)
+    return vertices, faces, normals, styles.person_colors(rng), np.asarray(model.v_template), HUMAN
 
 
 def keypoint_places(vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def choose_camera(
     human = meshes.labels == HUMAN
     human &= meshes.faces.any(axis=1)
     for _ in range(_TRIES):
-        intrinsics, transform, eye = styling.camera(rng, wanted, size)
+        intrinsics, transform, eye = styles.camera(rng, wanted, size)
         shrink = np.diag([_SMALL / size, _SMALL / size, 1.0]).astype(np.float32) @ intrinsics
         seen, alone = _small(meshes.vertices, meshes.faces, human, (shrink, transform), _SMALL)
         share = float(seen) / max(float(alone), 1.0)
@@ -154,8 +154,8 @@ def picture(
         if not np.isfinite(clear).any() and float(seen) > 0.55 * float(alone):
             meshes = more
     used = meshes.vertices[np.unique(meshes.faces)].astype(float)
-    room = styling.room_around(rng, used, eye)
-    drawn = draw(meshes, (intrinsics, transform), styling.look(rng, room), config.image_size)
+    room = styles.room_around(rng, used, eye)
+    drawn = draw(meshes, (intrinsics, transform), styles.look(rng, room), config.image_size)
     return jax.tree.map(np.asarray, drawn), meshes, (intrinsics, transform), room
 
 
@@ -170,7 +170,7 @@ def common_fields(
 ) -> dict[str, Any]:
     """Image, depth, keypoints and camera of a sample."""
     points = keypoint_places(vertices, joints)
-    pixels, depths = styling.project(points, *camera)
+    pixels, depths = styles.project(points, *camera)
     size = config.image_size
     column, row = (np.clip(pixels[:, k].astype(int), 0, size - 1) for k in (0, 1))
     inside = ((pixels >= 0) & (pixels < size)).all(axis=1)

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hoijax.data.synth import checking, samples
+from hoijax.data.synth import checks, samples
 from hoijax.data.synth.attempts import find_interactions
 from hoijax.data.synth.config import SynthConfig
-from hoijax.data.synth.picturing import HUMAN, OBJECT, SUPPORT, draw
+from hoijax.data.synth.pictures import HUMAN, OBJECT, SUPPORT, draw
 from hoijax.data.synth.rig import SIDES, Puppet
 from hoijax.data.synth.sampling import body_betas, instance, pool_seed, source
 from hoijax.data.synth.schema import CLOUD, encode_depth, pack_labels, serialize
 from hoijax.data.synth.start import Placed, hang, stance, standing, sway
-from hoijax.data.synth.styling import look
+from hoijax.data.synth.styles import look
 
 ACTIONS = ("sit", "lean", "lie")
 """Actions of the people in scenes; every `_STANDING`th stands instead."""
@@ -61,7 +61,7 @@ def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[b
     return records, statistics
 
 
-def _from_interaction(checked: checking.Checked) -> _Person:
+def _from_interaction(checked: checks.Checked) -> _Person:
     fitted = checked.fitted
     candidate, start = fitted.candidate, fitted.candidate.start
     placed = Placed(start.placed.object, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
@@ -82,7 +82,7 @@ def _stand(config: SynthConfig, split: str, index: int) -> _Person:
         for side in SIDES:
             hang(p, rng, side)
     sway(p, rng)
-    vertices, joints = checking.body_mesh(p.rotations, p.betas, p.translation)
+    vertices, joints = checks.body_mesh(p.rotations, p.betas, p.translation)
     down = np.array([0.0, -vertices[:, 1].min(), 0.0])
     text = "a person walks through a room" if walking else "a person stands in a room"
     none = np.zeros(len(vertices), bool)
@@ -144,7 +144,7 @@ def _sample(config: SynthConfig, split: str, index: int, person: _Person) -> dic
         **samples.common_fields(config, drawn, camera, person.vertices, person.joints),
         "labels": pack_labels(masks), "depth_empty": encode_depth(depth_empty), "room": room.astype(np.float32),
         "points": cloud(rng, drawn.depth, camera), "points_empty": cloud(rng, depth_empty, camera),
-        "body_contact": person.contact, "body_floor_contact": person.vertices[:, 1] < checking.TOUCHES,
+        "body_contact": person.contact, "body_floor_contact": person.vertices[:, 1] < checks.TOUCHES,
         "max_penetration": np.float32(person.depth),
     }  # fmt: skip
 

@@ -146,8 +146,10 @@ def _sides(
     sides["probes"] = lambda: jax.block_until_ready(probes(scene, people))
     if with_gradient:
         contacts = contact_model(spec, model)
-        slope = jax.jit(lambda scene, people: jax.vmap(lambda x: gradient_refine(spec, contacts, scene, x))(people))
-        sides["gradient"] = lambda: jax.block_until_ready(slope(scene, people))
+        by_gradient = jax.jit(
+            lambda scene, people: jax.vmap(lambda x: gradient_refine(spec, contacts, scene, x))(people)
+        )
+        sides["gradient"] = lambda: jax.block_until_ready(by_gradient(scene, people))
     return sides
 
 
@@ -165,9 +167,9 @@ def markdown(result: dict[str, Any]) -> str:
     probes = statistics.median(probe for row in result["rows"] for probe in row["probe_cores"])
 
     def cells(row: dict[str, Any]) -> list[str]:
-        first, slope = row[sizes[0]]["median_ms"], row.get("gradient")
+        first, gradient = row[sizes[0]]["median_ms"], row.get("gradient")
         share = f"{100 * row['probes']['median_ms'] / first:.0f} %"
-        times = "" if slope is None else f"{slope['median_ms']:.0f} ({slope['median_ms'] / first:.0f} x)"
+        times = "" if gradient is None else f"{gradient['median_ms']:.0f} ({gradient['median_ms'] / first:.0f} x)"
         of_sizes = [f"{row[size]['median_ms']:.1f}" for size in sizes]
         probe_ms = f"{row['probes']['median_ms']:.1f}"
         return [

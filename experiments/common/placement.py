@@ -81,20 +81,20 @@ def make_mesh(devices: Devices, batch: int) -> Mesh:
     Raises:
       InputError: the batch or the parameters cannot be divided among the devices.
     """
-    there = jax.devices()
-    count = devices.use or len(there)
+    available = jax.devices()
+    count = devices.use or len(available)
     if devices.use is None and jax.process_count() == 1:
         count = max(n for n in range(1, count + 1) if batch % n == 0 and (n % devices.divide == 0 or n == 1))
-    if count > len(there):
-        raise InputError(f"wanted {count} devices, there are {len(there)}")
+    if count > len(available):
+        raise InputError(f"wanted {count} devices, there are {len(available)}")
     if batch % count or count % devices.divide:
         raise InputError(
             f"a batch of {batch} on {count} devices, parameters divided among {devices.divide}: the batch must be a "
             "multiple of the devices and these of --devices.divide"
         )
-    if jax.process_count() > 1 and count < len(there):
+    if jax.process_count() > 1 and count < len(available):
         raise InputError("a run of several processes uses all of their devices; leave --devices.use out")
-    return Mesh(np.asarray(there[:count]).reshape(-1, devices.divide), (ROWS, COLUMNS))
+    return Mesh(np.asarray(available[:count]).reshape(-1, devices.divide), (ROWS, COLUMNS))
 
 
 def batch_sharding(mesh: Mesh, array: Any) -> NamedSharding:

@@ -141,9 +141,9 @@ def make_refine(
 
         full, whole, still = refine(start, update), refine(start, "similarity"), refine(true, update)
         icp = similarity_icp(spec, contacts, scene, start)
-        slope = gradient_refine(spec, contacts, scene, start) if gradient else start
+        by_gradient = gradient_refine(spec, contacts, scene, start) if gradient else start
         steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
-        states = [start, icp, slope, *steps, whole.final, true, still.final]
+        states = [start, icp, by_gradient, *steps, whole.final, true, still.final]
         posed = jax.vmap(lambda state: pose_graft_state(model, state))(jax.tree.map(lambda *x: jnp.stack(x), *states))
         return posed.vertices, posed.joints[:, :22]
 

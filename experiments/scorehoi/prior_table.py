@@ -32,8 +32,8 @@ from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, heading, interval, page, settings_of, table, write_page
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.refine_stats import Perturbation, perturb
-from hoijax.experiments.scorehoi.predicting import template_of
-from hoijax.experiments.scorehoi.scoring import score_rows
+from hoijax.experiments.scorehoi.predictors import template_of
+from hoijax.experiments.scorehoi.score_tables import score_rows
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.geometry import RigidPose, query_sdf
 from hoijax.io import output_directory, value_digest, write_json, write_npz

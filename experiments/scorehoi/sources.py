@@ -10,7 +10,7 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.common.trainer import FREE as FREE_RUN
 from hoijax.experiments.common.trainer import RunConfig
-from hoijax.experiments.scorehoi.augmenting import PLAIN
+from hoijax.experiments.scorehoi.augmentation import PLAIN
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.real import VIEWS, RealInteractions
 from hoijax.experiments.scorehoi.samples import SynthInteractions

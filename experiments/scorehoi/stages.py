@@ -179,7 +179,7 @@ class DenoiserStage:
         return nnx.merge(_graph(self.build, training=False), variables.parameters, variables.statistics)
 
     def loss(self, variables: Variables, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[dict, Any]]:
-        """See `Task`; a batch with "cells" has been seen before (`hoijax.experiments.scorehoi.encoding`)."""
+        """See `Task`; a batch with "cells" has been seen before (`hoijax.experiments.scorehoi.backbone_features`)."""
         network = nnx.merge(self.graph, variables.parameters, variables.statistics)
         cells = batch["cells"] if "cells" in batch else self.cells(batch)
         drop_key, noise_key = jax.random.split(key)

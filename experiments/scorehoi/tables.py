@@ -30,7 +30,7 @@ from hoijax.experiments.command import run_command
 from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
 from hoijax.experiments.common.splits import Split, synth_splits
-from hoijax.experiments.scorehoi.predicting import (
+from hoijax.experiments.scorehoi.predictors import (
     PictureSource,
     Predictor,
     RealPictures,
@@ -38,7 +38,7 @@ from hoijax.experiments.scorehoi.predicting import (
     write_predictions,
 )
 from hoijax.experiments.scorehoi.real import RealInteractions
-from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds, score_rows
+from hoijax.experiments.scorehoi.score_tables import markdown_table, mean_over_seeds, score_rows
 from hoijax.experiments.scorehoi.variants import TABLES, GuidanceVariant
 from hoijax.io import check_output_directory, file_digest
 from hoijax.systems.scorehoi.networks import Networks, load_networks

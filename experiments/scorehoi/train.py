@@ -32,8 +32,8 @@ from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.placement import gather, is_first_process, join_processes
 from hoijax.experiments.common.runs import run
 from hoijax.experiments.common.trainer import Trainer, TrainState, Variables
-from hoijax.experiments.scorehoi.augmenting import augment_batch
-from hoijax.experiments.scorehoi.encoding import encoded
+from hoijax.experiments.scorehoi.augmentation import augment_batch
+from hoijax.experiments.scorehoi.backbone_features import load_or_encode
 from hoijax.experiments.scorehoi.real import VIEWS
 from hoijax.experiments.scorehoi.sources import FREE, PictureConfig, augmentation, make_source
 from hoijax.experiments.scorehoi.stages import DenoiserStage, RegressorStage
@@ -178,7 +178,7 @@ def train(config: Config, source: Source | None = None, *, trainer: Trainer | No
         seen = source
         if isinstance(config, DenoiserTraining) and config.passes:
             path = output_directory(config.out) / "seen.npz"
-            seen = encoded(path, trainer.task.stage, source, config.passes, config.seed, augmentation(config))
+            seen = load_or_encode(path, trainer.task.stage, source, config.passes, config.seed, augmentation(config))
         loader = Loader(seen, LoaderConfig(batch_size=config.batch, seed=config.seed))
         for batch in loader.batches(first):
             yield {name: value for name, value in batch.items() if name != POSITION}

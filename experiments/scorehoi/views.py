@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from hoijax.body_models import free_body, resample_vertices
 from hoijax.data.synth import SynthConfig, open_split, read_config
-from hoijax.data.synth.checking import body_mesh
-from hoijax.data.synth.picturing import HUMAN, OBJECT, SUPPORT
+from hoijax.data.synth.checks import body_mesh
+from hoijax.data.synth.pictures import HUMAN, OBJECT, SUPPORT
 from hoijax.data.synth.samples import (
     body_fields,
     body_piece,
@@ -39,7 +39,7 @@ from hoijax.data.synth.samples import (
 )
 from hoijax.data.synth.sampling import draw, instance
 from hoijax.data.synth.start import Placed
-from hoijax.data.synth.styling import project
+from hoijax.data.synth.styles import project
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.runs import check_same_run

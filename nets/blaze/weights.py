@@ -82,9 +82,9 @@ def encode(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
     """Arrays and notes of a safetensors file; `decode` undoes it."""
     stored, shapes = {}, {}
     for name, array in arrays.items():
-        there = array != 0
-        if there.sum() * array.itemsize + array.size / 8 < 0.9 * array.nbytes:
-            stored[name + _VALUES], stored[name + _BITS] = array[there], np.packbits(there)
+        nonzero = array != 0
+        if nonzero.sum() * array.itemsize + array.size / 8 < 0.9 * array.nbytes:
+            stored[name + _VALUES], stored[name + _BITS] = array[nonzero], np.packbits(nonzero)
             shapes[name] = array.shape
         else:
             stored[name] = np.ascontiguousarray(array)
@@ -102,9 +102,9 @@ def decode(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> dict[s
     for name, array in arrays.items():
         if name.endswith(_VALUES):
             name = name.removesuffix(_VALUES)
-            there = np.unpackbits(arrays[name + _BITS], count=int(np.prod(shapes[name]))).astype(bool)
-            dense = np.zeros(there.size, array.dtype)
-            dense[there] = array
+            nonzero = np.unpackbits(arrays[name + _BITS], count=int(np.prod(shapes[name]))).astype(bool)
+            dense = np.zeros(nonzero.size, array.dtype)
+            dense[nonzero] = array
             full[name] = dense.reshape(shapes[name])
         elif not name.endswith(_BITS):
             full[name] = array

@@ -99,13 +99,13 @@ def run(
     stages = reconstruct(
         networks.regressor, networks.denoiser, prepared.body, prepared.scene, inputs, prepared.numbers, config=config
     )
-    there = interaction_from_state(prepared.body, stages.guided.x)
+    interaction = interaction_from_state(prepared.body, stages.guided.x)
     camera = stages.estimate.body.camera
     last = jax.tree.map(lambda x: x[-1], stages.guided.history)
     return Result(
         interaction=Interaction(
-            body=there.body.replace(translation=there.body.translation + camera),
-            object=there.object.replace(translation=there.object.translation + camera),
+            body=interaction.body.replace(translation=interaction.body.translation + camera),
+            object=interaction.object.replace(translation=interaction.object.translation + camera),
         ),
         metrics={name: getattr(last, name) for name in ("contact", "floor", "penetration")},
         stages=stages,

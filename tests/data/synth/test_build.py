@@ -14,7 +14,7 @@ from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.camera import Camera, project
 from hoijax.cli import main
 from hoijax.data.objects import random_object
-from hoijax.data.synth import SynthConfig, build, building, open_split, read_config, solving
+from hoijax.data.synth import SynthConfig, build, building, open_split, read_config, solver
 from hoijax.errors import InputError
 
 CONFIG = SynthConfig(
@@ -26,8 +26,8 @@ CONFIG = SynthConfig(
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(solving, "BATCH", 6)
-        patch.setattr(solving, "RESOLUTION", 24)
+        patch.setattr(solver, "BATCH", 6)
+        patch.setattr(solver, "RESOLUTION", 24)
         patch.setattr(building, "SHARD", 2)
         root = tmp_path_factory.mktemp("synth")
         report = build(CONFIG, root, progress=False)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from hoijax.data.objects import make_object
-from hoijax.data.synth import checking
+from hoijax.data.synth import checks
 from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.rig import Puppet
 from hoijax.data.synth.sampling import Candidate
-from hoijax.data.synth.solving import Fitted
+from hoijax.data.synth.solver import Fitted
 from hoijax.data.synth.start import ScriptedStart, stance, standing
 
 
@@ -29,11 +29,11 @@ def kicking():
 
 
 def failed(fitted):
-    return set(checking.check(fitted).failed)
+    return set(checks.check(fitted).failed)
 
 
 def test_a_good_one_passes(kicking):
-    checked = checking.check(kicking)
+    checked = checks.check(kicking)
     assert not checked.failed
     assert checked.body_contact.any() and checked.body_floor.any() and checked.object_floor.any()
     assert checked.depth < 0.004
@@ -54,7 +54,7 @@ def test_a_misplaced_object_is_refused(kicking, shift, reason):
 
 def test_depth_is_measured(kicking):
     deep = dataclasses.replace(kicking, object_translation=kicking.object_translation + [0.0, 0.0, -0.03])
-    assert 0.02 < checking.check(deep).depth < 0.04
+    assert 0.02 < checks.check(deep).depth < 0.04
 
 
 def test_a_broken_body_is_refused(kicking):

@@ -14,7 +14,7 @@ from hoijax.experiments.common import ablate, pages
 from hoijax.experiments.common.splits import note_of, scene_split, synth_splits
 from hoijax.experiments.graft import ablations, evaluate, iterations, visual
 from hoijax.experiments.graft import pages as graft_pages
-from hoijax.experiments.scorehoi import prior_table, scoring, tables
+from hoijax.experiments.scorehoi import prior_table, score_tables, tables
 from hoijax.experiments.scorehoi.variants import TABLES
 from hoijax.systems.graft import body_spec
 
@@ -44,7 +44,7 @@ MAKERS = {
     "scorehoi_prior": prior_table.markdown,
     "scorehoi_speed": scorehoi.markdown,
     "silhouette_pose": silhouette_pose.markdown,
-} | {f"scorehoi_table{t}": lambda record, t=t: scoring.markdown_table(record, TABLES[t]) for t in "134"}
+} | {f"scorehoi_table{t}": lambda record, t=t: score_tables.markdown_table(record, TABLES[t]) for t in "134"}
 
 
 @pytest.mark.parametrize("name", MAKERS)

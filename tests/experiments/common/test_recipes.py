@@ -13,7 +13,7 @@ import pytest
 import tyro
 
 from hoijax.cli.data import _settings
-from hoijax.data.synth import SynthConfig, build, building, solving
+from hoijax.data.synth import SynthConfig, build, building, solver
 from hoijax.errors import InputError
 from hoijax.experiments.common.recipes import (
     Part,
@@ -194,8 +194,8 @@ def synth(tmp_path_factory):
     """Two interactions and a few scenes of a real build, and the folder of the trials."""
     config = change_settings(SynthBuild(pathlib.Path(), SynthConfig()), TINY_SYNTH | {"synth.scenes": 5}).synth
     with pytest.MonkeyPatch.context() as patch, jax.enable_x64(False):
-        patch.setattr(solving, "BATCH", 6)
-        patch.setattr(solving, "RESOLUTION", 24)
+        patch.setattr(solver, "BATCH", 6)
+        patch.setattr(solver, "RESOLUTION", 24)
         patch.setattr(building, "SHARD", 5)
         root = tmp_path_factory.mktemp("synth")
         build(config, root, progress=False)

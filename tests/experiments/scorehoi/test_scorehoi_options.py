@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from hoijax.experiments.common.trainer import TrainState, Variables
 from hoijax.experiments.scorehoi import sources, stages
 from hoijax.experiments.scorehoi import train as training
-from hoijax.experiments.scorehoi.augmenting import PLAIN
+from hoijax.experiments.scorehoi.augmentation import PLAIN
 from hoijax.experiments.scorehoi.made_up import MadeUp
 
 HERE = pathlib.Path("unused")

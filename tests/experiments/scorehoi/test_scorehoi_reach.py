@@ -15,8 +15,8 @@ from flax import nnx
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import free_body
-from hoijax.data.synth import SynthConfig, styling
-from hoijax.data.synth.checking import body_mesh
+from hoijax.data.synth import SynthConfig, styles
+from hoijax.data.synth.checks import body_mesh
 from hoijax.data.synth.samples import body_fields, keypoint_places, object_points
 from hoijax.data.synth.sampling import draw
 from hoijax.experiments.scorehoi.samples import training_sample, truth_from_synth
@@ -42,11 +42,11 @@ def labels():
         vertices, joints = body_mesh(puppet.rotations, puppet.betas, puppet.translation)
         obj, points = placed.vertices(), object_points(start.category, start.object_seed)
         rng = np.random.default_rng(index)
-        *camera, _ = styling.camera(rng, np.concatenate([vertices[::7], obj]), SIZE)
+        *camera, _ = styles.camera(rng, np.concatenate([vertices[::7], obj]), SIZE)
         masks = []
         for surface in (vertices, obj):
             mask = np.zeros((SIZE, SIZE), bool)
-            column, row = np.clip(styling.project(surface, *camera)[0].astype(int), 0, SIZE - 1).T
+            column, row = np.clip(styles.project(surface, *camera)[0].astype(int), 0, SIZE - 1).T
             mask[row, column] = True
             masks.append(mask)
         keypoints = keypoint_places(vertices, joints)
@@ -54,7 +54,7 @@ def labels():
             "image": np.zeros((SIZE, SIZE, 3), np.uint8), "human_mask": masks[0], "object_mask": masks[1],
             "body": body_fields(puppet.rotations, puppet.betas, puppet.translation), "T_camera_world": camera[1],
             "obj_rot": Rotation.from_matrix(placed.rotation).as_rotvec(), "obj_trans": placed.translation,
-            "keypoints_3d": keypoints, "keypoints_2d": styling.project(keypoints, *camera)[0], "object_points": points,
+            "keypoints_3d": keypoints, "keypoints_2d": styles.project(keypoints, *camera)[0], "object_points": points,
             "body_contact": np.zeros(len(vertices), bool), "object_points_contact": np.zeros(64, bool),
             "object_points_floor": np.zeros(64, bool),
         }), layout) | {

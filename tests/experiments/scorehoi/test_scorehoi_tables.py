@@ -11,8 +11,8 @@ from hoijax.body_models import free_body, pose_body, resample_vertices
 from hoijax.data.evaluation import EvaluateConfig, TruthSource
 from hoijax.data.evaluation.states import EvaluationState, Subject
 from hoijax.errors import InputError
-from hoijax.experiments.scorehoi import predicting, tables
-from hoijax.experiments.scorehoi.scoring import markdown_table, mean_over_seeds
+from hoijax.experiments.scorehoi import predictors, tables
+from hoijax.experiments.scorehoi.score_tables import markdown_table, mean_over_seeds
 from hoijax.experiments.scorehoi.variants import FULL, PAPER, TABLES
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
 from hoijax.nets.weights import save_network
@@ -38,11 +38,11 @@ def weights(tmp_path_factory, random_module):
 def synth():
     """Three samples of one chair and a ball, as `open_split` gives them, and their truth."""
     model = free_body("test")
-    template = predicting.random_object("chair", 3).mesh
+    template = predictors.random_object("chair", 3).mesh
     rng = np.random.default_rng(0)
-    points = predicting.make_template(template, resolution=8).points
+    points = predictors.make_template(template, resolution=8).points
     samples, subjects = [], {}
-    posed = pose_body(model, predicting.interaction_from_state(_body(model), _states(3)).body)
+    posed = pose_body(model, predictors.interaction_from_state(_body(model), _states(3)).body)
     for i in range(3):
         vertices, joints = np.asarray(posed.vertices[i]), np.asarray(posed.joints[i])
         camera = np.eye(4, dtype=np.float32)
@@ -82,8 +82,8 @@ def _states(count):
 def config(synth, weights, tmp_path, monkeypatch):
     samples, truth = synth
     monkeypatch.setattr(tables, "open_truth", lambda *_, **__: truth)
-    monkeypatch.setattr(predicting, "open_split", lambda *_: samples)
-    monkeypatch.setattr(predicting, "RESOLUTION", 12)
+    monkeypatch.setattr(predictors, "open_split", lambda *_: samples)
+    monkeypatch.setattr(predictors, "RESOLUTION", 12)
     return tables.Config(
         root=tmp_path, regressor=(weights / "regressor.safetensors",), denoiser=(weights / "denoiser.safetensors",),
         table="3", splits=("test",), rows=("without diffusion", "no condition"), batch=2, steps=50,

@@ -12,7 +12,7 @@ from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import train as training
-from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
+from hoijax.experiments.scorehoi.augmentation import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import truth_from_synth
 from hoijax.experiments.scorehoi.stages import RegressorStage, layout_of

@@ -11,7 +11,7 @@ from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.experiments.scorehoi import views
-from hoijax.experiments.scorehoi.augmenting import PLAIN, augment_batch
+from hoijax.experiments.scorehoi.augmentation import PLAIN, augment_batch
 from hoijax.experiments.scorehoi.sources import Joined
 from hoijax.experiments.scorehoi.views import Config, Views
 from hoijax.interaction import GRAVITY_CAMERA

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from hoijax.data.augmentation import AugmentConfig
 from hoijax.data.loading import POSITION, Loader, LoaderConfig, Source
 from hoijax.experiments.common.placement import is_first_process
-from hoijax.experiments.scorehoi.augmenting import augment_batch
+from hoijax.experiments.scorehoi.augmentation import augment_batch
 from hoijax.experiments.scorehoi.stages import DenoiserStage
 from hoijax.io import write_npz
 
@@ -22,7 +22,7 @@ BATCH = 32
 """Pictures at a time."""
 
 
-class Encoded:
+class BackboneFeatures:
     """Samples by index: `cells` (N, F), `object_numbers`, `state`, all float32."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
@@ -35,9 +35,9 @@ class Encoded:
         return {name: value[index].astype(np.float32) for name, value in self.arrays.items()}
 
 
-def encoded(
+def load_or_encode(
     path: pathlib.Path, stage: DenoiserStage, source: Source, passes: int, seed: int, config: AugmentConfig
-) -> Encoded:
+) -> BackboneFeatures:
     """Looks at every picture, or reads what was seen before.
 
     Args:
@@ -50,7 +50,7 @@ def encoded(
     """
     if path.is_file():
         with np.load(path, allow_pickle=False) as data:
-            return Encoded({name: data[name] for name in data.files})
+            return BackboneFeatures({name: data[name] for name in data.files})
     crop = stage.crop
 
     @jax.jit
@@ -70,4 +70,4 @@ def encoded(
     arrays["cells"] = arrays["cells"].astype(np.float16)
     if is_first_process():
         write_npz(path, arrays)
-    return Encoded(arrays)
+    return BackboneFeatures(arrays)

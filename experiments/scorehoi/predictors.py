@@ -99,14 +99,14 @@ class Predictor:
             result = self.full(nets.body, scene, images, numbers)
             answer = result.vertices, result.object
             if self.variant.stage == "guided":
-                there = _interactions(nets.body, result.guided.x)
-                answer = pose_body_compiled(nets.model, there.body).vertices, there.object
+                interactions = _interactions(nets.body, result.guided.x)
+                answer = pose_body_compiled(nets.model, interactions.body).vertices, interactions.object
         else:
             refined, x = self.first(nnx.state(nets.regressor), nets.body, scene, images, numbers)
             answer = refined
             if method != "regressor":
-                there = _interactions(nets.body, x)
-                params, pose = there.body, there.object
+                interactions = _interactions(nets.body, x)
+                params, pose = interactions.body, interactions.object
                 if method == "gradient":
                     if self.steps is None:
                         self.steps = self._equal_time(params, pose, templates, (scene, images, numbers))

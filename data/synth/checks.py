@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, joint_limits, pose_body
-from hoijax.data.synth.solving import Fitted, join_meshes, pose_mesh
+from hoijax.data.synth.solver import Fitted, join_meshes, pose_mesh
 from hoijax.geometry import Mesh
 from hoijax.metrics import signed_distance_host
 

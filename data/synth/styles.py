@@ -5,7 +5,7 @@ import numpy as np
 
 from hoijax.body_models import free_body_colors
 from hoijax.data.objects import ProceduralObject
-from hoijax.data.synth.picturing import HUMAN, OBJECT, PATTERNS, Appearance
+from hoijax.data.synth.pictures import HUMAN, OBJECT, PATTERNS, Appearance
 from hoijax.data.synth.rig import turn, unit
 
 _SKIN = np.array(
