@@ -13,8 +13,8 @@ The error is the mean distance of the 22 body joints from the truth, mm: about t
 the same residuals, a standing person who faces the camera as its start, 300 steps. Speed: sixteen people in one batch
 and one by one, compiled, and how long compilation took.
 
-Writes `docs/results/fitting.json` and `.md`. Expected: below 40 mm with true landmarks; a quarter of an hour on two
-cores.
+Writes `fitting.json` and `.md` where `--out` says. Expected: below 40 mm with true landmarks; a quarter of an hour on
+two cores.
 """
 
 import dataclasses
@@ -22,20 +22,23 @@ import functools
 import os
 import pathlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from tqdm import tqdm
 
 from hoijax.body_models import BodyParams, free_body
 from hoijax.camera import look_at
 from hoijax.data.synth.config import SynthConfig
 from hoijax.data.synth.sampling import draw
-from hoijax.io import write_json, write_text
+from hoijax.experiments.command import run_command
+from hoijax.experiments.common.environment import software
+from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, write_page
+from hoijax.io import output_directory
 from hoijax.optim.fitting import (
     MEDIAPIPE_BODY,
     BodyFit,
@@ -56,7 +59,6 @@ from hoijax.optim.fitting.residuals import FACING, Evidence, residuals, robust_l
 from hoijax.optim.fitting.starts import place_start, points_about_pelvis
 from hoijax.optim.fitting.unknowns import pose_unknowns
 
-RESULTS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "results"
 NAMES = tuple(name for name in MEDIAPIPE_BODY if name)
 SIZE = 768  # pixels of a side
 PIXELS, METRES = 5.0, 0.03  # noise, and what every detector claims
@@ -236,20 +238,20 @@ def time_batches(body: PreparedBody, people: KnownPeople, config: Config) -> dic
     def batch():
         return jax.block_until_ready(fit_people(body, many, many_cameras))
 
-    def singly():
+    def one_by_one():
         return [jax.block_until_ready(fit_people(body, o, k)) for o, k in ones]
 
-    begun = time.perf_counter()
+    began = time.perf_counter()
     jax.block_until_ready(fit_people(body, *ones[0]))
-    first = time.perf_counter() - begun
-    together, apart = batch(), singly()
+    first = time.perf_counter() - began
+    together, apart = batch(), one_by_one()
     difference = max(float(jnp.abs(one.joints - together.joints[i]).max()) for i, one in enumerate(apart))
     seconds = {"batch": np.inf, "singly": np.inf}
     for _ in range(config.rounds):  # turn by turn: a busy machine hits both
-        for name, call in (("batch", batch), ("singly", singly)):
-            begun = time.perf_counter()
+        for name, call in (("batch", batch), ("singly", one_by_one)):
+            began = time.perf_counter()
             call()
-            seconds[name] = min(seconds[name], time.perf_counter() - begun)
+            seconds[name] = min(seconds[name], time.perf_counter() - began)
     return {
         "first_person_with_compilation_s": round(first, 1),
         "batch_ms_per_person": round(1000 * seconds["batch"] / config.batch, 1),
@@ -258,51 +260,43 @@ def time_batches(body: PreparedBody, people: KnownPeople, config: Config) -> dic
     }
 
 
-def markdown(result: dict[str, Any], config: Config) -> str:
-    """The result file."""
+def markdown(record: Mapping[str, Any]) -> str:
+    """The page of a record."""
+    config, speed = record["config"], record["speed"]
     head = ("landmarks", "noise", "focal length", "method", "joints, mm", "median", "90 %", "in camera", "px",
             "focal, %", "within, %", "exchanged")  # fmt: skip
-    lines = [
-        "# Bodies from landmarks",
-        "",
-        "Made by `python -m hoijax.experiments.fitting`, whose docstring says how.",
-        f"{config.people} people of SynthHOI's val scripts, {len(NAMES)} landmarks; mean distance of 22 joints, mm,",
-        "about the pelvis (mean, median, 90 % of people) and in the camera's frame; px: median distance of a landmark;",
-        "focal: median error of the focal length; within: share of joints nearer to the truth than twice what the fit",
-        "claims; exchanged: people whose sides were exchanged, none of whom should be.",
-        "",
-        f"| {' | '.join(head)} |",
-        "|---" * len(head) + "|",
-    ]
-    for row in result["rows"]:
+    rows = []
+    for row in record["rows"]:
         s = row["score"]
         cells = [row["landmarks"], row["noise"], row["focal"], row["method"], f"**{s['joints']}**"]
         cells += [s[key] for key in ("median", "ninety", "camera", "pixels", "focal")]
         cells += ["-", "-"] if row["method"] == "Adam" else [f"{s['within']:.0f}", s["swapped"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += [
-        "",
+        rows.append([str(cell) for cell in cells])
+    times = (
+        ("the first, with compilation", f"{speed['first_person_with_compilation_s']} s"),
+        (f"in a batch of {config['batch']}", f"{speed['batch_ms_per_person']} ms"),
+        ("one by one", f"{speed['singly_ms_per_person']} ms"),
+        ("largest difference between the two", f"{speed['largest_difference_mm']} mm"),
+    )
+    return page(
+        "Bodies from landmarks",
+        "Made by `python -m hoijax.experiments.fitting`, whose docstring says how.\n"
+        f"{config['people']} people of SynthHOI's val scripts, {len(NAMES)} landmarks; mean distance of 22 joints, "
+        "mm,\nabout the pelvis (mean, median, 90 % of people) and in the camera's frame; px: median distance of a "
+        "landmark;\n"
+        "focal: median error of the focal length; within: share of joints nearer to the truth than twice what the fit\n"
+        "claims; exchanged: people whose sides were exchanged, none of whom should be.",
+        table(head, rows),
         f"Noise: {PIXELS:g} pixels in the picture, {1000 * METRES:g} mm in each coordinate of the metric landmarks.",
-        "",
-        "| one person | |",
-        "|---|---|",
-    ]
-    speed = result["speed"]
-    told = {
-        "the first, with compilation": f"{speed['first_person_with_compilation_s']} s",
-        f"in a batch of {config.batch}": f"{speed['batch_ms_per_person']} ms",
-        "one by one": f"{speed['singly_ms_per_person']} ms",
-        "largest difference between the two": f"{speed['largest_difference_mm']} mm",
-    }
-    lines += [f"| {name} | {value} |" for name, value in told.items()]
-    machine = f"{result['device']}, {result['cores']} cores shared with other work, jax {result['jax']}"
-    lines += ["", f"{machine}, {result['seconds']:.0f} s."]
-    return "\n".join(lines) + "\n"
+        table(("one person", ""), times),
+        f"{record['device']}, {record['cores']} cores shared with other work, jax {record['jax']}, "
+        f"{record['seconds']:.0f} s.",
+    )
 
 
 def main(config: Config) -> dict[str, Any]:
     """Runs all rows, prints and writes what came of them."""
-    config.out.mkdir(parents=True, exist_ok=True)
+    output_directory(config.out)
     began = time.perf_counter()
     people, body = make_people(config), prepare_body(free_body("test"), NAMES)
     methods, rows = Methods(body, config), []
@@ -313,17 +307,15 @@ def main(config: Config) -> dict[str, Any]:
         row = {"landmarks": landmarks, "noise": "yes" if noise else "none", "focal": focal, "method": method}
         rows.append(row | {"score": score(fits, people)})
     result = {
-        "config": dataclasses.asdict(config) | {"out": config.out.name},
-        "jax": jax.__version__, "device": jax.devices()[0].device_kind, "cores": os.cpu_count(),
+        "config": settings_of(config), **software(), "cores": os.cpu_count(),
         "rows": rows, "actions": people.actions, "speed": time_batches(body, people, config),
     }  # fmt: skip
     result["seconds"] = round(time.perf_counter() - began, 1)
-    text = markdown(result, config)
+    text = markdown(result)
     print(text)
-    write_json(config.out / "fitting.json", result)
-    write_text(config.out / "fitting.md", text)
+    write_page(config.out, "fitting", result, text)
     return result
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    run_command(main, Config)

@@ -36,25 +36,26 @@ def test_detectors_say_what_is_true_or_that_with_noise(people):
 
 
 def test_the_score_of_the_truth_is_zero_and_of_a_shift_is_the_shift(people):
-    found = {"joints": people.joints, "std": np.full((3, 22), 0.01), "focal": people.matrices[:, 0, 0],
+    fits = {"joints": people.joints, "std": np.full((3, 22), 0.01), "focal": people.matrices[:, 0, 0],
              "swap": np.zeros(3, int), "pixels": np.zeros(3)}  # fmt: skip
-    perfect = fitting.score(found, people)
+    perfect = fitting.score(fits, people)
     assert (perfect["joints"], perfect["camera"], perfect["focal"], perfect["within"]) == (0, 0, 0, 100)
-    moved = fitting.score(found | {"joints": people.joints + [0.03, 0, 0.04]}, people)
+    moved = fitting.score(fits | {"joints": people.joints + [0.03, 0, 0.04]}, people)
     assert (moved["joints"], moved["camera"]) == (0, 50)
     bent = people.joints.copy()
     bent[:, 20, 0] += 0.22
-    assert fitting.score(found | {"joints": bent}, people)["joints"] == 10  # one of 22 joints
-    assert fitting.score(found | {"swap": np.array([0, 1, 3])}, people)["swapped"] == 2
+    assert fitting.score(fits | {"joints": bent}, people)["joints"] == 10  # one of 22 joints
+    assert fitting.score(fits | {"swap": np.array([0, 1, 3])}, people)["swapped"] == 2
 
 
 def test_the_page_has_every_row(people):
     row = {"landmarks": "pixels", "noise": "none", "focal": "known", "method": "Adam"}
-    found = {"joints": people.joints, "std": np.full((3, 22), 0.01), "focal": people.matrices[:, 0, 0],
+    fits = {"joints": people.joints, "std": np.full((3, 22), 0.01), "focal": people.matrices[:, 0, 0],
              "swap": np.zeros(3, int), "pixels": np.zeros(3)}  # fmt: skip
     speed = dict.fromkeys(("first_person_with_compilation_s", "batch_ms_per_person", "singly_ms_per_person",
                            "largest_difference_mm"), 1.0)  # fmt: skip
-    result = {"rows": [row | {"score": fitting.score(found, people)}], "speed": speed, "device": "cpu", "cores": 2,
+    result = {"config": {"people": 64, "batch": 16}, "rows": [row | {"score": fitting.score(fits, people)}],
+              "speed": speed, "device": "cpu", "cores": 2,
               "jax": "0", "seconds": 1.0}  # fmt: skip
-    text = fitting.markdown(result, Config())
+    text = fitting.markdown(result)
     assert "| pixels | none | known | Adam | **0.0** |" in text and "| - | - |" in text

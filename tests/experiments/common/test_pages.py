@@ -8,7 +8,7 @@ import pytest
 
 from hoijax.body_models import free_body
 from hoijax.errors import InputError
-from hoijax.experiments import refine_stats, silhouette_pose
+from hoijax.experiments import fitting, refine_stats, silhouette_pose
 from hoijax.experiments.benchmarks import body, graft, render_tables, scorehoi
 from hoijax.experiments.common import ablate, pages
 from hoijax.experiments.common.splits import note_of, scene_split, synth_splits
@@ -34,6 +34,7 @@ def iterations_again(record):
 
 MAKERS = {
     "body": body.markdown,
+    "fitting": fitting.markdown,
     "graft": graft_pages.markdown,
     "graft_ablations": ablations_again,
     "graft_iterations": iterations_again,
@@ -70,7 +71,8 @@ def test_a_page_is_written_where_out_says_beside_its_numbers(tmp_path, monkeypat
     assert (tmp_path / "new/folder/name.md").read_text() == want
     assert json.loads((tmp_path / "new/folder/name.json").read_text()) == {"x": [1]}
     # By default nothing is written into the package, wherever that is installed.
-    for config in (refine_stats.Config(), evaluate.Config(), iterations.Config(), silhouette_pose.Config()):
+    for config in (refine_stats.Config(), evaluate.Config(), iterations.Config(), silhouette_pose.Config(),
+                   fitting.Config()):  # fmt: skip
         assert config.out == pages.RESULTS and not config.out.is_absolute()
 
 
