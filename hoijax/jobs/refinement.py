@@ -22,7 +22,7 @@ from hoijax.optim.gradient import BodyField, Floor, Progress, RefineConfig, Refi
 Prior = Callable[..., tuple[BodyParams, RigidPose, list[tuple[str, ...]]]]
 """What goes before the gradients, such as `hoijax.systems.scorehoi.score_prior.ScorePrior`: templates, bodies, poses,
 contacts and frozen groups in; bodies, poses and the parts that were asked for out."""
-OUT_OF_REACH = 0.08
+OUT_OF_REACH = 0.05
 """Distance of an asked part after all, metres, from which the object seems to offer it nothing."""
 FAR_APART = 1.0
 """Gap between the boxes of body and object, metres, that is worth a warning."""

@@ -180,7 +180,7 @@ def probability_targets(
 
 
 def propose_parts(
-    model: BodyModel, vertices: Any, template: ObjectTemplate, pose: RigidPose, *, most: int = 4
+    model: BodyModel, vertices: Any, template: ObjectTemplate, pose: RigidPose, *, most: int = 6
 ) -> tuple[str, ...]:
     """Parts that one estimate seems to mean: near the object and facing it, nearest in proportion first. Host function.
 

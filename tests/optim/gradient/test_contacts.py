@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from hoijax.body_models import contact_regions, pose_body
+from hoijax.body_models import BodyParams, contact_regions, named_pose, pose_body
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import Contacts, make_template
@@ -163,3 +163,19 @@ def test_the_base_of_a_box_looks_down_and_a_line_has_none():
     np.testing.assert_allclose(base_normal(square, -down), [0, 1, 0], atol=1e-6)
     assert not base_normal(square[:2], down).any()
     assert not base_normal(square * [1, 1, 0.001], down).any()
+
+
+def test_a_seat_with_arms_is_proposed_to_all_that_is_near(model, carry):
+    """Buttocks, thighs and both hands: more than four parts."""
+    params = BodyParams.from_axis_angle(model, **named_pose("sit"), betas=np.zeros(10, np.float32))
+    vertices = np.asarray(pose_body(model, jax.tree.map(jnp.asarray, params)).vertices)
+    regions = contact_regions(model)
+    hands = [vertices[regions[f"{side}_palm"]].mean(axis=0) for side in ("left", "right")]
+    blocks = [(vertices[regions["buttocks"]].min(axis=0) * [0, 1, 0] + [0, -0.06, 0], (0.5, 0.1, 0.6))]
+    blocks += [(hand - [0, 0.06, 0], (0.1, 0.08, 0.2)) for hand in hands]
+    meshes = [trimesh.creation.box(size).apply_translation(place) for place, size in blocks]
+    seat = trimesh.util.concatenate(meshes)
+    mesh = Mesh(np.asarray(seat.vertices, np.float32), np.asarray(seat.faces, np.int32))
+    pose = carry[1].replace(translation=jnp.zeros(3, jnp.float32))
+    got = propose_parts(model, vertices, make_template(mesh, resolution=32), pose)
+    assert {"buttocks", "left_thigh", "right_thigh", "left_hand", "right_hand"} <= set(got)
