@@ -6,7 +6,8 @@ It keeps the published maps from MHR's 18,439 vertices to those of SMPL and SMPL
 each, MHR's triangles, and tables that place SAM 3D Body's 70 keypoints by vertices of MHR, SMPL or SMPL-X. The latter
 are made here: of each keypoint the 64 nearest vertices over the repository's four samples of SAM 3D Body, with weights
 that sum to one and reproduce it in all of them (ridge of 1e-2 of the mean squared distance). Left out in turn, a
-sample's keypoints are met to about 1 mm on average; the run prints it.
+sample's keypoints are met to about 1 mm on average; the run prints it. `A_from_B` names for each vertex of body A the
+vertex of body B (the free body at its finest level, SMPL, SMPL-X) that is nearest over the four samples together.
 """
 
 import pathlib
@@ -14,6 +15,12 @@ import sys
 
 import numpy as np
 import trimesh
+from scipy.spatial import cKDTree
+
+from hoijax.body_models import free_body
+from hoijax.body_models.host import host_vertices
+from hoijax.body_models.registration import BodyPoints, register
+from hoijax.optim.fitting.layouts import MHR_70
 
 COUNT, RIDGE = 64, 1e-2
 
@@ -59,7 +66,22 @@ def main(folder, out):
             f"{kind}_keypoint_ids": ids.astype(np.uint16),
             f"{kind}_keypoint_weights": weights.astype(np.float32),
         }
-    np.savez_compressed(out, **arrays)
+    np.savez_compressed(out, **arrays, **correspondences(surfaces, points))
+
+
+def correspondences(surfaces, points):
+    """Nearest vertices between bodies over all samples at once: in the space of their places in every pose."""
+    model = free_body("render")
+    named, known = BodyPoints.of_names(model, MHR_70)
+    fits = [register(model, named, place[known], stay=1e-5, shape=1e-5) for place in points]
+    bodies = {"free": np.stack([host_vertices(model, f.rotations, f.betas, f.translation) for f in fits])}
+    bodies |= {kind: surfaces[kind] for kind in ("smpl", "smplx")}
+    flat = {kind: np.moveaxis(body, 0, 1).reshape(body.shape[1], -1) for kind, body in bodies.items()}
+    return {
+        f"{a}_from_{b}": cKDTree(flat[b]).query(flat[a])[1].astype(np.uint16)
+        for a, b in (("free", "smpl"), ("free", "smplx"), ("smpl", "smplx"), ("smplx", "smpl"), ("smpl", "free"),
+                     ("smplx", "free"))
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
