@@ -62,3 +62,19 @@ def mhr_keypoints(kind: str, vertices: Float[np.ndarray, "*B V 3"]) -> Float[np.
         raise InputError(f"keypoints are known on MHR, SMPL and SMPL-X, not on {kind}")
     ids, weights = _tables()[f"{name}_keypoint_ids"], _tables()[f"{name}_keypoint_weights"].astype(np.float64)
     return np.einsum("kn,...knc->...kc", weights, vertices[..., ids, :])
+
+
+def vertices_from(kind: str, source: str) -> Int[np.ndarray, "V"]:
+    """For each vertex of a body the vertex of another that lies where it does, to a centimetre or two.
+
+    Args:
+      kind: "free" (at its finest level; coarser ones are its first vertices), "smpl" or "smplx".
+      source: another of them.
+
+    Raises:
+      InputError: a pair without a table.
+    """
+    table = _tables().get(f"{kind}_from_{source}")
+    if table is None:
+        raise InputError(f"there is no table of vertices from {source} to {kind}")
+    return table.astype(np.int64)

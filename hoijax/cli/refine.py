@@ -70,6 +70,11 @@ class Options:
     regions: pathlib.Path | None = None
     """What --contact calls regions of the object: JSON, or lines such as "armrest: box(x y z x y z)". Groups, nodes and
     materials of the mesh need no such file."""
+    contacts: pathlib.Path | None = None
+    """A file of contacts (docs/sources.md): probabilities for the vertices of the body, of the object or both (DECO,
+    InteractVLM, DAMON, LEMON, PICO), or lines of text such as "right hand: handle"."""
+    contacts_of: str | None = None
+    """Which object of CONTACTS, where it has labels for several."""
     floor: str = "none"
     """Height of the floor in metres; "auto" takes the lowest points of the estimated body; a plane "a,b,c,d"; a scan's
     file (PLY, .npz, a mesh), whose floor is found; "none" for no floor."""
@@ -165,7 +170,8 @@ def _run_object(
     object_up = None if options.object_up is None else parse_direction(options.object_up, "--object-up")
     request = RefineRequest(
         body=options.body, object=options.object, pairs=options.pairs, out=options.out, choice=choice,
-        config=refine_config(options), contact=options.contact, regions=options.regions, floor=options.floor,
+        config=refine_config(options), contact=options.contact, regions=options.regions,
+        contacts=options.contacts, contacts_of=options.contacts_of, floor=options.floor,
         units=options.units, object_up=object_up, scorehoi=options.prior == "scorehoi", weights=options.weights, up=up,
         batch_size=options.batch_size, cache=grid_folder(), options=asked, reading=reading(options),
     )  # fmt: skip
@@ -242,7 +248,18 @@ def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
     own = ("object_pose", "object_name", "source", "person", "ignore", "betas")
-    for name in ("contact", "regions", "floor", "object_up", "fit_scale", "strict", "upright", *own):
+    for name in (
+        "contact",
+        "contacts",
+        "contacts_of",
+        "regions",
+        "floor",
+        "object_up",
+        "fit_scale",
+        "strict",
+        "upright",
+        *own,
+    ):
         if getattr(options, name) != fields[name]:
             raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
 

@@ -15,8 +15,10 @@ from hoijax import viz
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.io import UNITS, LoadedMesh, ParameterFile, file_digest, read_mesh, write_json
+from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs import refinement_files as files
 from hoijax.jobs.bodies import BodyChoice, load_body
+from hoijax.jobs.contact_files import with_file
 from hoijax.jobs.contacts import find_regions, parse_contact
 from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direction, turn_between
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
@@ -51,6 +53,10 @@ class RefineRequest:
     """What must touch (`hoijax.jobs.contacts`)."""
     regions: pathlib.Path | None = None
     """File that says what regions of the object are."""
+    contacts: pathlib.Path | None = None
+    """File with probabilities of contact, or pairs of parts in words (`hoijax.io.sources.contacts`)."""
+    contacts_of: str | None = None
+    """Which object of it."""
     floor: str = "none"
     """The floor (`hoijax.jobs.floors`)."""
     units: str | None = None
@@ -187,14 +193,19 @@ def _plans(
     failures: dict[str, str],
 ) -> list[Plan]:
     """Plans of parameter files with one object, as its file has it, without their items."""
-    asked = parse_contact(request.contact, model)
+    asked, soft = parse_contact(request.contact, model), None
+    if request.contacts is not None:
+        asked, soft = with_file(asked, read_contacts(request.contacts, request.contacts_of), model, mesh)
     turn = np.eye(3) if request.object_up is None else turn_between(request.object_up, request.up)
     found = find_regions(asked, mesh, request.object, request.regions)
+    if soft is not None and soft.region is not None:
+        found = {part: soft.region for part in asked.parts or ()} | found
     floor, object = floor_rule(request.floor, request.up), read_object(request.reading)
-    return plan_files(
+    plans = plan_files(
         sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
         up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
     )  # fmt: skip
+    return plans if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in plans]
 
 
 def _inputs(request: RefineRequest, digest: str) -> dict[str, Any]:

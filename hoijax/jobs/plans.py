@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.interaction import ObjectRegion
@@ -47,6 +49,8 @@ class Plan:
     """Against gravity."""
     regions: Mapping[str, ObjectRegion] = dataclasses.field(default_factory=dict)
     """Part to where on the object it must touch, as the object is computed with; of other parts anywhere."""
+    soft: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Part to the weights of the body's vertices `(V,)`; other parts as they are."""
     items: dict[int, Item] = dataclasses.field(default_factory=dict)
     """Row to interaction, once the object is known."""
 
@@ -58,6 +62,11 @@ class Plan:
           inputs: digests of the files that the results depend on.
         """
         return dataclasses.replace(self, items={row: self._item(row, asset, inputs) for row in self.starts})
+
+    def with_soft(self, soft: Mapping[str, np.ndarray], notes: tuple[str, ...]) -> "Plan":
+        """The plan with weights of the body's vertices, and what is to be told about them."""
+        starts = {row: dataclasses.replace(s, notes=(*notes, *s.notes)) for row, s in self.starts.items()}
+        return dataclasses.replace(self, soft=soft, starts=starts)
 
     def _item(self, row: int, asset: ObjectAsset | StoredAsset, inputs: Mapping[str, Any]) -> Item:
         start, alone = self.starts[row], self.source.count == 1
@@ -73,6 +82,7 @@ class Plan:
                 "config": dataclasses.asdict(config),
                 "regions": {part: region.points for part, region in self.regions.items()},
             }
+            | ({"soft": dict(self.soft)} if self.soft else {})
         )
         return Item(
             name=row_name(self.name, self.source, row),
@@ -88,6 +98,7 @@ class Plan:
                 config=config,
                 up=self.up,
                 regions=self.regions,
+                soft=self.soft,
             ),
         )
 

@@ -48,6 +48,8 @@ class Interaction:
     """Against gravity; upward in pictures."""
     regions: Mapping[str, ObjectRegion] = dataclasses.field(default_factory=dict)
     """Part to where on the object it must touch; of other parts anywhere."""
+    soft: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Part to the weights of the body's vertices `(V,)` in [0, 1]: probabilities times confidence."""
 
     def program(self) -> Hashable:
         """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without regions and
@@ -123,6 +125,7 @@ def refine_interactions(
     same = all(t is templates[0] for t in templates)
     contacts = None if items[0].contacts is None else [item.contacts for item in items]
     regions = [item.regions for item in items] if items[0].regions else None
+    soft = [item.soft for item in items] if any(item.soft for item in items) else None
     config, floor, estimate = items[0].config, _floors(items, before), (params, pose)
     if prior is not None:
         freeze = [item.config.freeze for item in items]
@@ -135,7 +138,17 @@ def refine_interactions(
     def run(params: BodyParams, pose: RigidPose, config: RefineConfig, progress: Any) -> RefineResult:
         template = templates[0] if same else templates
         return refine_batch(
-            model, params, template, pose, contacts, config, regions=regions, floor=floor, body=field, progress=progress
+            model,
+            params,
+            template,
+            pose,
+            contacts,
+            config,
+            regions=regions,
+            soft=soft,
+            floor=floor,
+            body=field,
+            progress=progress,
         )
 
     result = run(*estimate, config, show)

@@ -1,6 +1,6 @@
 """What should touch what: targets from part names or probabilities, or proposed from the estimate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -29,6 +29,8 @@ _LOOK_DOWN = ("left_sole", "right_sole")
 REST_POINTS = 8
 #: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
 BELONGS = 1e-3
+#: Distance of a part from the object at which a soft label on it is believed by half, metres.
+DOUBTED = 0.3
 #: Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere.
 _INNER = {
     "left_hand": ("left_palm", "left_finger_pads"),
@@ -149,6 +151,58 @@ def open_side(region: ObjectRegion, grid: SDFGrid) -> tuple[np.ndarray, np.ndarr
     # What is buried is stood for by what is not.
     kept = np.resize(np.flatnonzero(free), POINTS)
     return region.points[kept], facing[kept]
+
+
+def touch_softly(
+    targets: ContactTargets,
+    names: Sequence[Sequence[str]],
+    soft: Sequence[Mapping[str, Any]],
+    vertices: Any,
+    templates: Sequence[ObjectTemplate],
+    pose: RigidPose,
+) -> ContactTargets:
+    """Targets whose parts are asked for vertex by vertex, as far as they are believed. Host function.
+
+    A part that starts far away is believed less, by half at `DOUBTED`: a wrong label must not tear the rest apart.
+
+    Args:
+      targets: of B interactions.
+      names: of their parts.
+      soft: for each interaction, by the name of a part, weights (V,) in [0, 1] in the place of its own; parts without
+        stay as they are.
+      vertices: posed vertices of the estimates, (B, V, 3).
+      templates: one object per interaction.
+      pose: estimated poses, leading axis B.
+
+    Raises:
+      InputError: weights of another number of vertices, or beyond [0, 1].
+    """
+    parts = np.array(targets.parts)
+    for b, (row, own) in enumerate(zip(names, soft, strict=True)):
+        dtype = templates[b].sdf.values.dtype
+        one = jax.tree.map(lambda x, b=b, dtype=dtype: jnp.asarray(x, dtype)[b], pose)
+        away = None
+        for r, name in enumerate(row):
+            if name not in own:
+                continue
+            weight = np.asarray(own[name], np.float32)
+            if weight.shape != parts.shape[2:] or not (weight >= 0).all() or weight.max() > 1:
+                raise InputError(
+                    f"the weights of {name} have the shape {weight.shape} and reach from {weight.min():.3g} to "
+                    f"{weight.max():.3g}; wanted {parts.shape[2:]} from 0 to 1"
+                )
+            if away is None:
+                away = np.abs(np.asarray(_distances(jnp.asarray(vertices[b], dtype), templates[b].sdf, one)))
+            marked = weight > 0.5 * weight.max()
+            near = np.quantile(away[marked], 0.1) if marked.any() else np.inf
+            believed = weight / (1.0 + (near / DOUBTED) ** 2)
+            parts[b, r] = np.where(believed > BELONGS, believed, np.where(parts[b, r] > 0, BELONGS, 0))
+    return targets.replace(parts=jnp.asarray(parts))
+
+
+@jax.jit
+def _distances(vertices: jax.Array, sdf: SDFGrid, pose: RigidPose) -> Float[jax.Array, "V"]:
+    return object_sdf(sdf, pose, vertices)
 
 
 _facing_air = jax.jit(facing_air)

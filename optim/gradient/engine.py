@@ -121,7 +121,8 @@ def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
     index, weights = [body.order[:spread], closest], []
     for rows in (targets.parts, targets.feet):
         # Vertices that are meant come before those that only belong, each kind in the order of the spread.
-        key = jnp.where(rows > 0.5, 2.0 * count, 1.0 * count) - body.rank[None].astype(rows.dtype)
+        meant = rows > 0.5 * jnp.max(rows, axis=1, keepdims=True, initial=0.0)
+        key = jnp.where(meant, 2.0 * count, 1.0 * count) - body.rank[None].astype(rows.dtype)
         key = jnp.where(rows > 0, key, -1.0)  # of floats: the CPU has no fast choice among integers
         chosen = jax.lax.top_k(key, min(sizes.contact_points, count))[1]
         index.append(chosen.reshape(-1))

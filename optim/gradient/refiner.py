@@ -20,6 +20,7 @@ from hoijax.optim.gradient.contacts import (
     probability_targets,
     propose_parts,
     stand_on_floor,
+    touch_softly,
     touch_within,
 )
 from hoijax.optim.gradient.energy import Terms
@@ -89,6 +90,7 @@ def refine_batch(
     config: RefineConfig = DEFAULT,
     *,
     regions: Sequence[Mapping[str, ObjectRegion]] | None = None,
+    soft: Sequence[Mapping[str, Any]] | None = None,
     floor: Floor | None = None,
     feet: bool | None = None,
     object_rests: bool | None = None,
@@ -109,6 +111,7 @@ def refine_batch(
         probabilities, targets, or None to propose parts from proximity.
       config: stages, weights, frozen groups.
       regions: for each interaction, by the name of an asked part, where on the object it is to touch.
+      soft: for each interaction, by the name of an asked part, weights of its vertices (`touch_softly`).
       floor: the floor plane, shared or with leading axis B; None for no floor.
       feet: see `stand_on_floor`.
       object_rests: see `stand_on_floor`.
@@ -129,6 +132,8 @@ def refine_batch(
     body = body_field(model, dtype) if body is None else body
     vertices = pose_body_compiled(body.model, params).vertices
     names, targets = _targets(model, vertices, templates, pose, contacts)
+    if soft is not None:
+        targets = touch_softly(targets, names, soft, vertices, templates, pose)
     if floor is not None:
         targets = stand_on_floor(targets, model, vertices, templates, pose, floor, feet=feet, object_rests=object_rests)
     if regions is not None:

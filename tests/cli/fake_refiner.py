@@ -19,8 +19,9 @@ AFTER = [0.002]
 
 
 def refine_batch(
-    model, params, template, pose, contacts=None, config=None, *, regions=None, floor=None, body=None, progress=None
-):
+    model, params, template, pose, contacts=None, config=None, *, regions=None, soft=None, floor=None, body=None,
+    progress=None,
+):  # fmt: skip
     """Moves the body up by a centimetre, turns its left elbow, and moves the object with it."""
     from hoijax.geometry import RigidPose
     from hoijax.optim.gradient import Progress, RefineMetrics, RefineResult
@@ -34,6 +35,7 @@ def refine_batch(
             "config": config,
             "template": template,
             "regions": regions,
+            "soft": soft,
         }
     )
     time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
