@@ -33,7 +33,7 @@ test-fast: $(VENV)/.test
 	$(PYTEST) -m 'not slow and not long'
 
 test-long: $(VENV)/.test
-	$(PYTEST) -m long
+	XLA_FLAGS= $(PYTEST) -m long
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

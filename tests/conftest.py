@@ -5,6 +5,7 @@ inputs, and tests of the float32 path pass float32 arrays.
 """
 
 import importlib.util
+import os
 import sys
 import types
 from pathlib import Path
@@ -13,6 +14,11 @@ import numpy as np
 import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
+
+# A test runs what it compiles a few times at most, so that XLA's time is spent on compiling: without LLVM's
+# optimisation and MLIR's emitters of fusions it takes a fifth, and programs run somewhat slower. Programs that tests
+# start inherit this; `XLA_FLAGS= pytest` runs what users run, as `make test-long` does.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 # Every annotated hoijax function checks the shapes and types it is given, where an int passes for a float as it does
 # for static checkers (PEP 484). The hook takes its checker by name and must precede the first hoijax import.

@@ -209,7 +209,7 @@ def test_two_steps_of_every_recipe(name, synth):
     root, out = synth
     have = [f"{part.name}={root}" for part in RECIPES[name].parts if isinstance(part.config, SynthBuild)]
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false", "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }  # fmt: skip
     words = [sys.executable, "-m", "hoijax.experiments.recipes", name, f"--out={out}", "--steps=2", "--have", *have]

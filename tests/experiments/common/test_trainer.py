@@ -221,7 +221,8 @@ print(json.dumps({{"name": "moved", "devices": len(again.step.sharding.device_se
 
 def environment(devices):
     return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
     }  # fmt: skip
 
