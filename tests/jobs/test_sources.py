@@ -323,3 +323,9 @@ def test_inspect_by_the_command_line(tmp_path, capsys):
     assert main(["inspect", str(path), "--person", "1"]) == 0
     assert "one of 2" in capsys.readouterr().out
     assert main(["inspect", str(tmp_path / "nothing.pkl")]) == 2
+
+
+def test_the_page_has_every_row():
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+    for row in SOURCES:
+        assert f"`{row.name}`" in page, row.name
