@@ -50,8 +50,8 @@ def likely_up(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"])
     """Which axis of a mesh seems to point up: "+y" unless there is reason to think of another, with its sign.
 
     What stands on a floor, a chair or a table, covers most of its footprint seen from above and less of the rectangle
-    around it seen from the front, where one looks between its legs; and its legs are below. Boxes and round things look
-    alike every way, and nothing is said of them.
+    around it seen from the front, where one looks between its legs; and its legs, three or more, are below. Nothing is
+    said of what has no legs.
     """
     points = surface_samples(vertices, faces)
     if np.ptp(points, axis=0).min() < 1e-6 * np.ptp(points, axis=0).max():
@@ -60,8 +60,10 @@ def likely_up(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"])
     axis = 2 if covered[2] >= covered[0] else 0
     if covered[axis] <= LEAST or covered[axis] <= RATIO * covered[1]:
         axis = 1
-    on_its_head = stands_on_legs(points, axis, -1) and not stands_on_legs(points, axis, 1)
-    return ("-" if on_its_head else "+") + "xyz"[axis]
+    legs = [stands_on_legs(points, axis, sign) for sign in (1, -1)]
+    if legs[0] == legs[1]:
+        return "+y"  # doors and screens cover more of their fronts too
+    return ("-" if legs[1] else "+") + "xyz"[axis]
 
 
 def _shadow(flat: np.ndarray, frame: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direct
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
 from hoijax.jobs.estimates import BY_KEYS, Reading, read_object, up_in
 from hoijax.jobs.floors import floor_rule
-from hoijax.jobs.objects import ObjectAsset, StoredAsset, set_up
+from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, set_up
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
@@ -155,7 +155,8 @@ def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refin
     if not plans:
         raise InputError(f"--pairs {request.pairs}: no pair can be used; the first: {next(iter(failures.values()))}")
     _tell_count(told, plans, model)
-    job = refinement_job(model, plans, request.options, request.batch_size, prior)
+    # A batch's objects are in memory together.
+    job = refinement_job(model, plans, request.options, min(request.batch_size, SHELF), prior)
     return Refinement(model, tuple(plans), job, failures, None)
 
 

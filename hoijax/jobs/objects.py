@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -57,8 +58,14 @@ class ObjectAsset:
         """
         light = simplify(mesh, MAX_FACES)
         shape = Mesh(vertices=light.vertices, faces=light.faces)
-        template, solid = cached_template(shape, SDF_RESOLUTION, cache)
-        return cls(mesh, dataclasses.replace(light, report=dataclasses.replace(light.report, solid=solid)), template)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            template, solid = cached_template(shape, SDF_RESOLUTION, cache)
+        told = (str(w.message) for w in found if issubclass(w.category, UserWarning))
+        report = dataclasses.replace(
+            light.report, solid=solid, remarks=tuple(dict.fromkeys((*light.report.remarks, *told)))
+        )
+        return cls(mesh, dataclasses.replace(light, report=report), template)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +115,10 @@ def set_up(mesh: LoadedMesh, object_up: Direction | None, up: Direction) -> Load
     """
     if object_up is None:
         return mesh
-    turned = mesh.vertices.astype(np.float64) @ turn_between(object_up, up).T
+    turn = turn_between(object_up, up)
+    if np.array_equal(turn, np.eye(3)):
+        return dataclasses.replace(mesh, report=dataclasses.replace(mesh.report, likely_up="+y"))
+    turned = mesh.vertices.astype(np.float64) @ turn.T
     report = dataclasses.replace(mesh.report, turned_from=direction_name(object_up))
     return dataclasses.replace(mesh, vertices=turned.astype(np.float32), report=report)
 

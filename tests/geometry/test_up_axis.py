@@ -5,6 +5,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from hoijax.data.objects import random_object
 from hoijax.geometry import likely_up
 
 
@@ -54,3 +55,17 @@ def test_nothing_is_said_of_a_flat_sheet_either():
     corners = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
     for axis in range(3):
         assert likely_up(np.roll(corners, axis, axis=1), np.array([[0, 1, 2], [0, 2, 3]])) == "+y"
+
+
+@pytest.mark.parametrize(
+    "category", ["chair", "table", "bench", "stool", "door", "monitor", "cup", "backpack", "suitcase"]
+)
+def test_made_up_objects_stand_as_they_are_made(category):
+    on_legs = category in ("chair", "table", "bench", "stool")
+    for seed in range(2):
+        mesh = random_object(category, seed).mesh
+        vertices = np.asarray(mesh.vertices, np.float64)
+        for axis, degrees in TO.items():
+            if axis in ("+y", "+z", "-y") if on_legs else axis == "+y":
+                turned = Rotation.from_euler("xyz", degrees, degrees=True).apply(vertices)
+                assert likely_up(turned.astype(np.float32), np.asarray(mesh.faces)) == axis, (category, seed)

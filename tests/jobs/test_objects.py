@@ -8,6 +8,7 @@ import trimesh
 
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_solid_template
+from hoijax.io import LoadedMesh, MeshReport
 from hoijax.jobs import objects
 from hoijax.jobs.objects import cached_template
 
@@ -96,3 +97,32 @@ def test_a_cache_that_cannot_be_written_is_done_without(made, tmp_path):
     for _ in range(2):
         assert cached_template(box(), 4, tmp_path / "file")[0].sdf.values.shape == (4, 4, 4)
     assert made == [4, 4]
+
+
+def test_what_a_library_warns_about_becomes_a_note(tmp_path, monkeypatch, recwarn):
+    """A box without its top, facing inward."""
+    shape = trimesh.creation.box((0.4, 0.3, 0.2))
+    trimesh.Trimesh(shape.vertices, shape.faces[2:, ::-1], process=False).export(tmp_path / "open.obj")
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
+    asset = objects.ObjectAsset.read(tmp_path / "open.obj", None)
+    assert "its faces were turned" in " ".join(asset.light.report.notes()) and not len(recwarn)
+
+
+def test_a_mesh_that_is_said_to_stand_is_taken_as_it_is_without_a_hint():
+    mesh = LoadedMesh(
+        np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32), MeshReport("a", 3, 1, likely_up="+z")
+    )
+    assert "+z were up" in " ".join(mesh.report.notes())
+    got = objects.set_up(mesh, (0.0, 1.0, 0.0), (0.0, 1.0, 0.0))
+    assert got.report.notes() == [] and got.vertices is mesh.vertices
+    assert objects.set_up(mesh, None, (0.0, 1.0, 0.0)) is mesh
+
+
+def test_stored_assets_are_read_once_and_turned(made, tmp_path, monkeypatch):
+    trimesh.creation.box((0.4, 0.3, 0.2)).export(tmp_path / "a.obj")
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 8)
+    asset = objects.StoredAsset(tmp_path / "a.obj", None, (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), None)
+    assert made == []
+    np.testing.assert_allclose(np.ptp(asset.mesh.vertices, axis=0), [0.4, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(np.ptp(asset.template.mesh.vertices, axis=0), [0.4, 0.2, 0.3], atol=1e-6)
+    assert "its +z points up" in " ".join(asset.light.report.notes()) and made == [8]
