@@ -1,0 +1,97 @@
+"""Where on a mesh the parts are that words name. Host functions."""
+
+import numpy as np
+
+from hoijax.systems.interactanything.relations.shape import Box, Level, Shape
+
+SLAB = 0.2
+"""Share of an extent that a side takes."""
+DEEP = 0.03
+"""What a seat or a top reaches below its flat face, metres."""
+
+_SAME = {
+    "seat": "seat cushion saddle lap",
+    "top": "top surface roof hood tabletop deck lid platform keys bonnet mattress bed board counter brim crown rim "
+    "edge mouth opening cap face",
+    "backrest": "backrest back-rest",
+    "armrest": "armrest armrests arm-rest",
+    "handle": "handle handles grip haft shaft stem neck knob hilt",
+    "bottom": "bottom underside base sole pedals pedal feet foot wheels wheel",
+    "sides": "sides side door doors edges walls hands arms wings shoulders",
+    "front": "front screen display belly nose strap straps",
+    "back": "back rear tail",
+    "left": "left left-side",
+    "right": "right right-side",
+    "head": "head handlebar handlebars steering-wheel hair ear ears face-of",
+    "legs": "legs leg rungs lower-part",
+    "body": "body whole middle trunk barrel torso strings waist rope ropes chain chains",
+}
+WORDS = {word: name for name, words in _SAME.items() for word in words.split()}
+"""Words of parts, and the place that each names."""
+
+
+def shows(shape: Shape, part: str) -> bool:
+    """Whether a part can be seen on the mesh; parts that nothing was measured of are believed."""
+    name = WORDS.get(part.replace(" ", "-"), "body")
+    return {
+        "seat": shape.seat is not None,
+        "backrest": shape.backrest is not None,
+        "armrest": bool(shape.armrests),
+        "handle": bool(shape.handles),
+    }.get(name, True)
+
+
+def places(shape: Shape, part: str) -> tuple[Box, ...]:
+    """Boxes that hold what a word names; all of the mesh for a word that says nothing of where.
+
+    A side is the outer fifth of the bounding box. "left side" and "right side" are the object's own.
+    """
+    name = WORDS.get(part.replace(" ", "-"), "body")
+    if name == "seat":
+        return (_below(shape, shape.seat),) if shape.seat else (_top(shape),)
+    if name == "top":
+        return (_top(shape),)
+    if name == "backrest":
+        return (shape.backrest,) if shape.backrest else (_slab(shape, 2, -1),)
+    if name == "armrest":
+        return shape.armrests or places(shape, "sides")
+    if name == "handle":
+        return shape.handles[:1] or (shape.box,)
+    if name == "sides":
+        # What two hands hold is the narrower way across, where the difference is large.
+        across, deep = shape.size[0], shape.size[2]
+        axis = 2 if deep < 0.6 * across and across > 0.7 else 0
+        return _slab(shape, axis, -1), _slab(shape, axis, 1)
+    if name == "bottom":
+        return (_slab(shape, 1, -1),)
+    if name == "head":
+        return (_slab(shape, 1, 1),)
+    if name == "legs":
+        return (_slab(shape, 1, -1, 0.4),)
+    sides = {"front": (2, 1), "back": (2, -1), "left": (0, 1), "right": (0, -1)}
+    return (_slab(shape, *sides[name]),) if name in sides else (shape.box,)
+
+
+def _slab(shape: Shape, axis: int, sign: int, share: float = SLAB) -> Box:
+    lower, upper = np.array(shape.box.lower), np.array(shape.box.upper)
+    thick = share * (upper - lower)[axis]
+    if sign > 0:
+        lower[axis] = upper[axis] - thick
+    else:
+        upper[axis] = lower[axis] + thick
+    return Box(tuple(map(float, lower)), tuple(map(float, upper)))
+
+
+def _top(shape: Shape) -> Box:
+    """The highest level, or the upper fifth where the top is not flat."""
+    high = max(shape.levels, key=lambda x: x.height, default=None)
+    if high is None or high.height < 0.8 * shape.size[1]:
+        return _slab(shape, 1, 1)
+    return _below(shape, high)
+
+
+def _below(shape: Shape, level: Level) -> Box:
+    lower, upper = list(level.box.lower), list(level.box.upper)
+    lower[1] = max(lower[1] - min(DEEP, 0.2 * float(shape.size[1])), shape.box.lower[1])
+    upper[1] = upper[1] + 1e-3 * max(float(shape.size[1]), 1e-3)  # a flat face has no height
+    return Box(tuple(lower), tuple(upper))
