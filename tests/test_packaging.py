@@ -42,7 +42,8 @@ def test_library_imports_no_reference_package_and_touches_no_device():
     code = (
         "import sys, hoijax, hoijax.geometry, hoijax.camera, hoijax.body_models, hoijax.interaction, hoijax.metrics,"
         "hoijax.render, hoijax.diffusion, hoijax.nets, hoijax.optim.gradient, hoijax.systems.scorehoi,"
-        "hoijax.systems.graft, hoijax.language, hoijax.systems.interactanything.relations, hoijax.jobs, hoijax.viz, hoijax.cli\n"
+        "hoijax.systems.graft, hoijax.systems.interactanything.relations, hoijax.language, hoijax.jobs, hoijax.viz,"
+        "hoijax.cli\n"
         "bad = {'torch', 'smplx', 'pytorch3d', 'chumpy', 'tensorflow', 'openai'} & set(sys.modules)\n"
         "assert not bad, bad\n"
         "from jax._src import xla_bridge\n"
