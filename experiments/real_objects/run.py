@@ -28,7 +28,7 @@ import tyro
 from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import FURNITURE, load_furniture, load_packaged, read_catalogue
 from hoijax.experiments.real_objects.cases import CASES, Case
-from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_samples
+from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_of
 from hoijax.experiments.real_objects.starts import body_of, start_of
 from hoijax.experiments.real_objects.tables import markdown
 from hoijax.experiments.refine_stats import Perturbation, perturb
@@ -180,7 +180,7 @@ def main(config: Config) -> None:
             continue
         mesh, template, _ = prepare(case, config, catalogue)
         params, pose = make_starts(case, mesh, model, config)
-        points, parts = surface_samples(mesh, 60_000), closed_parts(mesh)
+        points, parts = surface_of(mesh), closed_parts(mesh)
         for i in range(config.samples):
             one = jax.tree.map(lambda x, i=i: x[i], (params, pose))
             waiting.append({

@@ -127,13 +127,18 @@ class Starts:
     #: How many of the screened starts `refine_batch` runs, one after the other, at most; 0: only the given one, which
     #: is all that the pure `refine` knows.
     tries: int = 0
+    #: How many of the first stages, which bring body and object together, another start does without.
+    placed: int = 2
+    #: How hard another start holds what is run from it, in `Weights.stay`: it touches already, if only nearly.
+    stay: float = 0.1
     #: What the rule asks, metres: a start is given up whose result penetrates or misses by more.
     deep: float = 0.008
     far: float = 0.018
 
     def __post_init__(self):
-        if self.tries < 0:
-            raise ValueError(f"tries must not be negative, got {self.tries}")
+        for name in ("tries", "placed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -301,8 +301,8 @@ def stand_on_floor(
       floor: with leading axis B.
       feet: True puts both feet on the floor, False neither; None those within 10 cm of the lowest point of the body, if
         that is within 30 cm of the floor, and not asked to touch the object.
-      object_rests: True lets the object rest on the floor, False not; None if its lowest point is within 20 cm of it.
-        Given floor contacts (`rest_weight`) are kept.
+      object_rests: True lets the object rest on the floor, False not; None if its lowest point, or the middle of what
+        it would rest on, is within 20 cm of it: of a sofa tilted by 15 degrees a corner is 25 cm below. Given floor contacts (`rest_weight`) are kept.
 
     Returns:
       The targets with feet and resting points.
@@ -324,12 +324,18 @@ def stand_on_floor(
             near &= not (asked[b][:, mask > 0] > 0.5).any()
             row[:] = mask * (near if feet is None else feet)
         corners = np.asarray(template.mesh.vertices)[np.unique(np.asarray(template.mesh.faces))]
-        lowest = (-(scale[b] * corners @ rotation[b].T + translation[b]) @ gravity[b]).min() - level[b]
-        rests = abs(lowest) < 0.2 if object_rests is None else object_rests
-        if rests and not weights[b].any() and points.shape[1] >= REST_POINTS:
-            down = rotation[b].T @ gravity[b]
-            points[b, :REST_POINTS], weights[b, :REST_POINTS] = resting_points(template.mesh, down)
-            base[b] = base_normal(points[b, :REST_POINTS][weights[b, :REST_POINTS] > 0], down)
+        if object_rests is False or weights[b].any() or points.shape[1] < REST_POINTS:
+            continue
+
+        def height(x: np.ndarray, b: int = b) -> np.ndarray:
+            return -(scale[b] * x @ rotation[b].T + translation[b]) @ gravity[b] - level[b]
+
+        down = rotation[b].T @ gravity[b]
+        rest, weight = resting_points(template.mesh, down)
+        off = min(abs(height(corners).min()), abs(height(rest[weight > 0]).mean()))
+        if object_rests or off < 0.2:
+            points[b, :REST_POINTS], weights[b, :REST_POINTS] = rest, weight
+            base[b] = base_normal(rest[weight > 0], down)
     return targets.replace(
         feet=jnp.asarray(stands),
         rest_points=jnp.asarray(points, jnp.float32),

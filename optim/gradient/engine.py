@@ -184,7 +184,7 @@ def surface(
     body: BodyField, index: Int[jax.Array, "M"], state: State
 ) -> tuple[Float[jax.Array, "M 3"], Float[jax.Array, "M 3"]]:
     """Vertices of a state and the outward normals there; these turn with the skin, which is right to a few degrees."""
-    small = _subset(body, index, state)
+    small = some_vertices(body, index, state)
     points = pose_body(small, state.params).vertices
     raised = small.replace(v_template=small.v_template + 0.01 * body.normals[index])
     return points, safe_normalize(pose_body(raised, state.params).vertices - points)
@@ -195,11 +195,11 @@ def cloud_of(body: BodyField, now: State, index: Int[jax.Array, "M"]) -> Callabl
 
     They change by fractions of a millimetre in the few steps of a round.
     """
-    small = _subset(body, index, now)
+    small = some_vertices(body, index, now)
     return lambda state: pose_body(small, state.params).vertices
 
 
-def _subset(body: BodyField, index: Int[jax.Array, "M"], now: State) -> BodyModel:
+def some_vertices(body: BodyField, index: Int[jax.Array, "M"], now: State) -> BodyModel:
     """The model of some vertices, which may repeat, with its pose correctives put into the template."""
     model = body.model
     template = jnp.asarray(model.v_template)[index]

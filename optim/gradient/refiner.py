@@ -1,5 +1,6 @@
 """Gradient refinement of interactions: `refine` for one, as a pure function; `refine_batch` for many, compiled."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -160,15 +161,21 @@ def _run(
     over: Problem,
     config: RefineConfig,
     progress: Callable[[Progress], None] | None,
+    stay: float = 1.0,
+    first: int = 0,
 ) -> RefineResult:
-    """The stages from some start; the loop over rounds runs on the host."""
+    """The stages from some start, held to it `stay` times as hard, without the `first`; the loop over rounds runs on
+    the host."""
     batch = start.translation.shape[0]
     state, total, converged = start, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool)
     steps_before = 0
-    for stage in config.stages:
+    for stage in config.stages[first:]:
         if stage.steps == 0:
             continue
-        setting = _setting(problem.body.model, config, stage, start.translation.dtype)
+        weights = dataclasses.replace(stage.weights, stay=stay * stage.weights.stay)
+        setting = _setting(
+            problem.body.model, config, dataclasses.replace(stage, weights=weights), start.translation.dtype
+        )
         carry = _begin(problem, state, total, over, config.sizes)
         for _ in range(-(-stage.steps // config.sizes.steps_per_round)):
             carry = _round(problem, setting, carry, over, config.sizes)
@@ -212,12 +219,11 @@ def _try_others(
         inverse_width=problem.inverse_width,
         freedom=_rows(problem.freedom, rows),
     )
-    ranked = _screen(
-        some, _setting(problem.body.model, config, config.stages[-1], given.translation.dtype), over, config
-    )
+    ranked = _screen(some, over, config)
     other_start = jax.tree.map(lambda x: x[:, turn], ranked)
+    first = min(config.starts.placed, len(config.stages) - 1)
     # What is far from the given start is far for a reason; the result stays near the one it was run from.
-    other = _run(some.replace(start=other_start), _rows(given, rows), other_start, over, config, None)
+    other = _run(some.replace(start=other_start), _rows(given, rows), other_start, over, config, None, config.starts.stay, first)
     better = np.array(badness(other, config.starts) < _rows(badness(result, config.starts), rows))
     better[len(missed) :] = False
     to = rows[better]
@@ -334,10 +340,9 @@ def _finish(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _screen(problem: Problem, setting: Setting, over: Problem, config: RefineConfig) -> State:
-    one = functools.partial(ranked_starts, config=config)
-    return jax.vmap(one, in_axes=(over, None))(problem, setting)
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _screen(problem: Problem, over: Problem, config: RefineConfig) -> State:
+    return jax.vmap(functools.partial(ranked_starts, config=config), in_axes=(over,))(problem)
 
 
 def _checked(model: BodyModel, params: BodyParams, pose: RigidPose) -> tuple[BodyParams, RigidPose, int]:
