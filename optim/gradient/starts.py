@@ -30,7 +30,7 @@ from hoijax.geometry import (
 from hoijax.interaction import object_sdf
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient.config import RefineConfig, Starts, expand_groups
-from hoijax.optim.gradient.energy import Cloud
+from hoijax.optim.gradient.energy import Cloud, squared_distances
 from hoijax.optim.gradient.engine import Problem, choose_points, some_vertices
 from hoijax.optim.gradient.result import RefineMetrics, RefineResult
 from hoijax.optim.gradient.state import State, joint_groups, keep_frozen, moves_object
@@ -188,7 +188,7 @@ def ranked_starts(problem: Problem, config: RefineConfig) -> State:
 
     # The given start is among the first.
     deviates = jnp.asarray(sequence(TRIED, len(FIRST)), dtype)
-    moves = jnp.concatenate([jnp.zeros((1, len(FIRST)), dtype), used * (mean + width * deviates)])
+    moves = jnp.concatenate([jnp.zeros((1, len(FIRST)), dtype), used[None] * (mean[None] + width[None] * deviates)])
     costs = jax.lax.map(cost, moves)
     costs, best = jax.lax.top_k(-costs, KEPT)
     moves, costs = moves[best], -costs
@@ -198,7 +198,7 @@ def ranked_starts(problem: Problem, config: RefineConfig) -> State:
     def closer(kept: tuple[jax.Array, jax.Array], scale: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
         # Each that is kept goes on for itself, so that those found at last still differ.
         moves, costs = kept
-        tries = moves[:, None] + used * scale * width * near[None]
+        tries = moves[:, None] + (scale * used * width)[None, None] * near[None]
         found = jax.lax.map(cost, tries.reshape(-1, len(FIRST))).reshape(KEPT, ROUND)
         best, least = jnp.argmin(found, axis=1), jnp.min(found, axis=1)
         moves = jnp.where((least < costs)[:, None], tries[jnp.arange(KEPT), best], moves)
@@ -228,9 +228,11 @@ def placement_cost(problem: Problem, state: State, cloud: Cloud, core: Core) -> 
     if cloud.part_weight.size:
         far, parts = jnp.abs(distance[cloud.parts]).reshape(shape), points[cloud.parts]
         if targets.regions is not None:
-            local = einsum("ji,nj->ni", pose.rotation, (parts - pose.translation) / pose.scale).reshape(*shape, 3)
-            outside = jnp.maximum(targets.regions[:, :1] - local, local - targets.regions[:, 1:])
-            far = jnp.maximum(far, safe_norm(jax.nn.relu(outside)))
+            regions = targets.regions
+            place = transform_points(pose, regions.points.reshape(-1, 3)).reshape(regions.points.shape)
+            gap = jnp.sqrt(jnp.min(jax.vmap(squared_distances)(parts.reshape(*shape, 3), place), axis=2))
+            gap = jax.nn.relu(gap - pose.scale * regions.spacing[:, None])
+            far = jnp.where(regions.given[:, None] > 0, jnp.maximum(far, gap), far)
         asked = cloud.part_weight > 0.5
         # Of each part its nearest tenth, as results are judged.
         few = -(-shape[1] // 10)
@@ -266,13 +268,13 @@ def _by_object(problem: Problem, config: RefineConfig) -> jax.Array:
 def _used(problem: Problem, by_object: jax.Array) -> Float[jax.Array, "D"]:
     """Which moves are tried, 1 or 0 each."""
     model, dtype = problem.body.model, by_object.dtype
-    trunk = np.array([
+    trunk = np.flatnonzero([
         group in ("root", "torso") or name.endswith("hip")
         for group, name in zip(joint_groups(model.joint_names), model.joint_names)
     ])  # fmt: skip
-    own = jnp.sum(jnp.where(trunk, jnp.asarray(model.skin_weights), 0), axis=1) > 0.5
+    own = jnp.sum(jnp.asarray(model.skin_weights)[:, trunk], axis=1) > 0.5
     # Who is touched at trunk or thighs sits or lies.
-    rests = jnp.any((problem.targets.parts > 0.5) & own).astype(dtype)
+    rests = jnp.any((problem.targets.parts > 0.5) & own[None]).astype(dtype)
     one = jnp.ones((), dtype)
     kinds = {**dict.fromkeys(POSTURE, rests), **dict.fromkeys(BODILY, 1 - by_object), **dict.fromkeys(OF_OBJECT, by_object)}
     return jnp.stack([kinds.get(name, one) for name in Move._fields])
