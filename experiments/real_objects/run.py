@@ -1,23 +1,26 @@
 """How often refinement succeeds on real furniture and things.
 
-    python -m hoijax.experiments.real_objects.run --archive x/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f
+    python -m hoijax.experiments.real_objects.run --split all --out docs/results \\
+        --archive x/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f
 
 Each case (`cases`) starts from a rough placement (`starts`), perturbed like the README's table: body and object each
 shifted by 10 cm and turned by 15 degrees, every joint by 5 degrees, root mean square. A result is a success when the
 deepest penetration, both ways, is below 1 cm and every asked part within 2 cm, measured by SciPy and trimesh
 (`measure`), and it is counted apart whether what stands on the floor was tipped by more than 20 degrees.
 
-Writes `docs/results/real_objects.{json,md}`. Objects and finished cases are kept in `runs/real_objects`, so that a run
-that was stopped goes on. Two CPU cores: about an hour, half of it for distance grids.
+Writes `real_objects.{json,md}`, and with `--pictures` a sheet of all results. Objects and finished starts are kept in
+`runs/real_objects`, so that a run that was stopped goes on. Two CPU cores: half an hour.
 Expected: docs/results/real_objects.md.
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import pickle
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,18 +30,21 @@ import tyro
 
 from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import FURNITURE, load_furniture, load_packaged, read_catalogue
+from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.pages import RESULTS, plain, write_page
 from hoijax.experiments.real_objects.cases import CASES, Case
 from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_of
+from hoijax.experiments.real_objects.pictures import sheet
 from hoijax.experiments.real_objects.starts import body_of, start_of
-from hoijax.experiments.real_objects.tables import markdown
+from hoijax.experiments.real_objects.tables import markdown, short_table
 from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh, transform_points
 from hoijax.interaction import ObjectTemplate, make_solid_template
-from hoijax.io import value_digest, write_json, write_text
+from hoijax.io import value_digest, write_bytes, write_json, write_text
 from hoijax.optim.gradient import Floor, RefineConfig, Starts, body_field, refine_batch
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SETTINGS = RefineConfig(starts=Starts(tries=1), upright=True)
+SETTINGS = RefineConfig(starts=Starts(tries=2), upright=True)
+README = ("<!-- real_objects: begin -->", "<!-- real_objects: end -->")
 STANDING = ("sit", "sit_on", "lie", "lean", "push", "stand_on")
 
 
@@ -48,8 +54,8 @@ class Config:
 
     archive: pathlib.Path = FURNITURE
     """The furniture archive."""
-    split: str = "all"
-    """dev, test or all."""
+    split: Literal["dev", "test", "all"] = "dev"
+    """Which half, or all (`hoijax.experiments.common.splits`)."""
     only: tuple[str, ...] = ()
     """Names of cases; none: those of the split."""
     samples: int = 2
@@ -64,10 +70,14 @@ class Config:
     """Samples of the objects' distance grids along their longest side."""
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     """How wrong the starts are."""
-    out: pathlib.Path = ROOT / "docs" / "results"
+    out: pathlib.Path = RESULTS
     """Where the tables go."""
-    work: pathlib.Path = ROOT / "runs" / "real_objects"
-    """Where objects and finished cases are kept."""
+    work: pathlib.Path = pathlib.Path("runs/real_objects")
+    """Where objects and finished starts are kept."""
+    readme: bool = False
+    """Put the short table into README.md."""
+    pictures: pathlib.Path | None = None
+    """Where a sheet of all results goes, .png; none without it."""
 
 
 def load_mesh(case: Case, config: Config, catalogue: dict[int, Any]) -> Mesh:
@@ -100,13 +110,13 @@ def prepare(case: Case, config: Config, catalogue: dict[int, Any]) -> tuple[Mesh
     return kept
 
 
-def make_starts(case: Case, mesh: Mesh, model: BodyModel, config: Config) -> tuple[Any, Any]:
-    """The perturbed starts of a case, with a leading axis."""
+def make_start(case: Case, sample: int, mesh: Mesh, model: BodyModel, config: Config) -> tuple[Any, Any]:
+    """A perturbed start of a case."""
     params = jax.tree.map(jnp.asarray, body_of(model, case))
     params, pose = start_of(model, case, mesh, params, np.asarray(pose_body_compiled(model, params).vertices))
     params, pose = (jax.tree.map(jnp.asarray, x) for x in (params, pose))
-    key = jax.random.fold_in(jax.random.key(config.seed), CASES.index(case))
-    return perturb(key, params, pose, config.samples, config.perturbation)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(config.seed), CASES.index(case)), sample)
+    return jax.tree.map(lambda x: x[0], perturb(key, params, pose, 1, config.perturbation))
 
 
 def run_batch(rows: list[dict[str, Any]], model: BodyModel, field: Any, config: Config) -> list[dict[str, Any]]:
@@ -143,58 +153,80 @@ def run_batch(rows: list[dict[str, Any]], model: BodyModel, field: Any, config: 
             "object_moved": float(np.linalg.norm(places[1] - places[0], axis=-1).mean()),
             "tilt": tilt if row["case"].action in STANDING else 0.0,
             "steps": int(result.steps[b]), "seconds": seconds,
-            "body": after[b].astype(np.float16).tolist() if row["sample"] == 0 else None,
+            "body": np.round(after[b], 4).tolist(),
             "pose": [found.rotation.tolist(), found.translation.tolist()],
         })  # fmt: skip
     return out
 
 
-def main(config: Config) -> None:
-    """Runs what is not finished and writes the tables."""
+def wanted_cases(config: Config) -> tuple[Case, ...]:
+    """The cases of a run."""
+    if config.only:
+        return tuple(case for case in CASES if case.name in config.only)
+    return tuple(case for case in CASES if config.split in ("all", "dev" if case.dev else "test"))
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What the numbers depend on, besides the code."""
+    kept = {name: getattr(config, name) for name in ("split", "samples", "seed", "lod", "resolution")}
+    return kept | {name: plain(dataclasses.asdict(x)) for name, x in
+                   (("refiner", SETTINGS), ("perturbation", config.perturbation))}  # fmt: skip
+
+
+def run_cases(config: Config, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """A row for each start of the cases: kept from before, or new."""
     catalogue = read_catalogue(config.archive)
     model = free_body(config.lod)
     field = body_field(model)
-    wanted = [
-        c
-        for c in CASES
-        if (c.name in config.only if config.only else config.split in ("all", "dev" if c.dev else "test"))
-    ]
-    settings = {"seed": config.seed, "lod": config.lod, "resolution": config.resolution, "samples": config.samples}
-    settings |= {"refiner": dataclasses.asdict(SETTINGS), "perturbation": dataclasses.asdict(config.perturbation)}
+    common = {key: value for key, value in settings_of(config).items() if key not in ("split", "samples")}
     waiting: list[dict[str, Any]] = []
-    results: dict[str, list[dict[str, Any]]] = {}
+    results: dict[tuple[str, int], dict[str, Any]] = {}
 
     def finish(rows: list[dict[str, Any]]) -> None:
-        for got in run_batch(rows, model, field, config):
-            kept = results.setdefault(got["case"], [])
-            kept.append(got)
-            print({k: v for k, v in got.items() if k not in ("body", "pose")}, flush=True)
-            if len(kept) == config.samples:
-                write_json(config.work / f"{got['case']}.json", {"key": keys[got["case"]], "rows": kept})
+        for row, got in zip(rows, run_batch(rows, model, field, config), strict=True):
+            results[got["case"], got["sample"]] = got
+            write_json(row["path"], {"key": row["key"], "row": got})
+            print({key: value for key, value in got.items() if key not in ("body", "pose")}, flush=True)
 
-    keys = {case.name: value_digest(settings | dataclasses.asdict(case)) for case in wanted}
-    for case in wanted:
-        path = config.work / f"{case.name}.json"
-        if path.is_file() and (kept := json.loads(path.read_text()))["key"] == keys[case.name]:
-            results[case.name] = kept["rows"]
+    for sample, case in itertools.product(range(config.samples), cases):
+        path, key = config.work / f"{case.name}_{sample}.json", value_digest(common | dataclasses.asdict(case))
+        if path.is_file() and (kept := json.loads(path.read_text("utf-8")))["key"] == key:
+            results[case.name, sample] = kept["row"]
             continue
         mesh, template, _ = prepare(case, config, catalogue)
-        params, pose = make_starts(case, mesh, model, config)
-        points, parts = surface_of(mesh), closed_parts(mesh)
-        for i in range(config.samples):
-            one = jax.tree.map(lambda x, i=i: x[i], (params, pose))
-            waiting.append({
-                "case": case, "sample": i, "params": one[0], "pose": one[1], "template": template, "mesh": mesh,
-                "points": points, "parts": parts,
-            })  # fmt: skip
-        while len(waiting) >= config.batch:
-            finish(waiting[: config.batch])
-            waiting = waiting[config.batch :]
+        params, pose = make_start(case, sample, mesh, model, config)
+        waiting.append({
+            "case": case, "sample": sample, "params": params, "pose": pose, "template": template, "mesh": mesh,
+            "points": surface_of(mesh), "parts": closed_parts(mesh), "path": path, "key": key,
+        })  # fmt: skip
+        if len(waiting) == config.batch:
+            finish(waiting)
+            waiting = []
     if waiting:
         finish(waiting)
-    rows = [{k: v for k, v in r.items() if k != "body"} for c in wanted for r in results[c.name]]
-    write_json(config.out / "real_objects.json", {"settings": settings, "jax": jax.__version__, "rows": rows})
-    write_text(config.out / "real_objects.md", markdown(rows, config.samples))
+    return [results[case.name, sample] for case in cases for sample in range(config.samples)]
+
+
+def main(config: Config) -> None:
+    """Runs what is not finished and writes the tables."""
+    cases = wanted_cases(config)
+    rows = run_cases(config, cases)
+    shown = [{key: value for key, value in row.items() if key not in ("body", "pose")} for row in rows]
+    record = {"settings": settings_of(config), **made_with(), "rows": shown}
+    write_page(config.out, "real_objects", record, markdown(record))
+    if config.readme:
+        readme = pathlib.Path("README.md")
+        write_text(readme, between(readme.read_text("utf-8"), README, short_table(record)))
+    if config.pictures is not None:
+        catalogue, faces = read_catalogue(config.archive), np.asarray(free_body(config.lod).faces)
+        meshes = {case.name: prepare(case, config, catalogue)[0] for case in cases}
+        write_bytes(config.pictures, sheet([row for row in rows if row["sample"] == 0], meshes, faces))
+
+
+def between(text: str, markers: tuple[str, str], table: str) -> str:
+    """The text with what is between two markers, which it has once each, replaced."""
+    begin, rest = text.split(markers[0])
+    return f"{begin}{markers[0]}\n{table}\n{markers[1]}{rest.split(markers[1])[1]}"
 
 
 if __name__ == "__main__":

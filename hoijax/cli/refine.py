@@ -204,7 +204,7 @@ def refine_config(options: Options) -> "RefineConfig":
     """
     from hoijax.optim.gradient import RefineConfig, Starts
 
-    config = RefineConfig(starts=Starts(tries=1), upright=options.upright)
+    config = RefineConfig(starts=Starts(tries=2), upright=options.upright)
     if options.prior == "scorehoi":
         from hoijax.systems.scorehoi.score_prior import polish_config
 

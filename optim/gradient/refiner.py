@@ -202,13 +202,14 @@ def _try_others(
 ) -> RefineResult:
     """The result with the interactions that miss the rule run again from screened starts, and the better ones kept.
 
-    They are run together, as many as the next power of two holds, so that few programs serve all.
+    They are run together, as many as the next power of two holds but at least a quarter of the batch, so that few
+    programs serve all.
     """
     missed = np.flatnonzero(np.asarray(shortfall(result.after, config.starts) > 0))
     batch = given.translation.shape[0]
     if not len(missed):
         return result
-    size = min(1 << int(len(missed) - 1).bit_length(), batch)
+    size = min(max(1 << int(len(missed) - 1).bit_length(), batch // 4), batch)
     rows = np.resize(missed, size)
     some = Problem(
         body=problem.body,

@@ -77,8 +77,9 @@ DEEP, FAR, MOST, FOOT, SHIFT, TURN, BEYOND = 0.004, 0.006, 0.3, 0.15, 0.06, 0.01
 #: Body vertices that are asked for their depth, and balls along each bone.
 BODY_POINTS = 320
 BALLS = 7
-#: How much worse a result is by a metre that it is farther from the estimate, metres.
-STRAY = 0.06
+#: How much worse a result is, in metres, by each thing that misses the rule, by a metre that a part is too far (up to
+#: `NEAR`), and by a metre that it is farther from the estimate.
+MISS, CLOSER, NEAR, STRAY = 0.05, 0.3, 0.06, 0.06
 
 
 @struct.dataclass
@@ -288,8 +289,13 @@ def shortfall(metrics: RefineMetrics, starts: Starts) -> Float[jax.Array, "*B"]:
 
 
 def badness(result: RefineResult, starts: Starts) -> Float[jax.Array, "*B"]:
-    """What results of several starts are compared by: how far they miss the rule, and a little how far they strayed."""
-    return shortfall(result.after, starts) + STRAY * jnp.asarray(result.moved)
+    """What results of several starts are compared by, metres: what of the rule is missed, by how much, and how far each
+    strayed. A part that is missed anyhow is not worth going far for: nobody lies down to touch a bench with his back."""
+    deep = jax.nn.relu(result.after.max_penetration - starts.deep)
+    far = jax.nn.relu(result.after.contact - starts.far)
+    missed = jnp.sum((far > 0).astype(far.dtype), axis=-1) + (deep > 0).astype(far.dtype)
+    nearer = CLOSER * jnp.sum(jnp.minimum(far, NEAR), axis=-1)
+    return MISS * missed + 2 * deep + nearer + STRAY * jnp.asarray(result.moved)
 
 
 def _up(problem: Problem, start: State) -> jax.Array:
