@@ -302,7 +302,8 @@ def stand_on_floor(
       feet: True puts both feet on the floor, False neither; None those within 10 cm of the lowest point of the body, if
         that is within 30 cm of the floor, and not asked to touch the object.
       object_rests: True lets the object rest on the floor, False not; None if its lowest point, or the middle of what
-        it would rest on, is within 20 cm of it: of a sofa tilted by 15 degrees a corner is 25 cm below. Given floor contacts (`rest_weight`) are kept.
+        it would rest on, is within 20 cm of it: of a sofa tilted by 15 degrees a corner is 25 cm below. Given floor
+        contacts (`rest_weight`) are kept.
 
     Returns:
       The targets with feet and resting points.

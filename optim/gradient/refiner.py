@@ -224,8 +224,13 @@ def _try_others(
     other_start = jax.tree.map(lambda x: x[:, turn], ranked)
     first = min(config.starts.placed, len(config.stages) - 1)
     # What is far from the given start is far for a reason; the result stays near the one it was run from.
-    other = _run(some.replace(start=other_start), _rows(given, rows), other_start, over, config, None, config.starts.stay, first)
-    better = np.array(badness(other, config.starts) < _rows(badness(result, config.starts), rows))
+    other = _run(
+        some.replace(start=other_start), _rows(given, rows), other_start, over, config, None, config.starts.stay, first
+    )
+    better = np.array(
+        badness(other.after, other.moved, config.starts)
+        < _rows(badness(result.after, result.moved, config.starts), rows)
+    )
     better[len(missed) :] = False
     to = rows[better]
     total = result.steps.at[missed].add(other.steps[: len(missed)])

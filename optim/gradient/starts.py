@@ -2,10 +2,10 @@
 
 Gradients lead to the nearest minimum, and of a body that starts with its shins in a deep seat, or on the wrong side of
 a backrest, that is a bad one. Here body and object are moved as wholes, and who sits is posed a little otherwise, in
-the ways in which estimates are wrong: shifts, turns, how far the trunk leans and bends, how high the thighs are, how far
-the knees are stretched. Many moves are tried, then smaller ones around the best of them. A try needs no gradient and no
-correspondence: distances of some vertices to the object, and of balls within the body, which know its inside and find
-what a shin is in though no vertex is.
+the ways in which estimates are wrong: shifts, turns, how far the trunk leans and bends, how high the thighs are, how
+far the knees are stretched. Many moves are tried, then smaller ones around the best of them. A try needs no gradient
+and no correspondence: distances of some vertices to the object, and of balls within the body, which know its inside and
+find what a shin is in though no vertex is.
 """
 
 import dataclasses
@@ -27,12 +27,13 @@ from hoijax.geometry import (
     safe_normalize,
     transform_points,
 )
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import object_sdf
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient.config import RefineConfig, Starts, expand_groups
 from hoijax.optim.gradient.energy import Cloud, squared_distances
 from hoijax.optim.gradient.engine import Problem, choose_points, some_vertices
-from hoijax.optim.gradient.result import RefineMetrics, RefineResult
+from hoijax.optim.gradient.result import RefineMetrics
 from hoijax.optim.gradient.state import State, joint_groups, keep_frozen, moves_object
 from hoijax.optim.gradient.upright import stands
 
@@ -277,7 +278,11 @@ def _used(problem: Problem, by_object: jax.Array) -> Float[jax.Array, "D"]:
     # Who is touched at trunk or thighs sits or lies.
     rests = jnp.any((problem.targets.parts > 0.5) & own[None]).astype(dtype)
     one = jnp.ones((), dtype)
-    kinds = {**dict.fromkeys(POSTURE, rests), **dict.fromkeys(BODILY, 1 - by_object), **dict.fromkeys(OF_OBJECT, by_object)}
+    kinds = {
+        **dict.fromkeys(POSTURE, rests),
+        **dict.fromkeys(BODILY, 1 - by_object),
+        **dict.fromkeys(OF_OBJECT, by_object),
+    }
     return jnp.stack([kinds.get(name, one) for name in Move._fields])
 
 
@@ -288,14 +293,16 @@ def shortfall(metrics: RefineMetrics, starts: Starts) -> Float[jax.Array, "*B"]:
     return deep + far
 
 
-def badness(result: RefineResult, starts: Starts) -> Float[jax.Array, "*B"]:
-    """What results of several starts are compared by, metres: what of the rule is missed, by how much, and how far each
-    strayed. A part that is missed anyhow is not worth going far for: nobody lies down to touch a bench with his back."""
-    deep = jax.nn.relu(result.after.max_penetration - starts.deep)
-    far = jax.nn.relu(result.after.contact - starts.far)
+def badness(metrics: RefineMetrics, moved: Float[ArrayLike, "*B"], starts: Starts) -> Float[jax.Array, "*B"]:
+    """What results of several starts are compared by, metres: how much is missed, how far, and how far they strayed.
+
+    A part that is missed anyhow is not worth going far for: nobody lies down to touch a bench with his back.
+    """
+    deep = jax.nn.relu(metrics.max_penetration - starts.deep)
+    far = jax.nn.relu(metrics.contact - starts.far)
     missed = jnp.sum((far > 0).astype(far.dtype), axis=-1) + (deep > 0).astype(far.dtype)
     nearer = CLOSER * jnp.sum(jnp.minimum(far, NEAR), axis=-1)
-    return MISS * missed + 2 * deep + nearer + STRAY * jnp.asarray(result.moved)
+    return MISS * missed + 2 * deep + nearer + STRAY * jnp.asarray(moved)
 
 
 def _up(problem: Problem, start: State) -> jax.Array:

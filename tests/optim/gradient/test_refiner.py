@@ -196,7 +196,7 @@ def test_the_verdict_is_that_of_the_measures_and_the_shift_that_of_all_vertices(
 def test_other_starts_are_kept_only_where_they_are_better(model, template, body, starts, quick, result):
     config = dataclasses.replace(quick, starts=Starts(tries=1))
     got = refine_batch(model, starts[0], template, starts[1], HANDS, config, floor=Floor.at(0.0), body=body)
-    was, now = (np.asarray(badness(x, config.starts)) for x in (result, got))
+    was, now = (np.asarray(badness(x.after, x.moved, config.starts)) for x in (result, got))
     missed = np.asarray(shortfall(result.after, config.starts)) > 0
     assert missed.any()
     assert (now <= was + 1e-3).all()

@@ -12,15 +12,24 @@ from hoijax.body_models import BodyParams, named_pose, pose_body
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_template
 from hoijax.metrics import signed_distance_host
-from hoijax.optim.gradient import Floor, RefineConfig, RefineMetrics, Starts, object_field, part_targets, refine_batch
+from hoijax.optim.gradient import (
+    Floor,
+    RefineConfig,
+    RefineMetrics,
+    Starts,
+    part_targets,
+    refine_batch,
+)
 from hoijax.optim.gradient.engine import choose_points
 from hoijax.optim.gradient.refiner import _problem
 from hoijax.optim.gradient.starts import (
     DEEP,
     FAR,
+    STRAY,
     Move,
     _by_object,
     _used,
+    badness,
     core_of,
     move_cost,
     moved_start,
@@ -104,16 +113,16 @@ def test_a_free_object_goes_the_other_way_and_turns_about_its_middle(start):
     np.testing.assert_allclose(rotation, matrix(0, 0.7, 0) @ was, atol=1e-12)
     middle = np.asarray(middle)
     here = rotation @ middle + np.asarray(got.object_translation)
-    np.testing.assert_allclose(here, was @ middle + np.asarray(start.object_translation) - np.array([0, 0.2, 0]), atol=1e-12)
+    np.testing.assert_allclose(
+        here, was @ middle + np.asarray(start.object_translation) - np.array([0, 0.2, 0]), atol=1e-12
+    )
 
 
 def test_an_object_that_stands_slides_and_turns_about_the_vertical_only(start):
     canonical_up = np.asarray(start.object_rotation).T @ UP
     freedom = jnp.asarray(np.stack([np.outer(canonical_up, canonical_up), np.diag([1.0, 0.0, 1.0])]))
     got = go(start, by_object=1.0, freedom=freedom, up=0.2, side=0.1, turn=0.7, pitch=0.4)
-    np.testing.assert_allclose(
-        got.object_rotation, matrix(0, 0.7, 0) @ np.asarray(start.object_rotation), atol=1e-12
-    )
+    np.testing.assert_allclose(got.object_rotation, matrix(0, 0.7, 0) @ np.asarray(start.object_rotation), atol=1e-12)
     np.testing.assert_allclose(got.object_translation[1], start.object_translation[1], atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(got.object_translation - start.object_translation), 0.1, atol=1e-12)
 
@@ -188,9 +197,7 @@ def test_who_sits_is_posed_otherwise_and_free_things_move_instead_of_the_body(ab
     used = lambda by: dict(zip(Move._fields, np.asarray(_used(problem, jnp.asarray(by)))))  # noqa: E731
     assert [name for name, on in used(0.0).items() if on] == ["front", "side", "up", "yaw"]
     assert [name for name, on in used(1.0).items() if on] == ["front", "side", "up", "pitch", "turn", "roll"]
-    sitting = dataclasses.replace(
-        problem, targets=jax.tree.map(lambda x: x[0], part_targets(model, [("buttocks",)]))
-    )
+    sitting = dataclasses.replace(problem, targets=jax.tree.map(lambda x: x[0], part_targets(model, [("buttocks",)])))
     on = dict(zip(Move._fields, np.asarray(_used(sitting, jnp.asarray(0.0)))))
     assert all(on[name] for name in ("lean", "bend", "thighs", "knees", "yaw"))
     assert float(_by_object(problem, quick)) == 1.0
@@ -209,6 +216,23 @@ def test_the_shortfall_is_what_is_beyond_the_rule_and_far_parts_do_not_count_mor
     for name in ("tries", "placed"):
         with pytest.raises(ValueError, match=f"{name} must not be negative"):
             Starts(**{name: -1})
+
+
+def test_results_are_compared_by_what_is_missed_then_by_how_much_then_by_how_far_they_strayed():
+    rule = Starts(deep=0.008, far=0.018)
+
+    def bad(contact, deep=0.0, moved=0.0):
+        metrics = RefineMetrics(
+            contact=jnp.asarray(contact), max_penetration=jnp.asarray(deep), mean_penetration=jnp.zeros(()), floor=0.0
+        )
+        return float(badness(metrics, jnp.asarray(moved), rule))
+
+    assert bad([0.018, 0.0], 0.008, 0.3) == pytest.approx(0.3 * STRAY)
+    assert bad([0.018, 0.0], 0.008, 0.3) < bad([0.018, 0.0], 0.008, 0.4) < bad([0.02, 0.0], 0.008, 0.3)
+    assert bad([0.03, 0.0]) < bad([0.04, 0.0]) < bad([0.03, 0.03])
+    assert bad([0.0, 0.0], 0.01) < bad([0.0, 0.0], 0.03) < bad([0.0, 0.03], 0.03)
+    # The back on a bench: a third as far away is not worth lying down.
+    assert bad([0.0, 0.18], moved=0.05) < bad([0.0, 0.045], moved=0.31)
 
 
 def boxes(*rows):
@@ -249,7 +273,7 @@ def sat(model, body, seats, quick):
     templates = [make_template(mesh, resolution=48) for mesh in seats]
 
     def run(tries):
-        config = RefineConfig(sizes=quick.sizes, upright=True, starts=Starts(tries=tries)).with_steps(240)
+        config = RefineConfig(sizes=quick.sizes, upright=True, starts=Starts(tries=tries))
         return refine_batch(
             model, params, templates, pose, ("buttocks", "back"), config, floor=Floor.at(0.0), body=body
         )
@@ -286,3 +310,4 @@ def test_a_back_that_a_bench_does_not_have_is_said_to_be_missed_and_the_seat_is_
     assert bool(searched.verdict.missed[2, 1])
     assert not bool(searched.verdict.missed[2, 0])
     assert not bool(searched.verdict.penetrates[2])
+    assert float(searched.moved[2]) < 0.15
