@@ -71,8 +71,8 @@ def markdown(record: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     return page(
         "Refinement on objects that nobody here made",
-        "Made by `python -m hoijax.experiments.real_objects.run`: "
-        f"{settings['samples']} perturbed start(s) of each case. Success: deepest penetration, both ways, below {100 * THRESHOLDS.deep:.0f} cm and every asked part within "
+        f"Made by `python -m hoijax.experiments.real_objects.run`: {settings['samples']} perturbed start(s) per case. "
+        f"Success: deepest penetration, both ways, below {100 * THRESHOLDS.deep:.0f} cm and every asked part within "
         f"{100 * THRESHOLDS.far:.0f} cm, measured by SciPy and trimesh. Choices were made on dev (the seats of issue "
         "13, every second object of the other actions); test is all others." + note_of(settings),
         table(["action", "split", "objects", "starts", "success", "shallow", "touching", "tipped", "moved far"], lines),
