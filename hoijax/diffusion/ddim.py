@@ -5,12 +5,12 @@ state's structure. Everything runs inside `lax.scan`, so one compilation serves 
 calls. On a `Flow` the same update is Euler's method along the straight line.
 """
 
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jaxtyping import PyTree
 
 from hoijax.diffusion.guidance import Denoiser, Guidance, guided_split
 from hoijax.diffusion.prediction import Prediction, split_state
@@ -21,9 +21,9 @@ from hoijax.diffusion.schedule import Process, State, q_sample
 class DDIMResult:
     """What sampling back to the first time leaves."""
 
-    x0: Any
+    x0: PyTree
     """The (guided) clean estimate of the last step, of the state's structure."""
-    xt: Any
+    xt: PyTree
     """The state at the first time, still carrying that time's small noise."""
 
 

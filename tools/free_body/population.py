@@ -16,11 +16,16 @@ from .tpose import to_tpose
 class BaseMesh:
     """Constant tables of MakeHuman's body mesh."""
 
-    faces: np.ndarray  # (26756, 3) triangles of the body
-    mirror: np.ndarray  # (13380,)
-    weights: np.ndarray  # (13380, 52)
-    eye_faces: np.ndarray  # triangles of both eyeballs, into the rows of ShapeSpace.eyes
-    male: np.ndarray  # mean betas of the sampled men; women are the negative
+    faces: np.ndarray
+    """Triangles of the body, (26756, 3)."""
+    mirror: np.ndarray
+    """(13380,)."""
+    weights: np.ndarray
+    """(13380, 52)."""
+    eye_faces: np.ndarray
+    """Triangles of both eyeballs, into the rows of ShapeSpace.eyes."""
+    male: np.ndarray
+    """Mean betas of the sampled men; women are the negative."""
 
 
 def build_population(src, samples, seed, progress, cache=None):

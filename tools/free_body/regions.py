@@ -27,9 +27,12 @@ class Border:
     """The border of one region: inside is `field` > 0 within `mask`."""
 
     region: str
-    field: np.ndarray  # (V,)
-    mask: np.ndarray  # (V,) bool
-    gap: float  # metres between the two rows of vertices of the border
+    field: np.ndarray
+    """(V,)."""
+    mask: np.ndarray
+    """(V,), bool."""
+    gap: float
+    """Metres between the two rows of vertices of the border."""
 
 
 def _spline(x, points):

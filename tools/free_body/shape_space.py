@@ -15,12 +15,18 @@ BETAS = 10
 class ShapeSpace:
     """Mean (row 0) and principal directions (rows 1..10) of body vertices, eyeball vertices and joints."""
 
-    body: np.ndarray  # (11, 13380, 3)
-    eyes: np.ndarray  # (11, E, 3)
-    joints: np.ndarray  # (11, 52, 3)
-    betas: np.ndarray  # (samples, 10), unit variance
-    explained: np.ndarray  # share of variance of each direction
-    joint_residual: float  # mean distance of sampled joints from the linear model, metres
+    body: np.ndarray
+    """(11, 13380, 3)."""
+    eyes: np.ndarray
+    """(11, E, 3)."""
+    joints: np.ndarray
+    """(11, 52, 3)."""
+    betas: np.ndarray
+    """Of unit variance, (samples, 10)."""
+    explained: np.ndarray
+    """Share of variance of each direction."""
+    joint_residual: float
+    """Mean distance of sampled joints from the linear model, metres."""
 
 
 def symmetrize(x, mirror):

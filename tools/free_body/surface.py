@@ -15,12 +15,18 @@ FLIP = np.array([-1.0, 1.0, 1.0])
 class Surface:
     """The body while it is being made: everything is per vertex and follows linear maps together."""
 
-    fields: np.ndarray  # (11, V, 3) mean shape and shape directions
-    weights: np.ndarray  # (V, 52) skinning weights
-    faces: np.ndarray  # (F, 3) mirror-symmetric triangles
-    mirror: np.ndarray  # (V,) mirror image of each vertex
-    mouth: np.ndarray  # (V,) membranes that close mouth and nostrils
-    eye: np.ndarray  # (V,) eye patches
+    fields: np.ndarray
+    """Mean shape and shape directions, (11, V, 3)."""
+    weights: np.ndarray
+    """Skinning weights, (V, 52)."""
+    faces: np.ndarray
+    """Mirror-symmetric triangles, (F, 3)."""
+    mirror: np.ndarray
+    """Mirror image of each vertex, (V,)."""
+    mouth: np.ndarray
+    """Membranes that close mouth and nostrils, (V,)."""
+    eye: np.ndarray
+    """Eye patches, (V,)."""
 
     @property
     def mean(self):

@@ -16,9 +16,11 @@ FINGER_SPREAD = 0.7  # of the spread in MakeHuman's rest pose
 class Twist:
     """Rotation about a bone that is spread along it instead of jumping at the joint."""
 
-    axis: np.ndarray  # target bone direction
+    axis: np.ndarray
+    """Target bone direction."""
     angle: float
-    swing: np.ndarray  # rotation of the bone's root without the twist
+    swing: np.ndarray
+    """Rotation of the bone's root without the twist."""
     rest_direction: np.ndarray
     length: float
 
