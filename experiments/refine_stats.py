@@ -132,7 +132,7 @@ def run_case(
     template = make_template(mesh, resolution=config.resolution)
     settings = RefineConfig() if config.steps is None else RefineConfig().with_steps(config.steps)
 
-    def refined(params: BodyParams, pose: RigidPose) -> RefineResult:
+    def refine(params: BodyParams, pose: RigidPose) -> RefineResult:
         return refine_batch(
             model, params, template, pose, case.contact, settings, floor=Floor.at(0.0), object_rests=case.rests,
             body=field,
@@ -158,8 +158,8 @@ def run_case(
         jax.tree.map(lambda x: jnp.asarray(x)[None], as_arrays(model, v))
         for v in (intended_parameters(case), wrong(intended_parameters(case), case.start))
     ]
-    reference = refined(*one[0])
-    demo = rows(*one[1], refined(*one[1]))[0]
+    reference = refine(*one[0])
+    demo = rows(*one[1], refine(*one[1]))[0]
     params, pose = (jax.tree.map(lambda x: x[0], x) for x in (reference.params, reference.pose))
     key = jax.random.fold_in(jax.random.key(config.seed), CASES.index(case))
     starts = perturb(key, params, pose, config.samples, config.perturbation)
@@ -169,7 +169,7 @@ def run_case(
     for first in range(0, config.samples, config.batch):
         some = jax.tree.map(lambda x, i=first: x[i : i + config.batch], starts)
         began = time.perf_counter()
-        result = jax.block_until_ready(refined(*some))
+        result = jax.block_until_ready(refine(*some))
         seconds += time.perf_counter() - began
         new = rows(*some, result)
         body_size = np.linalg.norm(np.asarray(pose_body_compiled(model, some[0]).vertices) - meant_body, axis=-1).mean(

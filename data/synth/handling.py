@@ -4,7 +4,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, Vector, turn, unit
-from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, stand_on_floor, sway
 
 SIDE_PARTS: dict[str, tuple[str, float]] = {
     "backpack": ("bag", 0.45), "ball": ("body", 0.42), "box": ("body", 0.4), "chair": ("seat", 0.5),
@@ -42,7 +42,7 @@ def _width(placed: Placed, part: str) -> float:
 def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Something between the hands in front of the body."""
     part, share = SIDE_PARTS[obj.category]
-    placed = standing(obj, _YAW.get(obj.category, 0.0))
+    placed = stand_on_floor(obj, _YAW.get(obj.category, 0.0))
     walking = rng.random() < 0.4
     p.pose("walk" if walking else "stand")
     if not walking:
@@ -55,10 +55,10 @@ def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
     flat = obj.category in ("keyboard", "laptop", "skateboard")
     low, high = placed.box(part)
     grip = shoulder[1] - rng.uniform(0.28, 0.48) * p.size + (0.04 if flat else 0.0)
-    placed = placed.moved(0.0, grip - (low[1] + share * (high[1] - low[1])), 0.0)
+    placed = placed.move(0.0, grip - (low[1] + share * (high[1] - low[1])), 0.0)
     whole = placed.box()
     room = 0.16 * p.size + rng.uniform(0.02, 0.08) + (0.04 if obj.category in ("chair", "stool") else 0.0)
-    placed = placed.moved(0.0, 0.0, room - whole[0][2])
+    placed = placed.move(0.0, 0.0, room - whole[0][2])
     _between_hands(rng, p, placed, part, share, flat)
     return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" while walking" if walking else "")
 
@@ -66,9 +66,9 @@ def carry_two_hands(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
 def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """Both hands at the sides of something on the floor or a little above it, the body bent."""
     part, share = SIDE_PARTS[obj.category]
-    placed = standing(obj, _YAW.get(obj.category, 0.0))
+    placed = stand_on_floor(obj, _YAW.get(obj.category, 0.0))
     raised = 0.0 if rng.random() < 0.5 else rng.uniform(0.22, 0.4)
-    placed = placed.moved(0.0, raised, 0.0)
+    placed = placed.move(0.0, raised, 0.0)
     low, high = placed.box(part)
     grip = low[1] + max(share, 0.55 if obj.category != "ball" else share) * (high[1] - low[1])
     pelvis = np.clip((grip + rng.uniform(0.32, 0.46)) / p.size, 0.5, 0.86) * p.size
@@ -84,7 +84,7 @@ def lift(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
         p.step(side, sign * wide, rng.uniform(-0.03, 0.03), yaw=rng.uniform(10, 25), knee=(0.45 * sign, 0.2, 1.0))
     whole = placed.box()
     knees = max(p.position(f"{side}_knee")[2] for side in SIDES) if whole[1][1] > 0.35 else 0.1
-    placed = placed.moved(0.0, 0.0, max(0.16, knees + 0.07) - whole[0][2])
+    placed = placed.move(0.0, 0.0, max(0.16, knees + 0.07) - whole[0][2])
     _between_hands(rng, p, placed, part, max(share, 0.55) if obj.category != "ball" else share, False)
     return ScriptedStart(p, placed, ("left_hand", "right_hand"), manner=" off the floor" if raised == 0 else "")
 
@@ -107,7 +107,7 @@ def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -
     inward = np.array([-sign, 0.0, 0.0])
     forward = np.array([0.0, 0.0, 1.0])
     if obj.category in ("backpack", "suitcase"):  # the handle's bar along z
-        placed = standing(obj, 90.0 * sign)
+        placed = stand_on_floor(obj, 90.0 * sign)
         low, high = placed.box("handle")
         radius = 0.008 if obj.category == "backpack" else 0.014
         at = at + [
@@ -116,11 +116,11 @@ def carry_one_hand(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -
             0.0,
         ]
         middle = np.array([0.5 * (low[0] + high[0]), high[1] - radius, 0.5 * (low[2] + high[2])])
-        placed = placed.moved(*(at - middle))
+        placed = placed.move(*(at - middle))
         grasp(p, side, at, forward, inward * 0.55 + [0, -0.85, 0], radius)
     elif obj.category == "bottle":
-        placed = standing(obj)
-        placed = placed.moved(*(at - (placed.box()[0] + placed.box()[1]) / 2)).moved(0, -0.03, 0)
+        placed = stand_on_floor(obj)
+        placed = placed.move(*(at - (placed.box()[0] + placed.box()[1]) / 2)).move(0, -0.03, 0)
         grasp(p, side, at + [0, 0.1, 0.12], (0, 0.9, 0.5), inward, 0.036)
         tilt = turn("X", 30)
         placed = Placed(obj, tilt @ placed.rotation, at + [0, 0.1, 0.12], placed.seed)
@@ -176,7 +176,7 @@ def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
     inward = np.array([-sign, 0.0, rng.uniform(-0.1, 0.5)])
     up = np.array([rng.normal(0, 0.1), 1.0, rng.normal(0.1, 0.12)])
     if obj.category == "ball":
-        placed = standing(obj, rng.uniform(0, 360))
+        placed = stand_on_floor(obj, rng.uniform(0, 360))
         radius = obj.size[0] / 2
         centre = np.array(
             [0.0, shoulder[1] - rng.uniform(0.1, 0.4) * p.size, 0.17 * p.size + radius + rng.uniform(0.06, 0.16)]
@@ -205,7 +205,7 @@ def hold(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
         middle = np.array([(body[:, 0].min() + body[:, 0].max()) / 2, 0.0, (body[:, 2].min() + body[:, 2].max()) / 2])
         placed = Placed(obj, rotation, at - rotation @ middle)
         if obj.category == "bottle":
-            placed = placed.moved(0.0, 0.08 * obj.size[1], 0.0)
+            placed = placed.move(0.0, 0.08 * obj.size[1], 0.0)
         radius = float((body[:, 2].max() - body[:, 2].min()) / 2)
         up = np.array([0.0, 1.0, 0.0])
     grasp(p, side, at, up, inward, radius)
@@ -227,8 +227,8 @@ def wear(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
         for side in SIDES:
             hang(p, rng, side)
     back = p.points("upper_back")
-    placed = standing(obj)
+    placed = stand_on_floor(obj)
     high = placed.box("bag")[1]
     top = p.position("neck")[1] - rng.uniform(0.03, 0.1)
-    placed = placed.moved(0.0, top - high[1], back[:, 2].min() - 0.002 - high[2])
+    placed = placed.move(0.0, top - high[1], back[:, 2].min() - 0.002 - high[2])
     return ScriptedStart(p, placed, ("upper_back",), manner=" while walking" if walking else "")

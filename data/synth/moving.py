@@ -6,7 +6,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet, turn
-from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, grasp, hang, stance, stand_on_floor, sway
 
 Pick = Callable[[str], tuple[int, ProceduralObject]]
 """Draws an instance of a category: its seed and the object."""
@@ -46,11 +46,11 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, ti
     if category == "bicycle":
         return _walk_bicycle(rng, p, obj)
     if category == "trolley":
-        placed = standing(obj)
+        placed = stand_on_floor(obj)
         low, high = placed.box("handle")
         radius, half = 0.017, min(0.2, 0.5 * (high[0] - low[0]) - 0.1)
         z = shoulder[2] + np.sqrt(max(reach**2 - (shoulder[1] - high[1]) ** 2, 0.2**2))
-        placed = placed.moved(0.0, 0.0, z - 0.5 * (low[2] + placed.box("handle")[1][2]))
+        placed = placed.move(0.0, 0.0, z - 0.5 * (low[2] + placed.box("handle")[1][2]))
         bar = placed.box("handle")[0][2] + radius
         for side, sign in zip(SIDES, (1.0, -1.0)):
             at = np.array([sign * half * rng.uniform(0.85, 1.0), high[1] - radius, bar])
@@ -65,19 +65,19 @@ def _push_or_pull(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, ti
             )
         return ScriptedStart(p, placed, ("left_hand", "right_hand"))
     part = {"door": "leaf", "sofa": "back", "chair": "back", "box": "body"}[category]
-    placed = standing(obj)
+    placed = stand_on_floor(obj)
     low, high = placed.box(part)
     z = shoulder[2] + reach
     for side in SIDES:
         p.curl(side, 0.1)
     if category == "door":
-        placed = placed.moved(rng.uniform(-0.1, 0.1), 0.0, z - low[2])
+        placed = placed.move(rng.uniform(-0.1, 0.1), 0.0, z - low[2])
         for side, sign in zip(SIDES, (1.0, -1.0)):
             at = np.array([sign * rng.uniform(0.14, 0.24), shoulder[1] - rng.uniform(0.08, 0.22), z])
             p.reach(side, at, (0.1 * sign, 1, 0), (0, 0, 1), (0.8 * sign, -1.0, 0.0))
         return ScriptedStart(p, placed, ("left_hand", "right_hand"))
     # Backs of chairs and sofas: the palms on the upper edge, pushing it forward or drawing it near.
-    placed = placed.moved(0.0, 0.0, z - 0.06 - low[2])
+    placed = placed.move(0.0, 0.0, z - 0.06 - low[2])
     half = min(0.5 * (high[0] - low[0]) - 0.05, 0.24)
     for side, sign in zip(SIDES, (1.0, -1.0)):
         deep = 0.012 if category == "chair" else 0.06
@@ -93,7 +93,7 @@ def _walk_bicycle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
     sign, other = (1.0, "right") if side == "left" else (-1.0, "left")
     p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
     p.add("pelvis", "X", 5.0)
-    placed = standing(obj).moved(sign * rng.uniform(0.42, 0.48), 0.0, rng.uniform(0.12, 0.22))
+    placed = stand_on_floor(obj).move(sign * rng.uniform(0.42, 0.48), 0.0, rng.uniform(0.12, 0.22))
     grips = placed.vertices()[obj.vertex_labels == obj.part_names.index("grip")]
     near = grips[(grips[:, 0] - placed.translation[0]) * sign < 0]
     at = near.mean(axis=0)
@@ -121,22 +121,22 @@ def _pull_handle(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> 
         tilt = rng.uniform(0, 25)
         placed = Placed(obj, turn("YX", 180.0, -tilt), np.zeros(3))
         placed = placed.at(sign * (abs(shoulder[0]) + 0.1 + obj.size[0] / 2 * 0.3), None, 0.0)
-        placed = placed.moved(0.0, -placed.box()[0][1], 0.0)
+        placed = placed.move(0.0, -placed.box()[0][1], 0.0)
         points = placed.vertices()[obj.vertex_labels == obj.part_names.index("handle")]
         bar = points[points[:, 1] > points[:, 1].max() - 0.02].mean(axis=0)
         behind = shoulder[2] - rng.uniform(0.1, 0.24)
-        placed = placed.moved(sign * (abs(shoulder[0]) + 0.1) - bar[0], 0.0, behind - bar[2])
+        placed = placed.move(sign * (abs(shoulder[0]) + 0.1) - bar[0], 0.0, behind - bar[2])
         at = bar + [sign * (abs(shoulder[0]) + 0.1) - bar[0], 0.0, behind - bar[2]]
         p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
         grasp(p, side, at, (-sign, 0, 0), (0, -0.8, 0.6) if tilt < 8 else (0, 0.3, -1.0), 0.014)
         return ScriptedStart(p, placed, (f"{side}_hand",), manner=" behind")
-    placed = standing(obj, 0.0 if sign < 0 else 180.0)
+    placed = stand_on_floor(obj, 0.0 if sign < 0 else 180.0)
     lever = placed.vertices()[obj.vertex_labels == obj.part_names.index("handle")]
     near = lever[lever[:, 2] < placed.translation[2] - 0.06]
     bar = near[near[:, 2] < near[:, 2].min() + 0.02]
     at = np.array([0.5 * (bar[:, 0].min() + bar[:, 0].max()), bar[:, 1].mean(), bar[:, 2].mean()])
     goal = np.array([shoulder[0] + 0.02 * sign, at[1], shoulder[2] + rng.uniform(0.32, 0.42) * p.size])
-    placed = placed.moved(goal[0] - at[0], 0.0, goal[2] - at[2])
+    placed = placed.move(goal[0] - at[0], 0.0, goal[2] - at[2])
     grasp(p, side, goal, (-sign, 0, 0), (0, -0.5, 0.9), 0.009, (0.7 * sign, -1.0, 0.0))
     return ScriptedStart(p, placed, (f"{side}_hand",), manner=" by the handle")
 
@@ -163,19 +163,19 @@ def kick(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
         p.set(f"{s}_elbow", "Y", -k * rng.uniform(15, 40))
     toes = p.points(f"{side}_toes")
     tip = toes[toes[:, 2].argmax()]
-    placed = standing(obj, rng.uniform(0, 360) if obj.category == "ball" else rng.uniform(-10, 10))
+    placed = stand_on_floor(obj, rng.uniform(0, 360) if obj.category == "ball" else rng.uniform(-10, 10))
     if obj.category == "ball":  # the toes meet the sphere below or at its middle height
         radius = obj.size[0] / 2
         above = tip[1] - radius
         placed = placed.at(tip[0], None, tip[2] + np.sqrt(max(radius**2 - min(abs(above), 0.9 * radius) ** 2, 0.0)))
     else:
-        placed = placed.moved(tip[0], 0.0, tip[2] - placed.box()[0][2])
+        placed = placed.move(tip[0], 0.0, tip[2] - placed.box()[0][2])
     return ScriptedStart(p, placed, (f"{side}_toes",))
 
 
 def ride(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On a bicycle, or standing on a skateboard."""
-    placed = standing(obj)
+    placed = stand_on_floor(obj)
     if obj.category == "skateboard":
         return _skate(rng, p, obj, placed)
     labels, names, points = obj.vertex_labels, obj.part_names, placed.vertices()
@@ -224,7 +224,7 @@ def _skate(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, placed: P
 def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick) -> ScriptedStart:
     """Sitting on a chair at a table, the fingers on the keys."""
     (table_seed, table), (chair_seed, chair) = pick("table"), pick("chair")
-    chair_at = standing(chair, seed=chair_seed)
+    chair_at = stand_on_floor(chair, seed=chair_seed)
     high = chair_at.box("seat")[1]
     p.pose("sit")
     p.add("spine1", "X", rng.uniform(0, 8)).add("neck", "X", rng.uniform(5, 14))
@@ -240,16 +240,16 @@ def type_(rng: np.random.Generator, p: Puppet, obj: ProceduralObject, pick: Pick
             knee=(0.1 * sign, 1.0, 0.5),
         )
     shoulder = p.position("left_shoulder")
-    table_at = standing(table, 180.0, seed=table_seed)
+    table_at = stand_on_floor(table, 180.0, seed=table_seed)
     reach = shoulder[2] + rng.uniform(0.3, 0.36) * p.size
     top = table_at.box("top")[1][1]
     part = "case" if obj.category == "keyboard" else "base"
     placed = Placed(obj, turn("Y", 180.0), np.zeros(3)).at(0.0, top - obj.bottom, 0.0)
     keys = placed.box(part if obj.category == "keyboard" else "keys")
     middle = 0.5 * (keys[0][2] + keys[1][2])
-    placed = placed.moved(0.0, 0.0, reach - middle)
+    placed = placed.move(0.0, 0.0, reach - middle)
     edge = max(placed.box()[0][2] - rng.uniform(0.02, 0.1), hips[2] + 0.2)
-    table_at = table_at.moved(0.0, 0.0, edge - table_at.box("top")[0][2])
+    table_at = table_at.move(0.0, 0.0, edge - table_at.box("top")[0][2])
     for side, sign in zip(SIDES, (1.0, -1.0)):
         p.curl(side, 0.45)
         at = np.array([sign * rng.uniform(0.08, 0.12), placed.box(part)[1][1] + 0.035, reach - 0.07])

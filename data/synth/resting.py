@@ -4,7 +4,7 @@ import numpy as np
 
 from hoijax.data.objects import ProceduralObject
 from hoijax.data.synth.rig import SIDES, Puppet
-from hoijax.data.synth.start import Placed, ScriptedStart, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, ScriptedStart, hang, stance, stand_on_floor, sway
 
 _SEATS = {"bed": "mattress", "table": "top", "desk": "top", "ball": "body"}
 _THIGH = 0.41  # metres from hip to knee of the mean body
@@ -13,7 +13,7 @@ _THIGH = 0.41  # metres from hip to knee of the mean body
 def sit(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On the front of a seat, or against its back."""
     category = obj.category
-    placed = standing(
+    placed = stand_on_floor(
         obj, {"bed": float(rng.choice([-90.0, 90.0])), "table": float(rng.choice([0.0, 180.0]))}.get(category, 0.0)
     )
     low, high = placed.box(_SEATS.get(category, "seat"))
@@ -88,7 +88,7 @@ def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
     if obj.category in ("table", "desk") and rng.random() < 0.5:
         return _lean_backwards(rng, p, obj)
     part = {"table": "top", "desk": "top", "sofa": "back", "chair": "back"}[obj.category]
-    placed = standing(obj, 180.0 if obj.category == "desk" else 0.0)
+    placed = stand_on_floor(obj, 180.0 if obj.category == "desk" else 0.0)
     low, high = placed.box(part)
     both = rng.random() < 0.6
     p.pose("stand")
@@ -102,7 +102,7 @@ def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
     shoulder = p.position("left_shoulder")
     deep = {"sofa": 0.1, "chair": 0.012}.get(obj.category, rng.uniform(0.06, 0.14))
     placed = placed.at(0.0, None, 0.0)
-    placed = placed.moved(0.0, 0.0, max(shoulder[2] + rng.uniform(0.12, 0.24), 0.26) - (placed.box(part)[0][2] + deep))
+    placed = placed.move(0.0, 0.0, max(shoulder[2] + rng.uniform(0.12, 0.24), 0.26) - (placed.box(part)[0][2] + deep))
     edge, width = placed.box(part)[0][2] + deep, (high[0] - low[0]) / 2
     for side, sign in zip(SIDES, (1.0, -1.0)):
         if side in hands:
@@ -119,7 +119,7 @@ def lean(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> Scripted
 
 
 def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
-    placed = standing(obj)
+    placed = stand_on_floor(obj)
     part_top = placed.box("top")[1][1]
     p.pose("stand")
     p.set("pelvis", "X", -rng.uniform(3, 9)).add("spine1", "X", rng.uniform(4, 10))
@@ -130,7 +130,7 @@ def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
         p.step(side, sign * rng.uniform(0.08, 0.16), ahead + rng.uniform(-0.06, 0.06), yaw=rng.uniform(0, 20))
     seat = p.points("buttocks")
     edge = seat[:, 2].min() + 0.01
-    placed = placed.moved(rng.uniform(-0.15, 0.15), 0.0, edge - placed.box("top")[1][2])
+    placed = placed.move(rng.uniform(-0.15, 0.15), 0.0, edge - placed.box("top")[1][2])
     contact: tuple[str, ...] = ("seat",)
     prop = rng.random() < 0.6
     for side, sign in zip(SIDES, (1.0, -1.0)):
@@ -146,7 +146,7 @@ def _lean_backwards(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) 
 
 
 def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
-    placed = standing(obj, rng.choice([0.0, 180.0]))
+    placed = stand_on_floor(obj, rng.choice([0.0, 180.0]))
     low, high = placed.box("leaf")
     p.pose("stand")
     if rng.random() < 0.5:  # the back against it
@@ -158,7 +158,7 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
             p.step(side, sign * rng.uniform(0.07, 0.15), rng.uniform(0.18, 0.3), yaw=rng.uniform(0, 20))
             hang(p, rng, side)
         behind = min(p.points("upper_back")[:, 2].min(), p.points("buttocks")[:, 2].min())
-        placed = placed.moved(rng.uniform(-0.1, 0.1), 0.0, behind - high[2])
+        placed = placed.move(rng.uniform(-0.1, 0.1), 0.0, behind - high[2])
         return ScriptedStart(p, placed, ("upper_back",), manner=" with the back against it")
     side = str(rng.choice(SIDES))
     sign = 1.0 if side == "left" else -1.0
@@ -166,7 +166,7 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
     sway(p, rng, 0.6)
     stance(p, rng, stride=0.12, drop=0.97)
     shoulder = p.position(f"{side}_shoulder")
-    placed = placed.moved(rng.uniform(-0.1, 0.1), 0.0, shoulder[2] + rng.uniform(0.42, 0.5) * p.size - low[2])
+    placed = placed.move(rng.uniform(-0.1, 0.1), 0.0, shoulder[2] + rng.uniform(0.42, 0.5) * p.size - low[2])
     p.curl(side, 0.1)
     at = np.array(
         [shoulder[0] + sign * rng.uniform(0.0, 0.1), shoulder[1] + rng.uniform(-0.12, 0.06), placed.box("leaf")[0][2]]
@@ -179,7 +179,7 @@ def _lean_on_door(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) ->
 def lie(rng: np.random.Generator, p: Puppet, obj: ProceduralObject) -> ScriptedStart:
     """On the back, the head towards the headboard or an armrest, legs straight or bent."""
     part, yaw = ("mattress", 0.0) if obj.category == "bed" else ("seat", rng.choice([-90.0, 90.0]))
-    placed = standing(obj, yaw)
+    placed = stand_on_floor(obj, yaw)
     low, high = placed.box(part)
     length, room = high[2] - low[2], (high[0] - low[0]) / 2
     p.pose("lie")

@@ -17,7 +17,7 @@ from hoijax.data.synth.config import UNSEEN, SynthConfig
 from hoijax.data.synth.pictures import HUMAN, OBJECT, OCCLUDER, SUPPORT, Drawn, PictureMeshes, draw, gather, silhouette
 from hoijax.data.synth.sampling import instance, pool_seed, source
 from hoijax.data.synth.schema import encode_depth, jpeg, pack_labels
-from hoijax.data.synth.start import Placed, standing
+from hoijax.data.synth.start import Placed, stand_on_floor
 from hoijax.interaction import surface_points
 from hoijax.render import rasterize
 
@@ -114,7 +114,7 @@ def _occluder(
     )
     aim = joints[rng.choice([1, 2, 4, 5, 0, 7, 8])]
     at = aim + (eye - aim) * rng.uniform(0.45, 0.62) + rng.normal(0, 0.25, 3)
-    placed = standing(instance(category, seed), rng.uniform(0, 360), seed)
+    placed = stand_on_floor(instance(category, seed), rng.uniform(0, 360), seed)
     return placed.at(at[0], None, at[2])
 
 

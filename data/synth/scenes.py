@@ -16,7 +16,7 @@ from hoijax.data.synth.pictures import HUMAN, OBJECT, SUPPORT, draw
 from hoijax.data.synth.rig import SIDES, Puppet
 from hoijax.data.synth.sampling import body_betas, instance, pool_seed, source
 from hoijax.data.synth.schema import CLOUD, encode_depth, pack_labels, serialize
-from hoijax.data.synth.start import Placed, hang, stance, standing, sway
+from hoijax.data.synth.start import Placed, hang, stance, stand_on_floor, sway
 from hoijax.data.synth.styles import look
 
 ACTIONS = ("sit", "lean", "lie")
@@ -111,7 +111,7 @@ def _furnish(rng: np.random.Generator, config: SynthConfig, split: str, person: 
         yaw = float(rng.choice([0.0, 90.0, 180.0, 270.0])) + rng.normal(0, 4)
         for _ in range(12):
             at = rng.uniform(-2.4, 2.4, 2)
-            placed = standing(instance(category, seed), yaw, seed).at(at[0], None, at[1])
+            placed = stand_on_floor(instance(category, seed), yaw, seed).at(at[0], None, at[1])
             low, high = placed.box()
             if not any((low < h + 0.1).all() and (high > l - 0.1).all() for l, h in boxes):
                 boxes.append((low, high))

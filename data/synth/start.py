@@ -33,12 +33,12 @@ class Placed:
         given = [old if new is None else new for old, new in zip(self.translation, (x, y, z))]
         return dataclasses.replace(self, translation=np.array(given, float))
 
-    def moved(self, *offset: float) -> "Placed":
+    def move(self, *offset: float) -> "Placed":
         """The object shifted."""
         return dataclasses.replace(self, translation=self.translation + np.asarray(offset, float))
 
 
-def standing(obj: ProceduralObject, yaw: float = 0.0, seed: int = 0) -> Placed:
+def stand_on_floor(obj: ProceduralObject, yaw: float = 0.0, seed: int = 0) -> Placed:
     """The object standing on the floor at the origin, turned about the vertical by degrees."""
     return Placed(obj, turn("Y", yaw), np.array([0.0, -obj.bottom, 0.0]), seed)
 

@@ -80,13 +80,13 @@ def main(config: Config) -> dict[str, Any]:
     single, many = jax.jit(one), jax.jit(jax.vmap(one, in_axes=(None, None, 0)))
     steps = {}
 
-    def batched() -> None:
+    def run_batch() -> None:
         steps["batch"] = jax.block_until_ready(many(*fields, rows))[0]
 
     def one_by_one() -> None:
         steps["one by one"] = jnp.stack([jax.block_until_ready(single(*fields, row))[0] for row in singles])
 
-    def called(params: Any, pose: Any) -> None:
+    def run_one(params: Any, pose: Any) -> None:
         jax.block_until_ready(
             refine_batch(
                 model, params, template, pose, case.contact, settings, floor=Floor.at(0.0), object_rests=case.rests,
@@ -96,11 +96,11 @@ def main(config: Config) -> dict[str, Any]:
 
     def calls() -> None:
         for i in range(config.batch):
-            called(*jax.tree.map(lambda x, i=i: x[i : i + 1], (params, pose)))
+            run_one(*jax.tree.map(lambda x, i=i: x[i : i + 1], (params, pose)))
 
     pairs = {
-        "function": {"one by one": one_by_one, "batch": batched},
-        "refine_batch": {"one by one": calls, "batch": lambda: called(params, pose)},
+        "function": {"one by one": one_by_one, "batch": run_batch},
+        "refine_batch": {"one by one": calls, "batch": lambda: run_one(params, pose)},
     }
     results = {name: compare(sides, rounds=config.rounds, min_seconds=0.0) for name, sides in pairs.items()}
     row = {

@@ -184,7 +184,7 @@ def train_step(
 
 
 @functools.cache
-def _compiled(options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+def _compile_step(options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     """The jitted step: programs are shared by all runs of a process that differ in nothing that matters."""
     return jax.jit(
         train_step, static_argnames=("program", "phase"), donate_argnames="state",
@@ -229,7 +229,7 @@ class Trainer:
     def step(self, state: TrainState, batch: Any, phase: Any = None) -> tuple[TrainState, dict[str, jax.Array]]:
         """One step on this process's samples; `state` is used up. Numbers: see `train_step`."""
         batch = place_batch(batch, self.program.mesh)
-        return _compiled(self._options)(self.task, state, batch, program=self.program, phase=phase)
+        return _compile_step(self._options)(self.task, state, batch, program=self.program, phase=phase)
 
 
 def take_steps(trainer: Trainer, batches: Iterator[Any], count: int) -> tuple[TrainState, list[dict[str, jax.Array]]]:

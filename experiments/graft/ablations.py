@@ -87,7 +87,7 @@ def run(config: Config) -> None:
     # Rooms are made once for all trainings.
     source = training.make_source(whole, training.training_bodies(whole))
 
-    def scored(row: Variant) -> dict[str, Any]:
+    def score_row(row: Variant) -> dict[str, Any]:
         one = training_of(config, row)
         training.train(one, source)
         asked = evaluation.Config(
@@ -97,7 +97,7 @@ def run(config: Config) -> None:
         jax.clear_caches()
         return scores
 
-    scores = scores_of(select_variants(ROWS, config.rows), config.out, scored)
+    scores = scores_of(select_variants(ROWS, config.rows), config.out, score_row)
     record = {"config": settings_of(config, ("out", "results")), "scores": scores}
     write_page(config.results, "graft_ablations", record, markdown(config, scores))
 

@@ -96,4 +96,4 @@ def start_weights(weights: Any, path: pathlib.Path, sizes: GraftConfig) -> Any:
 def features_of(network: GraftWithEncoder, pictures: PicturePair) -> ImageFeatures:
     """What the network sees of one sample's images."""
     pair = jnp.asarray(pictures.pair).astype(jnp.float32) / 255.0
-    return ImageFeatures(fused=network.fused(pair), intrinsics=jnp.asarray(pictures.intrinsics), patch=float(PATCH))
+    return ImageFeatures(fused=network.fuse(pair), intrinsics=jnp.asarray(pictures.intrinsics), patch=float(PATCH))

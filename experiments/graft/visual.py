@@ -86,12 +86,12 @@ def run(config: Config) -> None:
     source = Kept(SynthScenes(split, model, spec, points=asked.points, seed=asked.room_seed, pictures=SIDE))
     scores: dict[str, Any] = {}
 
-    def scored(name: str, network: Any) -> None:
+    def score_arm(name: str, network: Any) -> None:
         refine = evaluation.make_refine(network, spec, model, asked.queries, gradient=False)
         scores[name] = evaluation.score(asked, name, source, refine, model, spec)
         jax.clear_caches()
 
-    scored(BEGUN, load_graft(start_of(config))[0])
+    score_arm(BEGUN, load_graft(start_of(config))[0])
     sizes, full = {}, training_of(config, "full")
     # Made once for both; without images they are not looked at.
     samples = training.make_source(full, training.training_bodies(full))
@@ -104,7 +104,7 @@ def run(config: Config) -> None:
             files.append(one.out / "encoder.safetensors")
             network = with_encoder(network, load_encoder(files[-1]))
         sizes[name] = round(sum(file.stat().st_size for file in files) / 1e6, 2)
-        scored(name, network)
+        score_arm(name, network)
     train = len(open_split(config.synth, "scenes_train"))
     record = settings_of(config, ("out", "results", "synth", "start"))
     record |= {"scenes_train": train, "scenes_test": len(split), "begun": training_chain(facts)}

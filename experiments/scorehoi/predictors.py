@@ -28,11 +28,11 @@ from hoijax.optim.gradient import BodyField, RefineConfig, body_field, refine_ba
 from hoijax.systems.scorehoi import (
     GuidedBody,
     compile_reconstruction,
+    drop_weights,
     guided_scene,
     interaction_from_state,
     pose_hoi_state,
     state_from_estimate,
-    unweighted,
 )
 from hoijax.systems.scorehoi.inputs import Layout
 from hoijax.systems.scorehoi.networks import Networks
@@ -76,7 +76,7 @@ class Predictor:
     @classmethod
     def program(cls, variant: GuidanceVariant, step: int) -> tuple[Any, ...]:
         """Rows with equal ones share a predictor, see `show`."""
-        return variant.method in ("regressor", "estimate"), unweighted(variant.guidance(step))
+        return variant.method in ("regressor", "estimate"), drop_weights(variant.guidance(step))
 
     def show(self, variant: GuidanceVariant) -> None:
         """Goes on with another row of the same program."""

@@ -76,7 +76,7 @@ class Config:
     out: pathlib.Path = RESULTS
 
 
-def perturbed(samples: list[dict[str, Any]], config: Config, first: int) -> tuple[BodyParams, RigidPose]:
+def perturb_estimates(samples: list[dict[str, Any]], config: Config, first: int) -> tuple[BodyParams, RigidPose]:
     """Estimates of some samples, each perturbed by its place in the split."""
     bodies, objects = [], []
     for i, sample in enumerate(samples):
@@ -162,7 +162,7 @@ def predict(config: Config, split: str, refiners: Refiners, folders: dict[str, p
         samples = [source[i] for i in range(first, min(first + config.batch, count))]
         ids += [sample["key"] for sample in samples]
         filled = samples + samples[-1:] * (config.batch - len(samples))
-        start = perturbed(filled, config, first)
+        start = perturb_estimates(filled, config, first)
         for method in METHODS:
             params, pose = refiners(method, filled, *start)
             rows[method] += records(refiners.model, params, pose)[: len(samples)]

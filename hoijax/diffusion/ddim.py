@@ -5,7 +5,6 @@ state's structure. Everything runs inside `lax.scan`, so one compilation serves 
 calls. On a `Flow` the same update is Euler's method along the straight line.
 """
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -218,7 +218,7 @@ def make_refiner(request: PeopleRequest, model: BodyModel) -> tuple[Refiner, Bod
         def descend(spec: BodySpec, scene: ScenePoints, state: GraftState, contacts: BodyModel, _: None) -> GraftState:
             return gradient_refine(spec, contacts, scene, state, steps=steps, update=mask)
 
-        return _compiled(descend, model, spec, contacts, None), spec, {}
+        return _compile(descend, model, spec, contacts, None), spec, {}
     from flax import nnx
 
     from hoijax.nets.graft import load_graft, shipped_graft
@@ -241,10 +241,10 @@ def make_refiner(request: PeopleRequest, model: BodyModel) -> tuple[Refiner, Bod
     def roll(spec: BodySpec, scene: ScenePoints, state: GraftState, numbers: Any, image: Any) -> GraftState:
         return rollout(nnx.merge(graph, numbers), spec, scene, state, options=rule, image=image).final
 
-    return _compiled(roll, model, spec, numbers, image), spec, facts
+    return _compile(roll, model, spec, numbers, image), spec, facts
 
 
-def _compiled(refine: Callable[..., GraftState], model: BodyModel, spec: BodySpec, *shared: Any) -> Refiner:
+def _compile(refine: Callable[..., GraftState], model: BodyModel, spec: BodySpec, *shared: Any) -> Refiner:
     """One program for everything that is computed of the people of a batch; what they share are its arguments too."""
 
     def one(

@@ -220,15 +220,15 @@ def join_scene(scene: SceneMeshes) -> Scene:
     extra_vertices = _round_up(len(vertices)) - len(vertices)
     extra_faces = _round_up(len(faces)) - len(faces)  # without area: nobody sees them
 
-    def padded(array: np.ndarray, extra: int, fill: float = 0) -> np.ndarray:
+    def pad_rows(array: np.ndarray, extra: int, fill: float = 0) -> np.ndarray:
         """The array with `extra` more rows."""
         return np.concatenate([array, np.full((extra, *array.shape[1:]), fill, array.dtype)])
 
     return Scene(
         vertices=np.concatenate([vertices, np.repeat(vertices[:1], extra_vertices, axis=0)]),
-        faces=padded(faces, extra_faces),
-        colors=padded(np.concatenate(colors), extra_vertices),
-        normals=padded(normals, extra_faces),
+        faces=pad_rows(faces, extra_faces),
+        colors=pad_rows(np.concatenate(colors), extra_vertices),
+        normals=pad_rows(normals, extra_faces),
         textures=_join_textures(scene, extra_faces),
     )
 

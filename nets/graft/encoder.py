@@ -68,6 +68,6 @@ class GraftWithEncoder(nnx.Module):
         self.graft = graft
         self.encoder = ImageEncoder(graft.config.feature_widths, rngs)
 
-    def fused(self, pair: Float[ArrayLike, "*B 2 H W 3"]) -> Float[jax.Array, "*B 2 h w D"]:
+    def fuse(self, pair: Float[ArrayLike, "*B 2 H W 3"]) -> Float[jax.Array, "*B 2 h w D"]:
         """Maps that `hoijax.systems.graft.ImageFeatures` wants, of the erased and the original image (0 to 1)."""
         return self.graft.fusion(self.encoder(pair))

@@ -199,13 +199,13 @@ class Block(nnx.Module):
         """Tokens (B, T, W) under the time embedding (B, W) and the encoded conditions."""
         scales = jnp.split(self.modulation(jax.nn.silu(time))[:, None], 6, axis=-1)
 
-        def modulated(x, i):
+        def modulate(x, i):
             scale, shift = (jnp.broadcast_to(s, x.shape) for s in (scales[i], scales[i + 1]))
             return self.norm(x) * (1.0 + scale) + shift
 
-        x = x + self.self_attention(modulated(x, 0))
-        x = x + self.cross_attention(modulated(x, 2), context)
-        return x + self.out(gelu(self.hidden(modulated(x, 4))))
+        x = x + self.self_attention(modulate(x, 0))
+        x = x + self.cross_attention(modulate(x, 2), context)
+        return x + self.out(gelu(self.hidden(modulate(x, 4))))
 
 
 class ConditionalDenoiser(nnx.Module):

@@ -37,13 +37,13 @@ def drop_conditions(key: Key[jax.Array, ""], conditions: Conditions, *, rate: fl
     """
     keys = jax.random.split(key)
 
-    def kept(key, value, present):
+    def keep_some(key, value, present):
         if value is None:
             return None
         keep = jax.random.uniform(key, value.shape[:1], jnp.float32) >= rate
         return keep if present is None else keep & present
 
     return conditions.replace(
-        has_image=kept(keys[0], conditions.image, conditions.has_image),
-        has_geometry=kept(keys[1], conditions.geometry, conditions.has_geometry),
+        has_image=keep_some(keys[0], conditions.image, conditions.has_image),
+        has_geometry=keep_some(keys[1], conditions.geometry, conditions.has_geometry),
     )

@@ -7,9 +7,9 @@ from hoijax.systems.scorehoi.reconstruct import (
     CompiledReconstruction,
     GuidedReconstruction,
     compile_reconstruction,
+    drop_weights,
     reconstruct,
     state_from_estimate,
-    unweighted,
 )
 from hoijax.systems.scorehoi.refine import GuidedResult, refine_guided
 from hoijax.systems.scorehoi.scene import (
@@ -38,6 +38,7 @@ __all__ = [
     "Result",
     "compile_prior",
     "compile_reconstruction",
+    "drop_weights",
     "guidance_terms",
     "guided_body",
     "guided_scene",
@@ -52,5 +53,4 @@ __all__ = [
     "run",
     "state_from_estimate",
     "state_from_interaction",
-    "unweighted",
 ]

@@ -140,13 +140,13 @@ class CompiledReconstruction:
         Raises:
           ValueError: another setting differs, which would need another program.
         """
-        if unweighted(config) != unweighted(self._config):
+        if drop_weights(config) != drop_weights(self._config):
             raise ValueError(f"{config} differs from {self._config} in more than {', '.join(WEIGHTS)}")
         present = jnp.asarray([name in conditions for name in CONDITIONS])
         return CompiledReconstruction(self._run, self._state, config, present)
 
 
-def unweighted(config: GuidedConfig) -> GuidedConfig:
+def drop_weights(config: GuidedConfig) -> GuidedConfig:
     """The settings that decide the program: those of a config with its three weights left out."""
     return dataclasses.replace(config, **dict.fromkeys(WEIGHTS, 1.0))
 

@@ -11,7 +11,7 @@ from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.rig import Puppet
 from hoijax.data.synth.sampling import Candidate
 from hoijax.data.synth.solver import Fitted
-from hoijax.data.synth.start import ScriptedStart, stance, standing
+from hoijax.data.synth.start import ScriptedStart, stance, stand_on_floor
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def kicking():
     puppet = Puppet(np.zeros(10)).pose("stand")
     stance(puppet, np.random.default_rng(0), stride=0.0)
     toes = puppet.points("right_toes")
-    box = standing(make_object("box", width=0.4))
+    box = stand_on_floor(make_object("box", width=0.4))
     # The "test" body's toes; the "default" body's, whose vertices are more, reach a millimetre farther.
-    placed = box.moved(toes[:, 0].mean(), 0.0, toes[:, 2].max() + 0.002 - box.box()[0][2])
+    placed = box.move(toes[:, 0].mean(), 0.0, toes[:, 2].max() + 0.002 - box.box()[0][2])
     start = ScriptedStart(puppet, placed, ("right_toes",))
     candidate = Candidate(0, 0, ACTIONS["kick"], "box", 0, 0, "", start)
     return Fitted(candidate, puppet.rotations, puppet.translation, placed.rotation, placed.translation)

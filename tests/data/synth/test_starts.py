@@ -9,7 +9,7 @@ from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.config import DEV_SPLITS, SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet, joint
 from hoijax.data.synth.sampling import action_names, category_weights, draw, pool_seed, source
-from hoijax.data.synth.start import grasp, standing
+from hoijax.data.synth.start import grasp, stand_on_floor
 from hoijax.errors import InputError
 
 CONFIG = SynthConfig(train=200, instances=8, shapes=8)
@@ -101,7 +101,7 @@ def test_a_draw_depends_on_its_own_numbers_alone():
 
 
 def test_a_thing_stands_on_the_floor():
-    assert abs(standing(make_object("chair"), 30.0).box()[0][1]) < 1e-9
+    assert abs(stand_on_floor(make_object("chair"), 30.0).box()[0][1]) < 1e-9
 
 
 @pytest.mark.parametrize("bad", [{"train": -1}, {"image_size": 8}, {"instances": 1}])

@@ -3,6 +3,7 @@
 The network is stood for by a head that knows the way to a true body (specs/graft.md section 17, item 18).
 """
 
+import functools
 import pathlib
 
 import jax
@@ -12,39 +13,23 @@ import pytest
 from flax import nnx
 from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import free_body, pose_body
+from hoijax.body_models import pose_body
+from hoijax.experiments.common.trainer import COMPILE_FAST
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.bodies import TrainingBodies
 from hoijax.experiments.graft.losses import LossWeights, step_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate
-from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.geometry import sixd_from_rotation
 from hoijax.nets.graft import Graft, GraftUpdate
-from hoijax.systems.graft import GraftState, body_spec, pose_graft_state
+from hoijax.systems.graft import GraftState, pose_graft_state
 
 TERMS = ("orient", "body", "hands", "vertices", "centred", "heights")
 PLAIN = LossWeights(orient=1, body=1, hands=1, vertices=1, centred=1, heights=1)
 COUNT = 8
 
 
-def quick_jit(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@pytest.fixture(scope="module")
-def model():
-    return free_body("test")
-
-
-@pytest.fixture(scope="module")
-def spec(model):
-    return body_spec(model)
-
-
-@pytest.fixture(scope="module")
-def sample(model, spec):
-    return jax.tree.map(jnp.asarray, Rooms(model, spec, count=2, points=512)[0])
+quick_jit = functools.partial(jax.jit, compiler_options=COMPILE_FAST)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """GRAFT's training groundwork: queries, loss, samples, and a run that resumes bit for bit."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hoijax.body_models import free_body, pose_body
+from hoijax.body_models import pose_body
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.common.trainer import COMPILE_FAST
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.losses import LossWeights, rollout_loss, touch_of
 from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate, perturb, scale_sample
@@ -19,31 +21,9 @@ from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import Mixed, WithTouch, fields_of, sample_from_synth, sample_of, sample_points
 from hoijax.geometry import nearest_host, rotation_angle
 from hoijax.nets.graft import GraftConfig, load_graft
-from hoijax.systems.graft import GraftState, body_spec, pose_graft_state, probe
+from hoijax.systems.graft import GraftState, pose_graft_state, probe
 
-
-def quick_jit(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@pytest.fixture(scope="module")
-def model():
-    return free_body("test")
-
-
-@pytest.fixture(scope="module")
-def spec(model):
-    return body_spec(model)
-
-
-@pytest.fixture(scope="module")
-def rooms(model, spec):
-    return Rooms(model, spec, count=8, points=1024)
-
-
-@pytest.fixture(scope="module")
-def sample(rooms):
-    return jax.tree.map(jnp.asarray, rooms[0])
+quick_jit = functools.partial(jax.jit, compiler_options=COMPILE_FAST)
 
 
 def test_rooms_are_functions_of_their_index(rooms, sample):

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hoijax.body_models import free_body
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import pictures_of, sample_points
 from hoijax.experiments.graft.views import DROPOUT, NOISE, WARP, Flat, Side, cast
@@ -32,11 +31,6 @@ def test_rays_meet_the_near_side_of_a_column():
     np.testing.assert_allclose(found, [3, side, np.inf, 3, 3, np.inf], rtol=1e-5)
     inside = cast([column], np.array([0.0, 0, 5]), np.array([[0, 0, 1], [1, 0, 0]], np.float32))
     np.testing.assert_allclose(inside, [2, 1], rtol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return free_body("test")
 
 
 @pytest.mark.parametrize("furniture", ["boxes", "other"])

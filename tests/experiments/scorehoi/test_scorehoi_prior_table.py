@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import free_body
 from hoijax.data.evaluation.predictions import parse_record
-from hoijax.experiments.scorehoi.prior_table import METHODS, Config, markdown, perturbed, records
+from hoijax.experiments.scorehoi.prior_table import METHODS, Config, markdown, perturb_estimates, records
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def samples():
 
 def test_perturbations_have_the_stated_size_and_are_the_samples_own(samples):
     config = Config(root=pathlib.Path())
-    params, pose = perturbed(samples, config, 0)
+    params, pose = perturb_estimates(samples, config, 0)
     shift = np.linalg.norm(pose.translation - samples[0]["obj_trans"], axis=1)
     np.testing.assert_allclose(np.sqrt(np.mean(shift**2)), config.perturbation.shift, rtol=0.3)
     truth = Rotation.from_rotvec(samples[0]["obj_rot"])
@@ -37,12 +37,12 @@ def test_perturbations_have_the_stated_size_and_are_the_samples_own(samples):
     np.testing.assert_allclose(np.degrees(np.sqrt(np.mean(turned**2))), config.perturbation.turn, rtol=0.3)
     np.testing.assert_array_equal(params.betas, np.tile(samples[0]["body"]["betas"], (40, 1)))
     # Batches may be cut anywhere.
-    later, _ = perturbed(samples[:3], config, 7)
+    later, _ = perturb_estimates(samples[:3], config, 7)
     np.testing.assert_array_equal(later.rotations, params.rotations[7:10])
 
 
 def test_what_is_written_is_what_the_harness_reads(samples):
-    params, pose = perturbed(samples[:2], Config(root=pathlib.Path()), 0)
+    params, pose = perturb_estimates(samples[:2], Config(root=pathlib.Path()), 0)
     row = parse_record(records(free_body("test"), params, pose)[1], pathlib.Path("row"))
     assert not row.ignored
     np.testing.assert_allclose(Rotation.from_rotvec(row.values["obj_rot"]).as_matrix(), pose.rotation[1], atol=1e-5)
