@@ -3,7 +3,7 @@
 import numpy as np
 
 from hoijax.data.objects.assembly import ProceduralObject, assemble
-from hoijax.data.objects.solids import block, cylinder, move_surface, tube
+from hoijax.data.objects.solids import block, cylinder, move, tube
 
 
 def chair(
@@ -27,19 +27,19 @@ def chair(
       seat_thickness: of the seat; backrests are three quarters of it.
       leg: side of a leg's square section.
     """
-    parts = [("seat", move_surface(block((width, seat_thickness, depth)), (0, seat_height - seat_thickness / 2, 0)))]
+    parts = [("seat", move(block((width, seat_thickness, depth)), (0, seat_height - seat_thickness / 2, 0)))]
     thickness = 0.75 * seat_thickness
     # The backrest turns about the rear edge of the seat and starts a little inside it.
     reach = back_height / np.cos(recline)
     hinge_y, hinge_z = seat_height - seat_thickness / 2, -depth / 2 + thickness / 2
     length = reach + seat_thickness / 2
     centre = (0, hinge_y + length / 2 * np.cos(recline), hinge_z - length / 2 * np.sin(recline))
-    parts.append(("back", move_surface(block((width, length, thickness)), centre, (-recline, 0, 0))))
+    parts.append(("back", move(block((width, length, thickness)), centre, (-recline, 0, 0))))
     height = seat_height - seat_thickness + 0.005
     for x in (-1, 1):
         for z in (-1, 1):
             foot = (x * (width - leg) / 2, height / 2, z * (depth - leg) / 2)
-            parts.append(("leg", move_surface(block((leg, height, leg)), foot)))
+            parts.append(("leg", move(block((leg, height, leg)), foot)))
     return assemble("chair", parts)
 
 
@@ -54,7 +54,7 @@ def stool(
       thickness: of the seat.
       leg: radius of a leg.
     """
-    parts = [("seat", move_surface(cylinder(radius, thickness), (0, height - thickness / 2, 0)))]
+    parts = [("seat", move(cylinder(radius, thickness), (0, height - thickness / 2, 0)))]
     top, spread = height - thickness / 2, 1.15
     for k in range(4):
         angle = np.pi / 4 + k * np.pi / 2
@@ -81,12 +81,12 @@ def table(
       thickness: of the top.
       leg: side of a leg's square section.
     """
-    parts = [("top", move_surface(block((width, thickness, depth)), (0, height - thickness / 2, 0)))]
+    parts = [("top", move(block((width, thickness, depth)), (0, height - thickness / 2, 0)))]
     length = height - thickness + 0.005
     for x in (-1, 1):
         for z in (-1, 1):
             foot = (x * (width / 2 - leg), length / 2, z * (depth / 2 - leg))
-            parts.append(("leg", move_surface(block((leg, length, leg)), foot)))
+            parts.append(("leg", move(block((leg, length, leg)), foot)))
     return assemble("table", parts)
 
 
@@ -103,7 +103,7 @@ def trolley(
       wheel: radius of a wheel.
     """
     thickness = 0.03
-    parts = [("deck", move_surface(block((width, thickness, depth)), (0, deck - thickness / 2, 0)))]
+    parts = [("deck", move(block((width, thickness, depth)), (0, deck - thickness / 2, 0)))]
     bar, x, z = 0.017, width / 2 - 0.03, -depth / 2 + 0.03
     bend = 0.06
     path = np.array([
@@ -115,8 +115,8 @@ def trolley(
     for sx in (-1, 1):
         for sz in (-1, 1):
             centre = (sx * (width / 2 - 0.06), wheel, sz * (depth / 2 - 0.1))
-            parts.append(("wheel", move_surface(cylinder(wheel, 0.035, segments=20), centre, (0, 0, np.pi / 2))))
+            parts.append(("wheel", move(cylinder(wheel, 0.035, segments=20), centre, (0, 0, np.pi / 2))))
             low, high = 1.5 * wheel, deck - thickness / 2
             fork = block((0.04, high - low, 0.04), edge=0.04)
-            parts.append(("wheel", move_surface(fork, (centre[0], (low + high) / 2, centre[2]))))
+            parts.append(("wheel", move(fork, (centre[0], (low + high) / 2, centre[2]))))
     return assemble("trolley", parts)

@@ -4,7 +4,7 @@ import numpy as np
 
 from hoijax.data.objects.assembly import ProceduralObject, assemble
 from hoijax.data.objects.solids import ball as sphere
-from hoijax.data.objects.solids import block, cylinder, lathe, move_surface, tube
+from hoijax.data.objects.solids import block, cylinder, lathe, move, tube
 
 
 def box(*, width: float = 0.42, height: float = 0.3, depth: float = 0.34) -> ProceduralObject:
@@ -63,9 +63,7 @@ def bottle(*, radius: float = 0.035, height: float = 0.23, neck: float = 0.013) 
         (0.85 * radius, shoulder + 0.1 * height), (1.1 * neck, shoulder + 0.2 * height),
         (neck, cap + 0.01), (0.0, cap + 0.01),
     ]  # fmt: skip
-    lid = move_surface(
-        cylinder(neck + 0.003, height - cap, bevel=0.002, edge=0.012, segments=24), (0, (height + cap) / 2, 0)
-    )
+    lid = move(cylinder(neck + 0.003, height - cap, bevel=0.002, edge=0.012, segments=24), (0, (height + cap) / 2, 0))
     return assemble("bottle", [("body", lathe(profile, edge=0.012, segments=24)), ("cap", lid)])
 
 
@@ -81,17 +79,17 @@ def suitcase(
       reach: of the handle above the case.
       wheel: radius of a wheel.
     """
-    parts = [("case", move_surface(block((width, height, depth), bevel=0.025), (0, 2 * wheel + height / 2, 0)))]
+    parts = [("case", move(block((width, height, depth), bevel=0.025), (0, 2 * wheel + height / 2, 0)))]
     x, z, top = 0.4 * width, -depth / 2 + 0.03, 2 * wheel + height
     rods = [[-x, top - 0.02, z], [-x, top + reach, z], [x, top + reach, z], [x, top - 0.02, z]]
     for lower, upper in ((rods[0], rods[1]), (rods[3], rods[2])):
         parts.append(("handle", tube(np.array([lower, upper]), 0.007, edge=0.04)))
-    parts.append(("handle", move_surface(block((2 * x + 0.03, 0.026, 0.03), edge=0.03), (0, top + reach, z))))
+    parts.append(("handle", move(block((2 * x + 0.03, 0.026, 0.03), edge=0.03), (0, top + reach, z))))
     for sx in (-1, 1):
         for sz in (-1, 1):
             centre = (sx * (width / 2 - 0.05), wheel, sz * (depth / 2 - 0.04))
-            turned = move_surface(cylinder(wheel, 0.024, segments=16), centre, (0, 0, np.pi / 2))
+            turned = move(cylinder(wheel, 0.024, segments=16), centre, (0, 0, np.pi / 2))
             parts.append(("wheel", turned))
             strut = (centre[0], 1.5 * wheel + 0.005, centre[2])
-            parts.append(("wheel", move_surface(block((0.03, wheel + 0.012, 0.03), edge=0.03), strut)))
+            parts.append(("wheel", move(block((0.03, wheel + 0.012, 0.03), edge=0.03), strut)))
     return assemble("suitcase", parts)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hoijax.data.objects.assembly import ProceduralObject, assemble
-from hoijax.data.objects.solids import block, cylinder, move_surface, tube
+from hoijax.data.objects.solids import block, cylinder, move, tube
 
 
 def desk(
@@ -20,12 +20,12 @@ def desk(
     """
     under = height - thickness + 0.004
     parts = [
-        ("top", move_surface(block((width, thickness, depth)), (0, height - thickness / 2, 0))),
+        ("top", move(block((width, thickness, depth)), (0, height - thickness / 2, 0))),
         (
             "panel",
-            move_surface(block((thickness, under, depth - 0.04)), (-(width - thickness) / 2 + 0.02, under / 2, 0)),
+            move(block((thickness, under, depth - 0.04)), (-(width - thickness) / 2 + 0.02, under / 2, 0)),
         ),
-        ("drawers", move_surface(block((drawers, under, depth - 0.06)), ((width - drawers) / 2 - 0.02, under / 2, 0))),
+        ("drawers", move(block((drawers, under, depth - 0.06)), ((width - drawers) / 2 - 0.02, under / 2, 0))),
     ]
     for k in range(3):
         y, x = under * (0.22 + 0.28 * k), (width - drawers) / 2 - 0.02
@@ -46,13 +46,13 @@ def keyboard(
       rows: rows of keys.
       columns: keys in a row.
     """
-    parts = [("case", move_surface(block((width, height, depth), bevel=0.003, edge=0.05), (0, height / 2, 0)))]
+    parts = [("case", move(block((width, height, depth), bevel=0.003, edge=0.05), (0, height / 2, 0)))]
     pitch_x, pitch_z = (width - 0.02) / columns, (depth - 0.02) / rows
     key = block((0.82 * pitch_x, 0.008, 0.82 * pitch_z), bevel=0.001)
     for i in range(columns):
         for k in range(rows):
             x, z = (i + 0.5) * pitch_x - (width - 0.02) / 2, (k + 0.5) * pitch_z - (depth - 0.02) / 2
-            parts.append(("key", move_surface(key, (x, height + 0.001, z))))
+            parts.append(("key", move(key, (x, height + 0.001, z))))
     return assemble("keyboard", parts)
 
 
@@ -68,12 +68,12 @@ def laptop(
       opening: angle between base and screen, radians.
     """
     screen = thickness / 2
-    parts = [("base", move_surface(block((width, thickness, depth), bevel=0.003, edge=0.05), (0, thickness / 2, 0)))]
+    parts = [("base", move(block((width, thickness, depth), bevel=0.003, edge=0.05), (0, thickness / 2, 0)))]
     keys = block((0.84 * width, 0.004, 0.4 * depth), bevel=0.001, edge=0.05)
-    parts.append(("keys", move_surface(keys, (0, thickness, -0.2 * depth))))
+    parts.append(("keys", move(keys, (0, thickness, -0.2 * depth))))
     tilt = opening - np.pi / 2
     centre = (0, thickness + depth / 2 * np.cos(tilt), -depth / 2 - depth / 2 * np.sin(tilt))
-    parts.append(("screen", move_surface(block((width, depth, screen), bevel=0.002, edge=0.05), centre, (-tilt, 0, 0))))
+    parts.append(("screen", move(block((width, depth, screen), bevel=0.002, edge=0.05), centre, (-tilt, 0, 0))))
     hinge = np.array([[-0.4 * width, thickness, -depth / 2], [0.4 * width, thickness, -depth / 2]])
     parts.append(("hinge", tube(hinge, 0.6 * screen + 0.003)))
     return assemble("laptop", parts)
@@ -91,8 +91,8 @@ def monitor(
       stand: height of the screen's lower edge.
     """
     parts = [
-        ("screen", move_surface(block((width, height, thickness)), (0, stand + height / 2, 0))),
-        ("foot", move_surface(cylinder(0.11, 0.012), (0, 0.006, -0.02))),
+        ("screen", move(block((width, height, thickness)), (0, stand + height / 2, 0))),
+        ("foot", move(cylinder(0.11, 0.012), (0, 0.006, -0.02))),
     ]
     post = np.array([[0, 0.008, -0.03], [0, stand + 0.3 * height, -0.03]])
     return assemble("monitor", [*parts, ("post", tube(post, 0.018))])
@@ -115,14 +115,12 @@ def door(
       handle_height: of the levers.
       frame: width of the frame's posts.
     """
-    parts = [("leaf", move_surface(block((width, height, thickness), edge=0.15), (0, height / 2 + 0.005, 0)))]
+    parts = [("leaf", move(block((width, height, thickness), edge=0.15), (0, height / 2 + 0.005, 0)))]
     post, deep = height + 0.01, thickness + 0.04
     for side in (-1, 1):
         centre = (side * (width + frame) / 2, post / 2, 0)
-        parts.append(("frame", move_surface(block((frame + 0.004, post, deep), edge=0.15), centre)))
-    parts.append(
-        ("frame", move_surface(block((width + 2 * frame, frame, deep), edge=0.15), (0, post + frame / 2 - 0.002, 0)))
-    )
+        parts.append(("frame", move(block((frame + 0.004, post, deep), edge=0.15), centre)))
+    parts.append(("frame", move(block((width + 2 * frame, frame, deep), edge=0.15), (0, post + frame / 2 - 0.002, 0))))
     x = width / 2 - 0.07
     for side in (-1, 1):
         out = side * (thickness / 2 + 0.05)

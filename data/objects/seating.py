@@ -1,14 +1,14 @@
 """Things to sit and lie on for more than one: bench, sofa, bed."""
 
 from hoijax.data.objects.assembly import ProceduralObject, assemble
-from hoijax.data.objects.solids import Surface, block, move_surface
+from hoijax.data.objects.solids import Surface, block, move
 
 
 def _legs(width: float, depth: float, height: float, side: float, inset: float) -> list[tuple[str, Surface]]:
     """Four square legs under a slab of that width and depth."""
     x, z = width / 2 - inset, depth / 2 - inset
     leg = block((side, height, side))
-    return [("leg", move_surface(leg, (sx * x, height / 2, sz * z))) for sx in (-1, 1) for sz in (-1, 1)]
+    return [("leg", move(leg, (sx * x, height / 2, sz * z))) for sx in (-1, 1) for sz in (-1, 1)]
 
 
 def bench(
@@ -23,7 +23,7 @@ def bench(
       thickness: of the seat.
       leg: side of a leg's square section.
     """
-    seat = move_surface(block((width, thickness, depth)), (0, height - thickness / 2, 0))
+    seat = move(block((width, thickness, depth)), (0, height - thickness / 2, 0))
     return assemble("bench", [("seat", seat), *_legs(width, depth, height - thickness + 0.005, leg, leg)])
 
 
@@ -50,23 +50,23 @@ def sofa(
     base = seat_height - cushion - foot
     inner = width - 2 * arm
     parts = [
-        ("base", move_surface(block((width, base, depth), bevel=0.02), (0, foot + base / 2, 0))),
+        ("base", move(block((width, base, depth), bevel=0.02), (0, foot + base / 2, 0))),
         (
             "seat",
-            move_surface(block((inner, cushion, depth - back), bevel=0.04), (0, seat_height - cushion / 2, back / 2)),
+            move(block((inner, cushion, depth - back), bevel=0.04), (0, seat_height - cushion / 2, back / 2)),
         ),
     ]
     height = seat_height + back_height - foot - 0.01
     parts.append(
         (
             "back",
-            move_surface(block((width, height, back), bevel=0.05), (0, foot + 0.01 + height / 2, -(depth - back) / 2)),
+            move(block((width, height, back), bevel=0.05), (0, foot + 0.01 + height / 2, -(depth - back) / 2)),
         )
     )
     rest = seat_height + 0.2 - foot
     for side in (-1, 1):
         centre = (side * (width - arm) / 2, foot + rest / 2, back / 4)
-        parts.append(("armrest", move_surface(block((arm, rest, depth - back / 2), bevel=0.04), centre)))
+        parts.append(("armrest", move(block((arm, rest, depth - back / 2), bevel=0.04), centre)))
     return assemble("sofa", parts + _legs(width, depth, foot + 0.005, 0.06, 0.08))
 
 
@@ -87,10 +87,10 @@ def bed(
     parts = [
         (
             "mattress",
-            move_surface(block((width, mattress, length), bevel=0.04, edge=0.12), (0, height - mattress / 2, 0)),
+            move(block((width, mattress, length), bevel=0.04, edge=0.12), (0, height - mattress / 2, 0)),
         ),
-        ("frame", move_surface(block((width, frame, length), edge=0.12), (0, under - frame / 2 + 0.005, 0))),
+        ("frame", move(block((width, frame, length), edge=0.12), (0, under - frame / 2 + 0.005, 0))),
     ]
     board = (width, height + headboard - 0.1, 0.04)
-    parts.append(("headboard", move_surface(block(board, edge=0.12), (0, 0.1 + board[1] / 2, -length / 2 - 0.018))))
+    parts.append(("headboard", move(block(board, edge=0.12), (0, 0.1 + board[1] / 2, -length / 2 - 0.018))))
     return assemble("bed", parts + _legs(width, length, under - frame + 0.01, 0.07, 0.06))

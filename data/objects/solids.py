@@ -138,9 +138,7 @@ def tube(path: np.ndarray, radius: float | np.ndarray, *, segments: int = 12, ed
     return np.concatenate([*rings, path[:1], path[-1:]]), np.concatenate(faces).astype(np.int32)
 
 
-def move_surface(
-    surface: Surface, offset: tuple[float, float, float], tilt: tuple[float, float, float] = (0, 0, 0)
-) -> Surface:
+def move(surface: Surface, offset: tuple[float, float, float], tilt: tuple[float, float, float] = (0, 0, 0)) -> Surface:
     """The surface turned about x, then y, then z by the angles `tilt` (radians), then shifted by `offset`."""
     vertices, faces = surface
     cos, sin = np.cos(tilt), np.sin(tilt)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hoijax.data.objects.assembly import ProceduralObject, assemble
-from hoijax.data.objects.solids import block, cylinder, lathe, move_surface, tube
+from hoijax.data.objects.solids import block, cylinder, lathe, move, tube
 
 
 def bat(*, length: float = 0.84, barrel: float = 0.033, grip: float = 0.013, knob: float = 0.022) -> ProceduralObject:
@@ -94,22 +94,22 @@ def skateboard(
     """
     top, tip = 2 * wheel + 0.045, 0.15 * length
     flat = length - 2 * tip
-    parts = [("deck", move_surface(block((width, thickness, flat), edge=0.05), (0, top - thickness / 2, 0)))]
+    parts = [("deck", move(block((width, thickness, flat), edge=0.05), (0, top - thickness / 2, 0)))]
     for side in (-1, 1):
         y, z = top - thickness / 2 + tip / 2 * np.sin(kick), side * (flat / 2 + tip / 2 * np.cos(kick) - 0.003)
         end = block((0.92 * width, thickness, tip + 0.004), edge=0.05)
-        parts.append(("tail" if side < 0 else "nose", move_surface(end, (0, y, z), (-side * kick, 0, 0))))
+        parts.append(("tail" if side < 0 else "nose", move(end, (0, y, z), (-side * kick, 0, 0))))
         axle = np.array([[-width / 2 + 0.005, wheel, 0], [width / 2 - 0.005, wheel, 0]]) + [0, 0, side * 0.32 * flat]
         parts.append(("truck", tube(axle, 0.006)))
         parts.append(
             (
                 "truck",
-                move_surface(block((0.05, top - wheel - 0.005, 0.05)), (0, (top + wheel) / 2 - 0.006, axle[0, 2])),
+                move(block((0.05, top - wheel - 0.005, 0.05)), (0, (top + wheel) / 2 - 0.006, axle[0, 2])),
             )
         )
         for x in (-1, 1):
             centre = (x * (width / 2 - 0.02), wheel, axle[0, 2])
-            parts.append(("wheel", move_surface(cylinder(wheel, 0.032, segments=20), centre, (0, 0, np.pi / 2))))
+            parts.append(("wheel", move(cylinder(wheel, 0.032, segments=20), centre, (0, 0, np.pi / 2))))
     return assemble("skateboard", parts)
 
 
@@ -155,8 +155,8 @@ def bicycle(
         foot = crank + [side * 0.09, -side * 0.15, 0]
         arm = np.stack([crank, crank + [side * 0.07, 0, 0], crank + [side * 0.07, -side * 0.15, 0], foot])
         parts.append(("crank", tube(arm, 0.009)))
-        parts.append(("pedal", move_surface(block((0.09, 0.02, 0.09)), tuple(foot + [side * 0.045, 0, 0]))))
-    parts.append(("saddle", move_surface(block((0.16, 0.055, 0.25), bevel=0.025), (0, saddle - 0.0275, -0.27))))
+        parts.append(("pedal", move(block((0.09, 0.02, 0.09)), tuple(foot + [side * 0.045, 0, 0]))))
+    parts.append(("saddle", move(block((0.16, 0.055, 0.25), bevel=0.025), (0, saddle - 0.0275, -0.27))))
     return assemble("bicycle", parts)
 
 
@@ -174,7 +174,7 @@ def backpack(
     """
     parts = [("bag", block((width, height, depth), bevel=0.045, edge=0.06))]
     pocket = block((0.8 * width, 0.42 * height, 0.06), bevel=0.025, edge=0.06)
-    parts.append(("pocket", move_surface(pocket, (0, -0.2 * height, -depth / 2 - 0.015))))
+    parts.append(("pocket", move(pocket, (0, -0.2 * height, -depth / 2 - 0.015))))
     angle = np.linspace(np.pi / 2, -np.pi / 2, 15)
     for side in (-1, 1):
         x = side * 0.27 * width * np.ones(15)
