@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float, Int, Key, Shaped, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8, UInt32
 
 from hoijax.camera import Camera
 from hoijax.geometry import einsum, safe_normalize
@@ -61,8 +61,8 @@ class Appearance:
     """Exposure times white balance."""
     noise: Float[ArrayLike, ""] | Any
     """Standard deviation of the noise."""
-    key: Key[ArrayLike, ""] | Any
-    """Of the noise."""
+    key: UInt32[ArrayLike, "2"] | Any
+    """Of the noise, raw."""
 
 
 @struct.dataclass
