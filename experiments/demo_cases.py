@@ -38,7 +38,7 @@ class Error:
 
 
 @dataclasses.dataclass(frozen=True)
-class DemoCase:
+class DemoInteraction:
     """One interaction on the floor y = 0; metres, degrees."""
 
     name: str
@@ -60,27 +60,27 @@ class DemoCase:
     """True where the object stands on the floor, False where it is carried."""
 
 
-CASES: tuple[DemoCase, ...] = (
-    DemoCase(
+CASES: tuple[DemoInteraction, ...] = (
+    DemoInteraction(
         name="sit_chair", title="Sitting on a chair",
         pose="sit", joints={}, hands=("relaxed", "relaxed"),
         category="chair", sizes={}, place=(0.0, None, 0.07), contact=("buttocks", "back"),
         start=Error((0.03, 0.14, 0.08), (-0.03, -0.03, -0.05), ("XY", 6.0, -9.0), ("YZ", 5.0, 5.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="carry_box", title="Carrying a box with both hands",
         pose="carry", joints={}, hands=("flat", "flat"),
         category="box", sizes={}, place=(0.0, 1.2, 0.47), contact=("left_hand", "right_hand"), rests=False,
         start=Error((0.0, 0.05, 0.0), (0.12, -0.08, 0.07), ("X", 5.0), ("YX", 14.0, 8.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="lean_table", title="Leaning on a table with one hand",
         pose="lean", joints={"left_shoulder": ("XZ", 2, -72), "left_elbow": ("Y", -25), "left_wrist": ("Z", 0)},
         hands=("relaxed", "flat"),
         category="table", sizes={}, place=(0.15, None, 0.78), contact=("right_hand",),
         start=Error((0.0, -0.08, 0.06), (0.03, 0.06, -0.05), ("YX", 8.0, 4.0), ("YX", -7.0, -4.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="push_trolley", title="Pushing a trolley",
         pose="push", joints={"*shoulder": ("XZ", -44, -80), "*elbow": ("YX", -34, 60), "*wrist": ("XZ", 25, 20)},
         hands=("grasp", "grasp"),
@@ -88,19 +88,19 @@ CASES: tuple[DemoCase, ...] = (
         contact=("left_hand", "right_hand"),
         start=Error((0.04, 0.07, 0.1), (-0.07, 0.05, 0.03), ("Y", 10.0), ("YX", -8.0, -5.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="sit_ball", title="Sitting on an exercise ball",
         pose="sit", joints={"*hip": ("XZ", -76, 14), "*knee": ("X", 78)}, hands=("relaxed", "relaxed"),
         category="ball", sizes={"radius": 0.3}, place=(0.0, None, -0.02), contact=("buttocks",), shift=(0.0, 0.15, 0.0),
         start=Error((-0.07, 0.12, 0.02), (0.05, 0.03, -0.03), ("XZ", -5.0, 7.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="hold_bottle", title="Holding a bottle in the right hand",
         pose="stand", joints={"right_shoulder": ("XZ", -22, 76), "right_elbow": ("Y", 70)}, hands=("relaxed", "grasp"),
         category="bottle", sizes={"radius": 0.032}, place=(-0.19, 1.21, 0.5), contact=("right_hand",), rests=False,
         start=Error((0.0, 0.06, 0.0), (0.07, 0.05, 0.1), ("X", 3.0), ("XZ", 25.0, -15.0)),
     ),
-    DemoCase(
+    DemoInteraction(
         name="pull_suitcase", title="Standing with a hand on a suitcase",
         pose="stand", joints={"right_shoulder": ("XZ", -4, 66), "right_elbow": ("Y", 8)}, hands=("relaxed", "grasp"),
         category="suitcase", sizes={"reach": 0.24}, place=(-0.4, None, 0.12), contact=("right_hand",),
@@ -109,7 +109,7 @@ CASES: tuple[DemoCase, ...] = (
 )  # fmt: skip
 
 
-def find(name: str) -> DemoCase:
+def find(name: str) -> DemoInteraction:
     """The case of a name.
 
     Raises:
@@ -126,12 +126,12 @@ def matrix(turn: Euler) -> np.ndarray:
     return Rotation.from_euler(turn[0], np.asarray(turn[1:]), degrees=True).as_matrix().reshape(3, 3)
 
 
-def build_object(case: DemoCase) -> ProceduralObject:
+def build_object(case: DemoInteraction) -> ProceduralObject:
     """The case's object in its canonical frame."""
     return make_object(case.category, **case.sizes)
 
 
-def intended_parameters(case: DemoCase) -> dict[str, np.ndarray]:
+def intended_parameters(case: DemoInteraction) -> dict[str, np.ndarray]:
     """The interaction as it is meant, in the field's keys; roughly right, not solved."""
     values = {key: np.array(value, np.float64) for key, value in named_pose(case.pose).items()}
     body = values["body_pose"].reshape(21, 3)

@@ -29,7 +29,15 @@ from scipy.spatial import cKDTree
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body_compiled
 from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, page, table, write_page
-from hoijax.experiments.demo_cases import CASES, DemoCase, as_arrays, build_object, find, intended_parameters, wrong
+from hoijax.experiments.demo_cases import (
+    CASES,
+    DemoInteraction,
+    as_arrays,
+    build_object,
+    find,
+    intended_parameters,
+    wrong,
+)
 from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, transform_points
 from hoijax.interaction import make_template
 from hoijax.io import value_digest, write_json, write_text
@@ -124,7 +132,7 @@ def exact(body: Mesh, object: Mesh, regions: dict[str, np.ndarray], parts: tuple
 
 
 def run_case(
-    case: DemoCase, config: Config, model: BodyModel, field: Any, regions: dict[str, np.ndarray]
+    case: DemoInteraction, config: Config, model: BodyModel, field: Any, regions: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """The demo's start and the perturbations of one case: one row per result."""
     obj = build_object(case)
@@ -289,7 +297,9 @@ def into_readme(readme: str, table: str) -> str:
     return begin + table + end
 
 
-def load_or_refine(case: DemoCase, config: Config, run: Callable[[DemoCase], dict[str, Any]]) -> dict[str, Any]:
+def load_or_refine(
+    case: DemoInteraction, config: Config, run: Callable[[DemoInteraction], dict[str, Any]]
+) -> dict[str, Any]:
     """The result of a case: kept from an earlier run with the same settings, or new."""
     path, key = config.work / f"{case.name}.json", value_digest(settings_of(config) | dataclasses.asdict(case))
     if path.is_file() and not config.redo:

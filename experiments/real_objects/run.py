@@ -30,7 +30,7 @@ import tyro
 
 from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import FURNITURE, load_furniture, load_packaged, read_catalogue
-from hoijax.experiments.common.environment import made_with
+from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, plain, write_page
 from hoijax.experiments.real_objects.cases import CASES, Case
 from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_of
@@ -212,7 +212,7 @@ def main(config: Config) -> None:
     cases = wanted_cases(config)
     rows = run_cases(config, cases)
     shown = [{key: value for key, value in row.items() if key not in ("body", "pose")} for row in rows]
-    record = {"settings": settings_of(config), **made_with(), "rows": shown}
+    record = {"settings": settings_of(config), **software(), "rows": shown}
     write_page(config.out, "real_objects", record, markdown(record))
     if config.readme:
         readme = pathlib.Path("README.md")
