@@ -16,6 +16,8 @@ TURN = Rotation.from_rotvec([0, 0, 0.05])
 CALLS = []
 AFTER = [0.002]
 """Distances and depths of results, metres; a list, so that a test can change it."""
+TILT = [0.0]
+"""How far objects lean afterwards, radians."""
 
 
 def refine_batch(
@@ -56,6 +58,7 @@ def refine_batch(
         after=metrics(AFTER[0]),
         steps=np.full(batch, 7, np.int32),
         converged=np.ones(batch, bool),
+        tilt=np.full(batch, TILT[0], np.float32),
         parts=tuple(parts),
     )
 

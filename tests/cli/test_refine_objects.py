@@ -214,3 +214,13 @@ def test_pairs_take_the_place_of_body_and_object(fake, many, monkeypatch, capsys
         rows.write_text("body,object\n0.npz,cube.ply\n")
         code, _, err, calls = pairs_of(fake, capsys, tmp_path, rows, *options, out="none")
         assert code == 2 and message in err and calls == [] and not (tmp_path / "none").exists()
+
+
+def test_an_object_that_leans_by_more_than_twenty_degrees_is_told(refine, fake, estimate, save, tmp_path, monkeypatch):
+    for degrees, told in ((19, False), (21, True)):
+        monkeypatch.setattr(fake, "TILT", [np.radians(degrees)])
+        code, out, _, _ = refine(save("a.npz", estimate()), "--contact", "left_hand", "--redo")
+        assert code == 0 and (f"the object leans {degrees} degrees further" in out) == told
+        got = record(tmp_path / "out")
+        assert ("tipped" in got["verdict"]) == told and got["good"] != told
+        np.testing.assert_allclose(got["moved"]["tilt"], degrees, rtol=1e-5)
