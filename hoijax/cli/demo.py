@@ -95,7 +95,8 @@ def run(options: Options) -> int:
     cases = demo_cases(options.only)
     from hoijax.body_models import free_body
     from hoijax.io import check_output_directory
-    from hoijax.jobs.interactions import refinement_job, run_plans
+    from hoijax.jobs.interactions import run_plans
+    from hoijax.jobs.requests import refinement_job
     from hoijax.jobs.screen import Phases, tell
 
     check_output_directory(options.out)

@@ -164,7 +164,8 @@ def _run_object(
 ) -> dict[str, str]:
     """Interactions with an object; name to message of what could not be used."""
     from hoijax.jobs.directions import parse_direction
-    from hoijax.jobs.interactions import RefineRequest, prepare_job, refine_files
+    from hoijax.jobs.interactions import refine_files
+    from hoijax.jobs.requests import RefineRequest, prepare_job
     from hoijax.jobs.runners import executor
 
     object_up = None if options.object_up is None else parse_direction(options.object_up, "--object-up")

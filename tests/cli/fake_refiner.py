@@ -75,10 +75,10 @@ def make_solid_template(mesh, resolution=64):
 
 def patch(setattr_):
     """Puts the fake in place; `setattr_` is `setattr` or `monkeypatch.setattr`."""
-    from hoijax.jobs import interactions, objects, refinement
+    from hoijax.jobs import objects, refinement, requests
 
     setattr_(refinement, "refine_batch", refine_batch)
-    setattr_(interactions, "body_field", lambda model: None)
+    setattr_(requests, "body_field", lambda model: None)
     setattr_(objects, "make_solid_template", make_solid_template)
 
 

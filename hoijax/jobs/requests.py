@@ -1,0 +1,264 @@
+"""What `refine --object` and `--pairs` are asked for: requests become plans, plans a job."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from hoijax.body_models import BodyModel
+from hoijax.errors import InputError
+from hoijax.io import UNITS, LoadedMesh, ParameterFile, file_digest, read_mesh
+from hoijax.io.sources.contacts import read_contacts
+from hoijax.jobs import refinement_files as files
+from hoijax.jobs.bodies import BodyChoice, load_body
+from hoijax.jobs.contact_files import with_file
+from hoijax.jobs.contacts import find_regions, parse_contact
+from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direction, turn_between
+from hoijax.jobs.engine import Item, Job, Watch
+from hoijax.jobs.estimates import BY_KEYS, Reading, read_object, up_in
+from hoijax.jobs.floors import floor_rule
+from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, set_up
+from hoijax.jobs.pairs import Pair, read_pairs
+from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
+from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
+from hoijax.optim.gradient import RefineConfig, body_field
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineRequest:
+    """What is to be refined, and how; plain values, so that another machine can be asked."""
+
+    out: pathlib.Path
+    """Folder for the results."""
+    choice: BodyChoice
+    """The body that the parameters belong to."""
+    config: RefineConfig
+    """The refiner's settings."""
+    body: pathlib.Path | None = None
+    """Parameters: a file, or a folder of them."""
+    object: pathlib.Path | None = None
+    """The object's mesh."""
+    pairs: pathlib.Path | None = None
+    """Instead of both, a table or folder of pairs (`hoijax.jobs.pairs`)."""
+    contact: str = "auto"
+    """What must touch (`hoijax.jobs.contacts`)."""
+    regions: pathlib.Path | None = None
+    """File that says what regions of the object are."""
+    contacts: pathlib.Path | None = None
+    """File with probabilities of contact, or pairs of parts in words (`hoijax.io.sources.contacts`)."""
+    contacts_of: str | None = None
+    """Which object of it."""
+    floor: str = "none"
+    """The floor (`hoijax.jobs.floors`)."""
+    units: str | None = None
+    """Unit of the mesh; None: metres."""
+    object_up: Direction | None = None
+    """Which direction of the mesh's file points up; None: the mesh is taken as it is."""
+    scorehoi: bool = False
+    """ScoreHOI's prior goes before the gradients."""
+    weights: pathlib.Path | None = None
+    """Of the prior; None: those that are shipped."""
+    up: Direction | None = AXES["+y"]
+    """Against gravity; None with pairs: as the method of each body's file says."""
+    batch_size: int = 16
+    """Most interactions at a time."""
+    cache: pathlib.Path | None = None
+    """Folder that keeps distance grids."""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What the command was, for the records."""
+    reading: Reading = BY_KEYS
+    """How the files are read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Refinement:
+    """A request that has been read and checked."""
+
+    model: BodyModel
+    """The body."""
+    plans: tuple[Plan, ...]
+    """With their items."""
+    job: Job
+    """The items of all plans."""
+    failures: dict[str, str]
+    """Name to message of what could not be read."""
+    notes: tuple[str, ...] | None
+    """What a person should know about the object; None: of many objects, each has its own in its results."""
+
+
+def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lambda text: None) -> Refinement:
+    """Reads and checks everything.
+
+    Args:
+      request: what to do.
+      told: called with a line about what is to be done, before the distance grid is made.
+
+    Raises:
+      InputError: nothing can be refined.
+    """
+    if request.pairs is not None:
+        return _prepare_pairs(request, told)
+    sources, failures = read_files(request.body, request.reading)
+    mesh = read_mesh(request.object, units=request.units)
+    model, digest = load_body(request.choice, list(sources.values()))
+    plans = _plans(request, sources, mesh, model, failures)
+    prior, inputs = _prior(request, model)
+    _tell_count(told, plans, model)
+    asset = ObjectAsset.of(set_up(mesh, request.object_up, request.up), request.cache)
+    notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
+    plans = tuple(plan.with_object(asset, _inputs(request, digest) | inputs) for plan in plans)
+    job = refinement_job(model, plans, request.options, request.batch_size, prior)
+    return Refinement(model, plans, job, failures, notes)
+
+
+def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refinement:
+    """The same for many objects; each pair that cannot be used is named, and the others go on."""
+    pairs, failures = read_pairs(request.pairs)
+    sources: dict[str, ParameterFile] = {}
+    for pair in pairs:
+        try:
+            sources[pair.name] = read_body(pair.body, request.reading)
+        except InputError as error:
+            failures[pair.name] = str(error)
+            continue
+        failures |= {
+            row_name(pair.name, sources[pair.name], row): text for row, text in sources[pair.name].broken.items()
+        }
+    if not sources:
+        raise InputError(
+            f"--pairs {request.pairs}: none of the bodies can be used; the first: {next(iter(failures.values()))}"
+        )
+    model, digest = load_body(request.choice, list(sources.values()))
+    prior, inputs = _prior(request, model)
+    plans = []
+    for pair in tqdm.tqdm(pairs, desc="reading meshes", unit="pair", disable=None):
+        if pair.name not in sources:
+            continue
+        try:
+            own = _request_of(request, pair, sources[pair.name])
+            mesh = read_mesh(own.object, units=own.units)
+            made = _plans(own, {pair.name: sources[pair.name]}, mesh, model, failures)
+        except InputError as error:
+            failures.setdefault(pair.name, str(error))
+            continue
+        asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache)
+        plans += [plan.with_object(asset, _inputs(own, digest) | inputs) for plan in made]
+    if not plans:
+        raise InputError(f"--pairs {request.pairs}: no pair can be used; the first: {next(iter(failures.values()))}")
+    _tell_count(told, plans, model)
+    # A batch's objects are in memory together.
+    job = refinement_job(model, plans, request.options, min(request.batch_size, SHELF), prior)
+    return Refinement(model, tuple(plans), job, failures, None)
+
+
+def _request_of(request: RefineRequest, pair: Pair, source: ParameterFile) -> RefineRequest:
+    """The request of one pair: the table's words before the command line's."""
+    said = pair.options
+    up = parse_direction(said["up"], "up") if "up" in said else request.up or AXES[up_in(source) or "+y"]
+    if request.scorehoi and up != (request.up or AXES["+y"]):
+        raise InputError(f"up is {direction_name(up)}: with --prior scorehoi all pairs share the command's --up")
+    if "units" in said and said["units"] not in UNITS:
+        raise InputError(f"the unit is '{said['units']}', wanted one of {', '.join(UNITS)}")
+    return dataclasses.replace(
+        request,
+        body=pair.body,
+        object=pair.object,
+        contact=said.get("contact", request.contact),
+        regions=pair.folder / said["regions"] if "regions" in said else request.regions,
+        floor=_floor_file(pair, said["floor"]) if "floor" in said else request.floor,
+        up=up,
+        object_up=parse_direction(said["object_up"], "object_up") if "object_up" in said else request.object_up,
+        units=said.get("units", request.units),
+    )
+
+
+def _floor_file(pair: Pair, floor: str) -> str:
+    """The words for a floor, a file's name completed."""
+    return str(pair.folder / floor) if (pair.folder / floor).is_file() else floor
+
+
+def _plans(
+    request: RefineRequest,
+    sources: Mapping[str, ParameterFile],
+    mesh: LoadedMesh,
+    model: BodyModel,
+    failures: dict[str, str],
+) -> list[Plan]:
+    """Plans of parameter files with one object, as its file has it, without their items."""
+    asked, soft = parse_contact(request.contact, model), None
+    if request.contacts is not None:
+        asked, soft = with_file(asked, read_contacts(request.contacts, request.contacts_of), model, mesh)
+    turn = np.eye(3) if request.object_up is None else turn_between(request.object_up, request.up)
+    found = find_regions(asked, mesh, request.object, request.regions)
+    if soft is not None and soft.region is not None:
+        found = {part: soft.region for part in asked.parts or ()} | found
+    floor, object = floor_rule(request.floor, request.up), read_object(request.reading)
+    plans = plan_files(
+        sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
+        up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
+    )  # fmt: skip
+    return plans if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in plans]
+
+
+def _inputs(request: RefineRequest, digest: str) -> dict[str, Any]:
+    """What the results of an object depend on."""
+    inputs = {"object": file_digest(request.object), "units": request.units, "model": digest}
+    return inputs | ({} if request.object_up is None else {"turn": [request.object_up, request.up]})
+
+
+def _prior(request: RefineRequest, model: BodyModel) -> tuple[Prior | None, dict[str, Any]]:
+    """What goes before the gradients, and what results depend on because of it."""
+    if not request.scorehoi:
+        return None, {}
+    from hoijax.systems.scorehoi.score_prior import ScorePrior
+
+    up = request.up or AXES["+y"]
+    prior = ScorePrior(model, request.weights, up)
+    guidance = dataclasses.asdict(prior.config)
+    return prior, {"prior": prior.digest, "guidance": guidance, "up": direction_name(up)}
+
+
+def _tell_count(told: Callable[[str], None], plans: Sequence[Plan], model: BodyModel) -> None:
+    count = sum(len(plan.starts) for plan in plans)
+    told(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
+
+
+def prepare_job(request: RefineRequest) -> Job:
+    """The job of a request, as the machine of an executor makes it."""
+    return prepare_refinement(request).job
+
+
+def refinement_job(
+    model: BodyModel,
+    plans: Sequence[Plan],
+    options: Mapping[str, Any],
+    batch_size: int,
+    prior: Prior | None = None,
+) -> Job:
+    """The items of all plans as a job.
+
+    Args:
+      model: the body.
+      plans: with their items.
+      options: kept with every result.
+      batch_size: most interactions at a time.
+      prior: goes before the gradients.
+    """
+    items = tuple(item for plan in plans for item in plan.items.values())
+    field = functools.cache(lambda: body_field(model))
+
+    def compute(batch: Sequence[Item], watch: Watch) -> list[Refined | InputError]:
+        return refine_usable(model, field(), [item.inputs for item in batch], watch, prior)
+
+    def write(item: Item, refined: Refined) -> dict[str, Any]:
+        return files.write_item(model, item, refined, options, full=len(items) == 1)
+
+    def program(item: Item) -> Any:
+        inputs: Interaction = item.inputs
+        return inputs.program()
+
+    return Job(items, compute, write, program, batch_size, "interactions")
