@@ -214,6 +214,7 @@ UNREADABLE = {
                            "none of its contacts"),
     "contacts that are no list": ("contacts", '{"contacts": "none"}', "contacts is no list"),
     "a size that is no number": ("size_m", '{"least": "small", "most": true}', "not both numbers"),
+    "a size that is true": ("size_m", '{"least": true, "most": 2}', "not both numbers"),
     "a size beyond the world": ("size_m", '{"least": 0, "most": 1e9}', "not between"),
     "a size that is no finite number": ("size_m", '{"least": NaN, "most": 1}', "there is no JSON object"),
 }  # fmt: skip
@@ -352,7 +353,14 @@ def test_impossible_requests_are_refused_before_anybody_is_asked():
             reason(SENTENCE, MESH, model, **options)
     with pytest.raises(InputError, match="no faces.*point cloud"):
         reason(SENTENCE, Mesh(np.zeros((5, 3)), np.zeros((0, 3), int)), model)
-    for text, words in (("", "is empty"), (" \n", "is empty"), ("?!", "has no word"), ("x" * 1001, "1,001 characters")):
+    said = {
+        "": "is empty",
+        " \n": "is empty",
+        "?!": "has no word",
+        "x" * 1001: "1,001 char",
+        "a\ud800": "half a char",
+    }
+    for text, words in said.items():
         with pytest.raises(InputError, match=words):
             reason(text, MESH, model)
     assert not model.calls

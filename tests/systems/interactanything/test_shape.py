@@ -67,6 +67,25 @@ def test_a_backrest_is_found_on_every_side(quarter, side):
     assert shape.backrest.size[1] == pytest.approx(0.44, abs=0.03)
 
 
+def test_what_rises_on_both_sides_is_no_backrest():
+    crib = mesh_of(box((0.5, 0.05, 1.2), (0, 0.4, 0)), *[box((0.5, 0.8, 0.05), (0, 0.4, z)) for z in (-0.6, 0.6)])
+    assert measure(crib).seat is not None and measure(crib).backrest is None
+    narrow = mesh_of(box((0.6, 0.45, 0.5), (0, 0.225, 0)), box((0.1, 0.4, 0.05), (0, 0.65, -0.22)))
+    assert measure(narrow).backrest is None  # a post is no backrest
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [[[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 0, 0], [1, 0, 0], [0, 0, 1]], [[0, 0, 0], [1, 1e-6, 0], [2, 0, 1e-6]],
+     [[1e6, 1e6, 1e6], [1e6 + 1, 1e6, 1e6], [1e6, 1e6, 1e6 + 1]], [[0, 0, 0], [1e-4, 0, 0], [0, 0, 1e-4]]],
+)  # fmt: skip
+def test_any_triangle_can_be_measured(corners):
+    shape = measure(Mesh(np.array(corners), np.array([[0, 1, 2]])))
+    for part in WORDS:
+        for found in places(shape, part):
+            assert np.isfinite([found.lower, found.upper]).all() and (found.size >= 0).all()
+
+
 def test_armrests_and_what_has_none():
     sofa = measure(make_object("sofa").mesh)
     assert sofa.backrest is not None and len(sofa.armrests) == 2
@@ -91,9 +110,13 @@ def test_a_handle_is_the_bar_beyond_an_opening():
     gap = mesh_of(*[box((0.03, 0.3, 0.03), (x, 0, 0)) for x in (-0.35, 0.35)],
                   *[box((0.7, 0.03, 0.03), (0, y, 0)) for y in (-0.15, 0.15)])  # fmt: skip
     assert not measure(gap).handles  # a frame seven tenths of a metre wide
-    deep = mesh_of(*[box((0.03, 0.1, 0.5), (x, 0, 0)) for x in (-0.1, 0.1)],
-                   *[box((0.23, 0.03, 0.5), (0, y, 0)) for y in (-0.06, 0.06)])  # fmt: skip
-    assert not measure(deep).handles  # a sleeve: what closes it is half a metre deep
+    deep = mesh_of(*[box((0.03, 0.1, 0.1), (x, 0, 0)) for x in (-0.1, 0.1)],
+                   *[box((0.23, 0.03, 0.1), (0, y, 0)) for y in (-0.06, 0.06)])  # fmt: skip
+    assert not measure(deep).handles  # a sleeve: no hand closes round what is a decimetre deep
+    two = mesh_of(*[box((0.03, 0.4, 0.03), (x, 0, 0)) for x in (-0.15, 0.15)],
+                  *[box((0.3, 0.03, 0.03), (0, y, 0)) for y in (-0.2, -0.1, 0.2)])  # fmt: skip
+    between = [b for b in measure(two).handles if b.lower[1] > -0.12 and b.upper[1] < -0.08]
+    assert len(measure(two).handles) == 2 and not between  # the rail between two openings is no handle
 
 
 def test_rods_and_balls():

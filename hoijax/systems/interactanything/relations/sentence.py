@@ -127,6 +127,8 @@ def understand(text: str) -> Sentence:
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError("the sentence is empty; wanted one such as 'A person sits on the chair'")
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        raise InputError("the sentence has half a character (a lone surrogate); read it as UTF-8")
     if len(text) > LONGEST:
         raise InputError(f"the sentence has {len(text):,} characters; at most {LONGEST:,} are read")
     words = re.findall(r"[^\W\d_](?:[\w'’-]*\w)?|[,;]", text.lower().replace("’s ", " ").replace("'s ", " "))

@@ -28,6 +28,8 @@ LARGEST_OPENING = 0.5
 """Its largest: wider ones are frames, not handles, metres."""
 SITTING = (0.15, 0.95)
 """Heights of levels that people sit on, metres; 0.45 is best."""
+MOST_OPENINGS = 40
+"""Openings looked at along each axis, the largest first; a grille has thousands."""
 RISE = (0.12, 0.2, 0.35)
 """What stands beside a seat, metres above it: an armrest from the first to the third, a backrest from the second on."""
 
@@ -81,7 +83,7 @@ class Shape:
     slender: bool
     """A hand closes round it anywhere along its length."""
     round: bool
-    """Like a ball: as wide every way, and its surface as far from its centre everywhere."""
+    """Like a ball: its surface is as far from its centre everywhere."""
 
     @property
     def size(self) -> np.ndarray:
@@ -149,10 +151,9 @@ def measure(mesh: Mesh, scale: float = 1.0) -> Shape:
     back, arms = _rises(top, seat, lower, upper) if seat else (None, ())
     rod, slender = _rod(points, lower, upper)
     handles = (*_bars(points, lower, upper), *([rod] if rod else []))
-    # The mean over faces' areas, not over vertices, which may crowd anywhere.
+    # Of samples, not of vertices, which may crowd anywhere.
     reach = np.linalg.norm(points - points.mean(axis=0), axis=1)
-    size = upper - lower
-    ball = bool(reach.std() < 0.06 * reach.mean() and size.min() > 0.85 * size.max())
+    ball = bool(reach.std() < 0.06 * reach.mean())
     return Shape(_box(lower, upper), levels, seat, back, arms, handles, slender, ball)
 
 
@@ -259,14 +260,14 @@ def _bars(points: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> list[Box]
         index, count, side = _cells(points, lower, upper, plane)
         shadow = np.zeros(count + 2, bool)
         shadow[tuple(index.T + 1)] = True
-        openings, number = ndimage.label(~shadow)
-        for k in range(1, number + 1):
-            if k == openings[0, 0]:  # outside
-                continue
-            cells = np.argwhere(openings == k)
-            low, high = cells.min(axis=0), cells.max(axis=0) + 1
+        openings, _ = ndimage.label(~shadow)
+        cells = np.bincount(openings.reshape(-1))
+        slices = ndimage.find_objects(openings)
+        largest = sorted(range(1, len(cells)), key=lambda k: -cells[k])
+        for k in [k for k in largest if k != openings[0, 0]][:MOST_OPENINGS]:
+            low, high = np.array([[x.start, x.stop] for x in slices[k - 1]]).T
             wide = (high - low) * side
-            if len(cells) < 6 or wide.min() < OPENING[0] or wide.max() < OPENING[1] or wide.max() > LARGEST_OPENING:
+            if cells[k] < 6 or wide.min() < OPENING[0] or not OPENING[1] <= wide.max() <= LARGEST_OPENING:
                 continue
             bar = _bar_beside(points, index, shadow, low, high, side, through)
             if bar is not None:
