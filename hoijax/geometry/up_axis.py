@@ -4,13 +4,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 
-#: Samples of the surface, and cells along each side of the footprint.
 SAMPLES, CELLS = 20_000, 40
-#: How much more of its footprint a mesh must cover seen along another axis than along y, and at least, for a guess.
+"""Samples of the surface, and cells along each side of the footprint."""
 RATIO, LEAST = 1.4, 0.6
-#: Share of the height that legs are looked for in, share of the footprint that they may cover, and how much of its
-#: length and breadth they must span.
+"""How much more of its footprint a mesh must cover seen along another axis than along y, and at least, for a guess."""
 SLICE, COVERED, SPANNED = 0.04, 0.15, 0.5
+"""Share of the height that legs are looked for in, share of the footprint that they may cover, and how much of its
+length and breadth they must span."""
 
 
 def surface_samples(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "N 3"]:
