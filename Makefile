@@ -23,8 +23,9 @@ demo: $(VENV)/.main
 
 # Without restarts a crashed worker ends the run and is named; pytest-xdist's loadfile hangs when it restarts one.
 # Both workers, and the tests after one that has dropped its programs, read what one of them has compiled.
-PROGRAMS := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/programs JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.5
-PYTEST := $(PROGRAMS) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0
+PROGRAMS := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/programs JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.1
+# Files go to the workers in the order of collection, long ones first (tests/conftest.py).
+PYTEST := $(PROGRAMS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 test: $(VENV)/.test lint
 	$(PYTEST) -m 'not long'

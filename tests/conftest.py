@@ -4,6 +4,7 @@ Float64 is on, so that gradients can be checked against finite differences; the 
 inputs, and tests of the float32 path pass float32 arrays.
 """
 
+import gc
 import importlib.util
 import os
 import sys
@@ -38,6 +39,29 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # that has compiled thousands of them crashes inside the compiler.
 MAPPINGS = Path("/proc/self/maps")
 MANY_MAPPINGS = 30_000
+
+
+# Half a minute of CPU and more each, dearest first: begun first, they leave the workers of `-n 2` short files to end on.
+LONG_FILES = (
+    "optim/gradient/test_refiner.py", "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
+    "experiments/scorehoi/test_scorehoi_tables.py", "experiments/scorehoi/test_scorehoi_training.py",
+    "data/synth/test_build.py", "experiments/graft/test_graft_learning.py", "experiments/graft/test_graft_training.py",
+    "cli/test_cache.py", "optim/fitting/test_people.py", "experiments/common/test_trainer.py", "jobs/test_beam.py",
+    "systems/scorehoi/test_guided.py", "systems/graft/test_graft.py", "io/test_meshes.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Long files first, the others as they are."""
+    here = Path(__file__).parent
+    rank = {here / name: i for i, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish():
+    """What was imported stays: the collector need not go through it again and again while programs are traced."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

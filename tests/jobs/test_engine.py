@@ -3,10 +3,12 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
+import signal
 
 import pytest
 
-from hoijax.jobs.engine import Batch, Item, make_batches, run_job
+from hoijax.jobs.engine import Batch, Item, finish_batch, make_batches, run_job
 
 
 def tree(folder):
@@ -111,6 +113,39 @@ def test_ctrl_c_loses_the_batch_in_work_alone(toy, tmp_path, capsys, where):
     outcome = run_job(job, out)
     assert len(outcome.fresh) == 6 - kept and len(outcome.finished) == 6
     assert {name: tree(out)[name] for name in before} == before
+
+
+class Interrupting:
+    """Sends a Ctrl-C from where Python drops exceptions."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_python_drops_ends_the_run_after_the_item_in_work(toy, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        job = toy.make_job(tmp_path, 6)
+
+        def write(item, result):
+            Interrupting()
+            return job.write(item, result)
+
+        with pytest.raises(KeyboardInterrupt):
+            run_job(dataclasses.replace(job, write=write), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [item.name for item in job.items if item.is_finished()] == ["0"]
+
+
+def test_what_is_kept_is_not_written_again(toy, tmp_path):
+    job = toy.make_job(tmp_path, 4)
+    batch = make_batches(job, job.items)[0]
+    names = [item.name for item in batch.items]
+    got = list(finish_batch(job, batch, lambda share, label: None, keep=names[:1]))
+    assert [(item.name, message) for item, message in got] == [(name, None) for name in names[1:]]
+    assert not job.items[0].is_finished() and len(names) == 2
 
 
 def test_half_written_files_of_a_killed_run_are_removed(toy, tmp_path):

@@ -55,9 +55,9 @@ def job(answer, tmp_path, monkeypatch):
         for photograph in batch:
             chosen = stages
             if photograph.name in bad:
-                chosen = stages | {
-                    "guided": dataclasses.replace(stages["guided"], vertices=np.nan * stages["guided"].vertices)
-                }
+                hurt = stages["guided"].vertices.copy()
+                hurt[7, 1] = np.nan
+                chosen = stages | {"guided": dataclasses.replace(stages["guided"], vertices=hurt)}
             found.append(Reconstructed(photograph, chosen, contacts, losses))
         return found
 
@@ -71,10 +71,13 @@ def job(answer, tmp_path, monkeypatch):
         seen.clear()
         bad.clear()
         bad.update(unusable)
+        usual = {
+            "image": tmp_path / "images", "human_mask": tmp_path / "humans", "object_mask": tmp_path / "objects",
+            "batch_size": 2,
+        }  # fmt: skip
         request = ReconstructRequest(
-            image=tmp_path / "images", object=tmp_path / "box.obj", out=tmp_path / "out", config=GuidedConfig(),
-            human_mask=tmp_path / "humans", object_mask=tmp_path / "objects", **({"batch_size": 2} | changes),
-        )  # fmt: skip
+            object=tmp_path / "box.obj", out=tmp_path / "out", config=GuidedConfig(), **(usual | changes)
+        )
         return reconstruct_pictures(request, pictures=0, redo=redo), list(seen)
 
     return run
@@ -93,7 +96,22 @@ def test_pictures_are_done_in_batches_and_found_again(job, tmp_path, capsys):
     pixels = np.full((40, 40), 7, np.uint8)
     Image.fromarray(pixels).save(tmp_path / "images" / "b.png")
     assert job(show="estimate")[1] == [["b"]]
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[6:35, 10:20] = 255
+    for place in ("humans", "objects"):
+        Image.fromarray(pixels).save(tmp_path / place / "c.png")
+        assert job(show="estimate")[1] == [["c"]]
     assert len(job(show="estimate", redo=True)[1]) == 2
+
+
+def test_one_picture_has_the_folder_to_itself(job, tmp_path):
+    files = {
+        name: tmp_path / folder / "b.png"
+        for name, folder in (("image", "images"), ("human_mask", "humans"), ("object_mask", "objects"))
+    }
+    assert job(**files) == ({}, [["b"]])
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["name"] == "b"
+    assert (tmp_path / "out" / "overlay.png").is_file() and not (tmp_path / "out" / "b").exists()
 
 
 def test_an_answer_that_is_not_finite_is_named_and_the_rest_is_done(job, tmp_path):
