@@ -41,7 +41,7 @@ MAPPINGS = Path("/proc/self/maps")
 MANY_MAPPINGS = 30_000
 
 
-# Half a minute of CPU and more each, dearest first: begun first, they leave the workers of `-n 2` short files to end on.
+# Half a minute of CPU and more each, dearest first: begun first, they leave short files for the end of `-n 2`.
 LONG_FILES = (
     "optim/gradient/test_refiner.py", "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
     "experiments/scorehoi/test_scorehoi_tables.py", "experiments/scorehoi/test_scorehoi_training.py",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from hoijax.geometry import Mesh
+from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_solid_template
 from hoijax.io import LoadedMesh, MeshReport
 from hoijax.jobs import objects
@@ -80,9 +80,10 @@ def test_damaged_files_are_made_again(made, tmp_path, damage):
 def test_the_oldest_grids_go_first(made, tmp_path, monkeypatch):
     monkeypatch.setattr(objects, "CACHE_LIMIT", 2)
     for age, size in enumerate((1, 2)):
+        before = set(tmp_path.iterdir())
         cached_template(box(size), 4, tmp_path)
-        for path in tmp_path.iterdir():
-            os.utime(path, (1000 + age, 1000 + age))
+        (path,) = set(tmp_path.iterdir()) - before
+        os.utime(path, (1000 + age, 1000 + age))
     cached_template(box(1), 4, tmp_path)  # looked at again: the other one is now the oldest
     cached_template(box(3), 4, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2 and made == [4, 4, 4]
@@ -97,6 +98,23 @@ def test_a_cache_that_cannot_be_written_is_done_without(made, tmp_path):
     for _ in range(2):
         assert cached_template(box(), 4, tmp_path / "file")[0].sdf.values.shape == (4, 4, 4)
     assert made == [4, 4]
+
+
+def test_a_large_mesh_is_shown_as_it_is_and_computed_with_decimated(made, monkeypatch, tmp_path):
+    trimesh.creation.icosphere(subdivisions=3, radius=0.3).export(tmp_path / "ball.obj")
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 8)
+    monkeypatch.setattr(objects, "MAX_FACES", 200)
+    asset = objects.ObjectAsset.read(tmp_path / "ball.obj", None)
+    assert len(asset.mesh.faces) == 1280 and 100 < len(asset.light.faces) < 300
+    assert len(asset.template.mesh.faces) == len(asset.light.faces) and made == [8]
+
+
+def test_a_mesh_is_placed_by_scale_then_rotation_then_translation():
+    mesh = LoadedMesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32), MeshReport("a", 3, 1))
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32)  # x to y, y to -x
+    got = objects.place_mesh(mesh, RigidPose(quarter, np.float32([10, 20, 30]), np.float32(2)))
+    np.testing.assert_array_equal(got, [[10, 22, 30], [8, 20, 30], [10, 20, 32]])
+    assert got.dtype == np.float32
 
 
 def test_what_a_library_warns_about_becomes_a_note(tmp_path, monkeypatch, recwarn):
