@@ -3,7 +3,7 @@
     --contact auto                              parts are proposed from proximity
     --contact "buttocks, left hand: armrest"    the left hand on what is called so
     --contact "right hand: box(-0.3 0.6 -0.2 -0.2 0.7 0.2)"
-    --contact "back: vertices(back.txt)"
+    --contact "back: vertices(back.txt)"        or, if nothing else is called so, "back: back.txt"
 
 A region is a box along the axes of the mesh's file (its lower corner, then its upper one, metres), the vertices that
 a file lists, a group, object, node or material of the mesh, or a name of the file of `--regions`, which says what it is
@@ -98,8 +98,12 @@ def find_regions(
     found = {}
     for part, text in asked.regions.items():
         folder, meaning = pathlib.Path(), text
-        if text in named:
-            folder, meaning = file.absolute().parent, named[text]
+        if (name := spelled(text, named)) is not None:
+            folder, meaning = file.absolute().parent, named[name]
+        groups = mesh_groups(path) if groups is None and _CALL.fullmatch(meaning) is None else groups
+        group = spelled(meaning, groups or ())
+        if group is None and _CALL.fullmatch(meaning) is None and _is_file(folder / meaning):
+            meaning = f"vertices({meaning})"
         call = _CALL.fullmatch(meaning)
         if call is not None and call[1] == "box":
             lower, upper = _box(text, call[2])
@@ -107,11 +111,10 @@ def find_regions(
         elif call is not None:
             _check_order(text, path)
             found[part] = region_of_vertices(_short(text), shape, _vertices(text, call[2], folder))
+        elif group is None:
+            raise _unknown(part, meaning, named, groups, path)
         else:
-            groups = mesh_groups(path) if groups is None else groups
-            if meaning not in groups:
-                raise _unknown(part, meaning, named, groups, path)
-            found[part] = region_of_triangles(_short(text), groups[meaning] * mesh.report.metres_per_unit)
+            found[part] = region_of_triangles(_short(text), groups[group] * mesh.report.metres_per_unit)
     return found
 
 
@@ -142,11 +145,31 @@ def read_regions(path: pathlib.Path) -> dict[str, str]:
 _FORMS = "box(x y z x y z), vertices(FILE) or a group of the mesh"
 
 
+def spelled(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is meant: the same, or the only one that differs in capitals, spaces and underscores."""
+    known = list(known)
+    if name in known:
+        return name
+    alike = [one for one in known if _plain(one) == _plain(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", name.lower())
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        return False
+
+
 def did_you_mean(wrong: Iterable[str], known: Iterable[str]) -> str:
     """A hint at the nearest known spelling of the first wrong name that has one; "" without."""
-    plain = {re.sub(r"[\W_]+", "_", name.lower()): name for name in known}
+    plain = {_plain(name): name for name in known}
     for name in wrong:
-        close = difflib.get_close_matches(re.sub(r"[\W_]+", "_", name.lower()), plain, 1, 0.6)
+        close = difflib.get_close_matches(_plain(name), plain, 1, 0.6)
         if close:
             return f" (did you mean {plain[close[0]]}?)"
     return ""

@@ -58,6 +58,8 @@ def test_an_object_is_turned_before_anything_else_and_everywhere(refine, estimat
         move = file["obj_trans"]
     np.testing.assert_allclose(got[:, 1].max() - move[1], 0.5, atol=0.02)  # turned by 0.05 about z by the fake
     # Another turn is another job, the same one is finished.
+    for turn, calls in (("z", 1), ("z", 0), ("-z", 1)):
+        assert len(refine(body, f"--object-up={turn}", "--contact", "none", mesh=stool, out="again")[3]) == calls
     assert refine(body, "--object-up=z", "--contact", "left_hand: box(-.3 -.3 .49, .3 .3 .6)", mesh=stool)[3] == []
     assert len(refine(body, "--object-up=-z", "--contact", "left_hand: box(-.3 -.3 .49, .3 .3 .6)", mesh=stool)[3]) == 1
     assert len(refine(body, "--object-up=-z", "--contact", "left_hand: box(-.3 -.3 .48, .3 .3 .6)", mesh=stool)[3]) == 1

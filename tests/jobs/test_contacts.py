@@ -83,6 +83,8 @@ def found(chair, text, model, file=None, units="cm"):
 
 
 def test_groups_objects_and_materials_of_an_obj_are_regions(chair, model):
+    spellings = find_regions(Asked((), {"a": "left_armrest", "b": "Left armrest"}), read_mesh(chair, units="cm"), chair)
+    np.testing.assert_array_equal(spellings["a"].points, spellings["b"].points)
     got = found(chair, "buttocks: soft, left_hand: wood, back: cloth, right_hand: chair", model)
     np.testing.assert_allclose(spans(got["buttocks"]), SEAT, atol=0.012)
     np.testing.assert_allclose(spans(got["left_hand"]), ARMREST, atol=0.012)
@@ -132,8 +134,8 @@ def test_vertices_come_from_a_file_or_from_the_line(chair, model, tmp_path, kind
         np.save(path, ids)
     else:
         path.write_text(json.dumps(ids) if kind == "json" else "6\n7 8\n9\n")
-    for where in (path, "6 7 8 9"):
-        got = found(chair, f"left_hand: vertices({where})", model)
+    for region in (f"vertices({path})", "vertices(6 7 8 9)", str(path)):
+        got = found(chair, f"left_hand: {region}", model)
         np.testing.assert_allclose(spans(got["left_hand"]), ARMREST, atol=0.012)
 
 
