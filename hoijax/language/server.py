@@ -31,6 +31,8 @@ class ServerModel:
     """Tries after the first."""
     max_tokens: int = 2000
     """Tokens of one reply."""
+    sampling: bool = True
+    """Whether temperature and seed are sent; models that choose their own refuse them."""
 
     @property
     def name(self) -> str:
@@ -50,9 +52,9 @@ class ServerModel:
             answer = client.chat.completions.create(
                 model=self.model,
                 messages=[_spoken(message) for message in messages],
-                temperature=temperature,
-                seed=seed,
-                max_tokens=self.max_tokens,
+                # OpenAI has renamed the limit; other servers know the old name.
+                **{"max_completion_tokens" if self.base_url is None else "max_tokens": self.max_tokens},
+                **({"temperature": temperature, "seed": seed} if self.sampling else {}),
             )
             return checked_reply(answer.choices[0].message.content, where)
         except openai.APITimeoutError as error:

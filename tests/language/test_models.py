@@ -63,6 +63,15 @@ def test_another_server_is_never_sent_the_key_of_the_environment(server, monkeyp
     assert requests[0]["key"] == "Bearer none"
 
 
+def test_openai_itself_gets_its_key_and_the_names_of_today(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-company")
+    with server(lambda body: "yes") as (url, requests):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        ServerModel("tiny", sampling=False, max_tokens=77).reply(ASKED, temperature=0.5)
+    assert requests[0]["key"] == "Bearer of-the-company" and requests[0]["max_completion_tokens"] == 77
+    assert not {"temperature", "seed", "max_tokens"} & set(requests[0])
+
+
 COMPLETION = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
 HOSTILE = {
     "status 500": (500, "refused", "status 500"),

@@ -88,6 +88,8 @@ def test_who_sits_or_stands_on_something_is_lifted_to_it():
     np.testing.assert_allclose(moved(again, paper.vertices), moved(sits, chair.vertices), atol=1e-9)
     assert again.lift == pytest.approx(sits.lift)
     (back,) = next(c.places for c in relations.contacts if c.body_part == "back")
+    (left,) = reason("A person pushes the left side of the chair", paper, front="+x").contacts[0].places
+    assert left.upper[2] < -0.1  # the left of what looks along +x
     assert back.upper[0] < -0.1 and back.size[2] == pytest.approx(0.44, abs=0.03)
 
 

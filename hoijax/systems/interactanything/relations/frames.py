@@ -46,6 +46,7 @@ class Kind:
 FRAMES = {
     "sit": Frame("sit", "below", "support", ("seat seat support", "back backrest touch?")),
     "lie": Frame("lie", "below", "support", ("back lying support", "seat lying support", "head lying support")),
+    "pillow": Frame("lie", "below", "support", ("head top support",)),
     "stand_on": Frame("stand", "below", "support", ("left_sole standing support", "right_sole standing support")),
     "foot_on": Frame("stand", "front", "support", ("right_sole standing support",), band="ground"),
     "hop": Frame("jump", "below", "support", ("left_sole standing support", "right_sole standing support")),
@@ -140,7 +141,7 @@ TAKE_HOLD = "hold"
 
 CHOICES = {
     "stand": (("on", "stand_on"), ("in", "stand_on"), ("", "beside")),
-    "step": (("on", "foot_on"), ("", "beside")),
+    "step": (("on", "foot_on"), ("in", "foot_on"), ("", "beside")),
     "hop": (("on", "hop"), ("", "beside")),
     "lean": (("against", "lean_against"), ("on", "lean_on"), ("", "lean_on")),
     "balance": (("on the head", "on_head"), ("on", "stand_on"), ("", "on_head")),

@@ -115,7 +115,7 @@ def singular(word: str) -> str:
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"
-    if re.search(r"(s|x|z|ch|sh)es$", word):
+    if re.search(r"(ss|x|z|ch|sh)es$", word) and word[:-1] not in things():
         return word[:-2]
     return word[:-1] if word.endswith("s") else word
 

@@ -264,6 +264,8 @@ def _words(sentence: Sentence, chosen: _Choice, thing: Thing | None, notes: list
         notes.append(Note("language", text))
     if not sentence.person:
         notes.append(Note("no person", "the sentence names nobody; one person is assumed"))
+    if sentence.negated:
+        notes.append(Note("negation", "the sentence says that something is not so; it is read as if it were"))
     if sentence.several:
         notes.append(Note("several people", "the sentence is about several people; the relations are of one of them"))
     if chosen.phrase is None:
@@ -306,6 +308,17 @@ def _known_frame(name: str, preposition: str, clause: Clause, phrase, thing, kin
         return "limb_on"  # "rests the feet on the stool"
     if preposition == "with" and name in _BY_TOOL:
         return {"hit": "swing", "write": "write", "sweep": "sweep", "eat": "hold"}.get(name, "tool")
+    direct = [o for o in clause.objects if o.preposition == ""]
+    if name == "lean" and direct:  # "leans the ladder against the wall"
+        return "beside" if preposition else "hold"
+    if name == "hold" and preposition == "with" and limbs.get("hand") == "":
+        return "shake_hands"
+    if name == "lower" and kind.worn and "on" in limbs.values():
+        return "wear"
+    if name == "lie" and thing is not None and thing.name == "pillow":
+        return "pillow"
+    if name == "hug" and kind.hands == "one" and what not in ("pack", "bag", "case"):
+        return "hold"
     if name in _TAKES or (name in CHOICES and name in ("shoulder", "balance")):
         held = _held(name, clause, limbs, what)
         if held:

@@ -19,7 +19,8 @@ from hoijax.systems.interactanything.relations.shape import Box, measure
 MOST_VOTES = 32
 FRONTS = ("+z", "+x")
 """Ways that objects look in their own frame: the house's, and the paper's."""
-_LEXICONS = ("unknown verb", "unknown object", "head noun", "language", "fallback", "chosen object", "two objects")
+_LEXICONS = ("unknown verb", "unknown object", "head noun", "language", "fallback", "chosen object", "two objects",
+             "negation")  # fmt: skip
 """Notes of the lexicon that only concern its own answers."""
 
 

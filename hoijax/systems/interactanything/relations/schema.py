@@ -214,7 +214,17 @@ class Relations:
         pathlib.Path(path).write_text(json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-DOUBTS = ("unknown verb", "unknown object", "fallback", "repair", "head noun", "size", "language", "two objects")
+DOUBTS = (
+    "unknown verb",
+    "unknown object",
+    "fallback",
+    "repair",
+    "head noun",
+    "size",
+    "language",
+    "two objects",
+    "negation",
+)
 """Kinds of notes after which the answer is no longer certain."""
 _OPTIONS = {
     "object_side_of_human": SIDES,

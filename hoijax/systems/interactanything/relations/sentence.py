@@ -117,6 +117,8 @@ class Sentence:
     """Words that the lexicon or the grammar knows."""
     several: bool = False
     """Whether more than one person acts."""
+    negated: bool = False
+    """Whether it says that something is not done."""
 
 
 def understand(text: str) -> Sentence:
@@ -142,12 +144,13 @@ def understand(text: str) -> Sentence:
     clauses = tuple(_clauses(words, marks, start))
     known = sum(_known(w) for w in words)
     several = any(w in ("people", "they", "men", "women", "children", "kids", "we") for w in words[: max(start, 0)])
-    return Sentence(text.strip(), person, clauses, known, several)
+    negated = any(w in ("not", "never", "nobody", "without") or w.endswith(("n't", "n’t")) for w in words)
+    return Sentence(text.strip(), person, clauses, known, several, negated)
 
 
 def _joined(words: list[str]) -> list[str]:
     """Prepositions of several words as one, under the name of their group."""
-    text = " " + " ".join(words) + " "
+    text = re.sub(" face (down|up) ", " ", " " + " ".join(words) + " ")
     for group in sorted(_GROUPS, key=len, reverse=True):
         # "in front of her chest" is about the person: the object is held there.
         text = re.sub(rf" {group} (?!{_OWN})", f" @{_GROUPS[group]} ", text)
@@ -219,7 +222,7 @@ def _new_verb(words: list[str], k: int, seen_verb: bool) -> bool:
         return True
     if not seen_verb or ("ing" in {w[-3:] for w in words[:k] if lemma(w)} and find_thing([word])[0] is None):
         # "the man with a hat sits", "a man leaning on a cane walks"
-        return word.endswith(("s", "ed")) or word in ("sat", "stood", "held")
+        return (word.endswith(("s", "ed")) and word != lemma(word)) or word in ("sat", "stood", "held")
     return before in _AND and word != lemma(word) and word.endswith(("s", "ed"))
 
 
@@ -250,6 +253,7 @@ def _clause(words: list[str], marks: list[str], k: int, end: int) -> Clause:
     if base and f"{base} {following}" in known and (following in _PARTICLES or following in _PREPOSITIONS):
         frame = known[f"{base} {following}"]
         k0 += 1
+        preposition = "" if following in _PARTICLES else _PREPOSITIONS[following]
     elif following in _PARTICLES and (marks[k + 1] == "prep" or following in _LOST_PARTICLES):
         after = marks[k + 2] if k + 2 < end else "skip"
         if (
@@ -292,6 +296,11 @@ def _clause(words: list[str], marks: list[str], k: int, end: int) -> Clause:
     if base == "take" and any(singular(p[1][-1]) in _TAKEN for p in phrases):
         frame = known["photograph"]
         phrases = [p for p in phrases if singular(p[1][-1]) not in _TAKEN]
+    if base in ("give", "take"):  # "gives the robot a hug", "takes a sip from the mug"
+        done = next((p for p in phrases if known.get(p[1][-1]) and find_thing(list(p[1]))[0] is None), None)
+        if done is not None:
+            base, frame = done[1][-1], known[done[1][-1]]
+            phrases.remove(done)
     return _sorted(base or (guessed_lemma(words[k]) if words[k] else ""), frame, phrases, overhead)
 
 
@@ -310,6 +319,8 @@ def _sorted(verb: str, frame: str | None, phrases: list, overhead: bool) -> Clau
             continue
         if follows_of and (head in REGIONS or counted[-1] in WORDS or head in WORDS):
             part, outer = head if head in WORDS or head in REGIONS else counted[-1], preposition
+            if counted[0] in ("left", "right") and head == "side":
+                part = f"{counted[0]} side"
             continue
         if preposition == "by" and (head in WORDS or head in REGIONS) and objects:
             objects[-1] = dataclasses.replace(objects[-1], part=head)
