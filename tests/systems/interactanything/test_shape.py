@@ -163,6 +163,10 @@ def test_words_of_parts_are_places_on_the_mesh():
     assert places(chair, "gizmo") == (chair.box,) and places(chair, "body") == (chair.box,)
     (top,) = places(measure(make_object("table").mesh), "top")
     assert top.upper[1] == pytest.approx(0.37, abs=0.01) and top.size[1] < 0.05
+    car = measure(mesh_of(box((1.8, 0.7, 4.3), (0, 0.55, 0)), box((1.6, 0.6, 2.2), (0, 1.2, -0.4))))
+    (hood,) = places(car, "hood")
+    assert hood.upper[1] == pytest.approx(0.9, abs=0.01) and 0.6 < hood.lower[2] < hood.upper[2] < 2.2
+    assert places(car, "roof")[0].upper[1] == pytest.approx(1.5, abs=0.01)
     assert shows(chair, "backrest") and not shows(chair, "armrest") and shows(chair, "gizmo")
     assert set(WORDS.values()) >= {"seat", "top", "handle", "sides"}
     assert not shows(measure(make_object("stool").mesh), "backrest")

@@ -37,7 +37,8 @@ LIGHT = 0.5
 """Longest side up to which an unknown thing stands on something rather than on the floor, metres."""
 UNKNOWN_SIZE = (0.005, 20.0)
 """Longest sides that an unknown mesh is believed to have, metres."""
-_BY_HAND = {"hand", "palm", "fingers", "finger_pads", "forearm"}
+HANDLES = ("handle", "handles", "handlebar")
+"""What is pushed with closed hands."""
 _TAKES = {"hold", "carry", "lift", "lower", "hug", "wear", "cradle", "shoulder", "balance", "show"}
 _BY_TOOL = {"hit", "cut", "write", "eat", "wipe", "drink", "touch", "tool", "sweep", "kick", "throw", "press", "open"}
 
@@ -152,8 +153,9 @@ class _About:
 
 
 def _main_kind(frame: Frame, contacts: list[dict[str, str]]) -> str:
-    if not contacts:
-        return "none"
+    kinds = {c["kind"] for c in contacts}
+    if len(kinds) < 2:
+        return next(iter(kinds), "none")
     by_hand = any(is_hand(c["body_part"]) for c in contacts)
     return contacts[0]["kind"] if frame.kind == "none" or (frame.kind == "grasp" and not by_hand) else frame.kind
 
@@ -440,8 +442,12 @@ def _contacts(about: _About, name: str, hands: tuple[str, ...]) -> list[dict[str
         word = _word(role, about)
         if word == "none" or (optional and not shows(about.shape, word)):
             continue
-        if given and (role == first or body in ("grip", "palm", "fingers")):
+        if given and (
+            role == "patted" if name == "kiss_held" else role == first or body in ("grip", "palm", "fingers")
+        ):
             word = given
+        if name == "push" and word in HANDLES:
+            body, how = "grip", "grasp"
         for part in _bodies(body, hands, instead, name):
             found.append({"body_part": part, "object_part": word, "kind": _how(how, part)})
     return found

@@ -11,7 +11,7 @@ DEEP = 0.03
 
 _SAME = {
     "seat": "seat cushion saddle lap",
-    "top": "top surface roof hood tabletop deck lid platform keys bonnet mattress bed board counter brim crown rim "
+    "top": "top surface roof tabletop deck lid platform keys mattress bed board counter brim crown rim "
     "edge mouth opening cap face",
     "backrest": "backrest back-rest",
     "armrest": "armrest armrests arm-rest",
@@ -23,6 +23,7 @@ _SAME = {
     "left": "left left-side",
     "right": "right right-side",
     "head": "head handlebar handlebars steering-wheel hair ear ears face-of",
+    "hood": "hood bonnet",
     "legs": "legs leg rungs lower-part",
     "body": "body whole middle trunk barrel torso strings waist rope ropes chain chains",
 }
@@ -66,6 +67,8 @@ def places(shape: Shape, part: str) -> tuple[Box, ...]:
         return (_slab(shape, 1, -1),)
     if name == "head":
         return (_slab(shape, 1, 1),)
+    if name == "hood":
+        return (_hood(shape),)
     if name == "legs":
         return (_slab(shape, 1, -1, 0.4),)
     sides = {"front": (2, 1), "back": (2, -1), "left": (0, 1), "right": (0, -1)}
@@ -80,6 +83,17 @@ def _slab(shape: Shape, axis: int, sign: int, share: float = SLAB) -> Box:
     else:
         upper[axis] = lower[axis] + thick
     return Box(tuple(map(float, lower)), tuple(map(float, upper)))
+
+
+def _hood(shape: Shape) -> Box:
+    """The front third of what is flat below the roof, or of the upper half."""
+    front, lower = _slab(shape, 2, 1, 0.35), [x for x in shape.levels if x.height < 0.8 * shape.size[1]]
+    level = max(lower, key=lambda x: x.box.upper[2], default=None)
+    if level is None or level.box.upper[2] <= front.lower[2]:
+        half = float(shape.size[1]) / 2
+        return Box((front.lower[0], front.lower[1] + half, front.lower[2]), front.upper)
+    box = _below(shape, level)
+    return Box((box.lower[0], box.lower[1], max(box.lower[2], front.lower[2])), box.upper)
 
 
 def _top(shape: Shape) -> Box:
