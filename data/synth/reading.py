@@ -5,13 +5,20 @@ modules that such a file names, so a dataset from a stranger could run code.
 """
 
 import pathlib
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
+from tensorflow_datasets.core.example_parser import ExampleParserNp
 
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, SynthConfig
 from hoijax.data.synth.schema import VERSION, dataset_name, decode, features
 from hoijax.errors import InputError
 from hoijax.io import read_json
+
+LARGEST = 16 << 20
+"""Bytes that a compressed tensor of a sample may unfold to; those of a build have some thousand."""
 
 
 class SynthSplit(Sequence):
@@ -33,6 +40,7 @@ class SynthSplit(Sequence):
             splits = sorted({p.name.split(".")[0].partition("-")[2] for p in self.folder.glob("*.array_record-*")})
             raise InputError(f"{self.folder} has no split {split!r}; it has {', '.join(splits) or 'none'}")
         self.split, self._features = split, features(split, config.image_size)
+        self._parser = ExampleParserNp(self._features.get_serialized_info())
         try:
             self._source = ArrayRecordDataSource([str(shard) for shard in shards])
             count = len(self._source)
@@ -52,12 +60,38 @@ class SynthSplit(Sequence):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)
         try:
-            return decode(self._features.deserialize_example_np(self._source[index]))
+            raw = self._parser.parse_example(self._source[index])
+            check_unfolded(raw)
+            return decode(self._features.decode_example_np(raw))
         except Exception as error:  # a damaged record fails in any of the decoders of TFDS
             raise InputError(f"{self.folder}, split {self.split}: sample {index} is damaged: {error}") from error
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))
+
+
+def check_unfolded(raw: Any) -> None:
+    """Refuses texts of a record that zlib would unfold to more than any tensor of a sample has; TFDS sets no limit.
+
+    Args:
+      raw: a record before its features are decoded: dictionaries, arrays and bytes.
+
+    Raises:
+      InputError: one of them does.
+    """
+    if isinstance(raw, dict):
+        for value in raw.values():
+            check_unfolded(value)
+    elif isinstance(raw, np.ndarray | list | tuple):
+        for value in np.asarray(raw, object).ravel() if getattr(raw, "dtype", np.dtype(object)).kind in "OS" else ():
+            check_unfolded(value)
+    elif isinstance(raw, bytes) and raw[:1] == b"\x78":
+        try:
+            size = len(zlib.decompressobj().decompress(raw, LARGEST + 1))
+        except zlib.error:
+            return  # a text that begins so, or a damaged tensor, which its decoder names
+        if size > LARGEST:
+            raise InputError(f"a tensor unfolds to more than {LARGEST >> 20} MiB")
 
 
 def read_config(root: str | pathlib.Path) -> SynthConfig | None:

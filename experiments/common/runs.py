@@ -1,6 +1,8 @@
 """A run in its folder: settings, log and checkpoints, so that it goes on where it was stopped."""
 
+import contextlib
 import dataclasses
+import errno
 import json
 import pathlib
 from collections.abc import Callable, Collection, Iterator
@@ -68,14 +70,17 @@ def run(
       The last state.
 
     Raises:
-      InputError: the folder holds a run with other settings.
+      InputError: the folder holds a run with other settings, or the disk is full.
       FloatingPointError: the loss is not finite.
     """
     out, first_process = output_directory(config.out), is_first_process()
     check_same_run(out, config, free)
     state = trainer.start()
     options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
-    with ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager:
+    with (
+        _full_disk_is_told(out),
+        ocp.CheckpointManager((out / "checkpoints").resolve(), options=options) as manager,
+    ):
         latest = manager.latest_step()
         if latest is not None:
             shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
@@ -99,6 +104,32 @@ def run(
                     manager.save(number, args=ocp.args.StandardSave(state))
         manager.wait_until_finished()
     return state
+
+
+@contextlib.contextmanager
+def _full_disk_is_told(out: pathlib.Path) -> Iterator[None]:
+    """Turns what Orbax, its threads and TensorStore make of a full disk into one message."""
+    try:
+        yield
+    except Exception as error:
+        if _is_full_disk(error):
+            raise InputError(
+                f"the disk of {out} is full: no checkpoint could be written. Those before it are whole: make room, and "
+                "the same command goes on from the last one"
+            ) from error
+        raise
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error; what writes in other threads and languages keeps the words alone."""
+    for _ in range(20):
+        if error is None:
+            return False
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _log_before(path: pathlib.Path, step: int) -> list[str]:

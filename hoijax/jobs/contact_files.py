@@ -30,6 +30,7 @@ PARTS: tuple[str, ...] = (
 """Parts that labels are gathered by; a vertex counts to the first that has it."""
 MOST_PARTS = 6
 """So many parts are asked for at most, those of the highest confidence."""
+_INNER = {f"{side}_hand": (f"{side}_finger_pads", f"{side}_palm") for side in ("left", "right")}
 _NOISE, _SURE, _LEAST, _SPREADS = 0.06, 0.3, 0.15, 2.0
 
 
@@ -113,13 +114,19 @@ def part_confidence(model: BodyModel, values: np.ndarray) -> dict[str, float]:
       model: the body.
       values: `(V,)` probabilities.
     """
-    members = _members(model)
-    share = {name: float(values[mask].mean()) for name, mask in members.items()}
-    noise = float(np.median(list(share.values())))
-    found = {}
-    for name, value in share.items():
-        chance = _SPREADS * np.sqrt(noise * (1 - noise) / members[name].sum())
-        found[name] = float(np.clip((value - noise - chance - _NOISE) / _SURE, 0.0, 1.0))
+    members, regions = _members(model), contact_regions(model)
+    noise = float(np.median([values[mask].mean() for mask in members.values()]))
+
+    def excess(inside: np.ndarray, spreads: float) -> float:
+        count = inside.sum() if inside.dtype == bool else len(inside)
+        chance = spreads * np.sqrt(noise * (1 - noise) / count)
+        return float(np.clip((values[inside].mean() - noise - chance - _NOISE) / _SURE, 0.0, 1.0))
+
+    found = {name: excess(mask, _SPREADS) for name, mask in members.items()}
+    for name, inner in _INNER.items():  # a grip shows on the pads of the fingers and hardly on the whole hand
+        ids = [regions[part] for part in inner if len(regions.get(part, ())) >= 4]
+        if name in found and ids:
+            found[name] = max(found[name], *(excess(np.asarray(part), _SPREADS + 1) for part in ids))
     return found
 
 

@@ -18,8 +18,8 @@ from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters
 from hoijax.io.params import in_own_keys, parameters_of, with_object
 from hoijax.io.scenes import format_of
-from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, read_estimate
-from hoijax.jobs.bodies import start_of
+from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, people_of, read_estimate
+from hoijax.jobs.bodies import Start, start_of
 from hoijax.jobs.surfaces import align_object, check_projection, fit_surface, told_alignment
 
 PELVIS: dict[str, tuple[float, float, float]] = {
@@ -49,6 +49,8 @@ class Reading:
     """Which object of it."""
 
 
+FARTHEST_MESH = 2.0
+"""Metres between a body and a mesh that nothing places, beyond which they are not of one frame."""
 BY_KEYS = Reading()
 """Everything as the files' keys say."""
 
@@ -163,7 +165,7 @@ def _aligned(model: BodyModel, file: ParameterFile, object: Estimate) -> Estimat
     vertices, faces = _surface_of(model, file)
     found = align_object(object, vertices, faces, intrinsics, estimate.mask)
     arrays = object.arrays | {"obj_trans": found.translation, "obj_scale": np.asarray(found.scale)}
-    notes = (*object.notes, told_alignment(found, intrinsics[0, 0]))
+    notes = (*object.notes, told_alignment(found))
     return dataclasses.replace(object, arrays=arrays, notes=notes)
 
 
@@ -235,6 +237,29 @@ def _placed(model: BodyModel, file: ParameterFile) -> ParameterFile:
     return in_own_keys(file, {"transl": np.stack(moves)})
 
 
+def check_place(file: ParameterFile, start: Start, vertices: np.ndarray) -> None:
+    """Refuses a body of another method with a mesh that nothing places and that lies elsewhere, before any work.
+
+    Args:
+      file: of the body, settled.
+      start: its first frame.
+      vertices: of the mesh as its file has it, metres.
+
+    Raises:
+      InputError: it lies more than `FARTHEST_MESH` away.
+    """
+    if file.estimate is None or {"obj_rot", "obj_trans"} & file.values.keys():
+        return
+    body = np.asarray(start.params.translation, np.float64)
+    gap = np.linalg.norm(body - np.clip(body, vertices.min(axis=0), vertices.max(axis=0)))
+    if gap > FARTHEST_MESH:
+        raise InputError(
+            f"{file.path} ({file.estimate.source.title}) places no object, and the mesh lies {gap:.1f} m "
+            "from the body in its own coordinates; give its pose with --object-pose FILE (docs/sources.md), or a mesh "
+            "in the body's frame"
+        )
+
+
 def upside_down(file: ParameterFile) -> str | None:
     """A note if the person stands on their head in a camera whose y points down."""
     if file.estimate is None or file.estimate.source.frame != "cv" or "global_orient" not in file.values:
@@ -265,7 +290,8 @@ def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[s
         what.append("an object's pose")
     frames = f"{estimate.count} frame{'s' * (estimate.count != 1)}"
     who = f" of {estimate.person!r} (one of {len(estimate.people)})" if len(estimate.people) > 1 else ""
-    metres = "metres" if row.metric else "metres by an assumed focal length"
+    assumed = "scale of its point map" if row.holds == "object" else "metres by an assumed focal length"
+    metres = "metres" if row.metric else assumed
     camera = {"cv": "camera (x right, y down, z forward)", "opengl": "OpenGL's camera, turned to OpenCV's",
               "y-up": "world, y up", "z-up": "world, z up", "free": "frame not said"}[row.frame]  # fmt: skip
     lines = [f"{estimate.path.name}: {row.title}: {frames}{who}, {' and '.join(what) or 'nothing'}, {metres}, {camera}"]
@@ -273,6 +299,8 @@ def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[s
         lines.append(f"used: {', '.join(estimate.used)}")
     groups: dict[str, list[str]] = {}
     for key, why in estimate.unused.items():
+        if key.startswith("("):
+            continue
         groups.setdefault(why, []).append(key)
     lines += [f"not used ({why}): {', '.join(keys)}" for why, keys in groups.items()]
     return [*lines, *(f"note: {note}" for note in (file.notes if file is not None else estimate.notes))]
@@ -303,9 +331,22 @@ def inspect_file(
     Raises:
       InputError: it cannot be read.
     """
+    people = {}
+    if person is None and source != "hoijax" and (path.is_dir() or find_source(path) is not None):
+        people = people_of(path, source)
+        person = next(iter(people)) if len(people) > 1 else None
+    lines = _one_summary(path, source, person, ignore)
+    if len(people) > 1:
+        told = ", ".join(f"{name} ({frames})" for name, frames in list(people.items())[:20])
+        lines.insert(1, f"several in one file: {told}; choose one with --person, an object with --object-name")
+    return lines
+
+
+def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ignore: Sequence[str]) -> list[str]:
+    """The lines about one person or object of a file."""
     row = None if source in (None, "hoijax") or path.is_dir() else named(source)
     if path.is_dir() or (row is not None and row.holds == "object"):
-        return summary(None, read_estimate(path, source=source, person=person, ignore=ignore))
+        return list(summary(None, read_estimate(path, source=source, person=person, ignore=ignore)))
     if source is None and format_of(path) in SUFFIXES and path.suffix != ".npz":
         estimate = read_estimate(path, person=person, ignore=ignore)
         file = parameters_of(estimate) if estimate.has_body else None

@@ -19,7 +19,7 @@ from hoijax.jobs.contact_files import with_file
 from hoijax.jobs.contacts import find_regions, parse_contact
 from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direction, turn_between
 from hoijax.jobs.engine import Item, Job, Watch
-from hoijax.jobs.estimates import BY_KEYS, Reading, read_object, up_in
+from hoijax.jobs.estimates import BY_KEYS, Reading, check_place, read_object, up_in
 from hoijax.jobs.floors import floor_rule
 from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, set_up
 from hoijax.jobs.pairs import Pair, read_pairs
@@ -201,6 +201,8 @@ def _plans(
         sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
         up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
     )  # fmt: skip
+    for plan in plans:
+        check_place(plan.source, next(iter(plan.starts.values())), mesh.vertices)
     return plans if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in plans]
 
 

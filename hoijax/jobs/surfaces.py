@@ -149,7 +149,9 @@ class Alignment:
     cells: int
     """Places of the picture that were compared."""
     focal: float
-    """Of the point map, pixels."""
+    """Of the point map, its pixels."""
+    body_focal: float
+    """Of the body's camera, in the same pixels."""
 
 
 def align_object(
@@ -206,7 +208,7 @@ def align_object(
     pixel = moge @ (place / place[2])
     moved = ratio * place[2] * np.linalg.solve(camera, np.array([pixel[0], pixel[1], 1.0]))
     scale = float(np.asarray(estimate.arrays["obj_scale"])) * ratio * moge[0, 0] / camera[0, 0]
-    return Alignment(moved, scale, ratio, spread, int(good.sum()), float(moge[0, 0]))
+    return Alignment(moved, scale, ratio, spread, int(good.sum()), float(moge[0, 0]), float(camera[0, 0]))
 
 
 def _seen(
@@ -233,10 +235,11 @@ def _seen(
     return depth[first], pixels[first, 1].astype(int), pixels[first, 0].astype(int)
 
 
-def told_alignment(found: Alignment, focal: float) -> str:
+def told_alignment(found: Alignment) -> str:
     """What a person should know of it."""
     doubt = "; the spread is large: is the person hidden, or of another picture?" if found.spread > _SPREAD else ""
     return (
         f"the object was put into the body's camera: depth ratio {found.ratio:.3f} (spread {100 * found.spread:.1f} % "
-        f"over {found.cells:,} places), focal lengths {found.focal:.0f} and {focal:.0f} pixels{doubt}"
+        f"over {found.cells:,} places), focal lengths {found.focal:.0f} (map) and "
+        f"{found.body_focal:.0f} pixels (body){doubt}"
     )

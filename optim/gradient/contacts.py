@@ -30,7 +30,9 @@ REST_POINTS = 8
 #: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
 BELONGS = 1e-3
 #: Distance of a part from the object at which a soft label on it is believed by half, metres.
-DOUBTED = 0.3
+DOUBTED = 0.15
+#: Weight below which a softly asked part is not asked at all.
+DISBELIEVED = 0.1
 #: Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere.
 _INNER = {
     "left_hand": ("left_palm", "left_finger_pads"),
@@ -163,7 +165,8 @@ def touch_softly(
 ) -> ContactTargets:
     """Targets whose parts are asked for vertex by vertex, as far as they are believed. Host function.
 
-    A part that starts far away is believed less, by half at `DOUBTED`: a wrong label must not tear the rest apart.
+    A part that starts far away is believed less, by half at `DOUBTED`, and not at all below `DISBELIEVED`: wrong
+    labels must not tear the rest apart, nor make the refiner try other starts until they are reached.
 
     Args:
       targets: of B interactions.
@@ -196,6 +199,9 @@ def touch_softly(
             marked = weight > 0.5 * weight.max()
             near = np.quantile(away[marked], 0.1) if marked.any() else np.inf
             believed = weight / (1.0 + (near / DOUBTED) ** 2)
+            if believed.max() < DISBELIEVED:
+                parts[b, r] = 0.0
+                continue
             parts[b, r] = np.where(believed > BELONGS, believed, np.where(parts[b, r] > 0, BELONGS, 0))
     return targets.replace(parts=jnp.asarray(parts))
 

@@ -139,6 +139,9 @@ def refine_batch(
         targets = stand_on_floor(targets, model, vertices, templates, pose, floor, feet=feet, object_rests=object_rests)
     if regions is not None:
         names, targets = _place_regions(names, targets, regions, templates)
+    if soft is not None:
+        asked = np.asarray(targets.parts).any(axis=2)
+        names = tuple(tuple(n if asked[b, r] else "" for r, n in enumerate(row)) for b, row in enumerate(names))
     targets = jax.tree.map(lambda x: x.astype(dtype), targets)
     if len({id(t) for t in templates}) == 1:
         fields, over_fields = object_field(templates[0], dtype=dtype), None

@@ -216,8 +216,11 @@ def test_a_far_part_is_believed_less():
     soft = {"belly": (0.8 * label("belly")).astype(np.float32), "left_hand": label("left_hand").astype(np.float32)}
     targets = part_targets(MODEL, names)
     found = np.asarray(touch_softly(targets, names, [soft], vertices[None], [template], pose).parts[0])
-    near, far = found[0][REGIONS["belly"]], found[1][REGIONS["left_hand"]]
-    assert 0.6 < near.max() <= 0.8 and BELONGS < far.max() < 0.5
+    near, far = found[0][REGIONS["belly"]], found[1]
+    assert 0.6 < near.max() <= 0.8 and near.min() >= BELONGS and (far == 0).all()
+    shifted = vertices - [0.45, 0, 0]  # the hand is 20 cm from the box now, and the belly farther
+    found = np.asarray(touch_softly(targets, names, [soft], shifted[None], [template], pose).parts[0])
+    assert 0.1 < found[1].max() < 0.5
     np.testing.assert_array_equal(found[2], np.asarray(targets.parts)[0, 2])  # not in the file: as it was
     with pytest.raises(InputError, match="wanted"):
         touch_softly(targets, names, [{"belly": np.ones(3)}], vertices[None], [template], pose)

@@ -293,6 +293,20 @@ def test_a_pose_of_a_track_that_is_not_understood_is_named(tmp_path):
     assert read_parameters(path, ignore=["head_rotation"]).count == 2
 
 
+def test_a_mesh_that_nothing_places_is_refused_before_any_work(tmp_path, capsys):
+    import trimesh
+
+    from hoijax.cli import main
+
+    path = writers.wham(tmp_path, make_scene("smpl", 2))
+    box = trimesh.creation.box((0.3, 0.3, 0.3))
+    box.export(tmp_path / "box.obj")
+    options = ["refine", "--body", str(path), "--object", str(tmp_path / "box.obj"), "--out", str(tmp_path / "out")]
+    assert main([*options, "--lod", "test"]) == 2
+    assert "m from the body in its own coordinates; give its pose with --object-pose" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 # inspect
 
 
@@ -319,7 +333,8 @@ def test_inspect_by_the_command_line(tmp_path, capsys):
     from hoijax.cli import main
 
     path = writers.wham(tmp_path, make_scene("smpl", 2), people=2)
-    assert main(["inspect", str(path)]) == 2 and "--person 0" in capsys.readouterr().err
+    assert main(["inspect", str(path)]) == 0
+    assert "several in one file: 0 (2 frames), 1 (2 frames); choose one with --person" in capsys.readouterr().out
     assert main(["inspect", str(path), "--person", "1"]) == 0
     assert "one of 2" in capsys.readouterr().out
     assert main(["inspect", str(tmp_path / "nothing.pkl")]) == 2

@@ -111,12 +111,7 @@ def read_estimate(
     path = pathlib.Path(path)
     tree = _folder(path) if path.is_dir() else read_tree(path)
     row = _row(path, tree, source)
-    try:
-        people = row.split(tree)
-    except InputError as error:
-        raise InputError(f"{shown(path)}: {error}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{shown(path)} is not laid out as {row.title} writes it ({type(error).__name__})") from error
+    people = _people(path, row, tree)
     chosen = _person(path, row, people, person)
     record = {key: value for key, value in people[chosen].items() if key not in ignore}
     beside = {key: value for key, value in _beside(tree, row).items() if key not in ignore}
@@ -133,6 +128,31 @@ def find_source(path: PathLike) -> Source | None:
     """
     tree = read_tree(path)
     return next((row for row in SOURCES if _detects(row, tree)), None)
+
+
+def people_of(path: PathLike, source: str | None = None) -> dict[str, str]:
+    """The people, or objects, of a file, each with how many frames it has.
+
+    Args:
+      path: the file.
+      source: name of the row; None: found by the file's keys.
+
+    Raises:
+      InputError: see `read_estimate`.
+    """
+    path = pathlib.Path(path)
+    tree = _folder(path) if path.is_dir() else read_tree(path)
+    people = _people(path, _row(path, tree, source), tree)
+    return {name: _frames(record) for name, record in people.items() if record}
+
+
+def _people(path: pathlib.Path, row: Source, tree: Any) -> dict[str, Record]:
+    try:
+        return row.split(tree)
+    except InputError as error:
+        raise InputError(f"{shown(path)}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{shown(path)} is not laid out as {row.title} writes it ({type(error).__name__})") from error
 
 
 def _folder(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -130,6 +131,18 @@ def test_damaged_records_are_named(root, tmp_path):
     shard.unlink()
     with pytest.raises(InputError, match="1 samples in 1 record files, the build was to have 3"):
         open_split(tmp_path / "data", "train")
+
+
+def test_a_tensor_that_unfolds_to_much_is_refused(root, monkeypatch):
+    from tensorflow_datasets.core.example_parser import tf_example_pb2
+
+    split = open_split(root, "train")
+    example = tf_example_pb2.Example.FromString(split._source[0])
+    name = next(key for key in example.features.feature if key.startswith("body_contact"))
+    example.features.feature[name].bytes_list.value[0] = zlib.compress(bytes(17 << 20))
+    monkeypatch.setattr(split, "_source", [example.SerializeToString()] * 3)
+    with pytest.raises(InputError, match="sample 0 is damaged: a tensor unfolds to more than 16 MiB"):
+        split[0]
 
 
 def test_samples_travel_to_worker_processes(root):

@@ -17,6 +17,7 @@ import pytest
 from flax import nnx
 
 from hoijax.errors import InputError
+from hoijax.experiments.common import runs
 from hoijax.experiments.common.parameters import LORA, Trainable, merge, named_leaves, running_mean
 from hoijax.experiments.common.placement import Devices
 from hoijax.experiments.common.trainer import Trainer, take_steps
@@ -174,6 +175,23 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     with pytest.raises(FloatingPointError, match="at step 1"):
         toy.train(settings, broken)
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("error", [
+    OSError(28, "No space left on device"),
+    ValueError("RESOURCE_EXHAUSTED: Error writing 'checkpoints/2/d/x': No space left on device [OS error 28]"),
+])  # fmt: skip
+@pytest.mark.parametrize("when", ["save", "wait_until_finished"])
+def test_a_full_disk_is_one_message(tmp_path, monkeypatch, error, when):
+    def fail(self, *args, **options):
+        raise RuntimeError("in a thread of Orbax") from error
+
+    monkeypatch.setattr(runs.ocp.CheckpointManager, when, fail)
+    with pytest.raises(InputError, match="the disk of .* is full.*goes on from the last one"):
+        toy.train(config(tmp_path))
+    monkeypatch.setattr(runs.ocp.CheckpointManager, when, lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # other faults keep their own place
+        toy.train(config(tmp_path))
 
 
 def test_settings_that_cannot_be_met_are_refused():
