@@ -60,5 +60,4 @@ def test_a_back_that_a_bench_does_not_have_is_said_and_tears_nothing(records):
     assert bench["verdict"] == ["missed: back"]
     assert bench["after"]["contact"]["buttocks"] < 0.02 and bench["after"]["max_penetration"] < 0.01
     assert bench["moved"]["tilt"] < 10
-    assert any("nothing within reach of back" in note for note in bench["notes"])
-    assert alone["verdict"] == ["reached"] and not any("within reach" in note for note in alone["notes"])
+    assert alone["verdict"] == ["reached"]
