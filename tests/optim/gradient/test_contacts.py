@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import trimesh
+from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, contact_regions, named_pose, pose_body
 from hoijax.errors import InputError
@@ -109,6 +110,21 @@ def test_objects_near_the_floor_rest_on_it(model, template, carry):
     )
     assert standing(model, template, [(params, pose)], object_rests=True).rest_weight.any()
     assert not standing(model, template, [(params, low)], object_rests=False).rest_weight.any()
+
+
+def test_a_long_thing_that_is_tilted_still_rests_though_its_corner_is_far_below_the_floor(
+    model, template, make_box, carry
+):
+    params, _ = carry
+    sofa = template.replace(mesh=make_box((2.0, 0.3, 0.4)))
+    turn = jnp.asarray(Rotation.from_euler("z", 15, degrees=True).as_matrix(), jnp.float32)
+    near, above, below = (
+        RigidPose(turn, jnp.asarray([0.0, height, 0.0], jnp.float32), jnp.ones((), jnp.float32))
+        for height in (0.17, 0.75, -0.35)
+    )
+    got = standing(model, sofa, [(params, near), (params, above), (params, below)])
+    np.testing.assert_array_equal(np.asarray(got.rest_weight.any(axis=-1)), [True, False, False])
+    np.testing.assert_allclose(got.base[0], [0, -1, 0], atol=1e-6)
 
 
 def test_a_tilted_box_rests_on_the_face_that_looks_down(make_box):
