@@ -287,3 +287,10 @@ def test_without_a_point_map_it_is_said(sample, tmp_path):
     np.savez(tmp_path / "bad.npz", rotation=[[1.0, 0, 0, 0]], translation=[[0, 0, 4.0]], scale=[[1.0, 2.0, 1.0]])
     with pytest.raises(InputError, match="wanted one scale for all axes"):
         read_estimate(tmp_path / "bad.npz")
+
+
+def test_a_scene_takes_no_surface_for_the_rest_pose():
+    from hoijax.systems.graft.estimates import read_people
+
+    with pytest.raises(InputError, match="has no parameters of the free body"):
+        read_people(SAMPLE, free_body("test"))

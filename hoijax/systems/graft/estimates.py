@@ -18,7 +18,7 @@ import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams, pose_joints
 from hoijax.errors import InputError
-from hoijax.io import read_npz, read_parameters
+from hoijax.io import ParameterFile, read_npz, read_parameters
 from hoijax.io.files import PathLike
 
 _MULTI_HMR = {
@@ -86,7 +86,9 @@ def read_people(path: PathLike, model: BodyModel, *, transl: str = "auto") -> Pe
     if "rotvec" in own:
         params, method = _human3r(path, own, model), "human3r"
     else:
-        values = read_parameters(path).values
+        file = read_parameters(path)
+        _check_source(file, model)
+        values = file.values
         values = {k: v for k, v in values.items() if not k.startswith("obj_")}
         params, method = BodyParams.from_axis_angle(model, **_fit_layout(path, values, model)), "parameters"
     count = params.rotations.shape[0]
@@ -99,6 +101,20 @@ def read_people(path: PathLike, model: BodyModel, *, transl: str = "auto") -> Pe
         head = pose_joints(model, params.replace(translation=np.zeros_like(params.translation))).joints
         params = params.replace(translation=params.translation - head[:, model.joint_names.index("head")])
     return PeopleEstimate(params=jax.tree.map(np.asarray, params), method=method)
+
+
+def _check_source(file: ParameterFile, model: BodyModel) -> None:
+    """Refuses files of other methods that only `hoijax refine --object` brings to another body."""
+    estimate = file.estimate
+    if estimate is None:
+        return
+    kinds = {"smplh": "smpl"}
+    other = estimate.body is not None and kinds.get(estimate.body, estimate.body) != kinds.get(model.kind, model.kind)
+    if other or estimate.vertices is not None or estimate.anchors is not None:
+        raise InputError(
+            f"{file.path} ({estimate.source.title}) has no parameters of the {model.kind} body; in a scene give the "
+            "method's own body as --body-model, or what `hoijax refine --object` wrote as refined.npz"
+        )
 
 
 def read_scene_estimate(path: PathLike) -> SceneEstimate:
