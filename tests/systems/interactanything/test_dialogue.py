@@ -10,8 +10,20 @@ import trimesh
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.language import LanguageError, Recorder, Replay, ServerModel
-from hoijax.systems.interactanything.relations import Relations, reason
+from hoijax.systems.interactanything.relations import Contact, Relations, reason
+from hoijax.systems.interactanything.relations.consistency import consistent
 from hoijax.systems.interactanything.relations.dialogue import ASKS, QUESTIONS
+from hoijax.systems.interactanything.relations.schema import (
+    BANDS,
+    BODY_PARTS,
+    FACES,
+    KINDS,
+    MOST_CONTACTS,
+    POSES,
+    SCALES,
+    SIDES,
+    is_hand,
+)  # fmt: skip
 
 SENTENCE = "A person sits on the chair"
 CUBE = trimesh.creation.box((0.5, 0.5, 0.5))
@@ -364,3 +376,35 @@ def test_impossible_requests_are_refused_before_anybody_is_asked():
         with pytest.raises(InputError, match=words):
             reason(text, MESH, model)
     assert not model.calls
+
+
+def test_whatever_is_answered_can_be_mended_and_then_agrees():
+    rng, base, mended = np.random.default_rng(0), reason(SENTENCE, MESH), 0
+    for _ in range(400):
+        parts = rng.choice(BODY_PARTS, rng.integers(0, MOST_CONTACTS + 1), replace=False)
+        contacts = [
+            {"body_part": str(b), "object_part": "top", "kind": str(rng.choice([k for k in KINDS if k != "none"]))}
+            for b in parts
+        ]
+        options = {"scale": SCALES, "object_side_of_human": SIDES, "object_face_to_human": FACES, "pose": POSES,
+                   "height_band": BANDS, "contact_kind": KINDS}  # fmt: skip
+        answers = {key: str(rng.choice(list(values))) for key, values in options.items()}
+        answers |= {"contacts": contacts, "movable": bool(rng.integers(2))}
+        answers |= {"object_action": {"object": "box", "action": str(rng.choice(["ride", "sit"]))}}
+        good, log = consistent(answers)
+        mended += bool(log)
+        assert consistent(good) == (good, []), answers
+        fields = {key: good[key] for key in (*options, "movable")}
+        found = tuple(Contact(**c) for c in good["contacts"])
+        r = dataclasses.replace(base, contacts=found, action=good["object_action"]["action"], **fields)
+        assert r.contact_kind != "grasp" or r.hands != "none"
+        assert all(is_hand(c.body_part) for c in r.contacts if c.kind == "grasp")
+    assert mended > 200
+
+
+def test_a_seat_that_is_added_to_many_contacts_takes_the_place_of_the_last():
+    pairs = ("arm", "forearm", "hand", "elbow", "knee", "foot")
+    told = [{"body_part": f"both {p}s".replace("foots", "feet"), "object_part": "top", "kind": "touch"} for p in pairs]
+    relations = reason(SENTENCE, MESH, Told({"contacts": json.dumps({"contacts": told})}))
+    assert len(relations.contacts) == MOST_CONTACTS and relations.contacts[0].body_part == "seat"
+    assert "right_foot" not in relations.body_parts and "left_foot" in relations.body_parts

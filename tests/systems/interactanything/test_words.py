@@ -146,7 +146,7 @@ SENTENCES = {
 def test_sentences_are_taken_apart(text):
     verb, preposition, noun, part = SENTENCES[text]
     clause = understand(text).clauses[0]
-    (phrase,) = clause.objects[:1]
+    (phrase,) = clause.objects
     assert (clause.verb, phrase.preposition, phrase.noun, phrase.part) == (verb, preposition, noun, part)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hoijax.systems.interactanything.relations.schema import is_hand
+from hoijax.systems.interactanything.relations.schema import MOST_CONTACTS, is_hand
 
 _RIDDEN = {"ride", "skate", "surf", "ski", "skateboard", "cycle", "pedal", "row", "sail", "scoot", "bike", "mount",
            "straddle", "sled", "snowboard"}  # fmt: skip
@@ -50,7 +50,8 @@ def consistent(answers: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str,
         resting = {"head", "seat", "buttocks", "hips", "back", "lower_back", "belly", "torso", "chest"}
         if not resting & set(parts):
             log.append(("contacts", f"to {a['pose']} on something is to rest on it: the seat was added"))
-            a["contacts"].insert(0, {"body_part": "seat", "object_part": "seat", "kind": "support"})
+            seat = {"body_part": "seat", "object_part": "seat", "kind": "support"}
+            a["contacts"] = [seat, *a["contacts"][: MOST_CONTACTS - 1]]
             change("contact_kind", "support", "the person's weight rests on the object")
     if a["object_side_of_human"] == "around" and a["contact_kind"] != "wear" and a["scale"] not in _LARGE:
         change("object_side_of_human", "front", "it is neither worn nor large enough to be inside")
