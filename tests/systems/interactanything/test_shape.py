@@ -113,6 +113,10 @@ def test_a_handle_is_the_bar_beyond_an_opening():
     deep = mesh_of(*[box((0.03, 0.1, 0.1), (x, 0, 0)) for x in (-0.1, 0.1)],
                    *[box((0.23, 0.03, 0.1), (0, y, 0)) for y in (-0.06, 0.06)])  # fmt: skip
     assert not measure(deep).handles  # a sleeve: no hand closes round what is a decimetre deep
+    walls = [box((0.01, 0.2 + 2 * y, 0.01), (sign * x, 0, 0)) for x, y in ((0.1, 0), (0.12, 0.02)) for sign in (-1, 1)]
+    walls += [box((0.2 + 2 * x, 0.01, 0.01), (0, sign * y, 0)) for x, y in ((0, 0.1), (0.02, 0.12)) for sign in (-1, 1)]
+    inner = [b for b in measure(mesh_of(*walls)).handles if b.size.max() < 0.22]
+    assert not inner  # no finger goes between two walls a centimetre apart
     two = mesh_of(*[box((0.03, 0.4, 0.03), (x, 0, 0)) for x in (-0.15, 0.15)],
                   *[box((0.3, 0.03, 0.03), (0, y, 0)) for y in (-0.2, -0.1, 0.2)])  # fmt: skip
     between = [b for b in measure(two).handles if b.lower[1] > -0.12 and b.upper[1] < -0.08]

@@ -248,3 +248,16 @@ def test_the_fifty_prompts_of_the_benchmark_are_answered_as_looked_at(reason_of_
         assert (r.object, r.object_side_of_human, r.contact_kind) == (noun, side, kind), sentence
         assert [body for body, _ in got] == [body for body, _ in contacts], sentence
         assert r.known_verb and r.known_object and not {"repair", "fallback"} & {n.kind for n in r.notes}, sentence
+
+
+def test_any_words_in_any_order_have_relations(reason_of_block):
+    rng = np.random.default_rng(3)
+    text = "a the his both one of on in with by and , to next front not left right up back it is who's ’ über zorble"
+    words = [*text.split(" "), *text.split(" "), "hands", "person"]
+    words += [*rng.choice(sorted(things()), 40), *rng.choice(sorted(verbs()), 40)]
+    for _ in range(150):
+        sentence = " ".join(rng.choice(words, rng.integers(1, 14)))
+        if not any(c.isalpha() for c in sentence):
+            continue
+        relations = reason_of_block(sentence)
+        assert Relations.from_json(relations.to_json()) == relations, sentence

@@ -276,7 +276,8 @@ def _bars(points: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> list[Box]
 
 
 def _bar_beside(points, index, shadow, low, high, side, through) -> Box | None:
-    """Of the thin bars round an opening with nothing beyond them, the one farthest from the middle; None: none is."""
+    """Of the thin bars round an opening with room for fingers beyond, the farthest from the middle; None: none is."""
+    room = int(np.ceil(OPENING[0] / side))
     middle, centre = (low + high) // 2, (np.array(shadow.shape) - 1) / 2
     best = None
     for axis in (0, 1):
@@ -285,7 +286,7 @@ def _bar_beside(points, index, shadow, low, high, side, through) -> Box | None:
             line = shadow[:, middle[1]] if axis == 0 else shadow[middle[0]]
             ray = line[start:] if sign > 0 else line[start::-1]
             thick = int(np.argmin(ray)) if not ray.all() else len(ray)
-            if thick * side > GRIP or ray[thick:].any():
+            if thick * side > GRIP or ray[thick : thick + room].any():
                 continue
             span = np.array([low, high])
             span[:, axis] = (start, start + thick) if sign > 0 else (start + 1 - thick, start + 1)
