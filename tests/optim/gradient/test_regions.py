@@ -15,7 +15,7 @@ from hoijax.optim.gradient import part_targets, refine_batch, touch_within
 @pytest.fixture(scope="module")
 def lid(make_box):
     """The front half of the box's upper side."""
-    return region_of_box("front of the lid", make_box(), (-0.2, 0.14, 0.0), (0.2, 0.16, 0.16))
+    return region_of_box("front of the top", make_box(), (-0.2, 0.14, 0.0), (0.2, 0.16, 0.16))
 
 
 def test_a_region_is_asked_of_its_part_alone(model, template, lid):
