@@ -288,7 +288,8 @@ def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[s
         what.append("surface of " + body if estimate.vertices is not None else body + hands)
     if estimate.has_object:
         what.append("an object's pose")
-    frames = f"{estimate.count} frame{'s' * (estimate.count != 1)}"
+    count = estimate.count if file is None else file.count
+    frames = f"{count} frame{'s' * (count != 1)}"
     who = f" of {estimate.person!r} (one of {len(estimate.people)})" if len(estimate.people) > 1 else ""
     assumed = "scale of its point map" if row.holds == "object" else "metres by an assumed focal length"
     metres = "metres" if row.metric else assumed

@@ -217,6 +217,46 @@ def test_the_head_of_the_free_body_is_where_a_head_centred_file_has_it(tmp_path)
     np.testing.assert_allclose(joints[15] + settled.values["transl"][0], scene.joints[0, 15], atol=1e-5)
 
 
+def test_people_without_names_are_counted_by_picture_and_row(tmp_path):
+    pose, place = np.zeros((2, 72)), np.array([[0, 0, 3.0], [1, 0, 4.0]])
+    value = {"pose": [pose, pose[:1]], "trans": [place, place[1:]], "joints3d": [np.ones((2, 24, 3))] * 2}
+    path = writers.pkl(tmp_path / "nlf.pkl", value)
+    with pytest.raises(InputError, match="has 3 people: 0.0 .1 frame., 0.1 .1 frame., 1.0"):
+        read_parameters(path)
+    np.testing.assert_array_equal(read_parameters(path, person="0.1").values["transl"], place[1:])
+    np.testing.assert_array_equal(read_parameters(path, person="1.0").values["transl"], place[1:])
+
+
+KNOWN = {  # what was dropped without a word, or refused: 4D-Humans 100, smplify-x 16
+    "R and t": (dict(betas=np.r_[3, np.zeros(9)], obj_R=np.eye(3), obj_t=np.ones(3)), {"obj_trans": [1, 1, 1]}),
+    "4 x 4": (dict(obj_pose=np.block([[np.eye(3), np.ones((3, 1))], [np.zeros((1, 3)), 1]])),
+              {"obj_trans": [1, 1, 1], "obj_rot": [0, 0, 0]}),
+    "PIXIE": (dict(body_pose=np.tile(np.eye(3), (1, 21, 1, 1)), global_pose=np.diag([1.0, -1, -1])[None, None],
+                   shape=np.ones((1, 200)), cam_t=[[0, 0, 20.0]], global_orient=None),
+              {"transl": [0, 0, 20], "global_orient": [np.pi, 0, 0], "betas": np.ones(200)}),
+    "HMR2": (dict(body_pose=np.tile(np.eye(3), (1, 23, 1, 1)), global_orient=np.eye(3)[None, None],
+                  betas=np.ones((1, 10)), pred_cam_t_full=[[0.1, 0.2, 5.0]]), {"transl": [0.1, 0.2, 5]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_poses_that_were_dropped_are_read(tmp_path, name):
+    more, want = KNOWN[name]
+    arrays = {"body_pose": np.zeros(63), "global_orient": np.zeros(3)} | more
+    np.savez(tmp_path / "a.npz", **{key: value for key, value in arrays.items() if value is not None})
+    found = read_parameters(tmp_path / "a.npz")
+    for key, value in want.items():
+        np.testing.assert_allclose(found.values[key][0], value, atol=1e-7)
+
+
+def test_a_mesh_that_is_no_body_is_named(tmp_path):
+    import trimesh
+
+    trimesh.creation.box().export(tmp_path / "a.obj")
+    with pytest.raises(InputError, match=r"6,890 \(SMPL\).*this mesh has 8; an object goes to --object"):
+        read_parameters(tmp_path / "a.obj")
+
+
 # What is refused
 
 

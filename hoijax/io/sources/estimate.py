@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
 from hoijax.io.reading import PathLike, shown
-from hoijax.io.sources.containers import MATRIX, read_tree
+from hoijax.io.sources.containers import MATRIX, MESH, read_tree
 from hoijax.io.sources.records import Record, flat, numbers
 from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, named
 
@@ -75,12 +75,12 @@ class Estimate:
 
     @property
     def count(self) -> int:
-        """Frames."""
+        """Frames, as far as the places of body and object tell."""
         for value in (self.vertices, self.anchors):
             if value is not None:
                 return len(value)
-        sizes = [v.shape[0] for k, v in self.arrays.items() if v.ndim > 1 and k != "betas"]
-        return max(sizes, default=1)
+        places = [self.arrays[name].size // 3 for name in ("transl", "obj_trans") if name in self.arrays]
+        return max(places, default=1)
 
     @property
     def has_body(self) -> bool:
@@ -142,8 +142,9 @@ def people_of(path: PathLike, source: str | None = None) -> dict[str, str]:
     """
     path = pathlib.Path(path)
     tree = _folder(path) if path.is_dir() else read_tree(path)
-    people = _people(path, _row(path, tree, source), tree)
-    return {name: _frames(record) for name, record in people.items() if record}
+    row = _row(path, tree, source)
+    people = _people(path, row, tree)
+    return {name: _frames(record, row) for name, record in people.items() if record}
 
 
 def _people(path: pathlib.Path, row: Source, tree: Any) -> dict[str, Record]:
@@ -188,6 +189,11 @@ def _detects(row: Source, tree: Any) -> bool:
 
 def _advice(tree: Any) -> str:
     keys = set(tree) if isinstance(tree, Mapping) else set()
+    if MESH in keys:
+        known = ", ".join(f"{count:,} ({NAMES[name]})" for count, name in VERTICES.items())
+        return (
+            f"; as a body it would have {known} vertices, this mesh has {len(tree[MESH]):,}; an object goes to --object"
+        )
     if "phenotype" in keys or (
         isinstance(tree, list) and tree and isinstance(tree[0], Mapping) and "phenotype" in tree[0]
     ):
@@ -218,7 +224,7 @@ def _person(path: pathlib.Path, row: Source, people: Mapping[str, Record], perso
             )
         return person
     if len(people) > 1:
-        told = ", ".join(f"{shown(name)} ({_frames(record)})" for name, record in list(people.items())[:12])
+        told = ", ".join(f"{shown(name)} ({_frames(record, row)})" for name, record in list(people.items())[:12])
         what = "objects" if row.holds == "object" else "people"
         raise InputError(
             f"{shown(path)} has {len(people)} {what}: {told}; choose one with --person {next(iter(people))}"
@@ -226,9 +232,11 @@ def _person(path: pathlib.Path, row: Source, people: Mapping[str, Record], perso
     return next(iter(people))
 
 
-def _frames(record: Record) -> str:
-    sizes = [len(value) for value in record.values() if value.ndim > 1]
-    count = max(sizes, default=1) if sizes else 1
+def _frames(record: Record, row: Source) -> str:
+    """How many frames a record has, by the places in it."""
+    sizes = {"transl": 3, "pelvis": 3, "head": 3, "obj_trans": 3, "sam3d_translation": 3, "obj_pose": 16}
+    found = [value.size // sizes[row.keys[key]] for key, value in record.items() if row.keys.get(key) in sizes]
+    count = max(found, default=1)
     return f"{count} frame{'s' * (count != 1)}"
 
 
