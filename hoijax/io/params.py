@@ -163,7 +163,7 @@ def with_object(file: ParameterFile, object: Estimate) -> ParameterFile:
             f"{file.path} has the object's {', '.join(both)} itself, and {object.path} too; leave --object-pose away, "
             f"or those keys with --ignore {','.join(key for key, s in file.slots.items() if s[0].quantity in both)}"
         )
-    found = _build(object.path, {k: v for k, v in object.arrays.items() if k in names}, {}, keep_broken=False)
+    found = object_of(object)
     if found.count not in (1, file.count):
         raise InputError(
             f"{object.path} has {found.count} poses of the object and {file.path} {file.count} of the body; wanted one "
@@ -178,6 +178,19 @@ def with_object(file: ParameterFile, object: Estimate) -> ParameterFile:
         file, values=file.values | values, raw=file.raw | raw, slots=file.slots | slots, shared=file.shared | shared,
         notes=(*file.notes, *object.notes),
     )  # fmt: skip
+
+
+def object_of(estimate: Estimate) -> ParameterFile:
+    """The object's pose of an estimate, checked.
+
+    Args:
+      estimate: with an object.
+
+    Raises:
+      InputError: shapes or numbers that cannot be.
+    """
+    names = ("obj_rot", "obj_trans", "obj_scale")
+    return _build(estimate.path, {k: v for k, v in estimate.arrays.items() if k in names}, {}, keep_broken=False)
 
 
 def in_own_keys(file: ParameterFile, values: Mapping[str, np.ndarray] | None = None) -> ParameterFile:

@@ -16,7 +16,7 @@ from hoijax.body_models.host import host_joints, host_vertices
 from hoijax.body_models.mhr import mhr_faces
 from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters
-from hoijax.io.params import in_own_keys, parameters_of, with_object
+from hoijax.io.params import in_own_keys, object_of, parameters_of, with_object
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, people_of, read_estimate
 from hoijax.jobs.bodies import Start, start_of
@@ -279,6 +279,8 @@ def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[s
     """What `hoijax inspect` says of a file; the first line says what it is."""
     if estimate is None:
         return _own_summary(file)
+    if file is None and estimate.has_object:
+        object_of(estimate)  # names what cannot be
     row = estimate.source
     what = []
     if estimate.has_body:

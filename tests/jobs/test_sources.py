@@ -1,5 +1,6 @@
 """Every method's file read back to 1e-4 m: a scene is made by SciPy's rotations and written as the method writes it."""
 
+import contextlib
 import importlib.util
 import pathlib
 
@@ -247,6 +248,48 @@ def test_poses_that_were_dropped_are_read(tmp_path, name):
     found = read_parameters(tmp_path / "a.npz")
     for key, value in want.items():
         np.testing.assert_allclose(found.values[key][0], value, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        ((24, 55, 3), "smplx"),
+        ((52, 72), "smpl"),
+        ((55, 52, 3, 3), "smplh"),
+        ((24, 22, 3), None),
+        ((55, 24, 3, 3), "smpl"),
+    ],
+)
+def test_the_body_is_told_by_its_joints_and_not_by_the_number_of_frames(tmp_path, shape, kind):
+    poses = np.broadcast_to(np.eye(3), shape) if len(shape) == 4 else np.zeros(shape)
+    file = read_parameters(save(tmp_path / "a.npz", poses=poses, cam_t=np.ones((shape[0], 3))))
+    assert (file.count, file.estimate.body) == (shape[0], kind)
+    file = read_parameters(save(tmp_path / "b.npz", body_pose=np.zeros((23, 63)), cam_t=np.ones((23, 3))))
+    assert file.count == 23 and file.estimate.body is None
+
+
+JUNK = [
+    {}, [], "x", 3.5, None, {"poses": 1}, {"poses": [[1, 2], [3]]}, {"body_pose": None, "poses": {}},
+    {0: {"pose": 1, "trans": 2, "pose_world": 3}}, {"a": {"smpl": [1], "camera": [2], "tid": [3]}},
+    {"a": {"smpl": [{"body_pose": np.eye(3)}], "camera": [np.zeros(3)], "tid": [3]}},
+    {"rotvec": np.zeros((2, 53, 3)), "transl": np.zeros((3, 3))}, {"rotvec": np.zeros((2, 9)), "transl": np.zeros(3)},
+    {"rotation": np.zeros(4), "translation": np.zeros(3), "scale": np.ones(1)},
+    {"pred_vertices": np.zeros((18439, 3)), "pred_cam_t": np.zeros(3)}, [{"TWO": 3}], [{"TWO": [[0, 0, 0, 1]]}],
+    {"pose": [np.zeros((1, 72))], "trans": [np.zeros((2, 3))], "joints3d": [np.zeros((1, 2, 3))]},
+    {"body_pose": np.zeros((3, 63)), "cam_t": np.zeros((2, 3))}, {"body_pose": np.zeros(63), "obj_pose": np.eye(2)},
+    {"body_pose": np.zeros(63), "intrinsics": np.zeros((3, 3))}, {"people": {1: {"smplx_cam": {}}}},
+    {"smpl_params_incam": {"body_pose": "x"}}, {"angles": np.zeros(3), "trans": np.zeros(4)},
+    {"body_pose": np.zeros(63), "obj_quat_wxyz": np.zeros(4)}, {"body_pose": np.zeros((0, 63)), "cam_t": np.ones(3)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(JUNK)))
+def test_junk_under_known_keys_is_named(tmp_path, place):
+    path = writers.pkl(tmp_path / "junk.pkl", JUNK[place])
+    with pytest.raises(InputError, match=r"junk\.pkl"):
+        settle(MODELS["smpl"], read_parameters(path))
+    with contextlib.suppress(InputError):  # what there is may still be told
+        inspect_file(path)
 
 
 def test_a_mesh_that_is_no_body_is_named(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
-from hoijax.io.reading import PathLike, shown
+from hoijax.io.reading import PathLike, reading, shown
 from hoijax.io.sources.containers import MATRIX, MESH, read_tree
 from hoijax.io.sources.records import Record, flat, numbers
 from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, named
@@ -117,7 +117,8 @@ def read_estimate(
     beside = {key: value for key, value in _beside(tree, row).items() if key not in ignore}
     used, unused = _sort_keys(path, row, record, beside)
     estimate = Estimate(path, row, chosen, tuple(people), {}, row.body, tuple(used), unused, notes=_notes(row))
-    return _filled(estimate, record, beside)
+    with reading(path, f"a file of {row.title}"):  # arrays of any shape may stand under a known key
+        return _filled(estimate, record, beside)
 
 
 def find_source(path: PathLike) -> Source | None:
@@ -470,18 +471,17 @@ def _intrinsics(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
 
 def _kind(arrays: Mapping[str, np.ndarray]) -> str | None:
     """The body whose joints these are, where only one has so many."""
-    pose = numbers(arrays.get("body_pose"))
-    if pose is not None and (pose.shape[-1] == 69 or 23 in pose.shape[-3:]):
+    pose, whole, betas = (numbers(arrays.get(key)) for key in ("body_pose", "poses", "betas"))
+    if pose is not None and _has_joints(pose.shape, 23):
         return "smpl"
-    whole = numbers(arrays.get("poses"))
-    if whole is not None:
-        for count, kind in ((24, "smpl"), (52, "smplh"), (55, "smplx")):
-            if whole.shape[-1] == 3 * count or count in whole.shape[-3:-1]:
-                return kind
-    if {"jaw_pose", "leye_pose", "expression"} & arrays.keys() or arrays.get("betas", np.zeros(1)).shape[-1] in (
-        100,
-        200,
-        300,
-    ):
-        return "smplx"
-    return None
+    for count, kind in ((24, "smpl"), (52, "smplh"), (55, "smplx")):
+        if whole is not None and _has_joints(whole.shape, count):
+            return kind
+    face = {"jaw_pose", "leye_pose", "expression"} & arrays.keys()
+    many = betas is not None and betas.shape[-1:] in ((100,), (200,), (300,))
+    return "smplx" if face or many else None
+
+
+def _has_joints(shape: tuple[int, ...], count: int) -> bool:
+    """Whether an array's last axes are so many rotations, as one vector, vectors or matrices."""
+    return shape[-1:] == (3 * count,) or shape[-2:] == (count, 3) or shape[-3:] == (count, 3, 3)

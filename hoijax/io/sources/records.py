@@ -128,6 +128,10 @@ def by_image(tree: Any) -> dict[str, Record]:
     images = {key: [numbers(item) for item in value] for key, value in lists.items()}
     images = {key: parts for key, parts in images.items() if all(part is not None and part.ndim for part in parts)}
     pose = images.get("pose", [])
+    for key in ("trans", "betas"):
+        other = images.get(key, pose)
+        if [part.shape[:-1] for part in other] != [part.shape[:-1] for part in pose]:
+            raise InputError(f"'pose' and '{key}' are not of the same people: they have other numbers of rows")
     if pose and all(part.ndim == 1 for part in pose):  # one person an image, without an axis
         return {"": {key: np.stack(parts) for key, parts in images.items() if len({p.shape for p in parts}) == 1}}
     if pose and all(len(part) == 1 for part in pose):
@@ -154,6 +158,9 @@ def _rows(record: Record) -> dict[str, Record]:
     count = len(pose) if pose is not None and pose.ndim == (3 if "rotvec" in record else 2) else 0
     if not count:
         return {"": record}
+    for key in ("transl", "shape"):
+        if key in record and record[key].shape[:1] != (count,):
+            raise InputError(f"'{key}' has the shape {record[key].shape}, wanted one row for each of {count} people")
     return {
         str(i): {key: value[i] if value.shape[:1] == (count,) else value for key, value in record.items()}
         for i in range(count)
