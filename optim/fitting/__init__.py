@@ -29,6 +29,16 @@ from hoijax.optim.fitting.layouts import (
     spread_of,
 )
 from hoijax.optim.fitting.least_squares import Minimum, levenberg_marquardt
+from hoijax.optim.fitting.object_starts import Hypotheses
+from hoijax.optim.fitting.object_target import (
+    ObjectScene,
+    ObjectShape,
+    ObjectTarget,
+    object_scene,
+    object_shape,
+    object_target,
+)
+from hoijax.optim.fitting.objects import ObjectFit, ObjectFitConfig, fit_object, fit_object_compiled
 from hoijax.optim.fitting.observations import (
     Observation,
     observe,
@@ -61,8 +71,14 @@ __all__ = [
     "BodyFit",
     "FilePerson",
     "FitConfig",
+    "Hypotheses",
     "Intrinsics",
     "Minimum",
+    "ObjectFit",
+    "ObjectFitConfig",
+    "ObjectScene",
+    "ObjectShape",
+    "ObjectTarget",
     "Observation",
     "OutlineConfig",
     "OutlineTarget",
@@ -74,12 +90,17 @@ __all__ = [
     "estimated_intrinsics",
     "exif_intrinsics",
     "fit_body",
+    "fit_object",
+    "fit_object_compiled",
     "fit_people",
     "follow_outline",
     "follow_outlines",
     "given_intrinsics",
     "hand_names",
     "levenberg_marquardt",
+    "object_scene",
+    "object_shape",
+    "object_target",
     "observe",
     "observe_mediapipe",
     "outline_target",

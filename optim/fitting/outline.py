@@ -99,12 +99,12 @@ def outline_target(
     side = (1 + 2 * margin) * max(bottom - top, right - left, 2)
     box = (0.5 * (left + right - side), 0.5 * (top + bottom - side), side, side)
     known = np.ones_like(mask) if hidden is None else 1.0 - np.asarray(hidden, np.float32)
-    covered, valid = _cut(mask * known, box, size), _cut(known, box, size)
+    covered, valid = cut_square(mask * known, box, size), cut_square(known, box, size)
     covered = np.where(valid > 1e-3, covered / np.maximum(valid, 1e-3), 0.0)
     return OutlineTarget(covered.astype(np.float32), valid, np.asarray(box, np.float32))
 
 
-def _cut(image: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
+def cut_square(image: np.ndarray, box: tuple[float, float, float, float], size: int) -> np.ndarray:
     """A square of an image, zero outside of it, each pixel the mean of what it covers."""
     left, top, side, _ = box
     low = np.floor([top, left]).astype(int) - 1
