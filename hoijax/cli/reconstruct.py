@@ -1,8 +1,10 @@
-"""Reconstructs body and object: a picture, masks of both and the object's mesh go in, meshes and parameters come out.
+"""Reconstructs body and object: a picture, the object's mask and mesh go in, meshes and parameters come out.
 
 IMAGE is a picture, or a folder of pictures that all show the same object; then the masks are folders with files of the
-same names. Masks may be left out where --instances gives a PNG with person 1 and object 2, or where the picture has an
-alpha channel. Finished pictures are skipped when a command is run again. docs/reconstruct.md has the rest.
+same names. --method fit finds the person by itself and fits body and object to the picture; --method scorehoi runs
+ScoreHOI's networks, which need both masks. Masks may be left out where --instances gives a PNG with person 1 and object
+2, or where the picture has an alpha channel. Finished pictures are skipped when a command is run again.
+docs/reconstruct.md has the rest.
 """
 
 import dataclasses
@@ -27,6 +29,15 @@ class Options:
     """The object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA or 3MF."""
     out: pathlib.Path
     """Folder for the results."""
+    method: Literal["fit", "scorehoi"] = "fit"
+    """How: fit finds the person by MediaPipe's networks and fits body and object to the picture; scorehoi is ScoreHOI's
+    regressor, diffusion and refiner."""
+    focal: float | None = None
+    """With fit, the focal length in pixels; without it the picture's EXIF entries, or else a guess."""
+    size_std: float = 0.1
+    """With fit, how well the mesh's size is known: 0.1 is a standard deviation of a tenth, 0.3 suits a stand-in."""
+    strict: bool = False
+    """With fit, exit with 1 if an answer agrees badly with its picture."""
     human_mask: pathlib.Path | None = None
     """Mask of the person, bright where they are seen; a folder with a folder of pictures."""
     object_mask: pathlib.Path | None = None
@@ -34,7 +45,8 @@ class Options:
     instances: pathlib.Path | None = None
     """Instead of both masks, a PNG of numbers: person 1, object 2; a folder with a folder of pictures."""
     regressor: pathlib.Path | None = None
-    """Weights of the regressor, made by hoijax.experiments.scorehoi.train --stage 1."""
+    """With scorehoi, as are all options down to --batch-size: weights of the regressor, made by
+    hoijax.experiments.scorehoi.train --stage 1."""
     denoiser: pathlib.Path | None = None
     """Weights of the denoiser, made by hoijax.experiments.scorehoi.train --stage 2 under that regressor."""
     body_model: pathlib.Path | None = None
@@ -71,7 +83,7 @@ def run(options: Options) -> int:
       options: see `Options`.
 
     Returns:
-      0; 1 if some pictures of a folder could not be used.
+      0; 1 if some pictures of a folder could not be used, or, with --strict, were fitted badly.
 
     Raises:
       InputError: nothing can be reconstructed; raised before anything is written.
@@ -82,6 +94,9 @@ def run(options: Options) -> int:
         if getattr(options, name) is not None and getattr(options, name) < least:
             shown = name.replace("_", "-")
             raise InputError(f"--{shown} {getattr(options, name)}: wanted {least} or more")
+    check_method(options)
+    if options.method == "fit":
+        return _fit(options)
     config = guidance(options)
     check_output_directory(options.out)
     from hoijax.jobs.pictures import ReconstructRequest, prepare_job, reconstruct_pictures
@@ -97,6 +112,46 @@ def run(options: Options) -> int:
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     failures = reconstruct_pictures(request, pictures=options.pictures, redo=options.redo, execute=execute)
     return 1 if failures else 0
+
+
+SCOREHOI = ("regressor", "denoiser", "body_model", "setting", "iterations", "step", "show", "batch_size")
+FIT = ("focal", "size_std", "strict")
+
+
+def check_method(options: Options) -> None:
+    """Refuses options of the other method.
+
+    Raises:
+      InputError: one was given.
+    """
+    others = SCOREHOI if options.method == "fit" else FIT
+    for field in dataclasses.fields(options):
+        if field.name in others and getattr(options, field.name) != field.default:
+            other = "scorehoi" if options.method == "fit" else "fit"
+            raise InputError(f"--{field.name.replace('_', '-')} is an option of --method {other}; give that too")
+    if options.focal is not None and not 1 < options.focal < 1e6:
+        raise InputError(f"--focal {options.focal:g}: wanted are pixels of the picture, above 1")
+    if not 0.001 <= options.size_std <= 1:
+        raise InputError(f"--size-std {options.size_std:g}: wanted is 0.001 to 1")
+
+
+def _fit(options: Options) -> int:
+    from hoijax.io import check_output_directory
+
+    check_output_directory(options.out)
+    from hoijax.jobs.photo_fits import FitRequest, fit_photographs, prepare_job
+    from hoijax.jobs.runners import executor
+    from hoijax.optim.fitting import ObjectFitConfig
+
+    asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    request = FitRequest(
+        image=options.image, object=options.object, out=options.out, config=ObjectFitConfig(size_std=options.size_std),
+        focal=options.focal, human_mask=options.human_mask, object_mask=options.object_mask,
+        instances=options.instances, units=options.units, cache=grid_folder(), options=asked,
+    )  # fmt: skip
+    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
+    failures, poor = fit_photographs(request, pictures=options.pictures, redo=options.redo, execute=execute)
+    return 1 if failures or (options.strict and poor) else 0
 
 
 def guidance(options: Options) -> "GuidedConfig":

@@ -43,11 +43,27 @@ def draw_crop(
       focal: of the regressor's camera.
 
     Returns:
+      As `draw_view`.
+    """
+    return draw_view(body, obj, crop_intrinsics(focal, SIZE))
+
+
+def draw_view(
+    body: tuple[np.ndarray, np.ndarray], obj: tuple[np.ndarray, np.ndarray], intrinsics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws body and object as a camera sees them.
+
+    Args:
+      body: vertices (V, 3) in the camera's frame, metres, and faces.
+      obj: likewise.
+      intrinsics: (3, 3), of a picture of `SIZE` pixels a side.
+
+    Returns:
       Label of each pixel (S, S): -1 nothing, 0 body, 1 object; and colours (S, S, 4) uint8 with alpha.
     """
     vertices = np.concatenate([body[0], obj[0]]).astype(np.float32)
     faces = np.concatenate([body[1], obj[1] + len(body[0])]).astype(np.int32)
-    face = np.asarray(_visible_faces(vertices, faces, crop_intrinsics(focal, SIZE), SIZE))
+    face = np.asarray(_visible_faces(vertices, faces, np.asarray(intrinsics, np.float32), SIZE))
     seen = face >= 0
     label = np.where(seen, (face >= len(body[1])).astype(int), -1)
     corners = vertices[faces].astype(np.float64)

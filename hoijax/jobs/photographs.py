@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hoijax.errors import InputError
 from hoijax.systems.scorehoi.inputs import crop, crop_box
@@ -27,9 +27,9 @@ class Photograph:
     name: str
     path: pathlib.Path
     image: np.ndarray
-    """(H, W, 3) uint8."""
+    """(H, W, 3) uint8, the right way up."""
     human: np.ndarray
-    """(H, W) bool."""
+    """(H, W) bool; nowhere where no mask of the person was given and none is needed."""
     object: np.ndarray
     """(H, W) bool."""
     notes: tuple[str, ...] = ()
@@ -52,6 +52,8 @@ def read_photographs(
     human: pathlib.Path | None,
     obj: pathlib.Path | None,
     instances: pathlib.Path | None,
+    *,
+    find_person: bool = False,
 ) -> tuple[list[Photograph], dict[str, str]]:
     """Reads one picture, or all of a folder, whose masks lie under the same names in the folders of masks.
 
@@ -60,6 +62,7 @@ def read_photographs(
       human: mask of the person, or the folder of masks; None if it is known otherwise.
       obj: mask of the object, likewise.
       instances: instance-id picture, or the folder of them.
+      find_person: whether pictures without a mask of the person can be used, since the person will be found.
 
     Returns:
       The pictures in the order of their names, and name to message for those of a folder that cannot be used.
@@ -70,7 +73,7 @@ def read_photographs(
     if instances is not None and (human is not None or obj is not None):
         raise InputError("--instances says both what --human-mask and --object-mask say; give one or the other")
     if not image.is_dir():
-        return [_read_one(image, human, obj, instances)], {}
+        return [_read_one(image, human, obj, instances, find_person)], {}
     for option, folder in (("--human-mask", human), ("--object-mask", obj), ("--instances", instances)):
         if folder is not None and not folder.is_dir():
             raise InputError(
@@ -86,7 +89,9 @@ def read_photographs(
     for path in paths:
         try:
             photographs.append(
-                _read_one(path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances)))
+                _read_one(
+                    path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances)), find_person
+                )
             )
         except InputError as error:
             failures[path.stem] = str(error)
@@ -106,7 +111,7 @@ def _open(path: pathlib.Path) -> Image.Image:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        picture = Image.open(path)
+        picture = ImageOps.exif_transpose(Image.open(path))
         picture.load()
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is no picture that can be read: {error}") from error
@@ -134,13 +139,18 @@ def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
     if values.shape != shape:
         raise InputError(
             f"{path} has {values.shape[1]} x {values.shape[0]} pixels, its picture {shape[1]} x {shape[0]}"
+            + " as seen when turned upright" * (values.shape == shape[::-1])
         )
     # 0 and 1, 0 and 255, or anything between.
     return values > (0 if values.max(initial=0) <= 1 else values.max() / 2)
 
 
 def _read_one(
-    path: pathlib.Path, human: pathlib.Path | None, obj: pathlib.Path | None, instances: pathlib.Path | None
+    path: pathlib.Path,
+    human: pathlib.Path | None,
+    obj: pathlib.Path | None,
+    instances: pathlib.Path | None,
+    find_person: bool,
 ) -> Photograph:
     picture = _open(path)
     image = _colours(path, picture)
@@ -149,18 +159,30 @@ def _read_one(
     item = None if obj is None else _mask(obj, shape)
     if instances is not None:
         person, item = _instances(instances, shape)
-    elif person is None or item is None:
+    elif item is None or (person is None and not find_person):
         seen = _alpha(picture)
+        if seen is None and find_person:
+            raise InputError(
+                f"{path}: where is the object? Wanted --object-mask (bright where it is seen), --instances (a PNG with "
+                "person 1 and object 2), or a picture whose alpha channel is 0 but for the object"
+            )
         if seen is None:
             given = "neither was given" if person is item else "only one was given"
             raise InputError(f"{path}: masks of person and object are needed and {given}; {NEEDED}")
-        if person is None and item is None:
+        if find_person:
+            item = seen if person is None else seen & ~person
+        elif person is None and item is None:
             person = item = seen
             notes.append("alpha does not tell the person from the object: both masks are its foreground")
         else:
             person = seen & ~item if person is None else person
             item = seen & ~person if item is None else item
-    notes += _doubts(path, person, item)
+    if person is None:
+        person = np.zeros(shape, bool)
+        if not item.any():
+            raise InputError(f"{path}: the mask of the object is empty; wanted are the pixels that show it")
+    else:
+        notes += _doubts(path, person, item)
     return Photograph(path.stem, path, image, person, item, tuple(notes))
 
 

@@ -86,7 +86,8 @@ def run(weights, folder, shared, tmp_path, monkeypatch, capsys):
     def call(*options, image="a.png", human="human.png", object="object.png", out=tmp_path / "out"):
         given = [f"--{name}={folder / path}" for name, path in (("human-mask", human), ("object-mask", object)) if path]
         code = main([
-            "reconstruct", f"--image={folder / image}", f"--object={folder / 'box.obj'}", f"--out={out}", *given,
+            "reconstruct", "--method=scorehoi", f"--image={folder / image}",
+            f"--object={folder / 'box.obj'}", f"--out={out}", *given,
             f"--regressor={weights / 'regressor.safetensors'}", f"--denoiser={weights / 'denoiser.safetensors'}",
             "--setting=paper", "--iterations=1", "--step=25", "--batch-size=1", *options,
         ])  # fmt: skip
@@ -203,7 +204,8 @@ def test_one_network_without_the_other_is_refused_and_without_both_the_shipped_o
         for name in reconstruction.WEIGHTS
     ] == [True, True]
     code = main([
-        "reconstruct", f"--image={folder / 'a.png'}", f"--human-mask={folder / 'human.png'}", f"--out={tmp_path / 'o'}",
+        "reconstruct", "--method=scorehoi", f"--image={folder / 'a.png'}", f"--out={tmp_path / 'o'}",
+        f"--human-mask={folder / 'human.png'}",
         f"--object-mask={folder / 'object.png'}", f"--object={folder / 'box.obj'}", "--regressor=mine.safetensors",
     ])  # fmt: skip
     told = capsys.readouterr().err

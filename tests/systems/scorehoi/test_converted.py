@@ -161,7 +161,7 @@ def test_an_object_is_described_by_its_points_and_pointnext(loaded, nets):
 def test_reconstruct_takes_them(converted, authors, tmp_path, monkeypatch):
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
     code = main([
-        "reconstruct", f"--image={authors / 'a.png'}", f"--instances={authors / 'ids.png'}",
+        "reconstruct", "--method=scorehoi", f"--image={authors / 'a.png'}", f"--instances={authors / 'ids.png'}",
         f"--object={authors / 'box.obj'}", f"--regressor={converted[0]}", f"--denoiser={converted[1]}",
         f"--body-model={authors / 'SMPLH_NEUTRAL.npz'}", f"--out={tmp_path / 'out'}", "--setting=released",
         "--iterations=1", "--step=25", "--batch-size=1",

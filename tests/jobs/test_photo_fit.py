@@ -1,0 +1,333 @@
+"""`reconstruct --method fit` around the fits: whom to take, what is written, what is said, what is refused."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
+from hoijax.cli import main
+from hoijax.errors import InputError
+from hoijax.geometry import RigidPose
+from hoijax.jobs import objects, photo_fit, photo_fits
+from hoijax.jobs.overlays import SIZE
+from hoijax.jobs.photo_fit import Fitted, PhotoFitter, find_person, view_box, view_intrinsics
+from hoijax.jobs.photo_fit_files import backdrop, closeness, judge_fit
+from hoijax.jobs.photographs import Photograph, read_photographs
+from hoijax.nets.blaze import Person, Region
+from hoijax.optim.fitting import BodyFit, Intrinsics, ObjectFit, ObjectFitConfig, object_shape
+
+HEIGHT, WIDTH = 60, 80
+MATRIX = np.array([[100.0, 0, 40], [0, 100, 30], [0, 0, 1]], np.float32)
+
+
+def photograph(image=None, human=None, thing=None):
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8) if image is None else image
+    nothing = np.zeros(image.shape[:2], bool)
+    return Photograph(
+        "a", pathlib.Path("a.png"), image, nothing if human is None else human, nothing if thing is None else thing
+    )
+
+
+def people(*persons):
+    """What the networks answer: each person's score, and a box that holds the landmarks."""
+    rng, rows = np.random.default_rng(0), []
+    for score, (left, top, right, bottom) in persons:
+        spots = rng.uniform([left, top], [right, bottom], (33, 2))
+        region = Region(np.float32([(left + right) / 2, (top + bottom) / 2]), np.float32(bottom - top), np.float32(0))
+        rows.append(
+            Person(
+                landmarks=np.concatenate([spots, np.full((33, 1), 2.0)], axis=1).astype(np.float32),
+                metric=np.zeros((33, 3), np.float32), visibility=np.ones(33, np.float32),
+                presence=np.ones(33, np.float32), mask=np.ones((256, 256), np.float32), score=np.float32(score),
+                box=np.float32([left, top, right, bottom]), region=region, next_region=region,
+            )
+        )  # fmt: skip
+    return jax.tree.map(lambda *x: np.stack(x), *rows)
+
+
+def test_the_person_in_the_mask_is_taken_or_else_the_most_certain(monkeypatch):
+    both = people((0.7, (5, 5, 25, 55)), (0.95, (50, 5, 75, 55)), (0.2, (30, 0, 40, 59)))
+    monkeypatch.setattr(photo_fit, "find_people", lambda *args, **kwargs: both)
+    found, count = find_person({}, photograph())
+    assert count == 2 and found.box[0] == 50
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[:, :28] = True
+    found, _ = find_person({}, photograph(human=mask))
+    assert found.box[0] == 5
+    mask[:, :45], mask[:, 30:45] = False, True  # only the one that is none
+    with pytest.raises(InputError, match="not where the person's mask is"):
+        find_person({}, photograph(human=mask))
+
+
+def test_nobody_is_said(monkeypatch):
+    monkeypatch.setattr(photo_fit, "find_people", lambda *args, **kwargs: people((0.1, (5, 5, 25, 55))))
+    with pytest.raises(InputError, match="no person is found in the picture of 80 x 60 pixels"):
+        find_person({}, photograph())
+
+
+def test_large_pictures_are_looked_at_small_and_answered_whole(monkeypatch):
+    seen = []
+
+    def answer(networks, picture, **kwargs):
+        seen.append(picture.shape)
+        return people((0.9, (100, 50, 300, 550)))
+
+    monkeypatch.setattr(photo_fit, "find_people", answer)
+    monkeypatch.setattr(photo_fit, "LARGEST", 400)
+    found, _ = find_person({}, photograph(np.zeros((1200, 1600, 3), np.uint8)))
+    assert seen == [(300, 400, 3)]
+    np.testing.assert_allclose(found.box, [400, 200, 1200, 2200])
+    np.testing.assert_allclose(found.region.centre, [800, 1200])
+    np.testing.assert_allclose(found.region.size, 2000)
+    assert found.landmarks[:, 0].min() >= 400 and 1100 < found.landmarks[:, 0].max() <= 1200
+    np.testing.assert_allclose(found.landmarks[:, 2], 8)
+
+
+def test_what_is_cut_off_is_noted():
+    (person,) = (jax.tree.map(lambda x: x[0], people((0.9, (5, 5, 25, 55)))),)
+    landmarks = person.landmarks.copy()
+    assert photo_fit._truncation(person.replace(landmarks=4 * landmarks), (240, 320)) == []
+    landmarks[25:29, 1] = 70.0
+    notes = photo_fit._truncation(person.replace(landmarks=4 * landmarks), (240, 320))
+    assert notes == ["the person's legs are not seen: they rest"]
+    notes = photo_fit._truncation(person.replace(landmarks=landmarks), (60, 80))
+    assert any("pixels tall" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "overlap, nearest, depth, good, told",
+    [
+        ((0.8, 0.9), 0.0, 0.01, True, "fits the picture, body and object touch"),
+        ((0.8, 0.9), 0.2, 0.0, True, "fits the picture, but body and object are 20 cm apart"),
+        ((0.8, 0.9), 0.0, 0.08, True, "fits the picture, but the body is 8 cm inside the object"),
+        (
+            (0.8, 0.41),
+            0.3,
+            0.0,
+            False,
+            "poor: the object covers its mask only to 0.41; body and object are 30 cm apart",
+        ),
+        ((0.3, 0.9), 0.0, 0.0, False, "poor: the body covers its mask only to 0.30"),
+        ((0.8, np.nan), 0.0, 0.0, False, "poor: the object covers its mask only to nan"),
+    ],
+)
+def test_verdicts(overlap, nearest, depth, good, told):
+    assert judge_fit(dict(zip(("body", "object"), overlap)), nearest, depth) == (good, told)
+
+
+def test_the_backdrop_lies_on_the_rays_of_its_pixels():
+    image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    grid = backdrop(image, MATRIX, 4.0)
+    points = grid.vertices * [1, -1, -1]
+    np.testing.assert_allclose(points[:, 2], 4.0, rtol=1e-6)
+    pixels = points[:, :2] / points[:, 2:] * 100 + [40, 30]
+    np.testing.assert_allclose([pixels.min(0), pixels.max(0)], [[0, 0], [WIDTH, HEIGHT]], atol=1e-3)
+    corners = grid.vertices[grid.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert (normals[:, 2] > 0).all()  # towards the viewer
+    np.testing.assert_allclose(0.5 * np.linalg.norm(normals, axis=1).sum(), 4.0**2 * 0.8 * 0.6, rtol=1e-5)
+
+
+def test_the_drawn_square_holds_both_masks():
+    human, thing = np.zeros((2, HEIGHT, WIDTH), bool)
+    human[10:50, 20:30], thing[30:40, 28:60] = True, True
+    low, side = view_box(photograph(human=human, thing=thing))
+    np.testing.assert_allclose([*low, side], [40 - 23, 30 - 23, 46])
+    matrix = view_intrinsics(MATRIX, low, side)
+    pixel = matrix @ np.linalg.inv(MATRIX) @ [20, 10, 1]
+    np.testing.assert_allclose(pixel[:2], np.array([3, 3]) * SIZE / 46, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def mesh_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mesh") / "box.obj"
+    trimesh.creation.box((0.4, 0.4, 0.4)).export(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitter(mesh_file):
+    model = free_body("test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects, "SDF_RESOLUTION", 16)
+        asset = objects.ObjectAsset.read(mesh_file, None)
+    return PhotoFitter(model, model, {}, asset, object_shape(asset.light), ObjectFitConfig())
+
+
+def answer(model, photo, *, overlap=0.9, scale=1.0):
+    """A standing body three metres away and a box beside it."""
+    pose = named_pose("stand") | {"betas": np.zeros(10, np.float32)}
+    params = BodyParams.from_axis_angle(model, **(pose | {"transl": np.float32([0, 0, 3])}))
+    params = BodyParams(*(np.asarray(x) for x in (params.rotations, params.betas, params.translation)))
+    turns = np.stack([np.eye(3), np.diag([1.0, -1, -1])]).astype(np.float32)
+    found = ObjectFit(
+        RigidPose(turns, np.float32([[0.6, 0, 3], [0.6, 0, 3]]), np.float32([scale, 1.1])), np.float32([0.1, 0.2]),
+        np.float32([overlap, 0.5]), np.array([True, False]), np.float32(0.1),
+    )  # fmt: skip
+    names = {f.name for f in dataclasses.fields(BodyFit)} - {"source", "params", "joints", "joint_std"}
+    body = BodyFit(
+        **dict.fromkeys(names), params=params, joints=np.zeros((2, 3)), joint_std=np.zeros(2), source="given"
+    )
+    drawn = np.zeros((SIZE, SIZE, 4), np.uint8)
+    vertices = np.asarray(pose_body(model, params).vertices)
+    return Fitted(photo, params, vertices, body, found, MATRIX, (np.zeros(2), 60.0), drawn,
+                  {"body": 0.8, "object": overlap}, 1, ("a note",))  # fmt: skip
+
+
+def test_closeness_is_metres_at_any_size(fitter):
+    found = answer(fitter.model, photograph(), scale=1.5)
+    vertices = np.float32([[0.6 - 0.3 - 0.1, 0, 3], [-1, 0, 3]])  # 10 cm left of a box of 60 cm
+    nearest, depth = closeness(dataclasses.replace(found, vertices=vertices), fitter.asset)
+    assert nearest == pytest.approx(0.1, abs=0.01) and depth == 0
+    vertices = np.float32([[0.6 - 0.3 + 0.05, 0, 3]])
+    nearest, depth = closeness(dataclasses.replace(found, vertices=vertices), fitter.asset)
+    assert nearest == 0 and depth == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.fixture
+def command(tmp_path, mesh_file, fitter, monkeypatch, capsys):
+    """`hoijax reconstruct` on a folder of three pictures with the fits taken out."""
+    for place in ("images", "things"):
+        (tmp_path / place).mkdir()
+        for i, name in enumerate("abc"):
+            pixels = np.full((HEIGHT, WIDTH), 40 * i, np.uint8)
+            if place == "things":
+                pixels[:] = 0
+                pixels[20:40, 30:50] = 255
+            Image.fromarray(pixels).save(tmp_path / place / f"{name}.png")
+    made = []
+
+    def fit(fitter, photo, focal):
+        made.append((photo.name, focal))
+        if photo.name == "c":
+            raise InputError("c: no person is found")
+        return answer(fitter.model, photo, overlap=0.3 if photo.name == "b" else 0.9)
+
+    monkeypatch.setattr(photo_fits, "fit_photograph", fit)
+    monkeypatch.setattr(photo_fits, "make_fitter", lambda asset, config: fitter)
+    monkeypatch.setenv("HOIJAX_CACHE", "off")
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
+
+    def run(*options, image="images", thing="things", out="out"):
+        made.clear()
+        code = main([
+            "reconstruct", f"--image={tmp_path / image}", f"--object={mesh_file}", f"--out={tmp_path / out}",
+            f"--object-mask={tmp_path / thing}", *options,
+        ])  # fmt: skip
+        told = capsys.readouterr()
+        return code, told.out + told.err, list(made)
+
+    return run
+
+
+def test_a_folder_is_fitted_and_finished_pictures_are_kept(command, tmp_path, fitter):
+    code, told, made = command("--focal=90")
+    assert code == 1 and [name for name, _ in made] == ["a", "b", "c"] and {focal for _, focal in made} == {90.0}
+    assert "a: fits the picture" in told and "b: poor: the object covers its mask only to 0.30" in told
+    assert "not used: c: no person is found" in told.replace("c: c:", "c:")
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text())["items"]
+    assert record["a"]["good"] and not record["b"]["good"] and record["a"]["overlap"] == {"body": 0.8, "object": 0.9}
+    with np.load(tmp_path / "out" / "a" / "reconstruction.npz", allow_pickle=False) as arrays:
+        body = pose_body(fitter.model, BodyParams.from_axis_angle(fitter.model, **{
+            k: arrays[k] for k in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "betas", "transl")
+        }))  # fmt: skip
+        np.testing.assert_allclose(arrays["obj_trans"], [0.6, 0, 3])
+        np.testing.assert_allclose(np.abs(arrays["other_obj_rot"]), [[np.pi, 0, 0]], rtol=1e-5)
+        assert arrays["obj_scale"] == 1 and arrays["intrinsics"].shape == (3, 3)
+    scene = trimesh.load(tmp_path / "out" / "a" / "interaction.glb", process=False)
+    np.testing.assert_allclose(scene.geometry["body"].vertices * [1, -1, -1], body.vertices, atol=2e-3)
+    np.testing.assert_allclose(scene.geometry["object"].vertices.mean(0), [0.6, 0, -3], atol=1e-3)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "over the picture" in page and "photograph" in page
+    _, _, made = command("--focal=90")
+    assert [name for name, _ in made] == ["c"]
+    _, _, made = command("--focal=91")
+    assert len(made) == 3
+
+
+def test_strict_says_poor_answers_by_the_exit_code(command):
+    assert command(image="images/a.png", thing="things/a.png", out="one")[0] == 0
+    code, told, _ = command(image="images/b.png", thing="things/b.png", out="two")
+    assert code == 0 and "poor" in told
+    code, _, made = command("--strict", image="images/b.png", thing="things/b.png", out="two")
+    assert code == 1 and not made
+    assert command(image="images/c.png", thing="things/c.png", out="three")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "option, told",
+    [
+        ("--setting=paper", "--setting is an option of --method scorehoi"),
+        ("--show=refined", "--show is an option of --method scorehoi"),
+        ("--focal=0.5", "wanted are pixels"),
+        ("--size-std=3", "wanted is 0.001 to 1"),
+    ],
+)
+def test_options_are_checked(command, tmp_path, option, told):
+    code, said, made = command(option)
+    assert code == 2 and told in said and not made and not (tmp_path / "out").exists()
+    if "method" in told:
+        return
+    code, said, _ = command("--method=scorehoi", "--strict")
+    assert code == 2 and "--strict is an option of --method fit" in said
+
+
+def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:30, 20:40] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    turned = Image.fromarray(colours).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    turned.save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(colours).convert("L").save(tmp_path / "grey.png")
+    Image.fromarray(colours).convert("CMYK").save(tmp_path / "ink.tiff")
+    for name in ("turned.png", "grey.png", "ink.tiff"):
+        (found,), _ = read_photographs(tmp_path / name, None, tmp_path / "mask.png", None, find_person=True)
+        assert found.image.shape == (HEIGHT, WIDTH, 3) and found.object.sum() == 400 and not found.human.any()
+        if name == "turned.png":
+            np.testing.assert_array_equal(found.image, colours)
+
+
+def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(tmp_path / "a.png")
+    for name, size in (("small", (30, 40)), ("turned", (WIDTH, HEIGHT)), ("empty", (HEIGHT, WIDTH))):
+        Image.fromarray(np.full(size, 255 * (name != "empty"), np.uint8)).save(tmp_path / f"{name}.png")
+
+    def told(mask):
+        with pytest.raises(InputError) as error:
+            read_photographs(tmp_path / "a.png", None, mask, None, find_person=True)
+        return str(error.value)
+
+    assert "40 x 30 pixels, its picture 80 x 60" in told(tmp_path / "small.png")
+    assert "turned upright" in told(tmp_path / "turned.png")
+    assert "empty" in told(tmp_path / "empty.png")
+    assert "where is the object? Wanted --object-mask" in told(None)
+
+
+def test_the_focal_lengths_source_is_told():
+    def told(source):
+        return photo_fit._told_focal(Intrinsics(MATRIX, np.float32(0), source))
+
+    assert told("given") == "focal length: 100 pixels, as given"
+    assert "EXIF" in told("exif") and "guesses (--focal)" in told("estimated")
+
+
+def test_body_overlap_leaves_out_what_the_object_hides():
+    human, thing = np.zeros((2, HEIGHT, WIDTH), bool)
+    human[10:40, 20:40], thing[20:40, 40:60] = True, True
+    photo = photograph(human=human, thing=thing)
+    low, side = np.array([10.0, 0.0]), 60.0
+    zoom = SIZE / side
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / zoom + np.array([low[1], low[0]])[:, None, None]
+    label = np.where((y > 10) & (y < 40) & (x > 20) & (x < 60), 0, -1)  # a body that reaches behind the object
+    want = 600 / (600 + 10 * 20)  # the part above the object is drawn but not masked
+    assert photo_fit._body_overlap(label, photo, low, side) == pytest.approx(want, abs=0.02)
