@@ -16,6 +16,7 @@ SETTINGS = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_
 
 @pytest.mark.parametrize("environment, want", [
     ({"HOIJAX_CACHE": "/x/y"}, pathlib.Path("/x/y")),
+    ({"HOIJAX_CACHE": "~/x"}, pathlib.Path.home() / "x"),
     ({"HOIJAX_CACHE": "off", "XDG_CACHE_HOME": "/c"}, None),
     ({"HOIJAX_CACHE": "OFF"}, None),
 ])  # fmt: skip
@@ -48,6 +49,13 @@ def test_no_folder_no_cache(tmp_path):
     for place in ("off", str(tmp_path / "file" / "x")):
         environment = {"HOIJAX_CACHE": place}
         assert keep_programs(environment) is None and environment == {"HOIJAX_CACHE": place}
+
+
+def test_a_folder_that_may_not_be_written_to_is_no_cache(tmp_path, monkeypatch):
+    """Asked of the system: a superuser, as in containers, may write anywhere."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK))
+    environment = {"HOIJAX_CACHE": str(tmp_path)}
+    assert keep_programs(environment) is None and environment == {"HOIJAX_CACHE": str(tmp_path)}
 
 
 def test_calls_of_main_from_python_keep_nothing(tmp_path, monkeypatch):

@@ -236,6 +236,8 @@ def tiny(out, **changes):
 def test_the_curriculum_supervises_one_step_first(tmp_path):
     config = training.Config(out=tmp_path)
     assert [training.rollout_steps(config, k) for k in (0, 9_999, 10_000, 149_999)] == [1, 1, 3, 3]
+    short = dataclasses.replace(config, steps=300, horizon=4)
+    assert [training.rollout_steps(short, k) for k in (0, 19, 20, 299)] == [1, 1, 4, 4]
 
 
 @pytest.mark.slow

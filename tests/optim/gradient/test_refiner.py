@@ -148,7 +148,8 @@ def test_targets_contacts_and_several_templates_are_accepted(model, template, bo
 
 
 def test_no_steps_change_nothing(model, template, body, starts, quick):
-    got = refine_batch(model, starts[0], template, starts[1], HANDS, quick.with_steps(0), body=body)
+    none, floor = quick.with_steps(0), Floor.at(0.0)
+    got = refine_batch(model, starts[0], template, starts[1], HANDS, none, floor=floor, body=body)
     chex.assert_trees_all_equal((got.params, got.pose), starts)
     chex.assert_trees_all_equal(got.before, got.after)
     assert not np.asarray(got.steps).any()
@@ -157,7 +158,9 @@ def test_no_steps_change_nothing(model, template, body, starts, quick):
 def test_progress_counts_up_to_the_end(model, template, body, starts, quick):
     seen = []
     short = quick.with_steps(40)
-    refine_batch(model, starts[0], template, starts[1], HANDS, short, body=body, progress=seen.append)
+    refine_batch(
+        model, starts[0], template, starts[1], HANDS, short, floor=Floor.at(0.0), body=body, progress=seen.append
+    )
     steps = [p.steps for p in seen]
     assert steps == sorted(steps)
     assert steps[-1] == seen[-1].total == 8 * 40
