@@ -47,13 +47,11 @@ def test_the_look_reaches_the_renderer(drawn, tmp_path):
 def test_a_picture_is_drawn_again_when_scene_or_look_change_or_it_is_asked_for(drawn, tmp_path):
     scene, seen = drawn
 
-    def count(look=Look(), redo=False):
+    def count(size, redo=False):
         seen.clear()
-        render_scenes(RenderRequest(scene.parent, tmp_path / "out", ".png", look), redo=redo)
+        render_scenes(RenderRequest(scene.parent, tmp_path / "out", ".png", Look(size=size)), redo=redo)
         return len(seen)
 
-    assert [count(), count(), count(Look(size=64)), count(Look(size=64)), count(Look(size=64), redo=True)] == [
-        1, 0, 1, 0, 1,
-    ]  # fmt: skip
+    assert [count(32), count(32), count(64), count(64), count(64, redo=True)] == [1, 0, 1, 0, 1]
     trimesh.creation.box((1, 2, 3)).export(scene)
-    assert [count(Look(size=64)), count(Look(size=64))] == [1, 0]
+    assert [count(64), count(64)] == [1, 0]
