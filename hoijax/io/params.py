@@ -200,14 +200,16 @@ def in_own_keys(file: ParameterFile, values: Mapping[str, np.ndarray] | None = N
       file: any.
       values: quantity to `(T, N)` that take the place of the file's.
     """
-    values = file.values | dict(values or {})
+    new = dict(values or {})
+    values = file.values | new
+    shared = frozenset(n for n in file.shared if n not in new or (new[n] == new[n][:1]).all())
     raw: dict[str, np.ndarray] = {}
     for name, value in values.items():
-        one = not file.leading or name in file.shared
+        one = not file.leading or name in shared
         array = np.asarray(value[0] if one else value, np.float32)
         raw[name] = array[..., 0] if name == "obj_scale" else array
     slots = {name: (Slot(name, 0, value.shape[1]),) for name, value in values.items()}
-    return dataclasses.replace(file, values=values, raw=raw, slots=slots)
+    return dataclasses.replace(file, values=values, raw=raw, slots=slots, shared=shared)
 
 
 def _build(

@@ -300,6 +300,25 @@ def test_a_mesh_that_is_no_body_is_named(tmp_path):
         read_parameters(tmp_path / "a.obj")
 
 
+def test_what_is_read_is_written_in_hoijaxs_keys_frame_by_frame(tmp_path):
+    from hoijax.io import write_parameters
+    from hoijax.io.params import in_own_keys
+
+    scene = make_scene("smpl", 3)
+    file = settle(MODELS["smpl"], read_parameters(writers.phalp(tmp_path, scene), person="3"))
+    write_parameters(tmp_path / "out.npz", file, {"transl": file.values["transl"] + [[0.0], [0.1], [0.2]]})
+    again = read_parameters(tmp_path / "out.npz")
+    assert again.estimate is None and again.count == 3
+    np.testing.assert_allclose(again.values["body_pose"], scene.flat(1, 24), atol=1e-6)
+    np.testing.assert_allclose(again.values["transl"], scene.transl + [[0.0], [0.1], [0.2]], atol=1e-6)
+    save(tmp_path / "a.npz", body_pose=np.zeros((2, 63)), transl=np.ones(3))
+    one = read_parameters(tmp_path / "a.npz")
+    assert one.shared == {"transl"}
+    two = in_own_keys(one, {"transl": np.array([[1.0, 2, 3], [4, 5, 6]])})
+    write_parameters(tmp_path / "b.npz", two, {})
+    np.testing.assert_array_equal(read_parameters(tmp_path / "b.npz").values["transl"], two.values["transl"])
+
+
 # What is refused
 
 

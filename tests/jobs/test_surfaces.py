@@ -93,6 +93,17 @@ def test_the_free_body_follows_the_surface():
     assert across @ wanted / np.linalg.norm(across) / np.linalg.norm(wanted) > 0.95
 
 
+def test_an_smpl_model_takes_all_its_vertices_from_mhr(sample):
+    surface = from_mhr("smpl", sample.vertices[0])
+    middle = surface.mean(0)
+    model = smpl_like().replace(v_template=surface - middle, pose_basis=None, shape_dirs=np.zeros((6890, 3, 10)))
+    settled = settle(model, read_parameters(SAMPLE))
+    assert any("6,890 vertices of MHR's surface" in note for note in settled.notes)
+    assert settled.values["body_pose"].shape == (1, 69)
+    np.testing.assert_allclose(posed(model, settled), surface, atol=1e-4)
+    np.testing.assert_allclose(settled.values["transl"][0], middle, atol=1e-4)
+
+
 def sample_points(*names):
     data = load()
     return data["pred_keypoints_3d"][[MHR_70.index(name) for name in names]] + data["pred_cam_t"]
