@@ -1,4 +1,4 @@
-"""Sixty sentences with what a person would answer, by hand and before the reasoner was asked."""
+"""Sixty sentences with what a person would answer, written by hand."""
 
 import json
 import pathlib

@@ -306,6 +306,8 @@ def _known_frame(name: str, preposition: str, clause: Clause, phrase, thing, kin
     """The frame of a known verb with its preposition, the person's parts it names, and the object's class."""
     what = thing.kind if thing else "thing"
     limbs = {limb.split()[-1]: where for where, limb, _ in clause.limbs}
+    if name == "lean" and limbs.get("back") == "" and preposition == "against":
+        return "lean_against"
     if "" in limbs.values() and preposition in ("on", "in", "against") and name in ("lie", "lower", "lean", "sit"):
         return "limb_on"  # "rests the feet on the stool"
     if preposition == "with" and name in _BY_TOOL:
@@ -319,6 +321,14 @@ def _known_frame(name: str, preposition: str, clause: Clause, phrase, thing, kin
         return "wear"
     if name == "lie" and thing is not None and thing.name == "pillow":
         return "pillow"
+    if name == "lie" and clause.verb in ("rest", "nap", "doze") and what == "seat" and thing.name != "sofa":
+        return "sit"
+    if name == "sit" and clause.verb in ("lounge", "relax") and what == "bed":
+        return "lie"
+    if name == "push" and clause.verb in ("wheel", "roll") and what == "case":
+        return "pull"
+    if name == "balance" and {"hand", "palm", "finger", "fingertip"} & set(limbs):
+        return "hold"
     if name == "hug" and kind.hands == "one" and what not in ("pack", "bag", "case"):
         return "hold"
     if name in _TAKES or (name in CHOICES and name in ("shoulder", "balance")):

@@ -171,6 +171,9 @@ def _subject(words: list[str]) -> tuple[bool, int]:
     for k, word in enumerate(words):
         if singular(word) in _PEOPLE or word in _PEOPLE:
             return True, k + 1
+        does = k > 1 and words[0] in ("a", "an", "the") and word.endswith("s") and lemma(word) not in (None, word)
+        if does and not set(words[1:k]) & (_PREPOSITIONS.keys() | _AND | _TO_BE) and not find_thing(words[1:k])[0]:
+            return True, k  # "a traveller wheels": whoever is no known thing and does something
         if k and lemma(word) and words[k - 1] not in _DETERMINERS and not word.endswith("ing"):
             # In the passive whoever acts comes last: "is pushed by a man".
             after = words[k + 1 :]
