@@ -27,6 +27,9 @@ PROPOSED_PARTS: dict[str, float] = {
 _LOOK_DOWN = ("left_sole", "right_sole")
 #: Points on which an object can rest.
 REST_POINTS = 8
+#: What it counts, as a cosine, that a face of an object's hull is square to an axis of its file: bases mostly are, and
+#: an armchair that is tilted by 16 degrees does not stand on the slope between its feet and its back.
+STRAIGHT = 0.15
 #: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
 BELONGS = 1e-3
 #: Distance of a part from the object at which a soft label on it is believed by half, metres.
@@ -372,7 +375,7 @@ def resting_points(mesh: Mesh, down: np.ndarray, *, tilt: float = 0.6) -> tuple[
     """Points on which an object would rest if it were set down as it is held. Host function.
 
     They are corners of the face of its convex hull that looks down most nearly, among faces of some size tilted by less
-    than `tilt`; of a ball, which has no such face, the lowest point.
+    than `tilt`, those square to an axis first (`STRAIGHT`); of a ball, which has no such face, the lowest point.
 
     Args:
       mesh: the object, canonical frame.
@@ -397,7 +400,8 @@ def resting_points(mesh: Mesh, down: np.ndarray, *, tilt: float = 0.6) -> tuple[
         size = same @ areas
         fits = (normals @ down > np.cos(tilt)) & (size > 0.02 * areas.sum())
         if fits.any():
-            best = np.where(fits, normals @ down, -np.inf).argmax()
+            straight = np.abs(normals).max(axis=1) > np.cos(0.03)
+            best = np.where(fits, normals @ down + STRAIGHT * straight, -np.inf).argmax()
             chosen = vertices[np.abs(vertices @ normals[best] + offsets[best]) < 0.003]
     picked = chosen[_spread(chosen, REST_POINTS)]
     points, weights = np.zeros((REST_POINTS, 3), np.float32), np.zeros(REST_POINTS, np.float32)

@@ -138,6 +138,24 @@ def test_a_tilted_box_rests_on_the_face_that_looks_down(make_box):
         np.testing.assert_allclose(points[weights > 0][:, axis], side * (0.4, 0.3, 0.2)[axis] / 2, rtol=1e-6)
 
 
+def test_an_armchair_that_is_tilted_stands_on_its_feet_and_not_on_the_slope_to_its_back():
+    outline = np.array([[-0.4, 0.0], [0.3, 0.0], [0.3, 0.8], [-0.6, 0.8], [-0.7, 0.12]])  # (z, y), the slope at -z
+    corners = np.concatenate([np.insert(outline[:, ::-1], 0, x, axis=1) for x in (-0.4, 0.4)])
+    hull = trimesh.Trimesh(corners).convex_hull
+    mesh = Mesh(np.asarray(hull.vertices, np.float32), np.asarray(hull.faces, np.int32))
+    for degrees in (0, 12, 20):
+        angle = np.radians(degrees)
+        points, weights = resting_points(mesh, np.array([0.0, -np.cos(angle), -np.sin(angle)]))
+        assert weights.sum() == 4
+        np.testing.assert_allclose(points[weights > 0][:, 1], 0, atol=1e-6)
+    # A scan whose axes are not those of its base stands on what looks down.
+    turned = Rotation.from_euler("x", 20, degrees=True).as_matrix()
+    oblique = Mesh(np.asarray(mesh.vertices @ turned.T, np.float32), mesh.faces)
+    points, weights = resting_points(oblique, turned @ np.array([0.0, -np.cos(0.4), -np.sin(0.4)]))
+    slope = points[weights > 0] @ turned
+    assert slope[:, 1].max() == pytest.approx(0.12, abs=1e-5)
+
+
 def test_a_ball_rests_on_its_lowest_point_and_flat_things_do_too():
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.2)
     down = np.array([0.3, -0.9, 0.1]) / np.linalg.norm([0.3, -0.9, 0.1])
