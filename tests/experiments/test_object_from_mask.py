@@ -1,0 +1,53 @@
+"""How objects' poses are scored: symmetries, errors, shares, the page."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hoijax.experiments.object_from_mask import LIMITS, ROWS, markdown, rotation_error, score, symmetries
+
+
+def turn(axis, degrees):
+    return Rotation.from_rotvec(np.radians(degrees) * np.asarray(axis, float)).as_matrix()
+
+
+def test_rotations_count_up_to_what_looks_the_same():
+    truth = turn([0.3, 0.9, 0.1], 70)
+    table = np.stack([np.eye(3), turn([0, 1, 0], 180)])
+    assert rotation_error(truth @ turn([0, 1, 0], 180), truth, table) == pytest.approx(0, abs=0.01)
+    assert rotation_error(truth @ turn([0, 1, 0], 90), truth, table) == pytest.approx(90)
+    assert rotation_error(truth @ turn([1, 0, 0], 20), truth, table) == pytest.approx(20)
+    # The symmetry is the object's own, not the camera's.
+    assert rotation_error(turn([0, 1, 0], 180) @ truth, truth, table) > 30
+
+
+def test_symmetries_are_found_on_surfaces():
+    ball, door = symmetries("ball", 100_000), symmetries("door", 100_000)
+    assert len(ball) == 144
+    assert rotation_error(turn([1, 2, 3], 50), np.eye(3), ball) == 0
+    assert 1 <= len(door) < 20 and any(np.allclose(s, np.eye(3)) for s in door)
+    assert rotation_error(turn([0, 1, 0], 90), np.eye(3), door) > 60
+
+
+def row(degrees, across, along, confidence, best=None):
+    return {"degrees": degrees, "best_degrees": degrees if best is None else best, "across": across, "along": along,
+            "overlap": 0.9, "confidence": confidence, "cpu_s": 1.0}  # fmt: skip
+
+
+def test_shares_are_of_all_three_limits():
+    rows = [row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8, best=4), row(3, 0.2, 0.02, 0.3), row(3, 0.01, 0.3, 0.2)]
+    s = score(rows)
+    assert (s["samples"], s["hit"], s["rotation"], s["any_rotation"]) == (4, 0.25, 0.75, 1.0)
+    assert (s["across"], s["along"], s["hit_if_sure"], s["hit_if_unsure"]) == (0.75, 0.75, 0.5, 0.0)
+    assert score([row(*LIMITS, 0.5)])["hit"] == 1.0
+
+
+def test_the_page_is_made_of_its_record():
+    rows = [row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8)]
+    name = next(iter(ROWS))
+    record = {
+        "config": {"split": "val"}, "machine": "a chip", "seconds": 7.0, "scores": {name: score(rows)},
+        "cases": [{"category": "ball"}, {"category": "door"}], "each": {name: rows},
+    }  # fmt: skip
+    text = markdown(record)
+    assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 50 %" in text and "2 samples" in text
