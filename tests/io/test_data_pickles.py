@@ -10,6 +10,7 @@ import os
 import pathlib
 import pickle
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -66,9 +67,13 @@ BOMBS = {
 
 @pytest.mark.parametrize("codec", BOMBS)
 def test_what_unfolds_to_much_is_refused(tmp_path, codec):
-    (tmp_path / "bomb.pkl").write_bytes(BOMBS[codec](b"\x80\x04" + bytes(4 << 20)))
+    (tmp_path / "bomb.pkl").write_bytes(BOMBS[codec](b"\x80\x04" + bytes(24 << 20)))
+    tracemalloc.start()
     with pytest.raises(InputError, match=r"bomb\.pkl.*unfolds to more than 1 MiB"):
         read_data_pickle(tmp_path / "bomb.pkl", limit=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 << 20  # and is not unfolded first
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\x04\x22\x4d\x18", "lz4"), (b"\x28\xb5\x2f\xfd", "zstd")])

@@ -92,6 +92,14 @@ def test_labels_of_smpl_ask_for_the_same_parts_of_the_free_body(tmp_path, name, 
     assert "buttocks" in soft.notes[0] and "confidence" in soft.notes[0]
 
 
+def test_weights_are_probabilities_times_confidence(tmp_path, box):
+    values = 0.25 * label("buttocks")
+    confidence = part_confidence(MODEL, values)["buttocks"]
+    assert 0.3 < confidence < 0.9
+    soft = soft_contacts(read_contacts(npz(tmp_path / "a.npz", contact=values)), MODEL, read_mesh(box))
+    np.testing.assert_allclose(soft.parts["buttocks"].max(), 0.25 * confidence, rtol=1e-6)
+
+
 def test_correspondences_bring_every_part_home():
     """A part of the free body, sent to SMPL's or SMPL-X's vertices and back, is that part: left is not right."""
     fine = free_body("render")
