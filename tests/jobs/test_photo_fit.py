@@ -297,6 +297,17 @@ def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):
             np.testing.assert_array_equal(found.image, colours)
 
 
+def test_alpha_is_the_object_but_for_the_person(tmp_path):
+    alpha, human = np.zeros((2, HEIGHT, WIDTH), np.uint8)
+    alpha[10:40, 10:60], human[10:40, 10:25] = 255, 255
+    Image.fromarray(np.dstack([alpha, alpha, alpha, alpha])).save(tmp_path / "a.png")
+    Image.fromarray(human).save(tmp_path / "human.png")
+    (alone,), _ = read_photographs(tmp_path / "a.png", None, None, None, find_person=True)
+    assert alone.object.sum() == 30 * 50 and not alone.human.any()
+    (both,), _ = read_photographs(tmp_path / "a.png", tmp_path / "human.png", None, None, find_person=True)
+    assert both.object.sum() == 30 * 35 and both.human.sum() == 30 * 15
+
+
 def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(tmp_path / "a.png")
     for name, size in (("small", (30, 40)), ("turned", (WIDTH, HEIGHT)), ("empty", (HEIGHT, WIDTH))):

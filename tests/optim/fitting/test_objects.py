@@ -197,7 +197,7 @@ def test_residuals_are_the_energy_under_a_blur(shape, truth, wall):
     target = jax.tree.map(jnp.asarray, object_target(seen & ~hidden, MATRIX, person=hidden))
     scene = jax.tree.map(jnp.asarray, object_scene(target, wall, up=rotation[:, 1]))
     turned = Rotation.from_rotvec([0, 0.2, 0.1]).as_matrix() @ rotation
-    place = _Place(*(jnp.asarray(x, jnp.float32)[None] for x in (turned, 0.9 * middle, 1.07)))
+    place = _Place(*(jnp.asarray(x, jnp.float32)[None] for x in (turned, 1.05 * middle, 1.3)))
     config = ObjectFitConfig()
     residuals = _residuals(place, shape, target, scene, config, 1e-4)
     cost, overlap = _judge(place, shape, target, scene, config)
