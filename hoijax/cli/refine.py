@@ -89,8 +89,9 @@ class Options:
     freeze: str = ""
     """What must not move: any of object, object_scale, pose, hands, betas, ..., separated by commas; with --scene of
     orient, pose, hands, translation, betas, scale. pose,hands,betas leaves where the whole body is."""
-    upright: bool = False
-    """With --floor, an object that stands on it is set upright and then only slides and turns about the vertical."""
+    upright: bool = True
+    """With --floor, an object that stands on it is set upright and then only slides and turns about the vertical;
+    --no-upright lets it turn any way."""
     fit_scale: bool = False
     """Let the object's scale be refined too."""
     steps: int | None = None

@@ -259,7 +259,8 @@ def _lean_note(tilt: float) -> tuple[str, ...]:
     """A note on an object that leans further than anybody meant it to."""
     if tilt < THRESHOLDS.tilt:
         return ()
-    return (f"the object leans {np.degrees(tilt):.0f} degrees further than its estimate; --upright keeps it standing",)
+    degrees = f"{np.degrees(tilt):.0f} degrees"
+    return (f"the object leans {degrees} further than its estimate; with --floor what stands on it is kept upright",)
 
 
 def _out_of_reach(contact: Mapping[str, float]) -> tuple[str, ...]:
