@@ -14,11 +14,11 @@ from hoijax.render.framing import frame_points
 from hoijax.viz import NamedMesh, render_views
 
 #: Side of a picture, pixels; pictures in a row; direction of view, degrees.
-SIZE, COLUMNS, AZIMUTH, ELEVATION = 224, 10, 55.0, 12.0
+SIZE, COLUMNS, AZIMUTH, ELEVATION = 160, 10, 55.0, 12.0
 
 
 def sheet(rows: Sequence[Mapping[str, Any]], meshes: Mapping[str, Mesh], faces: np.ndarray) -> bytes:
-    """A PNG of one result per row.
+    """A JPEG of one result per row.
 
     Args:
       rows: of `run`, with the body's vertices and the object's pose.
@@ -27,7 +27,7 @@ def sheet(rows: Sequence[Mapping[str, Any]], meshes: Mapping[str, Mesh], faces: 
     """
     cells = [(_picture(row, meshes[row["case"]], faces), _caption(row)) for row in rows]
     out = io.BytesIO()
-    Image.fromarray(contact_sheet(cells, cell=SIZE, columns=COLUMNS)).save(out, "PNG", optimize=True)
+    Image.fromarray(contact_sheet(cells, cell=SIZE, columns=COLUMNS)).save(out, "JPEG", quality=82)
     return out.getvalue()
 
 

@@ -77,7 +77,7 @@ class Config:
     readme: bool = False
     """Put the short table into README.md."""
     pictures: pathlib.Path | None = None
-    """Where a sheet of all results goes, .png; none without it."""
+    """Where a sheet of all results goes, .jpg; none without it."""
 
 
 def load_mesh(case: Case, config: Config, catalogue: dict[int, Any]) -> Mesh:
