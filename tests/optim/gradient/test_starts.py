@@ -189,6 +189,7 @@ def test_a_move_costs_more_the_farther_it_goes():
     vector = lambda **move: jnp.stack(move_of(**move))  # noqa: E731
     assert float(move_cost(vector())) < 1e-6
     assert float(move_cost(vector(front=0.3, side=0.4))) == pytest.approx(0.03)
+    assert float(move_cost(vector(up=-0.5))) == pytest.approx(0.03)
     assert float(move_cost(vector(lean=0.2, yaw=-0.2))) == pytest.approx(0.006)
 
 
