@@ -25,7 +25,8 @@ from hoijax.jobs.surfaces import align_object, check_projection, fit_surface, to
 PELVIS: dict[str, tuple[float, float, float]] = {
     "smpl": (-0.002, -0.235, 0.028), "smplh": (-0.002, -0.235, 0.028), "smplx": (0.003, -0.351, 0.012),
 }  # fmt: skip
-"""Where the pelvis of each body's mean shape lies at rest, metres; men and women differ by up to 2 cm."""
+"""About where the pelvis of each body's mean shape lies at rest, metres: no licensed file is at hand to take it from,
+and it moves by centimetres with gender and shape. What is placed by it is told to be approximate."""
 _SAME = {"smpl": "smpl", "smplh": "smpl"}
 _UP = {"cv": "-y", "opengl": "-y", "y-up": "+y", "z-up": "+z"}
 
@@ -210,7 +211,10 @@ def _shaped(model: BodyModel, file: ParameterFile, reading: Reading) -> Paramete
     if file.estimate.anchors is None and file.estimate.vertices is None and "transl" in file.values:
         rest = np.asarray(model.joint_template, np.float64)[0]
         moved["transl"] = file.values["transl"] + np.asarray(PELVIS[kind]) - rest
-        notes.append(f"the {title}'s pelvis is put where {NAMES[kind]}'s mean shape has it (to about 2 cm)")
+        notes.append(
+            f"where the {title} stands is approximate, by some centimetres: its pelvis is put about where "
+            f"{NAMES[kind]}'s mean shape has it (--body-model with the file of that body is exact)"
+        )
     file = in_own_keys(file, moved)
     if "expression" in file.values:
         file = _without(file, "expression")
@@ -234,7 +238,14 @@ def _placed(model: BodyModel, file: ParameterFile) -> ParameterFile:
         params = start_of(model, file.item(row), str(file.path)).params
         joints = host_joints(model, np.asarray(params.rotations, np.float64), np.asarray(params.betas, np.float64))[0]
         moves.append(anchors[row] - joints[joint])
-    return in_own_keys(file, {"transl": np.stack(moves)})
+    file = in_own_keys(file, {"transl": np.stack(moves)})
+    if estimate.anchor == "head" and estimate.body not in (None, model.kind):
+        note = (
+            "where the body stands is approximate, by some centimetres: its head is where the file has it, and its "
+            f"spine is not as long as {NAMES[estimate.body]}'s"
+        )
+        file = dataclasses.replace(file, notes=(*file.notes, note))
+    return file
 
 
 def check_place(file: ParameterFile, start: Start, vertices: np.ndarray) -> None:

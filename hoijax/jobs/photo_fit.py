@@ -33,6 +33,7 @@ from hoijax.optim.fitting import (
     outline_target,
     prepare_body,
 )
+from hoijax.optim.fitting.object_target import LEAST_PIXELS, clean_mask
 
 #: Longest side of the picture that the networks see, pixels; larger ones are made smaller.
 LARGEST = 1536
@@ -55,6 +56,8 @@ class PhotoFitter:
     asset: ObjectAsset
     shape: ObjectShape
     config: ObjectFitConfig
+    prepared: dict[tuple[str, ...], PreparedBody] = dataclasses.field(default_factory=dict, repr=False)
+    """`prepare_body` of the model, by the names of the points; filled by the first picture."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,7 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
       InputError: nobody is found, or the object's mask is too small.
     """
     size = photograph.image.shape[:2]
+    _check_object(photograph)
     person, people = find_person(fitter.networks, photograph)
     notes = list(photograph.notes)
     if people > 1:
@@ -124,7 +128,7 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     notes += _truncation(person, size)
     intrinsics = choose_intrinsics(size, focal=focal, path=photograph.path)
     notes.append(_told_focal(intrinsics))
-    prepared = _prepared(fitter.model, observation.names)
+    prepared = _prepared(fitter, observation.names)
     fit = fit_people(prepared, observation, intrinsics)
     if human.sum() >= 64:
         target = outline_target(human, hidden=photograph.object & ~human)
@@ -148,14 +152,19 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     )
 
 
-_prepared_bodies: dict[Any, PreparedBody] = {}
+def _prepared(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:
+    if names not in fitter.prepared:
+        fitter.prepared[names] = prepare_body(fitter.model, names)
+    return fitter.prepared[names]
 
 
-def _prepared(model: BodyModel, names: tuple[str, ...]) -> PreparedBody:
-    """`prepare_body`, remembered for the command's one body."""
-    if names not in _prepared_bodies:
-        _prepared_bodies[names] = prepare_body(model, names)
-    return _prepared_bodies[names]
+def _check_object(photograph: Photograph) -> None:
+    """Refuses a mask of the object that is too small, before the person is fitted."""
+    pixels = int(clean_mask(photograph.object).sum())
+    if pixels < LEAST_PIXELS:
+        raise InputError(
+            f"{photograph.name}: the object's mask has {pixels} pixels; wanted are at least {LEAST_PIXELS}"
+        )
 
 
 def find_person(networks: dict[str, Any], photograph: Photograph) -> tuple[Person, int]:

@@ -7,15 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hoijax.errors import InputError
 from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
 from hoijax.jobs.objects import ObjectAsset
 from hoijax.jobs.photo_fit import Fitted, PhotoFitter, fit_photograph, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, page_case, write_fit
-from hoijax.jobs.photographs import read_photographs
+from hoijax.jobs.photographs import Photograph, read_photographs
 from hoijax.jobs.screen import Phases, tell
-from hoijax.optim.fitting import ObjectFitConfig
+from hoijax.optim.fitting import ObjectFitConfig, choose_intrinsics
 from hoijax.viz import write_page
 
 RULE = 1
@@ -64,15 +66,17 @@ def prepare_fits(request: FitRequest) -> tuple[Job, dict[str, str], tuple[str, .
     )
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     fitter = make_fitter(asset, request.config)
-    common = {"rule": RULE, "object": value_digest(asset.light.vertices), "config": dataclasses.asdict(request.config),
-              "focal": request.focal}  # fmt: skip
+    shape = value_digest([asset.light.vertices, asset.light.faces])
+    common = {"rule": RULE, "object": shape, "config": dataclasses.asdict(request.config)}
     alone = len(photographs) == 1 and not request.image.is_dir()
     items = tuple(
         Item(
             name=photograph.name,
             folder=request.out if alone else request.out / photograph.name,
             key=value_digest(
-                common | {"image": photograph.image, "human": photograph.human, "object_mask": photograph.object}
+                common
+                | {"image": photograph.image, "human": photograph.human, "object_mask": photograph.object}
+                | {"camera": _camera(photograph, request.focal)}
             ),
             files=FILES,
             inputs=photograph,
@@ -86,6 +90,15 @@ def prepare_fits(request: FitRequest) -> tuple[Job, dict[str, str], tuple[str, .
         units="pictures",
     )
     return job, failures, tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
+
+
+def _camera(photograph: Photograph, focal: float | None) -> list[Any] | None:
+    """What is known of a picture's camera: EXIF entries may change where the pixels do not."""
+    try:
+        found = choose_intrinsics(photograph.image.shape[:2], focal=focal, path=photograph.path)
+    except InputError:
+        return None  # it is named when the picture is fitted
+    return [found.source, np.asarray(found.matrix)]
 
 
 def prepare_job(request: FitRequest) -> Job:

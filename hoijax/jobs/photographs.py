@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from hoijax.errors import InputError
 from hoijax.systems.scorehoi.inputs import crop, crop_box
@@ -113,7 +113,7 @@ def _open(path: pathlib.Path) -> Image.Image:
     try:
         picture = ImageOps.exif_transpose(Image.open(path))
         picture.load()
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make Pillow raise anything: SyntaxError, TypeError, struct.error
         raise InputError(f"{path} is no picture that can be read: {error}") from error
     if picture.mode == "F" and not np.isfinite(np.asarray(picture)).all():
         raise InputError(f"{path} holds pixels that are not finite")
@@ -177,10 +177,10 @@ def _read_one(
         else:
             person = seen & ~item if person is None else person
             item = seen & ~person if item is None else item
+    if find_person and not item.any():
+        raise InputError(f"{path}: the mask of the object is empty; wanted are the pixels that show it")
     if person is None:
         person = np.zeros(shape, bool)
-        if not item.any():
-            raise InputError(f"{path}: the mask of the object is empty; wanted are the pixels that show it")
     else:
         notes += _doubts(path, person, item)
     return Photograph(path.stem, path, image, person, item, tuple(notes))

@@ -322,6 +322,46 @@ def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
     assert "turned upright" in told(tmp_path / "turned.png")
     assert "empty" in told(tmp_path / "empty.png")
     assert "where is the object? Wanted --object-mask" in told(None)
+    human = np.zeros((HEIGHT, WIDTH), np.uint8)
+    human[10:50, 20:40] = 255
+    Image.fromarray(human).save(tmp_path / "human.png")
+    with pytest.raises(InputError, match="object is empty"):
+        read_photographs(tmp_path / "a.png", tmp_path / "human.png", tmp_path / "empty.png", None, find_person=True)
+
+
+def test_a_picture_whose_bytes_are_damaged_does_not_take_the_folder_along(tmp_path):
+    """Pillow raises SyntaxError for this one."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            Image.fromarray(np.full((HEIGHT, WIDTH, 3), 255, np.uint8)).save(tmp_path / folder / f"{name}.png")
+    data = bytearray((tmp_path / "images" / "a.png").read_bytes())
+    start = data.index(b"IDAT")
+    chunk = (tmp_path / "images" / "a.png").read_bytes()[start - 4 :]
+    data[start - 4 :] = b"\x00\x00\x00\x00\xb8\xb7\x32\x90" + bytes(4) + chunk
+    (tmp_path / "images" / "a.png").write_bytes(data)
+    read, failures = read_photographs(tmp_path / "images", None, tmp_path / "masks", None, find_person=True)
+    assert [p.name for p in read] == ["b"] and "no picture that can be read" in failures["a"]
+
+
+def test_a_speck_of_an_object_is_refused_before_anything_is_fitted(fitter):
+    thing = np.zeros((HEIGHT, WIDTH), bool)
+    thing[3:8, 3:8] = True
+    with pytest.raises(InputError, match="mask has 25 pixels; wanted are at least 30"):
+        photo_fit.fit_photograph(fitter, photograph(thing=thing))
+
+
+def test_a_picture_is_fitted_again_when_its_exif_entries_change(tmp_path):
+    image = Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    image.save(tmp_path / "a.png")
+    photo = dataclasses.replace(photograph(), path=tmp_path / "a.png")
+    before = photo_fits._camera(photo, None)
+    exif = Image.Exif()
+    exif[0x8769] = {0xA405: 35}  # FocalLengthIn35mmFilm
+    image.save(tmp_path / "a.png", exif=exif)
+    after = photo_fits._camera(photo, None)
+    assert (before[0], after[0], photo_fits._camera(photo, 90.0)[0]) == ("estimated", "exif", "given")
+    np.testing.assert_allclose(after[1][0, 0], 35 / np.hypot(36, 24) * np.hypot(HEIGHT, WIDTH), rtol=1e-5)
 
 
 def test_the_focal_lengths_source_is_told():

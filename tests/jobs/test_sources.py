@@ -13,6 +13,7 @@ from hoijax.body_models.host import host_vertices
 from hoijax.errors import InputError
 from hoijax.io import read_parameters
 from hoijax.io.sources import SOURCES, read_estimate
+from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs.bodies import start_of
 from hoijax.jobs.estimates import PELVIS, Reading, inspect_file, settle
 
@@ -194,6 +195,7 @@ def test_a_licensed_body_on_the_free_body(tmp_path):
     file = read_parameters(writers.wham(tmp_path, scene))
     settled = settle(model, file)
     assert any("betas are SMPL's" in note for note in settled.notes)
+    assert any("where the free body stands is approximate" in note for note in settled.notes)
     assert (settled.values["betas"] == 0).all() and settled.values["betas"].shape == (2, 10)
     rest = np.asarray(model.joint_template)[0]
     np.testing.assert_allclose(settled.values["transl"] + rest, scene.transl + PELVIS["smpl"], atol=1e-6)
@@ -216,6 +218,27 @@ def test_the_head_of_the_free_body_is_where_a_head_centred_file_has_it(tmp_path)
     params = start_of(model, settled.item(0), "test").params
     joints = host_joints(model, np.asarray(params.rotations, float), np.asarray(params.betas, float))[0]
     np.testing.assert_allclose(joints[15] + settled.values["transl"][0], scene.joints[0, 15], atol=1e-5)
+    assert any("stands is approximate" in note for note in settled.notes)
+
+
+def test_the_camera_of_a_picture_is_not_shared_out_among_three_people(tmp_path):
+    matrix = np.array([[700.0, 0, 320], [0, 710, 240], [0, 0, 1]])
+    path = writers.npz(
+        tmp_path / "a.npz", shape=np.zeros((3, 10)), rotvec=np.zeros((3, 53, 3)), smpl_id=np.arange(3),
+        transl=np.array([[0.0, 0, 3], [1, 0, 3], [0, 0, 4]]), intrinsics=matrix,
+    )  # fmt: skip
+    found = read_estimate(path, person="1")
+    np.testing.assert_array_equal(found.intrinsics, matrix)
+    np.testing.assert_array_equal(found.anchors, [[1, 0, 3]])
+
+
+@pytest.mark.parametrize("deep", [70, 600])
+def test_lists_in_lists_in_lists_are_no_numbers(tmp_path, deep):
+    (tmp_path / "a.json").write_text(f'{{"pose": {"[" * deep}1{"]" * deep}, "transl": [0, 0, 3]}}')
+    with pytest.raises(InputError, match="of no method that is known"):
+        read_estimate(tmp_path / "a.json")
+    with pytest.raises(InputError, match="says nothing of contact"):
+        read_contacts(tmp_path / "a.json")
 
 
 def test_people_without_names_are_counted_by_picture_and_row(tmp_path):

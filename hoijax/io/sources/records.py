@@ -14,16 +14,18 @@ Record = dict[str, np.ndarray]
 """Key to array; nested keys are joined with `/`."""
 
 _DEEPEST = 4
+_MOST_AXES = 8
+_OF_THE_PICTURE = ("intrinsics", "cam2world")
 
 
-def numbers(value: Any) -> np.ndarray | None:
-    """An array of numbers of what is one, or a list of such; None of everything else."""
+def numbers(value: Any, axes: int = _MOST_AXES) -> np.ndarray | None:
+    """An array of numbers of what is one, or a list of such; None of everything else, and of lists nested deeper."""
     if isinstance(value, np.ndarray):
         return value if value.dtype.kind in "fiub" else None
     if isinstance(value, bool | int | float | np.number):
         return np.asarray(value)
-    if isinstance(value, list | tuple) and value and len(value) < 1_000_000:
-        parts = [numbers(item) for item in value]
+    if isinstance(value, list | tuple) and value and len(value) < 1_000_000 and axes:
+        parts = [numbers(item, axes - 1) for item in value]
         if all(part is not None for part in parts) and len({part.shape for part in parts}) == 1:  # type: ignore[union-attr]
             return np.stack(parts)  # type: ignore[arg-type]
     return None
@@ -162,7 +164,10 @@ def _rows(record: Record) -> dict[str, Record]:
         if key in record and record[key].shape[:1] != (count,):
             raise InputError(f"'{key}' has the shape {record[key].shape}, wanted one row for each of {count} people")
     return {
-        str(i): {key: value[i] if value.shape[:1] == (count,) else value for key, value in record.items()}
+        str(i): {
+            key: value if key in _OF_THE_PICTURE or value.shape[:1] != (count,) else value[i]
+            for key, value in record.items()
+        }
         for i in range(count)
     }
 

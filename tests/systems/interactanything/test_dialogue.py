@@ -228,6 +228,7 @@ UNREADABLE = {
     "a size that is no number": ("size_m", '{"least": "small", "most": true}', "not both numbers"),
     "a size that is true": ("size_m", '{"least": true, "most": 2}', "not both numbers"),
     "a size beyond the world": ("size_m", '{"least": 0, "most": 1e9}', "not between"),
+    "a size beyond all floats": ("size_m", f'{{"least": 1, "most": 1{"0" * 400}}}', "not between"),
     "a size that is no finite number": ("size_m", '{"least": NaN, "most": 1}', "there is no JSON object"),
 }  # fmt: skip
 

@@ -102,12 +102,12 @@ def _read_size(reply: str, repairs: list[str]) -> list[float]:
     size = [value["least"], value["most"]]
     if any(isinstance(x, bool) or not isinstance(x, int | float) for x in size):
         raise Unreadable("least and most are not both numbers")
-    low, high = sorted(float(x) for x in size)
+    low, high = sorted(size)  # whole numbers of any length: compared before they become floats
     if not 1e-3 <= low <= high <= 1e3:
         raise Unreadable("least and most are not between 0.001 and 1000 metres")
     if size[0] > size[1]:
         repairs.append("swapped least and most")
-    return [low, high]
+    return [float(low), float(high)]
 
 
 def _read_contacts(reply: str, repairs: list[str]) -> list[dict[str, str]]:
