@@ -172,10 +172,10 @@ def align_object(
       vertices: of the body, in its camera.
       faces: of the same.
       intrinsics: of that camera, for a picture of any size with its centre at `(cx, cy)`.
-      mask: `(H, W)` of the human; None: where the body falls.
+      mask: `(H, W)` of the human, as large as the point map or in proportion to it; None: where the body falls.
 
     Raises:
-      InputError: no point map, or body and map have no place in common.
+      InputError: no point map, a mask of other proportions, or body and map have no place in common.
     """
     if estimate.pointmap is None or estimate.pointmap.ndim != 3 or estimate.pointmap.shape[2] != 3:
         raise InputError(f"{estimate.path} has no pointmap (H, W, 3), which the object's scale is found by")
@@ -187,8 +187,14 @@ def align_object(
     depth, rows, columns = _seen(vertices, faces, camera, (height, width))
     points = estimate.pointmap[rows, columns]
     good = np.isfinite(points).all(axis=1) & (points[:, 2] > 1e-3)
-    if mask is not None and mask.shape == (height, width):
-        good &= mask[rows, columns] > 0
+    if mask is not None:
+        tall, wide = mask.shape
+        if abs(tall * width - wide * height) > 0.02 * tall * width:
+            raise InputError(
+                f"{estimate.path}: its point map is {width} x {height}, the person's mask {wide} x {tall}; wanted are "
+                "both of the whole picture (--ignore mask leaves the mask out)"
+            )
+        good &= mask[rows * tall // height, columns * wide // width] > 0
     if good.sum() < 20:
         raise InputError(
             f"{estimate.path}: the body covers {int(good.sum())} places of the point map, wanted 20 or more; are both "

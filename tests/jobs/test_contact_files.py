@@ -262,3 +262,12 @@ def refiner_calls(monkeypatch):
     spec.loader.exec_module(fake)
     fake.patch(monkeypatch.setattr)
     return fake.CALLS
+
+
+def test_nothing_and_no_places_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", contact=np.zeros(0))
+    with pytest.raises(InputError, match="is empty"):
+        read_contacts(tmp_path / "a.npz")
+    (tmp_path / "a.txt").write_text("0 0 0 1\nnan 0 0 1\n")
+    with pytest.raises(InputError, match="not finite"):
+        read_contacts(tmp_path / "a.txt")

@@ -88,7 +88,7 @@ def read_contacts(path: PathLike, name: str | None = None) -> ContactFile:
             found = dataclasses.replace(found, object=_probabilities(path, repr(key), value, None))
     points = numbers(tree.get("points", tree.get("object_points")))
     if points is not None and points.ndim == 2 and points.shape[1] == 3:
-        found = dataclasses.replace(found, points=points.astype(np.float64))
+        found = dataclasses.replace(found, points=_points(path, "its points", points))
     if found.body is None and found.object is None:
         keys = ", ".join(shown(str(key)) for key in list(tree)[:12])
         raise InputError(f"{shown(path)} says nothing of contact: it has {keys}; wanted one of {', '.join(BODY_KEYS)}")
@@ -115,7 +115,9 @@ def _of_one(path: pathlib.Path, key: str, value: np.ndarray, *, keep: bool = Fal
     if value.ndim == 2 and value.shape[1] in VERTICES:
         raise InputError(f"{shown(path)}: {key} has labels of {len(value)} pictures, wanted those of one; save its row")
     if value.ndim == 2 and value.shape[1] == 4:
-        return ContactFile(path, object=_probabilities(path, key, value[:, 3], None), points=value[:, :3].astype(float))
+        return ContactFile(
+            path, object=_probabilities(path, key, value[:, 3], None), points=_points(path, key, value[:, :3])
+        )
     if value.ndim != 1:
         raise InputError(f"{shown(path)}: {key} has the shape {value.shape}, wanted (V,) probabilities")
     if len(value) in VERTICES or keep or _names_vertices(value):
@@ -149,6 +151,8 @@ def _of_object(path: pathlib.Path, table: Any, name: str | None) -> ContactFile:
 def _probabilities(path: pathlib.Path, key: str, value: np.ndarray, count: int | None) -> np.ndarray:
     """(V,) in [0, 1]; with a count, of numbers of vertices."""
     value = np.asarray(value).reshape(-1)
+    if value.size == 0:
+        raise InputError(f"{shown(path)}: {key} is empty, wanted (V,) probabilities")
     if value.size > _MOST_VERTICES or not np.isfinite(value.astype(np.float64)).all():
         raise InputError(f"{shown(path)}: {key} holds numbers that are not finite, or more than {_MOST_VERTICES:,}")
     if count is not None:
@@ -164,6 +168,12 @@ def _probabilities(path: pathlib.Path, key: str, value: np.ndarray, count: int |
             "logits take the sigmoid first"
         )
     return np.clip(value, 0, 1)
+
+
+def _points(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
+    if not np.isfinite(value).all():
+        raise InputError(f"{shown(path)}: {key} hold places that are not finite")
+    return value.astype(np.float64)
 
 
 def _text(path: pathlib.Path) -> ContactFile:
