@@ -133,6 +133,7 @@ def run(options: Options) -> int:
     _check_numbers(options)
     _check_inputs(options)
     _check_prior(options)
+    _check_companions(options)
     check_output_directory(options.out)
     if options.pairs is None:
         options = dataclasses.replace(options, up=options.up or _up(options))
@@ -210,7 +211,7 @@ def refine_config(options: Options) -> "RefineConfig":
     if options.prior == "scorehoi":
         from hoijax.systems.scorehoi.score_prior import polish_config
 
-        config = polish_config()
+        config = dataclasses.replace(polish_config(), upright=options.upright)
     names = tuple(name.strip() for name in options.freeze.split(",") if name.strip())
     kept = () if options.fit_scale else config.freeze
     try:
@@ -244,6 +245,14 @@ def _check_prior(options: Options) -> None:
         raise InputError(f"--weights {options.weights}: which network? Give --prior scorehoi or --prior graft with it")
     if options.features is not None and options.prior != "graft":
         raise InputError(f"--features {options.features}: only GRAFT's network looks at images; give --prior graft")
+
+
+def _check_companions(options: Options) -> None:
+    """Refuses what only says something of a file that is not given."""
+    for name, of in (("contacts_of", "contacts"), ("object_name", "object_pose")):
+        if getattr(options, name) is not None and getattr(options, of) is None and options.scene is None:
+            shown = (f"--{x.replace('_', '-')}" for x in (name, of))
+            raise InputError("{} says which object of {}; give that file too".format(*shown))
 
 
 def _check_scene_options(options: Options) -> None:

@@ -58,6 +58,14 @@ def shown(path: PathLike) -> str:
     return text if len(text) <= 300 else f"{text[:200]}...{text[-60:]}"
 
 
+def is_file(path: pathlib.Path) -> bool:
+    """Whether there is such a file; not, of what can be no name of one."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        return False
+
+
 def existing_file(path: PathLike, what: str) -> pathlib.Path:
     """The path of a regular file that is there.
 

@@ -24,7 +24,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.interaction import ObjectRegion, region_of_box, region_of_triangles, region_of_vertices
 from hoijax.io import LoadedMesh, mesh_groups, read_json
-from hoijax.io.reading import existing_file
+from hoijax.io.reading import existing_file, is_file
 
 LARGEST = 16 << 20
 """Bytes of a file of regions or vertices."""
@@ -77,7 +77,11 @@ def parse_contact(contact: str, model: BodyModel) -> Asked:
 
 
 def find_regions(
-    asked: Asked, mesh: LoadedMesh, path: pathlib.Path, file: pathlib.Path | None = None
+    asked: Asked,
+    mesh: LoadedMesh,
+    path: pathlib.Path,
+    file: pathlib.Path | None = None,
+    folder: pathlib.Path = pathlib.Path(),
 ) -> dict[str, ObjectRegion]:
     """The regions that are asked for, in the frame of the mesh's file, metres.
 
@@ -86,6 +90,7 @@ def find_regions(
       mesh: as read, not turned.
       path: its file, whose groups may be named.
       file: of `--regions`; names of vertex files in it start from its folder.
+      folder: where names of vertex files in what is asked start.
 
     Raises:
       InputError: a name that neither the mesh nor the file knows, or a region without a surface.
@@ -97,12 +102,12 @@ def find_regions(
     shape = Mesh(vertices=mesh.vertices, faces=mesh.faces)
     found = {}
     for part, text in asked.regions.items():
-        folder, meaning = pathlib.Path(), text
+        start, meaning = folder, text
         if (name := spelled(text, named)) is not None:
-            folder, meaning = file.absolute().parent, named[name]
+            start, meaning = file.absolute().parent, named[name]
         groups = mesh_groups(path) if groups is None and _CALL.fullmatch(meaning) is None else groups
         group = spelled(meaning, groups or ())
-        if group is None and _CALL.fullmatch(meaning) is None and _is_file(folder / meaning):
+        if group is None and _CALL.fullmatch(meaning) is None and is_file(start / meaning):
             meaning = f"vertices({meaning})"
         call = _CALL.fullmatch(meaning)
         if call is not None and call[1] == "box":
@@ -110,7 +115,7 @@ def find_regions(
             found[part] = region_of_box(_short(text), shape, lower, upper)
         elif call is not None:
             _check_order(text, path)
-            found[part] = region_of_vertices(_short(text), shape, _vertices(text, call[2], folder))
+            found[part] = region_of_vertices(_short(text), shape, _vertices(text, call[2], start))
         elif group is None:
             raise _unknown(part, meaning, named, groups, path)
         else:
@@ -156,13 +161,6 @@ def spelled(name: str, known: Iterable[str]) -> str | None:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "_", name.lower())
-
-
-def _is_file(path: pathlib.Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # no name of a file
-        return False
 
 
 def did_you_mean(wrong: Iterable[str], known: Iterable[str]) -> str:

@@ -56,20 +56,26 @@ BY_KEYS = Reading()
 """Everything as the files' keys say."""
 
 
+def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The files of bodies in a folder: its .npz files, or those of other kinds where there are none, by their names."""
+    paths = sorted(folder.glob("*.npz"))
+    return paths or sorted(path for path in folder.glob("*.*") if format_of(path) in SUFFIXES)
+
+
 def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
-    """Which way is up in the frame of a file, or of the first of a folder, as `--up` names it; None: it does not say.
+    """Which way is up in the frame of a file, as `--up` names it; None: it does not say.
 
     Args:
-      body: the file or folder.
+      body: the file, or a folder, of which the first file that can be read is asked.
       reading: how it is read.
 
     Raises:
       InputError: a file that cannot be read.
     """
     if body.is_dir():
-        files = sorted(path for path in body.glob("*.*") if format_of(path) in SUFFIXES)
-        with contextlib.suppress(InputError):  # one bad file of a folder is named later
-            return up_of(files[0], reading) if files else None
+        for path in files_of(body):
+            with contextlib.suppress(InputError):  # one bad file of a folder is named later
+                return up_of(path, reading)
         return None
     file = read_parameters(
         body, source=reading.source, person=reading.person, ignore=reading.ignore, keep_broken=True
@@ -254,7 +260,7 @@ def check_place(file: ParameterFile, start: Start, vertices: np.ndarray) -> None
     Args:
       file: of the body, settled.
       start: its first frame.
-      vertices: of the mesh as its file has it, metres.
+      vertices: of the mesh before it is placed, metres.
 
     Raises:
       InputError: it lies more than `FARTHEST_MESH` away.

@@ -8,6 +8,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.geometry import fit_floor
+from hoijax.io.reading import is_file
 from hoijax.jobs.directions import Direction, direction_name
 
 MOST_POINTS = 200_000
@@ -75,7 +76,7 @@ def _plane(numbers: np.ndarray, text: str, up: Direction) -> FloorRule:
 @functools.lru_cache(maxsize=64)  # many interactions of one room
 def _scanned(path: pathlib.Path, text: str, up: Direction) -> FloorRule:
     """The floor of a scan."""
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"--floor {text}: {_WANTED}; there is no file of that name")
     from hoijax.jobs.scene_inputs import read_scene  # trimesh and more, which only scans need
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.io import read_mesh, value_digest, write_json
+from hoijax.io import file_digest, read_mesh, value_digest, write_json
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
 from hoijax.jobs.objects import ObjectAsset
 from hoijax.jobs.photo_fit import Fitted, PhotoFitter, fit_photograph, make_fitter
@@ -66,8 +66,8 @@ def prepare_fits(request: FitRequest) -> tuple[Job, dict[str, str], tuple[str, .
     )
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     fitter = make_fitter(asset, request.config)
-    shape = value_digest([asset.light.vertices, asset.light.faces])
-    common = {"rule": RULE, "object": shape, "config": dataclasses.asdict(request.config)}
+    common = {"rule": RULE, "object": file_digest(request.object), "units": request.units,
+              "config": dataclasses.asdict(request.config)}  # fmt: skip
     alone = len(photographs) == 1 and not request.image.is_dir()
     items = tuple(
         Item(

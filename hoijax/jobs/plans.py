@@ -12,12 +12,11 @@ from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.interaction import ObjectRegion
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
-from hoijax.io.scenes import format_of
-from hoijax.io.sources import SUFFIXES, Estimate
+from hoijax.io.sources import Estimate
 from hoijax.jobs.bodies import Start, start_of
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.engine import Item
-from hoijax.jobs.estimates import BY_KEYS, Reading, settle
+from hoijax.jobs.estimates import BY_KEYS, Reading, files_of, settle
 from hoijax.jobs.floors import FloorRule
 from hoijax.jobs.objects import ObjectAsset, StoredAsset
 from hoijax.jobs.refinement import Interaction
@@ -125,8 +124,7 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
     """Reads the parameters that `--body` names.
 
     Args:
-      body: a file, or a folder whose .npz files, or those of other kinds where there are none, are taken in the order
-        of their names.
+      body: a file, or a folder (`hoijax.jobs.estimates.files_of`).
       reading: how.
 
     Returns:
@@ -138,8 +136,7 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
     if not body.is_dir():
         source = read_body(body, reading)
         return {"": source}, {row_name("", source, row): text for row, text in source.broken.items()}
-    paths = sorted(body.glob("*.npz"))
-    paths = paths or sorted(path for path in body.glob("*.*") if format_of(path) in SUFFIXES)
+    paths = files_of(body)
     if not paths:
         raise InputError(
             f"the folder {body} holds no .npz files, nor others of docs/sources.md; wanted body parameters"
@@ -196,12 +193,12 @@ def plan_files(
     Raises:
       InputError: nothing can be used.
     """
-    plans = []
+    plans, own = [], {}
     for name, source in files.items():
         try:
             source = settle(model, source, reading, object)
         except InputError as error:
-            failures[row_name(name, source, 0)] = str(error)
+            own[row_name(name, source, 0)] = str(error)
             continue
         starts = {}
         for row in range(source.count):
@@ -210,7 +207,7 @@ def plan_files(
             try:
                 start = start_of(model, source.item(row), str(source.path))
             except InputError as error:
-                failures[row_name(name, source, row)] = str(error)
+                own[row_name(name, source, row)] = str(error)
                 continue
             # Shape that all rows share has one place in the file, so it cannot differ between them afterwards.
             shared = ("betas",) if "betas" in source.shared else ()
@@ -218,6 +215,8 @@ def plan_files(
             starts[row] = dataclasses.replace(start, freeze=freeze, notes=(*source.notes, *start.notes))
         if starts:
             plans.append(Plan(name, out / name, source, starts, config, contacts, floor, up, regions or {}))
+    failures |= own
     if not plans:
-        raise InputError(next(iter(failures.values())))
+        # `failures` may start with those of other files.
+        raise InputError(next(iter((own or failures).values())))
     return plans

@@ -107,7 +107,9 @@ def join_rows(model: BodyModel, items: Mapping[int, Item], folder: pathlib.Path,
 def scenes(model: BodyModel, item: Item) -> tuple[list[NamedMesh], list[NamedMesh]]:
     """What a finished item looked like before and after, for pictures: turned so that what is up is y."""
     inputs: Interaction = item.inputs
-    turn = Rotation.align_vectors([[0, 1, 0]], [inputs.up])[0].as_matrix().astype(np.float32)
+    # A floor may lean against what is said to be up; it is drawn level.
+    up = inputs.up if inputs.floor is None else -np.asarray(inputs.floor.gravity)
+    turn = Rotation.align_vectors([[0, 1, 0]], [up])[0].as_matrix().astype(np.float32)
     after = start_of(model, read_parameters(item.folder / "refined.npz").item(0), item.name)
     both = []
     for start in (inputs.start, after):

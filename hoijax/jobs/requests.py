@@ -12,6 +12,7 @@ import tqdm
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.io import UNITS, LoadedMesh, ParameterFile, file_digest, read_mesh
+from hoijax.io.reading import is_file
 from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs import refinement_files as files
 from hoijax.jobs.bodies import BodyChoice, load_body
@@ -52,6 +53,8 @@ class RefineRequest:
     """File with probabilities of contact, or pairs of parts in words (`hoijax.io.sources.contacts`)."""
     contacts_of: str | None = None
     """Which object of it."""
+    folder: pathlib.Path = pathlib.Path()
+    """Where the names of files start that `contact` has."""
     floor: str = "none"
     """The floor (`hoijax.jobs.floors`)."""
     units: str | None = None
@@ -134,13 +137,13 @@ def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refin
         )
     model, digest = load_body(request.choice, list(sources.values()))
     prior, inputs = _prior(request, model)
-    plans = []
+    plans, read = [], functools.lru_cache(maxsize=8)(read_mesh)  # many bodies may have one object
     for pair in tqdm.tqdm(pairs, desc="reading meshes", unit="pair", disable=None):
         if pair.name not in sources:
             continue
         try:
             own = _request_of(request, pair, sources[pair.name])
-            mesh = read_mesh(own.object, units=own.units)
+            mesh = read(own.object, units=own.units)
             made = _plans(own, {pair.name: sources[pair.name]}, mesh, model, failures)
         except InputError as error:
             failures.setdefault(pair.name, str(error))
@@ -168,6 +171,7 @@ def _request_of(request: RefineRequest, pair: Pair, source: ParameterFile) -> Re
         body=pair.body,
         object=pair.object,
         contact=said.get("contact", request.contact),
+        folder=pair.folder if "contact" in said else request.folder,
         regions=pair.folder / said["regions"] if "regions" in said else request.regions,
         floor=_floor_file(pair, said["floor"]) if "floor" in said else request.floor,
         up=up,
@@ -178,7 +182,7 @@ def _request_of(request: RefineRequest, pair: Pair, source: ParameterFile) -> Re
 
 def _floor_file(pair: Pair, floor: str) -> str:
     """The words for a floor, a file's name completed."""
-    return str(pair.folder / floor) if (pair.folder / floor).is_file() else floor
+    return str(pair.folder / floor) if is_file(pair.folder / floor) else floor
 
 
 def _plans(
@@ -193,7 +197,7 @@ def _plans(
     if request.contacts is not None:
         asked, soft = with_file(asked, read_contacts(request.contacts, request.contacts_of), model, mesh)
     turn = np.eye(3) if request.object_up is None else turn_between(request.object_up, request.up)
-    found = find_regions(asked, mesh, request.object, request.regions)
+    found = find_regions(asked, mesh, request.object, request.regions, request.folder)
     if soft is not None and soft.region is not None:
         found = {part: soft.region for part in asked.parts or ()} | found
     floor, object = floor_rule(request.floor, request.up), read_object(request.reading)
@@ -201,9 +205,24 @@ def _plans(
         sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
         up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
     )  # fmt: skip
+    near = _leave_misplaced(plans, mesh.vertices @ turn.T, failures)
+    return near if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in near]
+
+
+def _leave_misplaced(plans: Sequence[Plan], vertices: np.ndarray, failures: dict[str, str]) -> list[Plan]:
+    """The plans whose bodies have their object somewhere near; the others are added to the failures."""
+    kept, first = [], None
     for plan in plans:
-        check_place(plan.source, next(iter(plan.starts.values())), mesh.vertices)
-    return plans if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in plans]
+        try:
+            check_place(plan.source, next(iter(plan.starts.values())), vertices)
+        except InputError as error:
+            failures[plan.name or plan.source.path.stem] = str(error)
+            first = first or error
+            continue
+        kept.append(plan)
+    if first is not None and not kept:
+        raise first
+    return kept
 
 
 def _inputs(request: RefineRequest, digest: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from hoijax.cli import main
+from hoijax.cli import refine as cli_refine
 
 BOX = trimesh.creation.box((0.3, 0.3, 0.3))
 
@@ -135,6 +136,12 @@ def test_options_reach_the_refiner(refine, estimate, save):
     assert call["config"].steps == 30 and set(call["config"].freeze) == {"object_scale", "object", "betas"}
     (call,) = refine(save("a.npz", estimate()), "--fit-scale")[3]
     assert call["contacts"] is None and call["floor"] is None and call["config"].freeze == ()
+    (call,) = refine(save("a.npz", estimate()), "--no-upright")[3]
+    assert not call["config"].upright
+    for prior in ("gradient", "scorehoi"):
+        for upright in (True, False):
+            options = cli_refine.Options(out=pathlib.Path("out"), prior=prior, upright=upright)
+            assert cli_refine.refine_config(options).upright == upright
 
 
 def test_the_automatic_floor_is_under_the_feet(refine, estimate, save):

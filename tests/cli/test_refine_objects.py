@@ -123,8 +123,13 @@ def test_regions_and_plain_parts_mix_and_what_is_out_of_reach_is_said(
         ["--object-up=w"],
         ["--up=0,0,0"],
         ["--floor", "1,2"],
+        ["--contacts-of", "chair"],
+        ["--object-name", "chair"],
     ]
-    for options, message in zip(refused, ["(did you mean rim?)", "--object-up w", "--up 0,0,0", "--floor 1,2"]):
+    for options, message in zip(
+        refused,
+        ["(did you mean rim?)", "--object-up w", "--up 0,0,0", "--floor 1,2", "of --contacts;", "of --object-pose;"],
+    ):
         code, _, err, calls = refine(save("b.npz", estimate()), *options, out="none", mesh=stool)
         assert code == 2 and message in err and calls == [] and not (tmp_path / "none").exists()
 
@@ -204,6 +209,58 @@ def test_a_mesh_that_fails_late_does_not_take_its_batch_along(fake, many, monkey
     assert code == 1 and [call["batch"] for call in calls] == [2]  # the failed one's place is filled
     assert record(tmp_path / "late")["items"].keys() == {"0"}
     assert "not used: held: no grid of a cube" in err and "not used: 2-cube: no grid of a cube" in err
+
+
+def test_files_that_a_table_names_are_beside_it_wherever_they_are_named(fake, many, monkeypatch, capsys, tmp_path):
+    fake.patch(monkeypatch.setattr)
+    folder = many.parent
+    (folder / "top.txt").write_text("4 5 6 7")
+    (folder / "rim.txt").write_text("rim: box(-1 .09 -1 1 .2 1)")
+    np.savez(folder / "room.npz", points=np.random.default_rng(0).uniform([-2, 0.3, -2], [2, 0.301, 2], (2000, 3)))
+    box((-0.1, -0.1, -0.1), (0.1, 0.1, 0.1)).export(folder / "cube.obj")
+    many.write_text("body,object,name,contact,regions,floor\n"
+                    "0.npz,cube.obj,a,left_hand: vertices(top.txt),,room.npz\n"
+                    f"1.npz,cube.obj,b,right_hand: rim,rim.txt,{'x' * 5000}\n"
+                    "2.npz,cube.obj,c,right_hand: rim,rim.txt,0.1\n")  # fmt: skip
+    code, _, err, calls = pairs_of(fake, capsys, tmp_path, many)
+    assert code == 1 and len(err.splitlines()) == 1 and "not used: b: --floor xxxx" in err
+    ((call,),) = (calls,)
+    assert [list(own) for own in call["regions"]] == [["left_hand"], ["right_hand"]]
+    np.testing.assert_allclose(call["floor"].level, [0.3005, 0.1], atol=1e-3)
+    np.testing.assert_allclose(call["regions"][1]["right_hand"].points[:, 1].min(), 0.1, atol=0.011)
+
+
+def test_a_mesh_of_many_pairs_is_read_once(fake, many, monkeypatch, capsys, tmp_path):
+    from hoijax.jobs import requests
+
+    fake.patch(monkeypatch.setattr)
+    names, read = [], requests.read_mesh
+
+    def count(path, **options):
+        names.append(path.name)
+        return read(path, **options)
+
+    monkeypatch.setattr(requests, "read_mesh", count)
+    assert pairs_of(fake, capsys, tmp_path, many)[0] == 1
+    assert sorted(names) == ["cube.ply", "gone.obj", "stool.obj"]
+
+
+def test_a_floor_that_leans_is_drawn_level(refine, estimate, save, stool, monkeypatch):
+    import hoijax.viz
+
+    drawn = []
+
+    def draw(path, before, after, **options):
+        drawn.append((before[0].vertices, options["floor"]))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    monkeypatch.setattr(hoijax.viz, "write_comparison", draw)
+    body = save("a.npz", estimate())
+    for floor in ("none", "0,0.96,0.28,1"):
+        assert refine(body, "--floor", floor, "--contact", "none", "--redo", mesh=stool, pictures=1)[0] == 0
+    (plain, _), (level, height) = drawn
+    np.testing.assert_allclose(level[:, 1], plain @ [0, 0.96, 0.28], atol=1e-5)
+    np.testing.assert_allclose(height, -1)
 
 
 def test_pairs_take_the_place_of_body_and_object(fake, many, monkeypatch, capsys, tmp_path):

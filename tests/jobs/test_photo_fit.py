@@ -226,7 +226,7 @@ def command(tmp_path, mesh_file, fitter, monkeypatch, capsys):
     return run
 
 
-def test_a_folder_is_fitted_and_finished_pictures_are_kept(command, tmp_path, fitter):
+def test_a_folder_is_fitted_and_finished_pictures_are_kept(command, tmp_path, fitter, mesh_file):
     code, told, made = command("--focal=90")
     assert code == 1 and [name for name, _ in made] == ["a", "b", "c"] and {focal for _, focal in made} == {90.0}
     assert "a: fits the picture" in told and "b: poor: the object covers its mask only to 0.30" in told
@@ -249,6 +249,10 @@ def test_a_folder_is_fitted_and_finished_pictures_are_kept(command, tmp_path, fi
     assert [name for name, _ in made] == ["c"]
     _, _, made = command("--focal=91")
     assert len(made) == 3
+    text = mesh_file.read_text()
+    mesh_file.write_text(text + "# another file\n")
+    assert len(command("--focal=91")[2]) == 3
+    mesh_file.write_text(text)
 
 
 def test_strict_says_poor_answers_by_the_exit_code(command):

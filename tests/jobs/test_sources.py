@@ -1,6 +1,7 @@
 """Every method's file read back to 1e-4 m: a scene is made by SciPy's rotations and written as the method writes it."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import pathlib
 
@@ -15,7 +16,10 @@ from hoijax.io import read_parameters
 from hoijax.io.sources import SOURCES, read_estimate
 from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs.bodies import start_of
-from hoijax.jobs.estimates import PELVIS, Reading, inspect_file, settle
+from hoijax.jobs.estimates import PELVIS, Reading, inspect_file, settle, up_of
+from hoijax.jobs.plans import plan_files
+from hoijax.jobs.requests import _leave_misplaced
+from hoijax.optim.gradient import RefineConfig
 
 _spec = importlib.util.spec_from_file_location(
     "source_writers", pathlib.Path(__file__).parents[1] / "io" / "sources" / "writers.py"
@@ -469,3 +473,47 @@ def test_the_page_has_every_row():
     page = (pathlib.Path(__file__).parents[2] / "docs" / "sources.md").read_text()
     for row in SOURCES:
         assert f"`{row.name}`" in page, row.name
+
+
+def test_up_is_what_the_frame_of_the_first_readable_body_says(tmp_path):
+    """Of a folder, among the files that are refined: not of what lies beside them, nor of one that is broken."""
+    scene = make_scene("smplx", 1, (slice(23, 25),))
+    body = writers.smplest_x(tmp_path, scene)
+    assert up_of(body) == "-y" and up_of(writers.open3dhoi(tmp_path, scene)) == "-y"
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / "0.npz").write_bytes(b"broken")
+    (folder / "a.json").write_bytes((tmp_path / "smplx_parameters.json").read_bytes())  # there are .npz files
+    np.savez(folder / "b.npz", **np.load(body))
+    np.savez(folder / "c.npz", body_pose=np.zeros(63), global_orient=np.zeros(3))
+    assert up_of(folder) == "-y"
+    (folder / "b.npz").unlink()
+    assert up_of(folder) is None
+    (folder / "c.npz").unlink()
+    (folder / "0.npz").unlink()
+    assert up_of(folder) == "-y"
+
+
+def test_one_body_far_from_a_mesh_that_nothing_places_takes_no_other_along(tmp_path):
+    """And where the mesh is turned, it is the turned one that must be near."""
+    scene = make_scene("smplx", 1, (slice(23, 25),))
+    files = {}
+    for name, place in (("near", [0, 0, 4.0]), ("far", [0, 0, 9.0])):
+        path = writers.smplest_x(tmp_path, dataclasses.replace(scene, transl=np.array([place])))
+        files[name] = settle(MODELS["smplx"], read_parameters(path))
+    failures = {}
+    plans = plan_files(files, tmp_path, MODELS["smplx"], RefineConfig(), (), None, failures)
+    kept = _leave_misplaced(plans, np.array([[-1, -1, 3.0], [1, 1, 5.0]]), failures)
+    assert [plan.name for plan in kept] == ["near"] and failures.keys() == {"far"}
+    assert "places no object, and the mesh lies 4.0 m" in failures["far"]
+    with pytest.raises(InputError, match="the mesh lies 3.0 m"):
+        _leave_misplaced(plans, np.array([[-1, -1, 0], [1, 1, 1.0]]), {})
+
+
+def test_a_file_that_does_not_fit_is_told_by_its_own_fault(tmp_path):
+    np.savez(tmp_path / "a.npz", body_pose=np.zeros((2, 63)), global_orient=np.zeros((2, 3)), betas=np.zeros((2, 90)))
+    files = {"a": read_parameters(tmp_path / "a.npz")}
+    failures = {"other": "another file's fault"}
+    with pytest.raises(InputError, match="betas has 90 numbers"):
+        plan_files(files, tmp_path, MODELS["smplx"], RefineConfig(), (), None, failures)
+    assert failures.keys() == {"other", "a/000000", "a/000001"}
