@@ -436,6 +436,24 @@ def test_a_mesh_that_nothing_places_is_refused_before_any_work(tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mesh_is_near_if_it_is_once_it_is_turned(tmp_path):
+    import trimesh
+
+    from hoijax.body_models import free_body
+    from hoijax.io import read_mesh
+    from hoijax.jobs.bodies import BodyChoice
+    from hoijax.jobs.requests import RefineRequest, _plans
+
+    file = read_parameters(writers.wham(tmp_path, make_scene("smpl", 1)))
+    trimesh.creation.box((0.3, 0.3, 0.3)).apply_translation((0, -4, 0)).export(tmp_path / "box.obj")
+    request = RefineRequest(tmp_path, BodyChoice(), RefineConfig(), object=tmp_path / "box.obj", up=(0.0, -1.0, 0.0))
+    mesh, model = read_mesh(request.object), free_body("test")
+    with pytest.raises(InputError, match="the mesh lies"):
+        _plans(request, {"": file}, mesh, model, {})
+    request = dataclasses.replace(request, object_up=(0.0, 0.0, -1.0))  # takes -z to -y, and -y to z
+    assert len(_plans(request, {"": file}, mesh, model, {})) == 1
+
+
 # inspect
 
 
@@ -495,7 +513,6 @@ def test_up_is_what_the_frame_of_the_first_readable_body_says(tmp_path):
 
 
 def test_one_body_far_from_a_mesh_that_nothing_places_takes_no_other_along(tmp_path):
-    """And where the mesh is turned, it is the turned one that must be near."""
     scene = make_scene("smplx", 1, (slice(23, 25),))
     files = {}
     for name, place in (("near", [0, 0, 4.0]), ("far", [0, 0, 9.0])):
