@@ -10,7 +10,8 @@ import numpy as np
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, SDFGrid, SolidReport
 from hoijax.interaction import ObjectTemplate, make_solid_template
-from hoijax.io import LoadedMesh, output_directory, read_mesh, read_npz, simplify, value_digest, write_npz
+from hoijax.io import LoadedMesh, file_digest, output_directory, read_mesh, read_npz, simplify, value_digest, write_npz
+from hoijax.io.scenes import format_of
 from hoijax.jobs.directions import Direction, direction_name, turn_between
 from hoijax.optim.gradient import SDF_RESOLUTION
 
@@ -103,6 +104,13 @@ class StoredAsset:
 def _stored(asset: StoredAsset) -> ObjectAsset:
     mesh = set_up(read_mesh(asset.path, units=asset.units), asset.object_up, asset.up)
     return ObjectAsset.of(mesh, asset.cache)
+
+
+def mesh_digest(path: pathlib.Path, mesh: LoadedMesh) -> str:
+    """What tells one mesh's file from another; of a glTF also by what is in the files beside it."""
+    if format_of(path) != "gltf":
+        return file_digest(path)
+    return value_digest([file_digest(path), mesh.vertices, mesh.faces, mesh.colors])
 
 
 def set_up(mesh: LoadedMesh, object_up: Direction | None, up: Direction) -> LoadedMesh:

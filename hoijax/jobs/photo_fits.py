@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.io import file_digest, read_mesh, value_digest, write_json
+from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
-from hoijax.jobs.objects import ObjectAsset
+from hoijax.jobs.objects import ObjectAsset, mesh_digest
 from hoijax.jobs.photo_fit import Fitted, PhotoFitter, fit_photograph, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, page_case, write_fit
 from hoijax.jobs.photographs import Photograph, read_photographs
@@ -66,7 +66,7 @@ def prepare_fits(request: FitRequest) -> tuple[Job, dict[str, str], tuple[str, .
     )
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     fitter = make_fitter(asset, request.config)
-    common = {"rule": RULE, "object": file_digest(request.object), "units": request.units,
+    common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units,
               "config": dataclasses.asdict(request.config)}  # fmt: skip
     alone = len(photographs) == 1 and not request.image.is_dir()
     items = tuple(

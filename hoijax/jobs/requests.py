@@ -11,7 +11,7 @@ import tqdm
 
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
-from hoijax.io import UNITS, LoadedMesh, ParameterFile, file_digest, read_mesh
+from hoijax.io import UNITS, LoadedMesh, ParameterFile, read_mesh
 from hoijax.io.reading import is_file
 from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs import refinement_files as files
@@ -22,7 +22,7 @@ from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direct
 from hoijax.jobs.engine import Item, Job, Watch
 from hoijax.jobs.estimates import BY_KEYS, Reading, check_place, read_object, up_in
 from hoijax.jobs.floors import floor_rule
-from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, set_up
+from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, mesh_digest, set_up
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
@@ -113,7 +113,7 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     _tell_count(told, plans, model)
     asset = ObjectAsset.of(set_up(mesh, request.object_up, request.up), request.cache)
     notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
-    plans = tuple(plan.with_object(asset, _inputs(request, digest) | inputs) for plan in plans)
+    plans = tuple(plan.with_object(asset, _inputs(request, mesh, digest) | inputs) for plan in plans)
     job = refinement_job(model, plans, request.options, request.batch_size, prior)
     return Refinement(model, plans, job, failures, notes)
 
@@ -149,7 +149,7 @@ def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refin
             failures.setdefault(pair.name, str(error))
             continue
         asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache)
-        plans += [plan.with_object(asset, _inputs(own, digest) | inputs) for plan in made]
+        plans += [plan.with_object(asset, _inputs(own, mesh, digest) | inputs) for plan in made]
     if not plans:
         raise InputError(f"--pairs {request.pairs}: no pair can be used; the first: {next(iter(failures.values()))}")
     _tell_count(told, plans, model)
@@ -225,9 +225,9 @@ def _leave_misplaced(plans: Sequence[Plan], vertices: np.ndarray, failures: dict
     return kept
 
 
-def _inputs(request: RefineRequest, digest: str) -> dict[str, Any]:
+def _inputs(request: RefineRequest, mesh: LoadedMesh, digest: str) -> dict[str, Any]:
     """What the results of an object depend on."""
-    inputs = {"object": file_digest(request.object), "units": request.units, "model": digest}
+    inputs = {"object": mesh_digest(request.object, mesh), "units": request.units, "model": digest}
     return inputs | ({} if request.object_up is None else {"turn": [request.object_up, request.up]})
 
 

@@ -8,9 +8,9 @@ import trimesh
 
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_solid_template
-from hoijax.io import LoadedMesh, MeshReport
+from hoijax.io import LoadedMesh, MeshReport, read_mesh
 from hoijax.jobs import objects
-from hoijax.jobs.objects import cached_template
+from hoijax.jobs.objects import cached_template, mesh_digest
 
 
 def box(size=1.0):
@@ -144,3 +144,18 @@ def test_stored_assets_are_read_once_and_turned(made, tmp_path, monkeypatch):
     np.testing.assert_allclose(np.ptp(asset.mesh.vertices, axis=0), [0.4, 0.2, 0.3], atol=1e-6)
     np.testing.assert_allclose(np.ptp(asset.template.mesh.vertices, axis=0), [0.4, 0.2, 0.3], atol=1e-6)
     assert "its +z points up" in " ".join(asset.light.report.notes()) and made == [8]
+
+
+def test_a_gltf_is_another_where_the_file_beside_it_is(tmp_path):
+    """Its vertices are not in the file that is named."""
+    for name, data in trimesh.exchange.gltf.export_gltf(trimesh.Scene(trimesh.creation.box((0.3,) * 3))).items():
+        (tmp_path / ("box.gltf" if name == "model.gltf" else name)).write_bytes(data)
+    path = tmp_path / "box.gltf"
+    first = mesh_digest(path, read_mesh(path))
+    assert mesh_digest(path, read_mesh(path)) == first
+    for beside in tmp_path.glob("*.bin"):
+        numbers = np.frombuffer(beside.read_bytes(), np.float32)
+        if np.allclose(np.abs(numbers), 0.15):
+            beside.write_bytes((0.5 * numbers).tobytes())
+    assert np.ptp(read_mesh(path).vertices) < 0.2
+    assert mesh_digest(path, read_mesh(path)) != first
