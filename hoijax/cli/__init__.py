@@ -42,6 +42,7 @@ VERBS: dict[str, Verb] = {
     "reconstruct": Verb("hoijax.cli.reconstruct", "picture + masks + object mesh -> body and object"),
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
+    "export": Verb("hoijax.cli.export", "result -> animated GLB, BVH, another method's keys, or a report by parts"),
     "convert": Verb("hoijax.cli.convert", "published PyTorch checkpoint -> safetensors, checked key by key"),
     "evaluate": Verb("hoijax.cli.evaluate", "predictions of any method + dataset -> every metric, with intervals"),
     "data": Verb("hoijax.cli.data", "show, check or build a dataset"),

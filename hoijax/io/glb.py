@@ -10,8 +10,10 @@ import numpy as np
 
 from hoijax.io.files import PathLike, write_bytes
 
-_FLOAT, _UINT32 = 5126, 5125
-_ARRAY_BUFFER, _INDEX_BUFFER = 34962, 34963
+FLOAT, UINT32, UINT8 = 5126, 5125, 5121
+"""glTF's numbers of types."""
+ARRAY_BUFFER, INDEX_BUFFER = 34962, 34963
+"""glTF's numbers of what a view is for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +58,28 @@ def write_glb(path: PathLike, parts: Sequence[ScenePart], *, extras: Mapping[str
     }
     chunks: list[bytes] = []
     for part in parts:
-        _append_part(part, tree, chunks)
+        append_part(part, tree, chunks)
+    write_bytes(path, pack_glb(tree, chunks))
+
+
+def pack_glb(tree: dict[str, Any], chunks: Sequence[bytes]) -> bytes:
+    """The bytes of a GLB.
+
+    Args:
+      tree: its JSON, but for `buffers`.
+      chunks: its one buffer in pieces, each a multiple of four bytes long.
+    """
     body = b"".join(chunks)
-    tree["buffers"] = [{"byteLength": len(body)}]
+    tree = tree | {"buffers": [{"byteLength": len(body)}]}
     head = json.dumps(tree, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 4)  # both chunks end on multiples of four bytes
     total = 12 + 8 + len(head) + 8 + len(body)
-    write_bytes(
-        path,
+    return (
         struct.pack("<4sII", b"glTF", 2, total)
         + struct.pack("<I4s", len(head), b"JSON")
         + head
         + struct.pack("<I4s", len(body), b"BIN\0")
-        + body,
+        + body
     )
 
 
@@ -84,7 +95,17 @@ def linear_to_srgb(colors: np.ndarray) -> np.ndarray:
     return np.where(colors <= 0.0031308, colors * 12.92, 1.055 * np.maximum(colors, 0) ** (1 / 2.4) - 0.055)
 
 
-def _append_part(part: ScenePart, tree: dict[str, Any], chunks: list[bytes]) -> None:
+def append_part(part: ScenePart, tree: dict[str, Any], chunks: list[bytes]) -> None:
+    """Adds a part's mesh and material to a tree that is being made.
+
+    Args:
+      part: see `ScenePart`.
+      tree: with the lists `meshes`, `materials`, `accessors` and `bufferViews`.
+      chunks: pieces of the buffer.
+
+    Raises:
+      ValueError: it has no vertices or no faces.
+    """
     vertices = np.asarray(part.vertices, np.float32)
     faces = np.asarray(part.faces, np.uint32)
     if not len(vertices) or not len(faces):
@@ -93,13 +114,13 @@ def _append_part(part: ScenePart, tree: dict[str, Any], chunks: list[bytes]) -> 
     box = {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}  # which glTF requires of positions
     linear = srgb_to_linear(colors).astype(np.float32)
     attributes = {
-        "POSITION": _accessor(tree, chunks, vertices, _FLOAT, "VEC3", _ARRAY_BUFFER, **box),
-        "COLOR_0": _accessor(tree, chunks, linear, _FLOAT, "VEC3", _ARRAY_BUFFER),
+        "POSITION": add_accessor(tree, chunks, vertices, FLOAT, "VEC3", ARRAY_BUFFER, **box),
+        "COLOR_0": add_accessor(tree, chunks, linear, FLOAT, "VEC3", ARRAY_BUFFER),
     }
     if part.smooth:
         normals = _vertex_normals(vertices, faces)
-        attributes["NORMAL"] = _accessor(tree, chunks, normals, _FLOAT, "VEC3", _ARRAY_BUFFER)
-    indices = _accessor(tree, chunks, faces.reshape(-1), _UINT32, "SCALAR", _INDEX_BUFFER)
+        attributes["NORMAL"] = add_accessor(tree, chunks, normals, FLOAT, "VEC3", ARRAY_BUFFER)
+    indices = add_accessor(tree, chunks, faces.reshape(-1), UINT32, "SCALAR", INDEX_BUFFER)
     material = {
         "name": part.name,
         "doubleSided": True,  # scanned objects are often open
@@ -110,12 +131,32 @@ def _append_part(part: ScenePart, tree: dict[str, Any], chunks: list[bytes]) -> 
     tree["meshes"].append({"name": part.name, "primitives": [primitive]})
 
 
-def _accessor(
-    tree: dict[str, Any], chunks: list[bytes], array: np.ndarray, component: int, kind: str, target: int, **extra: Any
+def add_accessor(
+    tree: dict[str, Any],
+    chunks: list[bytes],
+    array: np.ndarray,
+    component: int,
+    kind: str,
+    target: int | None,
+    **extra: Any,
 ) -> int:
-    """Appends an array to the buffer; all arrays here are of four-byte numbers, so every part stays aligned."""
+    """Appends an array to the buffer, in rows of a multiple of four bytes, so that every piece stays aligned.
+
+    Args:
+      tree: with the lists `accessors` and `bufferViews`.
+      chunks: pieces of the buffer.
+      array: one row an element.
+      component: glTF's number of its type.
+      kind: "SCALAR", "VEC3", ...
+      target: of what use it is to a mesh; None: of none.
+      **extra: more entries of the accessor.
+
+    Returns:
+      The accessor's number.
+    """
     data = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))).tobytes()
-    view = {"buffer": 0, "byteOffset": sum(map(len, chunks)), "byteLength": len(data), "target": target}
+    view = {"buffer": 0, "byteOffset": sum(map(len, chunks)), "byteLength": len(data)}
+    view |= {} if target is None else {"target": target}
     tree["bufferViews"].append(view)
     chunks.append(data)
     accessor = {"bufferView": len(tree["bufferViews"]) - 1, "componentType": component, "count": len(array)}

@@ -17,7 +17,8 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.io import ParameterFile, file_digest, nearest_axis_angle
 
-_HANDS = ("left_hand_pose", "right_hand_pose")
+HANDS = ("left_hand_pose", "right_hand_pose")
+"""Quantities of the hands."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +119,7 @@ def start_of(model: BodyModel, values: Mapping[str, np.ndarray], where: str) -> 
             count = min(len(pose), stop - start)
             angles[start : start + count] = pose[:count]
             freeze += fixed
-        elif quantity in _HANDS:
+        elif quantity in HANDS:
             angles[start:stop], name = _absent_hand(model, quantity)
             notes.append(f"the file has no {quantity}: the hand starts {name}")
     if len(values["body_pose"]) == 69 and model.kind != "smpl":
@@ -166,7 +167,7 @@ def quantities_of(
         moved = (np.asarray(params.rotations)[first:last] != start.params.rotations[first:last]).any(axis=(1, 2))
         if quantity.removesuffix("_pose") in start.freeze or not moved.any():
             continue
-        offset = _hand_offset(model, quantity).reshape(-1, 3) if quantity in _HANDS else np.zeros((last - first, 3))
+        offset = hand_offset(model, quantity).reshape(-1, 3) if quantity in HANDS else np.zeros((last - first, 3))
         if quantity in values:
             angles = values[quantity].reshape(-1, 3).copy()
         else:
@@ -196,18 +197,18 @@ def quantities_of(
 
 def _pose_of(model: BodyModel, quantity: str, value: np.ndarray, where: str) -> tuple[np.ndarray, list[str]]:
     """Axis-angles `(N, 3)` of one quantity and the groups its layout holds fixed."""
-    if quantity not in _HANDS:
+    if quantity not in HANDS:
         return value.reshape(-1, 3), []
     if len(value) == 45:
-        return (value + _hand_offset(model, quantity)).reshape(-1, 3), []
-    side = _HANDS.index(quantity)
+        return (value + hand_offset(model, quantity)).reshape(-1, 3), []
+    side = HANDS.index(quantity)
     if model.hand_components is None or len(value) > model.hand_components.shape[1]:
         raise InputError(
             f"{where}: {quantity} has {len(value)} numbers, which would be principal components, but the {model.kind} "
             "model has none; give 45 axis-angle numbers, or --body-model with the model they belong to"
         )
     flat = value @ np.asarray(model.hand_components, np.float64)[side, : len(value)]
-    return (flat + _hand_offset(model, quantity)).reshape(-1, 3), [quantity.removesuffix("_pose")]
+    return (flat + hand_offset(model, quantity)).reshape(-1, 3), [quantity.removesuffix("_pose")]
 
 
 def _absent_hand(model: BodyModel, quantity: str) -> tuple[np.ndarray, str]:
@@ -215,14 +216,14 @@ def _absent_hand(model: BodyModel, quantity: str) -> tuple[np.ndarray, str]:
     if model.kind == "free":
         return named_hand_pose("relaxed", quantity.partition("_")[0]).astype(np.float64), "relaxed"
     name = "flat" if model.flat_hand_mean else "as the model's mean hand"
-    return _hand_offset(model, quantity).reshape(-1, 3), name
+    return hand_offset(model, quantity).reshape(-1, 3), name
 
 
-def _hand_offset(model: BodyModel, quantity: str) -> np.ndarray:
+def hand_offset(model: BodyModel, quantity: str) -> np.ndarray:
     """What the model adds to hand poses, `(45,)`: zero, or the mean hand."""
     if model.flat_hand_mean or model.hand_mean is None:
         return np.zeros(45)
-    return np.asarray(model.hand_mean, np.float64)[_HANDS.index(quantity)]
+    return np.asarray(model.hand_mean, np.float64)[HANDS.index(quantity)]
 
 
 def _betas_of(model: BodyModel, values: Mapping[str, np.ndarray], where: str) -> tuple[np.ndarray, bool]:

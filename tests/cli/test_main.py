@@ -42,7 +42,9 @@ def test_every_verb_has_documented_options_and_help(name, capsys):
     assert f"hoijax {name}" in out
     for field in dataclasses.fields(module.Options):
         subcommands = [c for c in typing.get_args(field.type) if "_SubcommandConfig" in str(c)]
-        words = [re.search(r"name='(\w+)'", str(c))[1] for c in subcommands] or [f"--{field.name.replace('_', '-')}"]
+        renamed = re.search(r"_ArgConfig\(name='([\w-]+)'", str(field.type))
+        flag = renamed[1] if renamed else field.name.replace("_", "-")
+        words = [re.search(r"name='(\w+)'", str(c))[1] for c in subcommands] or [f"--{flag}"]
         assert "Positional" in str(field.type) or all(word in out for word in words)
 
 

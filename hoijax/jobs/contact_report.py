@@ -1,0 +1,173 @@
+"""Where a body touches an object, frame by frame: as colours of its vertices and as text, part by part."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hoijax.body_models import BodyModel, contact_regions, part_names
+from hoijax.geometry import Mesh
+from hoijax.geometry.closest_host import closest_on_mesh_host
+from hoijax.interaction import THRESHOLDS
+from hoijax.io import LoadedMesh
+from hoijax.io.reading import shown
+from hoijax.io.skinned_glb import Track
+from hoijax.metrics import signed_distance_host
+
+REACH = 0.1
+"""Metres from the object from which on a vertex is grey."""
+SCALE: tuple[tuple[float, tuple[float, float, float]], ...] = (
+    (-THRESHOLDS.deep, (0.45, 0.10, 0.60)), (0.0, (0.85, 0.10, 0.10)), (0.005, (0.90, 0.30, 0.10)),
+    (THRESHOLDS.far, (0.95, 0.80, 0.25)), (REACH, (0.72, 0.72, 0.72)),
+)  # fmt: skip
+"""Distance to sRGB, linear between: violet 10 mm inside, red at the surface, yellow at 20 mm, grey from 10 cm."""
+PROBES = 4000
+"""Points of the object's surface that are looked for inside the body, besides the mesh's vertices."""
+
+Vertices = Callable[[int], np.ndarray]
+"""Frame to the body's `(V, 3)`."""
+
+
+def contact_colors(distance: np.ndarray) -> np.ndarray:
+    """Colours `(V, 3)`, sRGB, of signed distances `(V,)`, metres; see `SCALE`."""
+    at, colors = np.array([row[0] for row in SCALE]), np.array([row[1] for row in SCALE])
+    return np.stack([np.interp(distance, at, colors[:, k]) for k in range(3)], axis=1)
+
+
+def nearest_to_object(vertices: Vertices, count: int, track: Track, mesh: LoadedMesh) -> np.ndarray:
+    """Smallest signed distance of each vertex of a body to the object over the frames, `(V,)` metres, up to `REACH`.
+
+    Args:
+      vertices: of the body.
+      count: frames.
+      track: where the object is.
+      mesh: the object.
+    """
+    shape, nearest = Mesh(vertices=mesh.vertices.astype(np.float64), faces=mesh.faces), None
+    low, high = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
+    for frame in range(count):
+        points, scale = _in_object(vertices(frame), track, frame)
+        nearest = np.full(len(points), REACH) if nearest is None else nearest
+        gap = np.linalg.norm(points - np.clip(points, low, high), axis=1) * scale
+        near = gap < np.minimum(REACH, np.maximum(nearest, 1e-9))  # what is farther cannot become nearer
+        if near.any():
+            nearest[near] = np.minimum(nearest[near], scale * signed_distance_host(points[near], shape))
+    return nearest
+
+
+def report_lines(
+    model: BodyModel,
+    vertices: Vertices,
+    count: int,
+    track: Track,
+    mesh: LoadedMesh,
+    records: Sequence[Mapping[str, Any]],
+    name: str,
+) -> list[str]:
+    """What touches, part by part, measured on the meshes.
+
+    The distance of a part is that of its vertices to the object's surface, or of the object's surface points to the
+    part's, whichever is smaller; its depth that of the deepest of either inside the other.
+
+    Args:
+      model: the body.
+      vertices: of it.
+      count: frames.
+      track: where the object is.
+      mesh: the object.
+      records: what the refinement said, a row each; may be empty.
+      name: of the result.
+    """
+    asked = _asked(records)
+    regions = contact_regions(model)
+    names = dict.fromkeys(
+        (*(part for part in part_names("15") if part in regions), *(a for a in asked if a in regions))
+    )
+    distance, depth = np.empty((count, len(names))), np.empty((count, len(names)))
+    probes, shape = _probes(mesh), Mesh(vertices=mesh.vertices.astype(np.float64), faces=mesh.faces)
+    for frame in range(count):
+        local, scale = _in_object(vertices(frame), track, frame)
+        own = scale * signed_distance_host(local, shape)
+        body = Mesh(vertices=local, faces=np.asarray(model.faces))
+        theirs, owner = scale * signed_distance_host(probes, body), _owners(probes, body)
+        for k, part in enumerate(names):
+            mine = np.isin(owner, regions[part])
+            both = np.concatenate([own[regions[part]], theirs[mine]])
+            distance[frame, k], depth[frame, k] = max(both.min(), 0.0), max(-both.min(), 0.0)
+    return _text(name, list(names), asked, 1000 * distance, 1000 * depth, records)
+
+
+def _in_object(points: np.ndarray, track: Track, frame: int) -> tuple[np.ndarray, float]:
+    """Points in the coordinates of the object's mesh, and how many metres one of its units is."""
+    scale = float(track.scales[frame])
+    return (points - track.places[frame]) @ track.rotations[frame] / scale, scale
+
+
+def _probes(mesh: LoadedMesh) -> np.ndarray:
+    """Points of the object's surface: used vertices, and points drawn evenly by area, the same in every run."""
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    rng = np.random.default_rng(0)
+    face = rng.choice(len(corners), PROBES, p=area / area.sum())
+    u, v = rng.random((2, PROBES))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    drawn = corners[face, 0] + u[:, None] * (corners[face, 1] - corners[face, 0]) + v[:, None] * (
+        corners[face, 2] - corners[face, 0])  # fmt: skip
+    used = np.unique(mesh.faces)
+    if len(used) > PROBES:
+        used = rng.choice(used, PROBES, replace=False)
+    return np.concatenate([mesh.vertices[used].astype(np.float64), drawn])
+
+
+def _owners(points: np.ndarray, body: Mesh) -> np.ndarray:
+    """The vertex of the body that is nearest along its surface to each point, `(P,)`."""
+    found = closest_on_mesh_host(points, body)
+    corner = np.asarray(found.bary).argmax(axis=1)
+    return np.asarray(body.faces)[found.face, corner]
+
+
+def _asked(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Parts that the refinement was asked to bring into contact."""
+    names: dict[str, None] = {}
+    for record in records:
+        after = record.get("after")
+        contact = after.get("contact") if isinstance(after, Mapping) else None
+        names |= dict.fromkeys(contact if isinstance(contact, Mapping) else ())
+    return list(names)
+
+
+def _text(
+    name: str, parts: list[str], asked: list[str], distance: np.ndarray, depth: np.ndarray, records: Sequence[Mapping]
+) -> list[str]:
+    """The report; distances and depths `(T, R)` in millimetres."""
+    count = len(distance)
+    far, deep = 1000 * THRESHOLDS.far, 1000 * THRESHOLDS.deep
+    lines = [f"{name}: {count} frame{'s' * (count != 1)}", ""]
+    lines.append(
+        f"millimetres, measured on the meshes; touches: nearer than {far:g}, penetrates: {deep:g} deep or more"
+    )
+    lines.append("* asked of the refinement")
+    if count > 1:
+        lines.append("distance: the smallest and the mean over the frames; depth: the largest; frames that touch")
+    heads = ("distance", "mean", "depth", "frames") if count > 1 else ("distance", "depth")
+    width = max(map(len, parts)) + 2
+    lines += ["", f"{'part':<{width}}" + "".join(f"{head:>10}" for head in heads) + "  verdict"]
+    for k, part in enumerate(parts):
+        near, inside = distance[:, k].min(), depth[:, k].max()
+        touches = distance[:, k] < far
+        numbers = [f"{near:.1f}", f"{inside:.1f}"]
+        if count > 1:
+            numbers = [f"{near:.1f}", f"{distance[:, k].mean():.1f}", f"{inside:.1f}", f"{touches.sum()}"]
+        words = ["touches"] if touches.all() else [f"touches in {touches.sum()} of {count}"] if touches.any() else []
+        words = words or (["missed"] if part in asked else ["apart"])
+        words += ["penetrates"] * bool(inside >= deep)
+        label = part.replace("_", " ") + "*" * (part in asked)
+        lines.append(f"{label:<{width}}" + "".join(f"{text:>10}" for text in numbers) + f"  {', '.join(words)}")
+    worst = np.unravel_index(depth.argmax(), depth.shape)
+    lines += ["", f"deepest: {depth[worst]:.1f} mm, {parts[worst[1]].replace('_', ' ')}, frame {worst[0]}"]
+    for row, record in enumerate(records):
+        verdict = record.get("verdict")
+        if isinstance(verdict, list):
+            words = "; ".join(shown(str(word)) for word in verdict)
+            lines.append(f"the refinement's verdict on {shown(str(record.get('name', row)))}: {words}")
+    return lines
