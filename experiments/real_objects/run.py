@@ -30,6 +30,7 @@ import tyro
 
 from hoijax.body_models import BodyModel, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import FURNITURE, load_furniture, load_packaged, read_catalogue
+from hoijax.errors import InputError
 from hoijax.experiments.common.environment import software
 from hoijax.experiments.common.pages import RESULTS, plain, write_page
 from hoijax.experiments.real_objects.cases import CASES, Case
@@ -160,7 +161,13 @@ def run_batch(rows: list[dict[str, Any]], model: BodyModel, field: Any, config: 
 
 
 def wanted_cases(config: Config) -> tuple[Case, ...]:
-    """The cases of a run."""
+    """The cases of a run.
+
+    Raises:
+      InputError: a name that no case has.
+    """
+    if wrong := sorted(set(config.only) - {case.name for case in CASES}):
+        raise InputError(f"--only {' '.join(wrong)}: no such case; wanted names such as {CASES[0].name}")
     if config.only:
         return tuple(case for case in CASES if case.name in config.only)
     return tuple(case for case in CASES if config.split in ("all", "dev" if case.dev else "test"))

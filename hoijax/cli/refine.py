@@ -272,7 +272,8 @@ def _check_scene_options(options: Options) -> None:
         *own,
     ):
         if getattr(options, name) != fields[name]:
-            raise InputError(f"--{name.replace('_', '-')} goes with --object; people in a scene have no such setting")
+            shown = "no-upright" if name == "upright" else name.replace("_", "-")
+            raise InputError(f"--{shown} goes with --object; people in a scene have no such setting")
 
 
 def _check_numbers(options: Options) -> None:

@@ -117,10 +117,13 @@ def run_plans(
             write_page(out / page, title, cases, text=_counts(records))
     _tell_table(records)
     _tell_notes(items, records, meshes_told)
-    if strict:
-        failures |= {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
     for name, text in failures.items():
         print(f"not used: {name}: {text}", file=sys.stderr)
+    if strict:
+        poor = {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
+        for name, text in poor.items():
+            print(f"not good: {name}: {text}", file=sys.stderr)
+        failures |= poor
     tell(f"results: {out}")
     return outcome
 

@@ -201,6 +201,7 @@ def test_refusals_name_the_trouble_and_write_nothing(folder, capsys):
     np.savez(folder / "mm.npz", points=1000 * np.random.default_rng(0).uniform(-2, 2, (500, 3)))
     assert "looks like millimetres: give --units mm" in told("mm.npz")
     assert "--floor goes with --object" in told("cloud.ply", "--floor=auto")
+    assert "--no-upright goes with --object" in told("cloud.ply", "--no-upright")
     assert "of a person in a scene there are orient, pose" in told("cloud.ply", "--freeze=object")
     people = load(folder / "people.npz")
     np.savez(folder / "broken.npz", **(people | {"transl": people["transl"] * np.nan}))

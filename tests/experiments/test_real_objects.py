@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from hoijax.errors import InputError
 from hoijax.experiments.real_objects.cases import CASES, DEV, FURNITURE
 from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_of
 from hoijax.experiments.real_objects.run import Config, between, settings_of, wanted_cases
@@ -108,3 +109,9 @@ def test_dev_and_test_share_no_object_of_an_action_and_are_all():
         counts = [sum(case.action == action for case in half) for half in (dev, rest)]
         assert abs(counts[0] - counts[1]) <= 1
     assert {case.number for case in dev if case.action.startswith("sit")} == DEV
+
+
+def test_cases_are_run_by_name_and_a_wrong_name_is_told():
+    assert [case.name for case in wanted_cases(Config(only=("lie-088", "sit-001")))] == ["sit-001", "lie-088"]
+    with pytest.raises(InputError, match="--only sit-1: no such case; wanted names such as sit-001"):
+        wanted_cases(Config(only=("sit-1", "lie-088")))
