@@ -271,3 +271,12 @@ def test_nothing_and_no_places_are_named(tmp_path):
     (tmp_path / "a.txt").write_text("0 0 0 1\nnan 0 0 1\n")
     with pytest.raises(InputError, match="not finite"):
         read_contacts(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(("suffix", "count"), [("", 6890), ("_smplx", 10475)])
+def test_lists_under_a_key_of_smplx_number_its_vertices(tmp_path, suffix, count):
+    """Though none is beyond those of SMPL."""
+    for key, value in (("contact_label", [3, 700, 6000]), ("contact_label_objectwise", {"chair": [3, 700, 6000]})):
+        path = pkl(tmp_path / "a.pkl", {key + suffix: np.array(value) if isinstance(value, list) else value})
+        body = read_contacts(path).body
+        assert len(body) == count and np.flatnonzero(body).tolist() == [3, 700, 6000]

@@ -73,12 +73,13 @@ def read_contacts(path: PathLike, name: str | None = None) -> ContactFile:
         return _of_one(path, "its array", bare)
     if not isinstance(tree, Mapping):
         raise InputError(f"{shown(path)} holds a {type(tree).__name__}, wanted probabilities of contact")
-    objectwise = next((tree[key] for key in _OBJECTWISE if key in tree), None)
+    objectwise_key = next((key for key in _OBJECTWISE if key in tree), "")
+    objectwise = tree.get(objectwise_key)
     if objectwise is None and tree and all(_is_list(value) for value in tree.values()):
         known = {*BODY_KEYS, *OBJECT_KEYS}
         objectwise = None if known & {str(key) for key in tree} else tree
     if objectwise is not None:
-        return _of_object(path, objectwise, name)
+        return _of_object(path, objectwise, name, _vertex_count(objectwise_key))
     found = ContactFile(path)
     for key in BODY_KEYS:
         if found.body is None and (value := numbers(tree.get(key))) is not None:
@@ -121,7 +122,9 @@ def _of_one(path: pathlib.Path, key: str, value: np.ndarray, *, keep: bool = Fal
     if value.ndim != 1:
         raise InputError(f"{shown(path)}: {key} has the shape {value.shape}, wanted (V,) probabilities")
     if len(value) in VERTICES or keep or _names_vertices(value):
-        return ContactFile(path, body=_probabilities(path, key, value, 6890 if _names_vertices(value) else None))
+        return ContactFile(
+            path, body=_probabilities(path, key, value, _vertex_count(key) if _names_vertices(value) else None)
+        )
     return ContactFile(path, object=_probabilities(path, key, value, None))
 
 
@@ -131,8 +134,13 @@ def _names_vertices(value: np.ndarray) -> bool:
     return bool(whole and len(value) not in VERTICES and value.size > 0 and value.max() > 1)
 
 
-def _of_object(path: pathlib.Path, table: Any, name: str | None) -> ContactFile:
-    """DAMON's lists of vertices, one an object."""
+def _vertex_count(key: str) -> int:
+    """Of the body whose vertices a list under this key numbers: SMPL's, unless it says SMPL-X."""
+    return 10475 if "smplx" in key else 6890
+
+
+def _of_object(path: pathlib.Path, table: Any, name: str | None, count: int) -> ContactFile:
+    """DAMON's lists of vertices of a body that has `count`, one an object."""
     if not isinstance(table, Mapping):
         raise InputError(f"{shown(path)}: its labels by object are no dictionary; save the entry of one picture")
     names = {str(key): value for key, value in table.items()}
@@ -145,7 +153,7 @@ def _of_object(path: pathlib.Path, table: Any, name: str | None) -> ContactFile:
     value = numbers(names[chosen])
     if value is None or value.size == 0:
         raise InputError(f"{shown(path)}: {chosen!r} touches nothing")
-    return ContactFile(path, body=_probabilities(path, repr(chosen), value, None if len(value) in VERTICES else 6890))
+    return ContactFile(path, body=_probabilities(path, repr(chosen), value, None if len(value) in VERTICES else count))
 
 
 def _probabilities(path: pathlib.Path, key: str, value: np.ndarray, count: int | None) -> np.ndarray:
