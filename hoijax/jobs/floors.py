@@ -7,12 +7,14 @@ import pathlib
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.geometry import fit_floor
+from hoijax.geometry import FloorPlane, fit_floor
 from hoijax.io.reading import is_file
 from hoijax.jobs.directions import Direction, direction_name
 
 MOST_POINTS = 200_000
 """Points of a scan that are kept."""
+THICKEST = 0.3
+"""A slab is not thicker than this, metres: what lies that far above another plane is a table or the ceiling."""
 ASKEW = 10.0
 """Angle between a floor and what is said to be up beyond which a person is told, degrees."""
 
@@ -49,7 +51,11 @@ def floor_rule(floor: str, up: Direction, folder: pathlib.Path = pathlib.Path())
     try:
         numbers = [float(number) for number in floor.replace(",", " ").split()]
     except ValueError:
-        return _scanned(folder / floor, floor, up)
+        path = folder / floor
+        if not is_file(path):
+            raise InputError(f"--floor {floor}: {_WANTED}; there is no file of that name") from None
+        stat = path.stat()
+        return _scanned(path, (stat.st_mtime_ns, stat.st_size), floor, up)
     if len(numbers) == 1 and np.isfinite(numbers[0]):
         return FloorRule(down, numbers[0])
     if len(numbers) == 4 and np.isfinite(numbers).all() and np.linalg.norm(numbers[:3]) > 1e-9:
@@ -74,20 +80,16 @@ def _plane(numbers: np.ndarray, text: str, up: Direction) -> FloorRule:
 
 
 @functools.lru_cache(maxsize=64)  # many interactions of one room
-def _scanned(path: pathlib.Path, text: str, up: Direction) -> FloorRule:
-    """The floor of a scan."""
-    if not is_file(path):
-        raise InputError(f"--floor {text}: {_WANTED}; there is no file of that name")
+def _scanned(path: pathlib.Path, state: tuple[int, int], text: str, up: Direction) -> FloorRule:
+    """The floor of a scan; `state` tells the file from what was there before."""
     from hoijax.jobs.scene_inputs import read_scene  # trimesh and more, which only scans need
 
     scan = read_scene(path, points=MOST_POINTS)
-    points = scan.points
-    if scan.mesh is not None:
-        # Of a floor that is modelled as a slab the upper side.
-        above = scan.normals @ np.asarray(up) > 0.5
-        points = points[above] if above.mean() > 0.02 else points
     try:
-        found = fit_floor(points, np.asarray(up))
+        if scan.mesh is None:
+            found = fit_floor(scan.points, np.asarray(up))
+        else:
+            found = _fit_mesh_floor(scan.points, scan.normals, np.asarray(up))
     except InputError as error:
         raise InputError(f"--floor {text}: {error}") from None
     note = (
@@ -95,6 +97,24 @@ def _scanned(path: pathlib.Path, text: str, up: Direction) -> FloorRule:
         f"a plane at height {found.level:.3f} m"
     )
     return FloorRule(_tuple(-found.normal), found.level, (note, *_askew(np.degrees(found.angle), up)))
+
+
+def _fit_mesh_floor(points: np.ndarray, normals: np.ndarray, up: np.ndarray) -> FloorPlane:
+    """The floor of a modelled room: of one that is a slab the upper side, whichever way a room's faces look."""
+    above = normals @ up > 0.5
+    if above.mean() < 0.02:
+        return fit_floor(points, up)
+    try:
+        whole = fit_floor(points, up)
+    except InputError:
+        return fit_floor(points[above], up)
+    try:
+        upper = fit_floor(points[above], up)
+    except InputError:
+        return whole
+    middle = points.mean(axis=0)
+    thick = (whole.normal @ middle - whole.level) - (upper.normal @ middle - upper.level)
+    return upper if thick < THICKEST else whole
 
 
 def _askew(degrees: float, up: Direction) -> tuple[str, ...]:

@@ -80,6 +80,23 @@ def test_the_floor_of_a_scan(tmp_path, kind):
         assert got.notes[0].startswith(f"the floor of {path.name}: ") and "at height 0.2" in got.notes[0]
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("kind", ["room", "sheet"])
+def test_neither_the_ceiling_nor_a_table_is_the_floor_of_a_mesh_whichever_way_it_winds(tmp_path, kind, flip):
+    room = trimesh.creation.box((4, 2.5, 4)).apply_translation((0, 1.45, 0))
+    if kind == "sheet":  # its lower side alone
+        room.update_faces(room.face_normals[:, 1] < -0.9)
+    if flip:
+        room.invert()
+    table = trimesh.creation.box((1.2, 0.05, 1.2)).apply_translation((0, 0.9, 0))
+    trimesh.util.concatenate([room, table]).export(tmp_path / "room.obj")
+    got = floor_rule(str(tmp_path / "room.obj"), UP)
+    np.testing.assert_allclose([got.level, *got.gravity], [0.2, 0, -1, 0], atol=0.005)
+    # Another file in its place is another floor.
+    trimesh.util.concatenate([room, table]).apply_translation((0, 1, 0)).export(tmp_path / "room.obj")
+    np.testing.assert_allclose(floor_rule(str(tmp_path / "room.obj"), UP).level, 1.2, atol=0.005)
+
+
 def test_what_is_no_floor_is_said(tmp_path):
     np.savez(tmp_path / "mess.npz", points=np.random.default_rng(0).uniform(-2, 2, (3000, 3)))
     for text, message in (
