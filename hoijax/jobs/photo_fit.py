@@ -127,8 +127,8 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     observation = observe_mediapipe(person.landmarks, person.visibility, person.metric, image_size=size)
     notes += _truncation(person, size)
     intrinsics = choose_intrinsics(size, focal=focal, path=photograph.path)
-    notes.append(_told_focal(intrinsics))
-    prepared = _prepared(fitter, observation.names)
+    notes.append(_describe_focal(intrinsics))
+    prepared = _prepare(fitter, observation.names)
     fit = fit_people(prepared, observation, intrinsics)
     if human.sum() >= 64:
         target = outline_target(human, hidden=photograph.object & ~human)
@@ -152,7 +152,7 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     )
 
 
-def _prepared(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:
+def _prepare(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:
     if names not in fitter.prepared:
         fitter.prepared[names] = prepare_body(fitter.model, names)
     return fitter.prepared[names]
@@ -236,7 +236,7 @@ def _truncation(person: Person, size: tuple[int, int]) -> list[str]:
     return notes
 
 
-def _told_focal(intrinsics: Intrinsics) -> str:
+def _describe_focal(intrinsics: Intrinsics) -> str:
     pixels = f"{float(intrinsics.matrix[0, 0]):.0f} pixels"
     return {
         "given": f"focal length: {pixels}, as given",

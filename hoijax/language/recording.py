@@ -32,7 +32,7 @@ class Recorder:
     def reply(self, messages: Sequence[Message], *, temperature: float = 0.0, seed: int = 0) -> str:
         """See `LanguageModel.reply`."""
         text = self.model.reply(messages, temperature=temperature, seed=seed)
-        asked = {"messages": [_written(m) for m in messages], "temperature": float(temperature), "seed": int(seed)}
+        asked = {"messages": [_as_json(m) for m in messages], "temperature": float(temperature), "seed": int(seed)}
         self.exchanges.append({**asked, "reply": text})
         return text
 
@@ -61,7 +61,7 @@ class Replay:
     @classmethod
     def of(cls, recorder: Recorder) -> "Replay":
         """What a recorder has heard."""
-        return cls._built(recorder.name, recorder.exchanges, "the transcript")
+        return cls._build(recorder.name, recorder.exchanges, "the transcript")
 
     @classmethod
     def read(cls, path: str | pathlib.Path) -> "Replay":
@@ -85,10 +85,10 @@ class Replay:
             raise InputError(f"{path}: not a transcript of hoijax; wanted 'format': {FORMAT!r}")
         if not isinstance(content.get("model"), str) or not isinstance(content.get("exchanges"), list):
             raise InputError(f"{path}: a transcript has 'model', a text, and 'exchanges', a list")
-        return cls._built(content["model"], content["exchanges"], str(path))
+        return cls._build(content["model"], content["exchanges"], str(path))
 
     @classmethod
-    def _built(cls, name: str, exchanges: list[Any], source: str) -> "Replay":
+    def _build(cls, name: str, exchanges: list[Any], source: str) -> "Replay":
         replies: dict[str, list[str]] = {}
         for number, exchange in enumerate(exchanges):
             if not isinstance(exchange, dict) or {"messages", "temperature", "seed", "reply"} - exchange.keys():
@@ -106,7 +106,7 @@ class Replay:
         Raises:
           LanguageError: the transcript does not hold this dialogue.
         """
-        asked = {"messages": [_written(m) for m in messages], "temperature": float(temperature), "seed": int(seed)}
+        asked = {"messages": [_as_json(m) for m in messages], "temperature": float(temperature), "seed": int(seed)}
         key = _digest(asked)
         if key not in self.replies:
             last = messages[-1].text if messages else ""
@@ -120,7 +120,7 @@ class Replay:
         return self.replies[key][min(number, len(self.replies[key]) - 1)]
 
 
-def _written(message: Message) -> dict[str, Any]:
+def _as_json(message: Message) -> dict[str, Any]:
     images = [hashlib.sha256(image).hexdigest() for image in message.images]
     return {"role": message.role, "text": message.text, "images": images}
 

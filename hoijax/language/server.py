@@ -22,7 +22,7 @@ class ServerModel:
     model: str
     """The model's name on the server."""
     base_url: str | None = None
-    """Such as "http://localhost:8000/v1"; None: OpenAI's own."""
+    """Such as "http://localhost:8000/v1"; None: OpenAI's own, or what the variable OPENAI_BASE_URL names."""
     api_key: str | None = dataclasses.field(default=None, repr=False)
     """None: the variable OPENAI_API_KEY for OpenAI's own server; for another none is sent that was not given here."""
     timeout: float = 60.0
@@ -51,7 +51,7 @@ class ServerModel:
         try:
             answer = client.chat.completions.create(
                 model=self.model,
-                messages=[_spoken(message) for message in messages],
+                messages=[_as_chat(message) for message in messages],
                 # OpenAI has renamed the limit; other servers know the old name.
                 **{"max_completion_tokens" if self.base_url is None else "max_tokens": self.max_tokens},
                 **({"temperature": temperature, "seed": seed} if self.sampling else {}),
@@ -95,7 +95,7 @@ def _client(server: ServerModel) -> tuple[Any, Any]:
         raise InputError(f"no client for the language model {server.model}: {_short(error)}") from error
 
 
-def _spoken(message: Message) -> dict[str, Any]:
+def _as_chat(message: Message) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.text}
     pictures = [

@@ -370,7 +370,7 @@ def test_a_picture_is_fitted_again_when_its_exif_entries_change(tmp_path):
 
 def test_the_focal_lengths_source_is_told():
     def told(source):
-        return photo_fit._told_focal(Intrinsics(MATRIX, np.float32(0), source))
+        return photo_fit._describe_focal(Intrinsics(MATRIX, np.float32(0), source))
 
     assert told("given") == "focal length: 100 pixels, as given"
     assert "EXIF" in told("exif") and "guesses (--focal)" in told("estimated")

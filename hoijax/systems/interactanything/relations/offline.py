@@ -332,7 +332,7 @@ def _known_frame(name: str, preposition: str, clause: Clause, phrase, thing, kin
     if name == "hug" and kind.hands == "one" and what not in ("pack", "bag", "case"):
         return "hold"
     if name in _TAKES or (name in CHOICES and name in ("shoulder", "balance")):
-        held = _held(name, clause, limbs, what)
+        held = _way_of_holding(name, clause, limbs, what)
         if held:
             return held
     if name == "stand" and limbs.get("foot") == "with":
@@ -383,7 +383,7 @@ def _known_frame(name: str, preposition: str, clause: Clause, phrase, thing, kin
     return name
 
 
-def _held(name: str, clause: Clause, limbs: dict[str, str], what: str) -> str | None:
+def _way_of_holding(name: str, clause: Clause, limbs: dict[str, str], what: str) -> str | None:
     """How something is held by what the sentence says of the person's own parts; None: it says nothing of that."""
     if limbs.get("back") in ("on", "over") or (what == "pack" and name in ("carry", "wear") and not limbs):
         return "on_back"

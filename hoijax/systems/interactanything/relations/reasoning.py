@@ -62,7 +62,7 @@ def reason(
         raise InputError(f"a temperature is 0 to 2; got {temperature}")
     understood = understand(sentence)
     if front == "+x":
-        mesh = Mesh(_turned(np.asarray(mesh.vertices, np.float64)), mesh.faces)
+        mesh = Mesh(_turn(np.asarray(mesh.vertices, np.float64)), mesh.faces)
     offline = answer(understood, mesh)
     values, sources = dict(offline.values), dict(offline.sources)
     notes = list(offline.notes)
@@ -74,12 +74,12 @@ def reason(
     else:
         warm = temperature if temperature is not None else 0.0 if votes == 1 else 0.7
         interview = Interview(model, understood.text, offline.shape.facts(), votes, warm)
-        values, sources, notes = _interviewed(interview, offline)
+        values, sources, notes = _hold_interview(interview, offline)
         transcript = interview.transcript
     values, repaired = consistent(values)
     notes += [Note("repair", why) for _, why in repaired]
-    offline, scale_notes = _sized(offline, values, sources, mesh)
-    contacts = tuple(_placed(c, offline, front) for c in values["contacts"])
+    offline, scale_notes = _resize(offline, values, sources, mesh)
+    contacts = tuple(_locate(c, offline, front) for c in values["contacts"])
     return Relations(
         sentence=understood.text,
         object=values["object_action"]["object"],
@@ -104,7 +104,7 @@ def reason(
     )
 
 
-def _interviewed(interview: Interview, offline: Answers) -> tuple[dict[str, Any], dict[str, str], list[Note]]:
+def _hold_interview(interview: Interview, offline: Answers) -> tuple[dict[str, Any], dict[str, str], list[Note]]:
     """Answers of a model, of the offline reasoner where it has none, and what happened."""
     sources: dict[str, str] = {}
     for question in QUESTIONS:
@@ -123,7 +123,9 @@ def _interviewed(interview: Interview, offline: Answers) -> tuple[dict[str, Any]
     return interview.answers, sources, notes
 
 
-def _sized(offline: Answers, values: dict[str, Any], sources: dict[str, str], mesh: Mesh) -> tuple[Answers, list[Note]]:
+def _resize(
+    offline: Answers, values: dict[str, Any], sources: dict[str, str], mesh: Mesh
+) -> tuple[Answers, list[Note]]:
     """The shape at the size that a model has given, where it has."""
     size = values["size_m"]
     if sources["size_m"] != "model" or size is None:
@@ -140,18 +142,18 @@ def _sized(offline: Answers, values: dict[str, Any], sources: dict[str, str], me
     return dataclasses.replace(offline, shape=shape, mesh_scale=scale), notes
 
 
-def _placed(contact: dict[str, str], offline: Answers, front: str) -> Contact:
+def _locate(contact: dict[str, str], offline: Answers, front: str) -> Contact:
     boxes = [box.scaled(1 / offline.mesh_scale) for box in places(offline.shape, contact["object_part"])]
     if front == "+x":
-        boxes = [_turned_back(box) for box in boxes]
+        boxes = [_turn_back(box) for box in boxes]
     return Contact(contact["body_part"], contact["object_part"], contact["kind"], tuple(boxes))
 
 
-def _turned(points: np.ndarray) -> np.ndarray:
+def _turn(points: np.ndarray) -> np.ndarray:
     """Points of an object whose front is +x, turned so that it is +z."""
     return np.stack([-points[:, 2], points[:, 1], points[:, 0]], axis=1)
 
 
-def _turned_back(box: Box) -> Box:
+def _turn_back(box: Box) -> Box:
     (x0, y0, z0), (x1, y1, z1) = box.lower, box.upper
     return Box((z0, y0, -x1), (z1, y1, -x0))

@@ -138,17 +138,17 @@ def understand(text: str) -> Sentence:
         raise InputError(
             f"the sentence {text.strip()[:60]!r} has no word; wanted one such as 'A person sits on the chair'"
         )
-    words = _joined(words)
+    words = _join(words)
     person, start = _subject(words)
     marks = _marks(words, start)
     clauses = tuple(_clauses(words, marks, start))
-    known = sum(_known(w) for w in words)
+    known = sum(_is_known(w) for w in words)
     several = any(w in ("people", "they", "men", "women", "children", "kids", "we") for w in words[: max(start, 0)])
     negated = any(w in ("not", "never", "nobody", "without") or w.endswith(("n't", "n’t")) for w in words)
     return Sentence(text.strip(), person, clauses, known, several, negated)
 
 
-def _joined(words: list[str]) -> list[str]:
+def _join(words: list[str]) -> list[str]:
     """Prepositions of several words as one, under the name of their group."""
     text = re.sub(" face (down|up) ", " ", " " + " ".join(words) + " ")
     for group in sorted(_GROUPS, key=len, reverse=True):
@@ -157,7 +157,7 @@ def _joined(words: list[str]) -> list[str]:
     return text.split()
 
 
-def _known(word: str) -> bool:
+def _is_known(word: str) -> bool:
     single = singular(word)
     if word in _DETERMINERS | _PEOPLE | _AUXILIARIES and word not in ("a", "an", "i", "his", "do", "am", "die"):
         return True
@@ -304,10 +304,10 @@ def _clause(words: list[str], marks: list[str], k: int, end: int) -> Clause:
         if done is not None:
             base, frame = done[1][-1], known[done[1][-1]]
             phrases.remove(done)
-    return _sorted(base or (guessed_lemma(words[k]) if words[k] else ""), frame, phrases, overhead)
+    return _sort(base or (guessed_lemma(words[k]) if words[k] else ""), frame, phrases, overhead)
 
 
-def _sorted(verb: str, frame: str | None, phrases: list, overhead: bool) -> Clause:
+def _sort(verb: str, frame: str | None, phrases: list, overhead: bool) -> Clause:
     """Phrases as objects, the person's own parts, the floor, and parts of objects."""
     objects, limbs, on_floor, part, outer, measured = [], [], False, "", "", False
     for number, (preposition, words) in enumerate(phrases):
