@@ -1,7 +1,6 @@
 """Fitting photographs: the person by MediaPipe's networks and Levenberg-Marquardt, the object by its mask and mesh."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import SIZE, draw_view
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets.blaze import Person, find_people, load, person_mask
+from hoijax.nets.blaze.layers import Params
 from hoijax.optim.fitting import (
     BodyFit,
     Intrinsics,
@@ -51,11 +51,14 @@ class PhotoFitter:
     """The body that is answered."""
     surface: BodyModel
     """The same with fewer vertices, for outlines."""
-    networks: dict[str, Any]
-    """Of `nets.blaze`."""
+    networks: dict[str, Params]
+    """Weights of `nets.blaze` under "detector" and "landmarks"."""
     asset: ObjectAsset
+    """The object: as it is shown, light, and its distance grid."""
     shape: ObjectShape
+    """The object as the fit draws it."""
     config: ObjectFitConfig
+    """How it is searched for."""
     prepared: dict[tuple[str, ...], PreparedBody] = dataclasses.field(default_factory=dict, repr=False)
     """`prepare_body` of the model, by the names of the points; filled by the first picture."""
 
@@ -167,7 +170,7 @@ def _check_object(photograph: Photograph) -> None:
         )
 
 
-def find_person(networks: dict[str, Any], photograph: Photograph) -> tuple[Person, int]:
+def find_person(networks: dict[str, Params], photograph: Photograph) -> tuple[Person, int]:
     """The person to fit, in pixels of the whole picture, and how many were found.
 
     With a mask of the person the one whose landmarks it holds best, else the one of the highest score.

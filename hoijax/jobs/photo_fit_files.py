@@ -14,6 +14,7 @@ from hoijax.io import ScenePart, write_glb, write_npz
 from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import write_overlay
 from hoijax.jobs.photo_fit import Fitted, PhotoFitter
+from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.record import plain_options
 from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
 from hoijax.viz import Case, Metric, NamedMesh
@@ -146,14 +147,14 @@ def backdrop(image: np.ndarray, matrix: np.ndarray, distance: float) -> NamedMes
     return NamedMesh("photograph", _upright(distance * rays.reshape(-1, 3)), faces, small.reshape(-1, 3))
 
 
-def page_case(folder: pathlib.Path, name: str, record: dict[str, Any], photograph: Any) -> Case:
+def page_case(folder: pathlib.Path, name: str, record: dict[str, Any], photograph: Photograph) -> Case:
     """The section of a page about one picture: its overlay, and a view to orbit with the photograph behind.
 
     Args:
       folder: of the results.
       name: heading.
       record: of `write_fit`.
-      photograph: `Photograph`.
+      photograph: the picture.
     """
     scene = [NamedMesh(m.name, m.vertices, m.faces, m.colors) for m in read_scene(folder / "interaction.glb")]
     farthest = max(float(-m.vertices[:, 2].min()) for m in scene)
