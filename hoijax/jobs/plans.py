@@ -50,6 +50,8 @@ class Plan:
     """Part to where on the object it must touch, as the object is computed with; of other parts anywhere."""
     soft: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """Part to the weights of the body's vertices `(V,)`; other parts as they are."""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What a record tells otherwise than the command's options: of a pair its own."""
     items: dict[int, Item] = dataclasses.field(default_factory=dict)
     """Row to interaction, once the object is known."""
 
@@ -98,6 +100,7 @@ class Plan:
                 up=self.up,
                 regions=self.regions,
                 soft=self.soft,
+                options=self.options,
             ),
         )
 

@@ -50,6 +50,8 @@ class Interaction:
     """Part to where on the object it must touch; of other parts anywhere."""
     soft: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """Part to the weights of the body's vertices `(V,)` in [0, 1]: probabilities times confidence."""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What its record tells otherwise than the command's options."""
 
     def program(self) -> Hashable:
         """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without regions and

@@ -149,6 +149,7 @@ def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refin
             failures.setdefault(pair.name, str(error))
             continue
         asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache)
+        made = [dataclasses.replace(plan, options=_own_options(own, pair)) for plan in made]
         plans += [plan.with_object(asset, _inputs(own, mesh, digest) | inputs) for plan in made]
     if not plans:
         raise InputError(f"--pairs {request.pairs}: no pair can be used; the first: {next(iter(failures.values()))}")
@@ -178,6 +179,13 @@ def _request_of(request: RefineRequest, pair: Pair, source: ParameterFile) -> Re
         object_up=parse_direction(said["object_up"], "object_up") if "object_up" in said else request.object_up,
         units=said.get("units", request.units),
     )
+
+
+def _own_options(own: RefineRequest, pair: Pair) -> dict[str, Any]:
+    """What the record of a pair tells, as if it alone had been asked for."""
+    up = pair.options.get("up") or own.options.get("up") or direction_name(own.up)
+    said = {**pair.options, "body": str(pair.body), "object": str(pair.object), "up": up, "floor": own.floor}
+    return said | ({} if own.regions is None else {"regions": str(own.regions)})
 
 
 def _floor_file(pair: Pair, floor: str) -> str:
@@ -276,7 +284,8 @@ def refinement_job(
         return refine_usable(model, field(), [item.inputs for item in batch], watch, prior)
 
     def write(item: Item, refined: Refined) -> dict[str, Any]:
-        return files.write_item(model, item, refined, options, full=len(items) == 1)
+        own: Interaction = item.inputs
+        return files.write_item(model, item, refined, {**options, **own.options}, full=len(items) == 1)
 
     def program(item: Item) -> Any:
         inputs: Interaction = item.inputs

@@ -178,6 +178,24 @@ def test_a_table_of_pairs_is_one_run(fake, many, monkeypatch, capsys, tmp_path):
         np.testing.assert_allclose(np.ptp(scene.geometry["object"].vertices[:, 1]), extent, atol=0.03)
 
 
+def test_the_record_of_a_pair_tells_what_it_was_itself_asked_for(fake, many, monkeypatch, capsys, tmp_path):
+    """Export finds its mesh and its vertical by that."""
+    fake.patch(monkeypatch.setattr)
+    rows = [
+        "body,object,name,up,object_up,units,contact",
+        "0.npz,stool.obj,a,-z,z,,left_hand",
+        "1.npz,cube.ply,b,,,cm,",
+    ]
+    many.write_text("\n".join(rows))
+    assert pairs_of(fake, capsys, tmp_path, many, "--contact=none", "--floor=auto")[0] == 0
+    one, two = (record(tmp_path / "out" / name)["options"] for name in "ab")
+    names = ("object", "up", "object_up", "units", "contact", "floor")
+    folder = many.parent
+    assert [one[name] for name in names] == [str(folder / "stool.obj"), "-z", "z", None, "left_hand", "auto"]
+    assert [two[name] for name in names] == [str(folder / "cube.ply"), "+y", None, "cm", "none", "auto"]
+    assert one["body"] == str(folder / "0.npz") and one["pairs"] == str(many)
+
+
 def test_pairs_go_on_where_they_stopped_and_strict_counts_verdicts(fake, many, monkeypatch, capsys, tmp_path):
     fake.patch(monkeypatch.setattr)
     many.write_text(many.read_text().replace("2.npz,gone.obj,,left_hand,,\n", ""))
