@@ -130,12 +130,22 @@ def _colours(path: pathlib.Path, picture: Image.Image) -> np.ndarray:
                 f"{path} holds pixels from {values.min():g} to {values.max():g}; wanted 8 bits per channel"
             )
         return np.repeat(np.round(255 * values / most).astype(np.uint8)[..., None], 3, axis=-1)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(_convert(path, picture, "RGB"))
+
+
+def _convert(path: pathlib.Path, picture: Image.Image, mode: str) -> Image.Image:
+    try:
+        return picture.convert(mode)
+    except ValueError as error:  # Pillow reads modes, such as LAB, that it does not turn into others
+        raise InputError(
+            f"{path} is of the kind {picture.mode}, which is not read; wanted grey, RGB, CMYK or a palette"
+        ) from error
 
 
 def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
     picture = _open(path)
-    values = np.asarray(picture.convert("L") if picture.mode in ("P", "RGB", "RGBA", "LA", "1") else picture)
+    numbers = picture.mode in ("L", "F") or picture.mode.startswith("I")
+    values = np.asarray(picture if numbers else _convert(path, picture, "L"))
     if values.shape != shape:
         raise InputError(
             f"{path} has {values.shape[1]} x {values.shape[0]} pixels, its picture {shape[1]} x {shape[0]}"
@@ -160,7 +170,7 @@ def _read_one(
     if instances is not None:
         person, item = _instances(instances, shape)
     elif item is None or (person is None and not find_person):
-        seen = _alpha(picture)
+        seen = _alpha(path, picture)
         if seen is None and find_person:
             raise InputError(
                 f"{path}: where is the object? Wanted --object-mask (bright where it is seen), --instances (a PNG with "
@@ -186,11 +196,11 @@ def _read_one(
     return Photograph(path.stem, path, image, person, item, tuple(notes))
 
 
-def _alpha(picture: Image.Image) -> np.ndarray | None:
+def _alpha(path: pathlib.Path, picture: Image.Image) -> np.ndarray | None:
     """Where a picture's alpha channel shows something; None without a channel, or if it hides nothing."""
     if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
         return None
-    seen = np.asarray(picture.convert("RGBA"))[..., 3] > 127
+    seen = np.asarray(_convert(path, picture, "RGBA"))[..., 3] > 127
     return None if seen.all() else seen
 
 

@@ -301,6 +301,19 @@ def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):
             np.testing.assert_array_equal(found.image, colours)
 
 
+def test_kinds_of_pictures_that_pillow_does_not_convert_are_named(tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:30, 20:40] = 255
+    ink = Image.fromarray(np.dstack([np.zeros_like(mask)] * 3 + [255 - mask]), "CMYK")
+    ink.save(tmp_path / "mask.tiff")
+    Image.new("LAB", (WIDTH, HEIGHT)).save(tmp_path / "lab.tiff")
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    (found,), _ = read_photographs(tmp_path / "a.png", None, tmp_path / "mask.tiff", None, find_person=True)
+    np.testing.assert_array_equal(found.object, mask > 0)
+    with pytest.raises(InputError, match="lab.tiff is of the kind LAB"):
+        read_photographs(tmp_path / "a.png", None, tmp_path / "lab.tiff", None, find_person=True)
+
+
 def test_alpha_is_the_object_but_for_the_person(tmp_path):
     alpha, human = np.zeros((2, HEIGHT, WIDTH), np.uint8)
     alpha[10:40, 10:60], human[10:40, 10:25] = 255, 255
