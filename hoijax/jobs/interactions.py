@@ -172,7 +172,7 @@ def _picture_cases(
     cases = []
     for item in tqdm.tqdm(items, desc="pictures", unit="picture", disable=None):
         both = files.scenes(model, item)
-        picture = item.folder / "before_after.png"
+        picture = item.folder / files.PICTURE
         if item.name in fresh or not picture.is_file():
             floor = item.inputs.floor
             viz.write_comparison(picture, *both, floor=None if floor is None else floor.level, studio=files.STUDIO)

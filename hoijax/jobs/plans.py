@@ -81,6 +81,7 @@ class Plan:
                 "contacts": self.contacts,
                 "floor": None if self.floor is None else [self.floor.gravity, self.floor.level],
                 "config": dataclasses.asdict(config),
+                "up": self.up,
                 "regions": {part: region.points for part, region in self.regions.items()},
             }
             | ({"soft": dict(self.soft)} if self.soft else {})

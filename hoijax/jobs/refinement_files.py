@@ -20,6 +20,8 @@ from hoijax.viz import Case, Metric, NamedMesh
 
 STUDIO = Studio(samples=4)
 """Of the pictures of reports: half the renders of a picture by itself."""
+PICTURE = "before_after.png"
+"""File of an interaction's picture, where it has one."""
 BODY_COLOR, OBJECT_COLOR = (0.80, 0.62, 0.52), (0.36, 0.52, 0.70)
 
 
@@ -39,6 +41,7 @@ def write_item(
       The contents of its record.
     """
     inputs: Interaction = item.inputs
+    (item.folder / PICTURE).unlink(missing_ok=True)  # of what was here before
     colors = BODY_COLOR if model.colors is None else np.asarray(model.colors)
     mesh = inputs.object.mesh if full else inputs.object.light
     write_glb(

@@ -170,6 +170,12 @@ def test_pages_and_pictures(refine, estimate, save, tmp_path, monkeypatch):
     np.testing.assert_allclose(after[1].vertices.mean(0)[1] - thing.vertices.mean(0)[1], -0.01, atol=1e-5)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "max penetration" in page and "body above floor" in page
+    # Pictures, and what is told of the result, are of another vertical now; the old picture goes with the old result.
+    assert (tmp_path / "out" / "before_after.png").is_file()
+    for up, calls in (("-y", 1), ("-y", 0), ("z", 1)):
+        assert len(refine(tmp_path / "a.npz", f"--up={up}", out="plain", pictures=calls)[3]) == calls
+    assert refine(tmp_path / "a.npz", "--up=-y", "--floor", "-0.2")[0] == 0
+    assert not (tmp_path / "out" / "before_after.png").exists()
 
 
 def test_a_mesh_with_flaws_is_used_and_they_are_told(refine, estimate, save, tmp_path):
