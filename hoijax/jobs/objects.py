@@ -83,6 +83,8 @@ class StoredAsset:
     """See `set_up`."""
     cache: pathlib.Path | None
     """Folder that keeps distance grids."""
+    digest: str = ""
+    """Of the mesh (`mesh_digest`): another file in its place is another object."""
 
     @property
     def mesh(self) -> LoadedMesh:

@@ -12,7 +12,7 @@ from hoijax.errors import InputError
 from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs import reconstruction
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
-from hoijax.jobs.objects import ObjectAsset
+from hoijax.jobs.objects import ObjectAsset, mesh_digest
 from hoijax.jobs.photographs import Photograph, read_photographs
 from hoijax.jobs.reconstruction import WEIGHTS, Reconstructed, Reconstructor, reconstruct_batch, weights_path
 from hoijax.jobs.reconstruction_files import FILES, page_case, write_reconstruction
@@ -71,7 +71,9 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
     paths = [weights_path(request.regressor, request.denoiser, name) for name in WEIGHTS]
     reconstructor = reconstruction.make_reconstructor(*paths, request.config, request.body_model)
     asset = ObjectAsset.of(mesh, request.cache)
-    common = dict(reconstructor.facts) | {"object": value_digest(asset.light.vertices), "show": request.show}
+    common = dict(reconstructor.facts) | {
+        "object": mesh_digest(request.object, mesh), "units": request.units, "show": request.show,
+    }  # fmt: skip
     alone = len(photographs) == 1 and not request.image.is_dir()
     items = tuple(
         Item(

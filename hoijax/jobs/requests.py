@@ -148,7 +148,7 @@ def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refin
         except InputError as error:
             failures.setdefault(pair.name, str(error))
             continue
-        asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache)
+        asset = StoredAsset(own.object, own.units, own.object_up, own.up, own.cache, mesh_digest(own.object, mesh))
         made = [dataclasses.replace(plan, options=_own_options(own, pair)) for plan in made]
         plans += [plan.with_object(asset, _inputs(own, mesh, digest) | inputs) for plan in made]
     if not plans:

@@ -23,6 +23,8 @@ PROPOSED_PARTS: dict[str, float] = {
     "left_hand": 0.12, "right_hand": 0.12, "buttocks": 0.15, "back": 0.1, "left_thigh": 0.06, "right_thigh": 0.06,
     "left_sole": 0.06, "right_sole": 0.06,
 }  # fmt: skip
+#: So many of them are proposed at most.
+MOST_PROPOSED = 6
 #: Parts that must look straight at what they touch to be proposed: a sole beside a chair's leg does not stand on it.
 _LOOK_DOWN = ("left_sole", "right_sole")
 #: Points on which an object can rest.
@@ -243,7 +245,7 @@ def probability_targets(
 
 
 def propose_parts(
-    model: BodyModel, vertices: Any, template: ObjectTemplate, pose: RigidPose, *, most: int = 6
+    model: BodyModel, vertices: Any, template: ObjectTemplate, pose: RigidPose, *, most: int = MOST_PROPOSED
 ) -> tuple[str, ...]:
     """Parts that one estimate seems to mean: near the object and facing it, nearest in proportion first. Host function.
 

@@ -196,6 +196,20 @@ def test_the_record_of_a_pair_tells_what_it_was_itself_asked_for(fake, many, mon
     assert one["body"] == str(folder / "0.npz") and one["pairs"] == str(many)
 
 
+def test_another_mesh_in_the_place_of_one_is_another_object(fake, many, monkeypatch, capsys, tmp_path):
+    """In one process too, as in a notebook."""
+    fake.patch(monkeypatch.setattr)
+    many.write_text("body,object\n0.npz,cube.ply\n")
+    for size, count in ((0.2, 1), (0.2, 0), (0.4, 1)):
+        box((-size / 2,) * 3, (size / 2,) * 3).export(many.parent / "cube.ply")
+        calls = pairs_of(fake, capsys, tmp_path, many)[3]
+        assert len(calls) == count
+        for call in calls:
+            template = call["template"]
+            mesh = (template[0] if isinstance(template, list) else template).mesh
+            np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), size, rtol=1e-5)
+
+
 def test_pairs_go_on_where_they_stopped_and_strict_counts_verdicts(fake, many, monkeypatch, capsys, tmp_path):
     fake.patch(monkeypatch.setattr)
     many.write_text(many.read_text().replace("2.npz,gone.obj,,left_hand,,\n", ""))

@@ -16,7 +16,7 @@ from hoijax.io import file_digest
 from hoijax.nets.scorehoi import PooledDenoiser
 from hoijax.nets.weights import load, read_facts, shipped_file
 from hoijax.optim.gradient import RefineConfig
-from hoijax.optim.gradient.contacts import PROPOSED_PARTS, propose_parts
+from hoijax.optim.gradient.contacts import MOST_PROPOSED, PROPOSED_PARTS, propose_parts
 from hoijax.systems.scorehoi import GuidedConfig, guided_scene
 from hoijax.systems.scorehoi.inputs import default_betas_range, geometry_feature
 from hoijax.systems.scorehoi.prior import (
@@ -28,8 +28,8 @@ from hoijax.systems.scorehoi.prior import (
     prior_config,
 )
 
-ROWS = 4
-"""Rows of asked-for parts in a program; `propose_parts` answers at most four."""
+ROWS = MOST_PROPOSED
+"""Rows of asked-for parts in a program, so that what is proposed needs no other one."""
 
 
 def load_prior(path: pathlib.Path | None = None) -> tuple[PooledDenoiser, dict[str, Any]]:
