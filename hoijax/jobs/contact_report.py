@@ -8,6 +8,7 @@ import numpy as np
 from hoijax.body_models import BodyModel, contact_regions, part_names
 from hoijax.geometry import Mesh
 from hoijax.geometry.closest_host import closest_on_mesh_host
+from hoijax.geometry.winding_host import winding_number_host
 from hoijax.interaction import THRESHOLDS
 from hoijax.io import LoadedMesh
 from hoijax.io.reading import shown
@@ -23,6 +24,8 @@ SCALE: tuple[tuple[float, tuple[float, float, float]], ...] = (
 """Distance to sRGB, linear between: violet 10 mm inside, red at the surface, yellow at 20 mm, grey from 10 cm."""
 PROBES = 4000
 """Points of the object's surface that are looked for inside the body, besides the mesh's vertices."""
+TOGETHER = 32
+"""Frames that are measured together."""
 
 Vertices = Callable[[int], np.ndarray]
 """Frame to the body's `(V, 3)`."""
@@ -43,15 +46,18 @@ def nearest_to_object(vertices: Vertices, count: int, track: Track, mesh: Loaded
       track: where the object is.
       mesh: the object.
     """
-    shape, nearest = Mesh(vertices=mesh.vertices.astype(np.float64), faces=mesh.faces), None
+    shape, nearest = _shape(mesh), None
     low, high = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
-    for frame in range(count):
-        points, scale = _in_object(vertices(frame), track, frame)
-        nearest = np.full(len(points), REACH) if nearest is None else nearest
-        gap = np.linalg.norm(points - np.clip(points, low, high), axis=1) * scale
+    for frames in _batches(count):
+        points, scales = _in_object(vertices, track, frames)
+        nearest = np.full(points.shape[1], REACH) if nearest is None else nearest
+        gap = np.linalg.norm(points - np.clip(points, low, high), axis=2) * scales[:, None]
         near = gap < np.minimum(REACH, np.maximum(nearest, 1e-9))  # what is farther cannot become nearer
+        distance = np.full(gap.shape, REACH)
         if near.any():
-            nearest[near] = np.minimum(nearest[near], scale * signed_distance_host(points[near], shape))
+            scale = np.broadcast_to(scales[:, None], gap.shape)[near]
+            distance[near] = scale * signed_distance_host(points[near], shape)
+        nearest = np.minimum(nearest, distance.min(axis=0))
     return nearest
 
 
@@ -84,23 +90,33 @@ def report_lines(
         (*(part for part in part_names("15") if part in regions), *(a for a in asked if a in regions))
     )
     distance, depth = np.empty((count, len(names))), np.empty((count, len(names)))
-    probes, shape = _probes(mesh), Mesh(vertices=mesh.vertices.astype(np.float64), faces=mesh.faces)
-    for frame in range(count):
-        local, scale = _in_object(vertices(frame), track, frame)
-        own = scale * signed_distance_host(local, shape)
-        body = Mesh(vertices=local, faces=np.asarray(model.faces))
-        theirs, owner = scale * signed_distance_host(probes, body), _owners(probes, body)
-        for k, part in enumerate(names):
-            mine = np.isin(owner, regions[part])
-            both = np.concatenate([own[regions[part]], theirs[mine]])
-            distance[frame, k], depth[frame, k] = max(both.min(), 0.0), max(-both.min(), 0.0)
+    probes, shape = _probes(mesh), _shape(mesh)
+    for frames in _batches(count):
+        local, scales = _in_object(vertices, track, frames)
+        own = signed_distance_host(local.reshape(-1, 3), shape).reshape(local.shape[:2]) * scales[:, None]
+        for frame, body, scale, mine in zip(frames, local, scales, own):
+            theirs, owner = _in_body(probes, Mesh(vertices=body, faces=np.asarray(model.faces)))
+            theirs = scale * theirs
+            for k, part in enumerate(names):
+                both = np.concatenate([mine[regions[part]], theirs[np.isin(owner, regions[part])]])
+                distance[frame, k], depth[frame, k] = max(both.min(), 0.0), max(-both.min(), 0.0)
     return _text(name, list(names), asked, 1000 * distance, 1000 * depth, records)
 
 
-def _in_object(points: np.ndarray, track: Track, frame: int) -> tuple[np.ndarray, float]:
-    """Points in the coordinates of the object's mesh, and how many metres one of its units is."""
-    scale = float(track.scales[frame])
-    return (points - track.places[frame]) @ track.rotations[frame] / scale, scale
+def _shape(mesh: LoadedMesh) -> Mesh:
+    return Mesh(vertices=mesh.vertices.astype(np.float64), faces=mesh.faces)
+
+
+def _batches(count: int) -> list[list[int]]:
+    """Frames that are measured together, since the object's tree of faces is built anew each time."""
+    return [list(range(first, min(first + TOGETHER, count))) for first in range(0, count, TOGETHER)]
+
+
+def _in_object(vertices: Vertices, track: Track, frames: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The body's vertices `(N, V, 3)` in the coordinates of the object's mesh, and the metres of its unit `(N,)`."""
+    scales = track.scales[frames]
+    points = [(vertices(t) - track.places[t]) @ track.rotations[t] / s for t, s in zip(frames, scales)]
+    return np.stack(points), scales
 
 
 def _probes(mesh: LoadedMesh) -> np.ndarray:
@@ -119,11 +135,14 @@ def _probes(mesh: LoadedMesh) -> np.ndarray:
     return np.concatenate([mesh.vertices[used].astype(np.float64), drawn])
 
 
-def _owners(points: np.ndarray, body: Mesh) -> np.ndarray:
-    """The vertex of the body that is nearest along its surface to each point, `(P,)`."""
+def _in_body(points: np.ndarray, body: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Signed distances of points to a body, `(P,)`, and the vertex that is nearest along its surface to each."""
     found = closest_on_mesh_host(points, body)
+    near = ((points > body.vertices.min(axis=0)) & (points < body.vertices.max(axis=0))).all(axis=1)
+    inside = np.zeros(len(points), bool)
+    inside[near] = winding_number_host(points[near], body) > 0.5
     corner = np.asarray(found.bary).argmax(axis=1)
-    return np.asarray(body.faces)[found.face, corner]
+    return np.where(inside, -found.distance, found.distance), np.asarray(body.faces)[found.face, corner]
 
 
 def _asked(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -126,7 +126,8 @@ def read_result(request: ExportRequest) -> Result:
     mesh = None
     shown = request.format in ("glb", "report")
     if shown and (options.get("scene") is None or request.object is not None):
-        mesh = _mesh(said("object"), said("units"), said("object_up"), up)
+        own_up = parse_direction(options["up"], "--up") if "up" in options else up  # in which the refinement turned it
+        mesh = _mesh(said("object"), said("units"), said("object_up"), own_up)
     kept = list(records.values())
     if request.row is not None and isinstance(path, list):
         kept = kept[request.row : request.row + 1]

@@ -17,7 +17,7 @@ from hoijax.io import read_parameters
 from hoijax.io.motion import running_angles, running_quaternions
 from hoijax.io.skinned_glb import strongest
 from hoijax.jobs.bodies import start_of
-from hoijax.jobs.contact_report import contact_colors
+from hoijax.jobs.contact_report import contact_colors, nearest_to_object
 from hoijax.jobs.estimates import settle
 from hoijax.jobs.export_result import ExportRequest, read_result
 from hoijax.jobs.exports import LAYOUTS, export
@@ -407,6 +407,33 @@ def test_the_body_alone_one_frame_has_no_animation(tmp_path):
     glb = readers.Glb(tmp_path / "a.glb")
     assert "animations" not in glb.tree and len(glb.tree["meshes"]) == 1 and any("--object" in line for line in lines)
     assert np.abs(glb.body(None)).max() < 2
+
+
+def test_an_object_out_of_reach_leaves_the_body_grey_and_the_parts_apart(tmp_path, box):
+    np.savez(tmp_path / "a.npz", body_pose=np.zeros(63), obj_trans=[50.0, 0, 0])
+    export(request(tmp_path / "a.npz", "a.glb", object=box))
+    assert np.ptp(readers.Glb(tmp_path / "a.glb").attribute("COLOR_0", 0)) < 1e-6
+    export(request(tmp_path / "a.npz", "a.txt", object=box))
+    assert (tmp_path / "a.txt").read_text().count("apart") == 15
+
+
+def test_frames_beyond_one_batch_are_measured_too(tmp_path, box, monkeypatch):
+    """The object touches in the last frame alone, at half its size: distances are metres, not its mesh's."""
+    monkeypatch.setattr("hoijax.jobs.contact_report.TOGETHER", 2)
+    top = MODEL.v_template[:, 1].max()
+    gaps = np.array([3.0, 2.0, 0.5, 1.0, 0.007])
+    places = np.stack([np.zeros(5), top + gaps + 0.05, np.zeros(5)], 1)  # half of a box of 20 cm, halved
+    np.savez(
+        tmp_path / "a.npz", body_pose=np.zeros((5, 63)), transl=np.zeros((5, 3)), obj_trans=places,
+        obj_scale=np.full(5, 0.5),
+    )  # fmt: skip
+    export(request(tmp_path / "a.npz", "a.txt", object=box))
+    head = next(x for x in (tmp_path / "a.txt").read_text().splitlines() if x.startswith("head")).split()
+    assert np.allclose([float(x) for x in head[1:4]], [7, 1000 * gaps.mean(), 0], atol=0.3)
+    assert head[4:] == ["1", "touches", "in", "1", "of", "5"]
+    result = read_result(request(tmp_path / "a.npz", "a.glb", object=box))
+    nearest = nearest_to_object(result.vertices, result.count, result.track, result.mesh)
+    assert np.isclose(nearest.min(), 0.007, atol=3e-4) and nearest.argmin() == MODEL.v_template[:, 1].argmax()
 
 
 WRONG = {
