@@ -225,7 +225,9 @@ def _write_npz(request: ExportRequest, result: Result, layout: Layout) -> list[s
     return lines if model != "free" or kind is None else [*lines, _PELVIS_NOTE]
 
 
-_PELVIS_NOTE = "the pelvis is put where the free body has it, to about 2 cm by the other body's mean shape"
+_PELVIS_NOTE = (
+    "where the body stands is approximate, by some centimetres: the other body's pelvis is put by its mean shape"
+)
 
 
 def _quantities(result: Result) -> dict[str, np.ndarray]:
