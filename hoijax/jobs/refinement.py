@@ -229,7 +229,9 @@ def _unpack(
 
     after_metrics, pose = metrics(result.after), jax.tree.map(lambda x: x[i], result.pose)
     tilt = 0.0 if result.tilt is None else float(result.tilt[i])
-    moved = max(shifts(before, after, item.start.pose, pose).values())
+    # The origin of a mesh may lie far from it, and then says little of how far it moved.
+    own = mean_shift(np.asarray(item.object.template.points, np.float64), item.start.pose, pose)
+    moved = max(shifts(before, after, item.start.pose, pose)["body_mean"], own)
     measures = after_metrics["max_penetration"], list(after_metrics["contact"].values()), moved, tilt
     verdict = judge(*(np.asarray(x, np.float32) for x in measures))
     return Refined(
@@ -255,6 +257,15 @@ def shifts(before: np.ndarray, after: np.ndarray, start: RigidPose, end: RigidPo
         "body_mean": float(np.linalg.norm(after - before, axis=1).mean()),
         "object": float(np.linalg.norm(np.asarray(end.translation) - np.asarray(start.translation))),
     }
+
+
+def mean_shift(points: np.ndarray, start: RigidPose, end: RigidPose) -> float:
+    """Mean distance between where two poses put points `(N, 3)` of an object, metres."""
+    placed = [
+        float(pose.scale) * points @ np.asarray(pose.rotation, np.float64).T + np.asarray(pose.translation, np.float64)
+        for pose in (start, end)
+    ]
+    return float(np.linalg.norm(placed[1] - placed[0], axis=1).mean())
 
 
 def _lean_note(tilt: float) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ import pytest
 import trimesh
 
 from hoijax.cli import main
+from hoijax.geometry import RigidPose
 from hoijax.io import write_npz
+from hoijax.jobs.refinement import mean_shift
 
 
 def box(low, high):
@@ -208,6 +210,32 @@ def test_another_mesh_in_the_place_of_one_is_another_object(fake, many, monkeypa
             template = call["template"]
             mesh = (template[0] if isinstance(template, list) else template).mesh
             np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), size, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("away", "far"), [(8.0, False), (12.0, True)])
+def test_what_moved_far_is_the_object_and_not_the_origin_of_its_file(
+    refine, fake, estimate, save, tmp_path, monkeypatch, away, far
+):
+    """The fake moves the origin by a centimetre and turns by 0.05 radians: the threshold is half a metre."""
+    from hoijax.jobs import objects
+
+    def template(mesh, resolution=64):
+        made, report = fake.make_solid_template(mesh, resolution)
+        return made.replace(points=mesh.vertices), report
+
+    monkeypatch.setattr(objects, "make_solid_template", template)
+    path = tmp_path / "away.obj"
+    box((away - 0.1, -0.1, -0.1), (away + 0.1, 0.1, 0.1)).export(path)
+    assert refine(save("a.npz", estimate()), "--contact=left_hand", mesh=path)[0] == 0
+    assert ("moved far" in record(tmp_path / "out")["verdict"]) == far
+
+
+def test_a_turn_about_a_far_middle_moves_nothing_there():
+    middle, turn = np.array([3.0, 0, 0]), np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    start = RigidPose(np.eye(3), np.zeros(3), np.float64(2))
+    end = RigidPose(turn, 2 * (middle - turn @ middle), np.float64(2))
+    assert mean_shift(middle[None], start, end) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(mean_shift(middle[None] + [[0.1, 0, 0], [0, 0, 5]], start, end), np.sqrt(2) * 0.1)
 
 
 def test_pairs_go_on_where_they_stopped_and_strict_counts_verdicts(fake, many, monkeypatch, capsys, tmp_path):
