@@ -189,12 +189,12 @@ def test_the_record_of_a_pair_tells_what_it_was_itself_asked_for(fake, many, mon
         "1.npz,cube.ply,b,,,cm,",
     ]
     many.write_text("\n".join(rows))
-    assert pairs_of(fake, capsys, tmp_path, many, "--contact=none", "--floor=auto")[0] == 0
+    assert pairs_of(fake, capsys, tmp_path, many, "--contact=none", "--floor=auto", "--up=y")[0] == 0
     one, two = (record(tmp_path / "out" / name)["options"] for name in "ab")
     names = ("object", "up", "object_up", "units", "contact", "floor")
     folder = many.parent
     assert [one[name] for name in names] == [str(folder / "stool.obj"), "-z", "z", None, "left_hand", "auto"]
-    assert [two[name] for name in names] == [str(folder / "cube.ply"), "+y", None, "cm", "none", "auto"]
+    assert [two[name] for name in names] == [str(folder / "cube.ply"), "y", None, "cm", "none", "auto"]
     assert one["body"] == str(folder / "0.npz") and one["pairs"] == str(many)
 
 
