@@ -386,9 +386,9 @@ def test_a_thin_object_is_found_between_vertices(tmp_path):
     centres = MODEL.v_template[MODEL.faces].mean(1)
     front = centres[(normals[:, 2] > 0.9 * np.linalg.norm(normals, axis=1)) & (np.abs(centres[:, 0]) < 0.1)]
     spot = front[np.abs(front[:, 1] - 0.2).argmin()]
-    needle = trimesh.creation.box((0.002, 0.002, 0.1))
+    needle = trimesh.creation.box((0.004, 0.004, 0.2))  # at half its size
     needle.export(tmp_path / "needle.obj")
-    np.savez(tmp_path / "a.npz", body_pose=np.zeros(63), obj_trans=spot + [0, 0, 0.02])
+    np.savez(tmp_path / "a.npz", body_pose=np.zeros(63), obj_trans=spot + [0, 0, 0.02], obj_scale=0.5)
     export(request(tmp_path / "a.npz", "a.txt", object=tmp_path / "needle.obj"))
     torso = next(line for line in (tmp_path / "a.txt").read_text().splitlines() if line.startswith("torso"))
     _, distance, depth, *words = torso.split()
