@@ -52,7 +52,7 @@ def test_a_wrong_digest_is_refused(tool, tmp_path, monkeypatch):
     import tarfile
 
     sources = tool("sources")
-    source = sources.Source("@some/thing@1.0", "net.tflite", "0" * 64)
+    source = sources.PackagedFile("@some/thing@1.0", "net.tflite", "0" * 64)
     monkeypatch.setitem(sources.SOURCES, "thing", source)
     (tmp_path / "net.tflite").write_bytes(b"not the network")
     with tarfile.open(tmp_path / "some-thing-1.0.tgz", "w:gz") as tar:

