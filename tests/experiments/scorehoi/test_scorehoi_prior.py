@@ -131,9 +131,10 @@ def test_conditions_reach_the_pooled_denoiser_and_may_be_absent():
     got = answers(image, geometry, jnp.zeros(3, bool))
     for name in ("other image", "other object", "no image", "none"):
         assert np.all(np.any(got[name] != got["both"], axis=1)), name
-    np.testing.assert_allclose(got["absent"], got["no image"], rtol=1e-6, atol=1e-6)
+    # Float32 sums of tens, in one order or another.
+    np.testing.assert_allclose(got["absent"], got["no image"], rtol=1e-6, atol=1e-5)
     broken = answers(image * jnp.nan, geometry, jnp.zeros(3, bool))
-    np.testing.assert_allclose(broken["absent"], got["no image"], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(broken["absent"], got["no image"], rtol=1e-6, atol=1e-5)
     full = nnx.eval_shape(lambda: PooledDenoiser(PooledDenoiserConfig(image_features=1), nnx.Rngs(0)))
     count = sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(full, nnx.Param)))
     assert 2.5e6 < count < 3e6
