@@ -43,11 +43,12 @@ MANY_MAPPINGS = 30_000
 
 # Half a minute of CPU and more each, dearest first: begun first, they leave short files for the end of `-n 2`.
 LONG_FILES = (
-    "optim/gradient/test_refiner.py", "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
-    "experiments/scorehoi/test_scorehoi_tables.py", "experiments/scorehoi/test_scorehoi_training.py",
-    "data/synth/test_build.py", "experiments/graft/test_graft_learning.py", "experiments/graft/test_graft_training.py",
-    "cli/test_cache.py", "optim/fitting/test_people.py", "experiments/common/test_trainer.py", "jobs/test_beam.py",
-    "systems/scorehoi/test_guided.py", "systems/graft/test_graft.py", "io/test_meshes.py",
+    "experiments/scorehoi/test_scorehoi_training.py", "optim/gradient/test_refiner.py",
+    "nets/test_scorehoi_regressor.py", "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
+    "cli/test_refine_scene.py", "nets/test_graft.py", "nets/test_scorehoi_authors.py", "geometry/test_mesh.py",
+    "nets/blaze/test_hands_boxes.py", "experiments/scorehoi/test_scorehoi_views.py", "nets/blaze/test_networks.py",
+    "experiments/scorehoi/test_scorehoi_tables.py", "jobs/test_people.py", "nets/test_scorehoi_denoiser.py",
+    "optim/gradient/test_energy.py", "optim/fitting/test_objects.py", "data/synth/test_build.py",
 )  # fmt: skip
 
 
