@@ -1,4 +1,4 @@
-"""PyTorch's tensors as NumPy arrays: names of its storages, and a tensor from a storage, an offset and strides."""
+"""PyTorch's tensors as NumPy arrays: its storages, a tensor from a storage, an offset and strides, and its pickles."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.io.inert import Budget
+from hoijax.io.inert import Budget, Ignored, InertUnpickler
 
 STORAGES = {
     "DoubleStorage": np.dtype(np.float64),
@@ -31,6 +31,34 @@ class StorageType:
 
     dtype: np.dtype
     """Of its numbers."""
+
+
+class TensorUnpickler(InertUnpickler):
+    """Reads PyTorch's pickles of either format, which differ in where the numbers of a storage lie."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Stand-ins for tensors and storages; what nothing here knows is ignored."""
+        if module == "torch" and name in STORAGES:
+            return StorageType(STORAGES[name])
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return self.rebuild_tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return rebuild_parameter
+        try:
+            return super().find_class(module, name)
+        except InputError:
+            # Checkpoints carry settings and optimiser states of many classes. A stand-in that does nothing serves them
+            # all; a tensor that depends on one is refused when it is asked for.
+            return Ignored(f"{module}.{name}")
+
+    def set_state(self, made: Any, state: Any) -> None:
+        """The state of what is known."""
+        if not isinstance(made, Ignored):
+            super().set_state(made, state)
+
+    def rebuild_tensor(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
+        """A tensor of its own memory."""
+        return rebuild_tensor(storage, offset, size, stride, self.budget)
 
 
 def rebuild_parameter(data: Any, *rest: Any) -> Any:

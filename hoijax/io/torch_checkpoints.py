@@ -16,10 +16,10 @@ import numpy as np
 from hoijax.errors import InputError
 from hoijax.io import torch_legacy
 from hoijax.io.archives import Archive
-from hoijax.io.inert import Budget, Ignored, InertUnpickler
+from hoijax.io.inert import Budget
 from hoijax.io.pickles import plain
 from hoijax.io.reading import existing_file, reading, reason, refuse_substitute, shown
-from hoijax.io.tensors import STORAGES, StorageType, rebuild_parameter, rebuild_tensor
+from hoijax.io.tensors import StorageType, TensorUnpickler, rebuild_tensor
 
 # Entries under which training scripts keep the parameters, looked for in this order.
 STATE_DICT_KEYS = ("model_state_dict", "state_dict", "network", "model", "module", "ema")
@@ -27,29 +27,11 @@ STATE_DICT_KEYS = ("model_state_dict", "state_dict", "network", "model", "module
 _ROOM = 64 << 20
 
 
-class _TorchUnpickler(InertUnpickler):
+class _TorchUnpickler(TensorUnpickler):
     def __init__(self, data: bytes, archive: Archive, folder: str, budget: Budget, mapped: bool = False):
         super().__init__(io.BytesIO(data), encoding="utf-8", budget=budget)
         self._archive, self._folder, self._mapped = archive, folder, mapped
         self._storages: dict[str, np.ndarray] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in STORAGES:
-            return StorageType(STORAGES[name])
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._rebuild_tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return rebuild_parameter
-        try:
-            return super().find_class(module, name)
-        except InputError:
-            # Checkpoints carry settings and optimiser states of many classes. A stand-in that does nothing serves them
-            # all; a tensor that depends on one is refused when it is asked for.
-            return Ignored(f"{module}.{name}")
-
-    def set_state(self, made: Any, state: Any) -> None:
-        if not isinstance(made, Ignored):
-            super().set_state(made, state)
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         kind, storage, key, _, count = pid
@@ -63,7 +45,7 @@ class _TorchUnpickler(InertUnpickler):
             self._storages[key] = np.frombuffer(content, storage.dtype)
         return self._storages[key]
 
-    def _rebuild_tensor(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
+    def rebuild_tensor(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
         """A tensor of its own memory, or a view of the file."""
         return rebuild_tensor(storage, offset, size, stride, None if self._mapped else self.budget)
 

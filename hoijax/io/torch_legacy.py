@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hoijax.errors import InputError
-from hoijax.io.inert import Budget, Ignored, InertUnpickler
-from hoijax.io.tensors import STORAGES, StorageType, rebuild_parameter, rebuild_tensor
+from hoijax.io.inert import Budget, InertUnpickler
+from hoijax.io.tensors import StorageType, TensorUnpickler
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _START = pickle.dumps(_MAGIC, 2)
@@ -25,29 +25,13 @@ def is_legacy(start: bytes) -> bool:
     return start.startswith(_START)
 
 
-class _LegacyUnpickler(InertUnpickler):
+class _LegacyUnpickler(TensorUnpickler):
     """Reads the objects; storages are arrays of `numbers`, or empty ones of the right type in the first pass."""
 
     def __init__(self, file: io.BytesIO, budget: Budget, numbers: dict[str, np.ndarray] | None):
         super().__init__(file, encoding="utf-8", budget=budget)
         self.declared: dict[str, tuple[np.dtype, int]] = {}
         self._numbers = numbers
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in STORAGES:
-            return StorageType(STORAGES[name])
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._rebuild
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return rebuild_parameter
-        try:
-            return super().find_class(module, name)
-        except InputError:
-            return Ignored(f"{module}.{name}")
-
-    def set_state(self, made: Any, state: Any) -> None:
-        if not isinstance(made, Ignored):
-            super().set_state(made, state)
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
@@ -68,10 +52,10 @@ class _LegacyUnpickler(InertUnpickler):
             raise InputError(f"storage {key:.40} is missing")
         return self._numbers[key]
 
-    def _rebuild(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
+    def rebuild_tensor(self, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> np.ndarray:
         if self._numbers is None:
             return np.zeros(0, getattr(storage, "dtype", np.float32))
-        return rebuild_tensor(storage, offset, size, stride, self.budget)
+        return super().rebuild_tensor(storage, offset, size, stride)
 
 
 def loads(data: bytes, budget: Budget) -> Any:

@@ -11,12 +11,13 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io import read_mesh, value_digest, write_json
-from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
+from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
 from hoijax.jobs.photo_fit import Fitted, PhotoFitter, fit_photograph, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, page_case, write_fit
+from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
 from hoijax.jobs.photographs import Photograph, read_photographs
-from hoijax.jobs.screen import Phases, tell
+from hoijax.jobs.screen import tell
 from hoijax.optim.fitting import ObjectFitConfig, choose_intrinsics
 from hoijax.viz import write_page
 
@@ -68,23 +69,13 @@ def prepare_fits(request: FitRequest) -> tuple[Job, dict[str, str], tuple[str, .
     fitter = make_fitter(asset, request.config)
     common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units,
               "config": dataclasses.asdict(request.config)}  # fmt: skip
-    alone = len(photographs) == 1 and not request.image.is_dir()
-    items = tuple(
-        Item(
-            name=photograph.name,
-            folder=request.out if alone else request.out / photograph.name,
-            key=value_digest(
-                common
-                | {"image": photograph.image, "human": photograph.human, "object_mask": photograph.object}
-                | {"camera": _camera(photograph, request.focal)}
-            ),
-            files=FILES,
-            inputs=photograph,
-        )
-        for photograph in photographs
-    )
+
+    def key(photograph: Photograph) -> str:
+        seen = {"image": photograph.image, "human": photograph.human, "object_mask": photograph.object}
+        return value_digest(common | seen | {"camera": _camera(photograph, request.focal)})
+
     job = Job(
-        items,
+        photograph_items(photographs, request.image, request.out, FILES, key),
         functools.partial(_compute, fitter, request.focal),
         functools.partial(_write, fitter, request),
         units="pictures",
@@ -123,18 +114,9 @@ def fit_photographs(
     Raises:
       InputError: none could be used.
     """
-    phases = Phases()
-    with phases("reading, networks, distance grid"):
-        job, failures, notes = prepare_fits(request)
-    for note in notes:
-        tell(note)
-    waiting = sum(redo or not item.is_finished() for item in job.items)
-    tell(f"{len(job.items)} picture{'s' * (len(job.items) != 1)}, {waiting} to fit")
-    with phases("fitting"):
-        outcome = run_job(job, request.out, redo=redo, execute=execute)
-    failures |= outcome.failures
-    if not outcome.finished:
-        raise InputError(next(iter(failures.values())))
+    job, outcome, failures = run_photographs(
+        functools.partial(prepare_fits, request), request.out, verb="fit", phase="fitting", redo=redo, execute=execute
+    )
     return failures, _write_summary(request, job, outcome, failures, pictures)
 
 

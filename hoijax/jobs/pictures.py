@@ -11,12 +11,13 @@ import numpy as np
 from hoijax.errors import InputError
 from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs import reconstruction
-from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
+from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
+from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
 from hoijax.jobs.photographs import Photograph, read_photographs
 from hoijax.jobs.reconstruction import WEIGHTS, Reconstructed, Reconstructor, reconstruct_batch, weights_path
 from hoijax.jobs.reconstruction_files import FILES, page_case, write_reconstruction
-from hoijax.jobs.screen import Phases, tell
+from hoijax.jobs.screen import tell
 from hoijax.systems.scorehoi import GuidedConfig
 from hoijax.viz import write_page
 
@@ -74,21 +75,12 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
     common = dict(reconstructor.facts) | {
         "object": mesh_digest(request.object, mesh), "units": request.units, "show": request.show,
     }  # fmt: skip
-    alone = len(photographs) == 1 and not request.image.is_dir()
-    items = tuple(
-        Item(
-            name=photograph.name,
-            folder=request.out if alone else request.out / photograph.name,
-            key=value_digest(
-                common | {"image": photograph.image, "human": photograph.human, "thing": photograph.object}
-            ),
-            files=FILES,
-            inputs=photograph,
-        )
-        for photograph in photographs
-    )
+
+    def key(photograph: Photograph) -> str:
+        return value_digest(common | {"image": photograph.image, "human": photograph.human, "thing": photograph.object})
+
     job = Job(
-        items,
+        photograph_items(photographs, request.image, request.out, FILES, key),
         functools.partial(_compute, reconstructor, asset),
         functools.partial(_write, reconstructor, asset, request),
         batch_size=request.batch_size,
@@ -120,18 +112,10 @@ def reconstruct_pictures(
     Raises:
       InputError: none could be used.
     """
-    phases = Phases()
-    with phases("reading, networks, distance grid"):
-        job, failures, notes = prepare_pictures(request)
-    for note in notes:
-        tell(note)
-    waiting = sum(redo or not item.is_finished() for item in job.items)
-    tell(f"{len(job.items)} picture{'s' * (len(job.items) != 1)}, {waiting} to reconstruct")
-    with phases("reconstruction"):
-        outcome = run_job(job, request.out, redo=redo, execute=execute)
-    failures |= outcome.failures
-    if not outcome.finished:
-        raise InputError(next(iter(failures.values())))
+    _, outcome, failures = run_photographs(
+        functools.partial(prepare_pictures, request), request.out,
+        verb="reconstruct", phase="reconstruction", redo=redo, execute=execute,
+    )  # fmt: skip
     _write_summary(request, outcome, failures, pictures)
     return failures
 
