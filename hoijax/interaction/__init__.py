@@ -21,6 +21,13 @@ from hoijax.interaction.floor import (
     lowest,
     support_loss,
 )
+from hoijax.interaction.localization import (
+    affordance_loss,
+    mask_bce_loss,
+    mask_dice_loss,
+    mask_focal_loss,
+    vertex_contact_loss,
+)
 from hoijax.interaction.normals import facing, normal_loss
 from hoijax.interaction.penetration import (
     depth_loss,
@@ -49,6 +56,7 @@ __all__ = [
     "ObjectTemplate",
     "Thresholds",
     "Verdict",
+    "affordance_loss",
     "attraction_loss",
     "bps_points",
     "contact_distances",
@@ -66,6 +74,9 @@ __all__ = [
     "lowest",
     "make_solid_template",
     "make_template",
+    "mask_bce_loss",
+    "mask_dice_loss",
+    "mask_focal_loss",
     "nearest_vertex_depth",
     "normal_loss",
     "object_sdf",
@@ -82,4 +93,5 @@ __all__ = [
     "soft_penetration_loss",
     "support_loss",
     "surface_points",
+    "vertex_contact_loss",
 ]

@@ -12,6 +12,13 @@ from hoijax.metrics.contact import (
     parts_in_contact,
     summarize_contact,
 )
+from hoijax.metrics.geodesic import (
+    GeodesicError,
+    VertexScores,
+    geodesic_distances_host,
+    geodesic_error_host,
+    vertex_scores_host,
+)
 from hoijax.metrics.joints import mpjpe_mm, mpvpe_mm, pa_mpjpe_mm
 from hoijax.metrics.penetration import (
     Interpenetration,
@@ -56,10 +63,12 @@ __all__ = [
     "ContactInterval",
     "ContactSummary",
     "DirectionError",
+    "GeodesicError",
     "Interpenetration",
     "Interval",
     "PenetrationDepth",
     "SurfaceScores",
+    "VertexScores",
     "affordance_scores_host",
     "bootstrap_contact",
     "bootstrap_mean",
@@ -74,6 +83,8 @@ __all__ = [
     "d2s_deg",
     "f1_of_means",
     "floor_distance",
+    "geodesic_distances_host",
+    "geodesic_error_host",
     "interpenetration_host",
     "mpjpe_mm",
     "mpvpe_mm",
@@ -95,4 +106,5 @@ __all__ = [
     "surface_scores_host",
     "touches_scene",
     "v2s_mm",
+    "vertex_scores_host",
 ]
