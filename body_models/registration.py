@@ -109,11 +109,11 @@ def register(
     size = model.shape_dirs.shape[-1]
     betas = np.zeros(size)
     turns = _starts(model, points, targets, free)
-    move = (targets - _posed(model, points, turns, betas, np.zeros(3))[0]).mean(0)
+    move = (targets - _pose(model, points, turns, betas, np.zeros(3))[0]).mean(0)
     damping, cost = 1e-3, np.inf
     state = turns, betas, move
     for _ in range(steps):
-        residual, jacobian, parents = _linearised(model, points, targets, *state)
+        residual, jacobian, parents = _linearise(model, points, targets, *state)
         local = _vectors(state[0])
         now = _cost(residual, local, state[1], stay, shape)
         count = len(targets)
@@ -130,8 +130,8 @@ def register(
             lifted = normal[np.ix_(active, active)] + damping * np.diag(np.diag(normal)[active] + 1e-6)
             step = np.zeros(len(gradient))
             step[active] = -np.linalg.solve(lifted, gradient[active])
-            tried = _moved(state, step, parents)
-            after = _posed(model, points, *tried)[0] - targets
+            tried = _move(state, step, parents)
+            after = _pose(model, points, *tried)[0] - targets
             new = _cost(after, _vectors(tried[0]), tried[1], stay, shape)
             if new <= now:
                 break
@@ -142,7 +142,7 @@ def register(
         if np.abs(step).max() < 1e-7 or (cost - new < 1e-14 and cost - new < 1e-9 * cost):
             break
         cost = new
-    placed = _posed(model, points, *state)[0]
+    placed = _pose(model, points, *state)[0]
     error = float(np.sqrt(((placed - targets) ** 2).sum(1).mean()))
     return Registration(*state, placed, error)
 
@@ -158,7 +158,7 @@ def _cost(residual: np.ndarray, vectors: np.ndarray, betas: np.ndarray, stay: fl
     return float((residual**2).sum(1).mean() + stay * (vectors**2).sum() + shape * (betas**2).sum())
 
 
-def _moved(state: tuple[np.ndarray, ...], step: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, ...]:
+def _move(state: tuple[np.ndarray, ...], step: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, ...]:
     """The state after a step whose turns are about the world's axes."""
     turns, betas, move = state
     j = len(turns)
@@ -170,7 +170,7 @@ def _moved(state: tuple[np.ndarray, ...], step: np.ndarray, parents: np.ndarray)
     return np.where(still, turns, local), betas + step[3 * j : -3], move + step[-3:]
 
 
-def _posed(
+def _pose(
     model: BodyModel, points: BodyPoints, turns: np.ndarray, betas: np.ndarray, move: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """The points; their rest places of this shape; joints, their world rotations and rest places."""
@@ -184,11 +184,11 @@ def _posed(
     return placed, own, place, world, offset
 
 
-def _linearised(
+def _linearise(
     model: BodyModel, points: BodyPoints, targets: np.ndarray, turns: np.ndarray, betas: np.ndarray, move: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Residuals (N, 3), their Jacobian (3 N, 3 J + S + 3), and the world rotations of the joints' parents."""
-    placed, own, place, world, offset = _posed(model, points, turns, betas, move)
+    placed, own, place, world, offset = _pose(model, points, turns, betas, move)
     n, j, size = len(own), len(turns), len(betas)
     below = np.zeros((j, j))
     for k in range(j):

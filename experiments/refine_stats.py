@@ -42,7 +42,8 @@ from hoijax.geometry import Mesh, RigidPose, einsum, rotation_from_axis_angle, t
 from hoijax.interaction import make_template
 from hoijax.io import value_digest, write_json, write_text
 from hoijax.metrics import signed_distance_host
-from hoijax.optim.gradient import SDF_RESOLUTION, Floor, RefineConfig, RefineResult, body_field, refine_batch
+from hoijax.optim.fields import SDF_RESOLUTION, body_field
+from hoijax.optim.gradient import Floor, RefineConfig, RefineResult, refine_batch
 
 MARKERS = ("<!-- refine_stats: begin -->", "<!-- refine_stats: end -->")
 DEEP, FAR = 0.01, 0.02  # metres: what a success may not exceed

@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, joint_limits, pose_body
-from hoijax.data.synth.solver import Fitted, join_meshes, pose_mesh
+from hoijax.data.synth.solver import SolvedCandidate, join_meshes, pose_mesh
 from hoijax.geometry import Mesh
 from hoijax.metrics import signed_distance_host
 
@@ -40,7 +40,7 @@ LEVEL = "default"
 class Checked:
     """An interaction with its meshes, contacts and what is wrong with it."""
 
-    fitted: Fitted
+    fitted: SolvedCandidate
     vertices: np.ndarray
     """World vertices of the "default" body and joints, float64."""
     joints: np.ndarray
@@ -77,7 +77,7 @@ def body_mesh(rotations: np.ndarray, betas: np.ndarray, translation: np.ndarray)
     return np.asarray(body.vertices, np.float64), np.asarray(body.joints, np.float64)
 
 
-def check(fitted: Fitted) -> Checked:
+def check(fitted: SolvedCandidate) -> Checked:
     """Measures an interaction."""
     model, regions = _body()
     start = fitted.candidate.start
@@ -124,7 +124,7 @@ def check(fitted: Fitted) -> Checked:
     )  # fmt: skip
 
 
-def _hard(fitted: Fitted, obj: Mesh) -> Mesh:
+def _hard(fitted: SolvedCandidate, obj: Mesh) -> Mesh:
     """The object without the straps of a worn backpack: they are soft, and drawn as if they were stiff."""
     made = fitted.candidate.start.placed.object
     if fitted.candidate.action.name != "wear" or "strap" not in made.part_names:

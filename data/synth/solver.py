@@ -13,17 +13,8 @@ from hoijax.data.synth.focus import Box, focus, solid
 from hoijax.data.synth.sampling import Candidate, instance
 from hoijax.geometry import Mesh, RigidPose, build_sdf
 from hoijax.interaction import ObjectTemplate, surface_points
-from hoijax.optim.gradient import (
-    BodyField,
-    Floor,
-    RefineConfig,
-    Sizes,
-    Stage,
-    Weights,
-    body_field,
-    part_targets,
-    refine_batch,
-)
+from hoijax.optim.fields import BodyField, body_field
+from hoijax.optim.gradient import Floor, RefineConfig, RefineStage, Sizes, Weights, part_targets, refine_batch
 
 BATCH = 25
 """Interactions fitted at a time; a smaller batch is filled up, so that one program serves all."""
@@ -38,7 +29,7 @@ _NO_FLOOR = -10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitted:
+class SolvedCandidate:
     """A candidate after fitting: world y up, floor y = 0, float64."""
 
     candidate: Candidate
@@ -129,10 +120,10 @@ def fields(lod: str) -> tuple[BodyModel, BodyField]:
 
 
 STAGES = (
-    Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
-    Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
-    Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
-    Stage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+    RefineStage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
+    RefineStage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
+    RefineStage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
+    RefineStage("polish", 80, rate=0.25, facing=0.1, weights=Weights(penetration=8.0, interior=8.0)),
 )
 """The dataset's own, whatever the refiner's defaults become: the samples of a seed must stay what they are."""
 
@@ -143,7 +134,7 @@ def refine_config(steps: int) -> RefineConfig:
     return RefineConfig(stages=STAGES, freeze=("object_scale", "betas"), sizes=sizes).with_steps(steps)
 
 
-def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:
+def solve(candidates: list[Candidate], lod: str, steps: int) -> list[SolvedCandidate]:
     """Fits up to `BATCH` candidates.
 
     Args:
@@ -184,11 +175,11 @@ def solve(candidates: list[Candidate], lod: str, steps: int) -> list[Fitted]:
 
 def _settle(
     candidate: Candidate, rotations: np.ndarray, translation: np.ndarray, turn: np.ndarray, place: np.ndarray
-) -> Fitted:
+) -> SolvedCandidate:
     """The result with exact rotations; what stands on the floor without having been drawn to it, set down."""
     u, _, v = np.linalg.svd(np.concatenate([rotations, turn[None]]))
     exact = u @ v
-    fitted = Fitted(candidate, exact[:-1], translation, exact[-1], place)
+    fitted = SolvedCandidate(candidate, exact[:-1], translation, exact[-1], place)
     if candidate.start.floor:
         return fitted
     lowest = min(

@@ -28,18 +28,8 @@ from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.io import write_json
-from hoijax.optim.gradient import (
-    BodyField,
-    Floor,
-    ObjectField,
-    RefineConfig,
-    body_field,
-    object_field,
-    part_targets,
-    refine,
-    refine_batch,
-    stand_on_floor,
-)
+from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
+from hoijax.optim.gradient import Floor, RefineConfig, part_targets, refine, refine_batch, stand_on_floor
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,14 +9,13 @@ from typing import Literal
 
 Action = Literal["sit", "sit_on", "lie", "lean", "push", "carry", "hold", "stand_on"]
 
-#: Parts that each action asks to touch.
 PARTS: dict[str, tuple[str, ...]] = {
     "sit": ("buttocks", "back"), "sit_on": ("buttocks",), "lie": ("buttocks", "back"), "lean": ("right_hand",),
     "push": ("left_hand", "right_hand"), "carry": ("left_hand", "right_hand"), "hold": ("right_hand",),
     "stand_on": ("left_sole", "right_sole"),
 }  # fmt: skip
+"""Parts that each action asks to touch."""
 
-#: Catalogue numbers by action.
 FURNITURE: dict[str, tuple[int, ...]] = {
     "sit": (1, 26, 31, 79, 86, 93, 95, 99, 101, 108, 112, 114, 125, 132, 139, 140, 143, 171),
     "sit_on": (4, 42, 57, 73, 103, 104, 159, 168, 71),
@@ -27,12 +26,12 @@ FURNITURE: dict[str, tuple[int, ...]] = {
     "hold": (9, 13, 14, 23, 32, 53, 64, 66, 70, 89, 90, 135, 142, 147, 149, 175),
     "stand_on": (29, 71, 105, 163, 170),
 }
+"""Catalogue numbers by action."""
 
-#: Dev (`hoijax.experiments.common.splits`): the seats of issue 13, and of each other action every second object.
 DEV: frozenset[int] = frozenset({1, 26, 31, 79, 93, 95, 101, 103, 108, 114, 125, 132, 139, 159, 171})
+"""Dev (`hoijax.experiments.common.splits`): the seats of issue 13, and of each other action every second object."""
 
 _META, _ROBO = "assets/objects/meshes", "models/assets/objects/meshes"
-#: Package, file, longest side in metres, whether z is up, action.
 PACKAGED: tuple[tuple[str, str, float, bool, Action], ...] = (
     ("robosuite", f"{_ROBO}/bottle.obj", 0.22, True, "hold"),
     ("robosuite", f"{_ROBO}/can.obj", 0.12, True, "hold"),
@@ -56,6 +55,7 @@ PACKAGED: tuple[tuple[str, str, float, bool, Action], ...] = (
     ("metaworld", f"{_META}/drawer/drawercase.stl", 0.45, True, "carry"),
     ("metaworld", f"{_META}/coffeemachine/body1.stl", 0.4, True, "carry"),
 )
+"""Package, file, longest side in metres, whether z is up, action."""
 
 
 @dataclasses.dataclass(frozen=True)

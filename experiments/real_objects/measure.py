@@ -14,13 +14,13 @@ from scipy.spatial import cKDTree
 
 from hoijax.geometry import Mesh
 
-#: Surface samples of the object, of each closed part of it, and of the body.
 OBJECT_SAMPLES, PART_SAMPLES, BODY_SAMPLES = 60_000, 8_000, 20_000
-#: Of how many points the depth is made exact: the deepest by samples. How many samples name triangles.
+"""Surface samples of the object, of each closed part of it, and of the body."""
 DEEPEST, NAMED = 256, 8
+"""Of how many points the depth is made exact: the deepest by samples. How many samples name triangles."""
 
 
-class Surface:
+class SampledSurface:
     """A triangle mesh that is asked for distances."""
 
     def __init__(self, mesh: trimesh.Trimesh, count: int):
@@ -78,14 +78,16 @@ def closed_parts(mesh: Mesh) -> list[trimesh.Trimesh]:
     return list(parts)
 
 
-def surface_of(mesh: Mesh, count: int = OBJECT_SAMPLES) -> Surface:
+def surface_of(mesh: Mesh, count: int = OBJECT_SAMPLES) -> SampledSurface:
     """The surface of an object: its vertices that are used, and points even by area."""
-    return Surface(trimesh.Trimesh(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces), process=False), count)
+    return SampledSurface(
+        trimesh.Trimesh(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces), process=False), count
+    )
 
 
 def measure(
     body: trimesh.Trimesh,
-    object: Surface,
+    object: SampledSurface,
     parts: list[trimesh.Trimesh],
     regions: dict[str, np.ndarray],
     asked: tuple[str, ...],
@@ -105,10 +107,10 @@ def measure(
         near = np.flatnonzero(((vertices > part.bounds[0]) & (vertices < part.bounds[1])).all(axis=1))
         inside = near[part.contains(vertices[near])] if len(near) else near
         if len(inside):
-            deepest = max(deepest, Surface(part, PART_SAMPLES).deepest(vertices[inside]))
+            deepest = max(deepest, SampledSurface(part, PART_SAMPLES).deepest(vertices[inside]))
     points = object.points
     near = points[((points > body.bounds[0]) & (points < body.bounds[1])).all(axis=1)]
-    sunk = Surface(body, BODY_SAMPLES).deepest(near[body.contains(near)]) if len(near) else 0.0
+    sunk = SampledSurface(body, BODY_SAMPLES).deepest(near[body.contains(near)]) if len(near) else 0.0
     contact = {}
     for name in asked:
         own = vertices[regions[name]]

@@ -13,8 +13,8 @@ from hoijax.geometry import Mesh
 from hoijax.render.framing import frame_points
 from hoijax.viz import NamedMesh, render_views
 
-#: Side of a picture, pixels; pictures in a row; direction of view, degrees.
 SIZE, COLUMNS, AZIMUTH, ELEVATION = 160, 10, 55.0, 12.0
+"""Side of a picture, pixels; pictures in a row; direction of view, degrees."""
 
 
 def sheet(rows: Sequence[Mapping[str, Any]], meshes: Mapping[str, Mesh], faces: np.ndarray) -> bytes:

@@ -42,7 +42,8 @@ from hoijax.experiments.refine_stats import Perturbation, perturb
 from hoijax.geometry import Mesh, transform_points
 from hoijax.interaction import ObjectTemplate, make_solid_template
 from hoijax.io import value_digest, write_bytes, write_json, write_text
-from hoijax.optim.gradient import Floor, RefineConfig, Starts, body_field, refine_batch
+from hoijax.optim.fields import body_field
+from hoijax.optim.gradient import Floor, RefineConfig, Starts, refine_batch
 
 SETTINGS = RefineConfig(starts=Starts(tries=2), upright=True)
 README = ("<!-- real_objects: begin -->", "<!-- real_objects: end -->")

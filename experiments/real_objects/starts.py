@@ -8,7 +8,6 @@ from hoijax.body_models import JOINT_NAMES, BodyModel, BodyParams, contact_regio
 from hoijax.experiments.real_objects.cases import Case
 from hoijax.geometry import Mesh, RigidPose
 
-#: Named pose, joints that differ from it as (axes, degrees...), and the two hands.
 _POSES: dict[str, tuple[str, dict[str, tuple], tuple[str, str]]] = {
     "sit": ("sit", {}, ("relaxed", "relaxed")),
     "sit_on": ("sit", {}, ("relaxed", "relaxed")),
@@ -27,6 +26,7 @@ _POSES: dict[str, tuple[str, dict[str, tuple], tuple[str, str]]] = {
     ),
     "stand_on": ("stand", {}, ("relaxed", "relaxed")),
 }
+"""Named pose, joints that differ from it as (axes, degrees...), and the two hands."""
 
 
 def body_of(model: BodyModel, case: Case) -> BodyParams:

@@ -11,11 +11,11 @@ from hoijax.experiments.real_objects.cases import CASES
 from hoijax.interaction import THRESHOLDS, Verdict, judge
 
 _CASES = {case.name: case for case in CASES}
-#: What an action is called.
 TITLES = {
     "sit": "Sitting, back touching", "sit_on": "Sitting on what has no back", "lie": "Lying", "lean": "Leaning on it",
     "push": "Pushing", "carry": "Carrying with both hands", "hold": "Holding in one hand", "stand_on": "Standing on it",
 }  # fmt: skip
+"""What an action is called."""
 
 
 def verdict_of(row: Mapping[str, Any]) -> Verdict:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from hoijax.diffusion import Schedule, q_sample
 from hoijax.geometry import einsum, safe_norm
 from hoijax.geometry.safe import ArrayLike
-from hoijax.nets.scorehoi import ContactEstimate, Estimate, project_to_crop
+from hoijax.nets.scorehoi import ContactEstimate, InteractionEstimate, project_to_crop
 from hoijax.systems.scorehoi import GuidedBody, Posed
 
 
@@ -42,7 +42,7 @@ def regressor_terms(
     faces: jax.Array,
     batch: dict[str, jax.Array],
     state: jax.Array,
-    estimate: Estimate,
+    estimate: InteractionEstimate,
     posed: Posed,
     contact: ContactEstimate,
     refined: tuple[jax.Array, jax.Array],

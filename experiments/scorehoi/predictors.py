@@ -24,7 +24,8 @@ from hoijax.geometry import Mesh, RigidPose, einsum
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import output_directory, write_json, write_npz
 from hoijax.nets.scorehoi import ScoreHOIRegressor, pose_from_points
-from hoijax.optim.gradient import BodyField, RefineConfig, body_field, refine_batch
+from hoijax.optim.fields import BodyField, body_field
+from hoijax.optim.gradient import RefineConfig, refine_batch
 from hoijax.systems.scorehoi import (
     GuidedBody,
     compile_reconstruction,

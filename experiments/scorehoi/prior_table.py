@@ -37,7 +37,8 @@ from hoijax.experiments.scorehoi.score_tables import score_rows
 from hoijax.experiments.scorehoi.states import POSES
 from hoijax.geometry import RigidPose, query_sdf
 from hoijax.io import output_directory, value_digest, write_json, write_npz
-from hoijax.optim.gradient import RefineConfig, body_field, refine_batch
+from hoijax.optim.fields import body_field
+from hoijax.optim.gradient import RefineConfig, refine_batch
 from hoijax.systems.scorehoi.score_prior import ScorePrior, polish_config
 
 METHODS = ("as given", "gradients", "prior", "prior, then gradients")

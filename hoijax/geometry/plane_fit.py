@@ -78,19 +78,19 @@ def fit_floor(points: Float[np.ndarray, "N 3"], up: Float[np.ndarray, "3"], *, s
     above = some @ normal.T - level
     score = (np.abs(above) < NEAR).sum(axis=0) - AGAINST * (above < -BELOW).sum(axis=0)
     best = int(np.argmax(score))
-    normal, level = _polished(points, normal[best], level[best])
+    normal, level = _polish(points, normal[best], level[best])
     gap = points @ normal - level
     near = np.abs(gap) < NEAR
     angle = float(np.arccos(np.clip(normal @ up, -1, 1)))
     if near.mean() < LEAST or angle > STEEPEST:
         raise InputError(
             f"no floor was found: the best level plane holds {100 * near.mean():.1f} % of the points; "
-            f"is up {_shown(up)}? Give the floor as a height or as a,b,c,d"
+            f"is up {_vector_text(up)}? Give the floor as a height or as a,b,c,d"
         )
     return FloorPlane(normal, float(level), float(near.mean()), float(np.sqrt(np.mean(gap[near] ** 2))), angle)
 
 
-def _polished(points: np.ndarray, normal: np.ndarray, level: float) -> tuple[np.ndarray, float]:
+def _polish(points: np.ndarray, normal: np.ndarray, level: float) -> tuple[np.ndarray, float]:
     """The plane of least squares through the points near a plane, found anew with those near it."""
     for width in (2 * NEAR, NEAR, NEAR, NEAR):
         near = points[np.abs(points @ normal - level) < width]
@@ -105,5 +105,5 @@ def _polished(points: np.ndarray, normal: np.ndarray, level: float) -> tuple[np.
     return normal, level
 
 
-def _shown(vector: np.ndarray) -> str:
+def _vector_text(vector: np.ndarray) -> str:
     return ",".join(f"{x:.3g}" for x in vector)

@@ -32,7 +32,7 @@ class ObjectRegion:
     spacing: float
     """How far the region's surface is from the nearest of the points on average, metres."""
 
-    def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "ObjectRegion":
+    def rotate(self, rotation: Float[np.ndarray, "3 3"]) -> "ObjectRegion":
         """The region of the object turned about its origin."""
         points, normals = (
             x.astype(np.float64) @ np.asarray(rotation, np.float64).T for x in (self.points, self.normals)
@@ -73,7 +73,7 @@ def region_of_box(
     lower, upper = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
     if not (np.isfinite(lower) & np.isfinite(upper) & (lower < upper)).all():
         raise InputError(
-            f"the region '{name}' is a box from {_shown(lower)} to {_shown(upper)}; wanted a lower corner, "
+            f"the region '{name}' is a box from {_text(lower)} to {_text(upper)}; wanted a lower corner, "
             "then an upper one, in metres of the object's own frame"
         )
     corners = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
@@ -92,8 +92,8 @@ def region_of_box(
     if not len(points):
         flat = corners.reshape(-1, 3)
         raise InputError(
-            f"the region '{name}', a box from {_shown(lower)} to {_shown(upper)}, holds none of the object's surface, "
-            f"which lies within {_shown(flat.min(axis=0))} to {_shown(flat.max(axis=0))} (metres, its own frame)"
+            f"the region '{name}', a box from {_text(lower)} to {_text(upper)}, holds none of the object's surface, "
+            f"which lies within {_text(flat.min(axis=0))} to {_text(flat.max(axis=0))} (metres, its own frame)"
         )
     return _spread(name, points, normals)
 
@@ -163,5 +163,5 @@ def _spread(name: str, points: np.ndarray, normals: np.ndarray) -> ObjectRegion:
     return ObjectRegion(name, some[chosen], normals[pick][chosen].astype(np.float32), float(gap.mean()))
 
 
-def _shown(point: np.ndarray) -> str:
+def _text(point: np.ndarray) -> str:
     return "(" + ", ".join(f"{x:.3g}" for x in point) + ")"

@@ -135,7 +135,7 @@ class Archive:
         with self._reading(name):
             return self._archive.read(entry)
 
-    def mapped(self, name: str) -> np.ndarray:
+    def memory_map(self, name: str) -> np.ndarray:
         """The bytes of a member that is not compressed, as a view of the file; nothing is read until it is used.
 
         Raises:

@@ -131,12 +131,12 @@ def read_data_pickle(path: PathLike, *, limit: int = LIMIT) -> Any:
         try:
             if torch_legacy.is_legacy(data[:64]):
                 return plain(torch_legacy.loads(data, Budget(limit)), limit=limit)
-            return loads_data(unfolded(data, limit), limit=limit)
+            return loads_data(decompress(data, limit), limit=limit)
         except InputError as error:
             raise InputError(f"{shown(path)}: {str(error).removeprefix(f'{shown(path)}: ')}") from error
 
 
-def unfolded(data: bytes, limit: int) -> bytes:
+def decompress(data: bytes, limit: int) -> bytes:
     """What lies inside a compressed file, or the file itself.
 
     Args:

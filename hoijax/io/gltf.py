@@ -117,7 +117,7 @@ def _primitives(file: GltfFile, mesh: dict, writer: _Writer, materials: bool) ->
     for primitive in file.entries("primitives", mesh):
         attributes = primitive.get("attributes")
         if not isinstance(attributes, dict):
-            raise file.damaged("a primitive has no attributes")
+            raise file.damage("a primitive has no attributes")
         mode = primitive.get("mode", 4)
         if mode not in (4, 5, 6) or "POSITION" not in attributes:
             file.notes.append("points and lines were left out")
@@ -127,14 +127,14 @@ def _primitives(file: GltfFile, mesh: dict, writer: _Writer, materials: bool) ->
             _undo_draco(file, primitive, draco)
         points = file.attribute(attributes["POSITION"])
         if points.shape[1] != 3:
-            raise file.damaged(f"positions have {points.shape[1]} numbers")
+            raise file.damage(f"positions have {points.shape[1]} numbers")
         count = len(points)
         index = file.accessor(primitive["indices"]) if "indices" in primitive else np.arange(count)
         if index.dtype.kind == "f":
-            raise file.damaged("indices are no whole numbers")
+            raise file.damage("indices are no whole numbers")
         index = _triangles(index.reshape(-1).astype(np.int64), mode)
         if len(index) and index.max() >= count:
-            raise file.damaged(f"a face names vertex {index.max()} of {count}")
+            raise file.damage(f"a face names vertex {index.max()} of {count}")
         new: dict[str, Any] = {"attributes": {"POSITION": writer.array(points)}}
         new["indices"] = writer.array(index.astype(np.uint32).reshape(-1, 1))
         colors = _attribute(file, attributes, "COLOR_0", (3, 4), count)
@@ -143,7 +143,7 @@ def _primitives(file: GltfFile, mesh: dict, writer: _Writer, materials: bool) ->
         if materials:
             uv = _attribute(file, attributes, "TEXCOORD_0", (2,), count)
             if uv is not None:
-                new["attributes"]["TEXCOORD_0"] = writer.array(_transformed(file, primitive, uv))
+                new["attributes"]["TEXCOORD_0"] = writer.array(_transform_uv(file, primitive, uv))
             if isinstance(primitive.get("material"), int):
                 file.entry("materials", primitive["material"])
                 new["material"] = primitive["material"]
@@ -194,25 +194,25 @@ def _undo_draco(file: GltfFile, primitive: dict, draco: dict) -> None:
         faces = np.asarray(mesh.faces, np.int64).reshape(-1, 1)
         parts = {a["unique_id"]: np.asarray(a["data"]) for a in mesh.attributes}
     except Exception as error:  # the decoder raises what its C++ part reports
-        raise file.damaged(f"its Draco data cannot be decoded ({reason(error)})") from error
+        raise file.damage(f"its Draco data cannot be decoded ({reason(error)})") from error
     if not isinstance(names, dict):
-        raise file.damaged("its Draco extension names no attributes")
+        raise file.damage("its Draco extension names no attributes")
     for name, number in names.items():
         target = primitive["attributes"].get(name)
         if target is None:
             continue
         if number not in parts:
-            raise file.damaged(f"its Draco data have no attribute {number!r:.20}")
+            raise file.damage(f"its Draco data have no attribute {number!r:.20}")
         values = parts[number].reshape(len(parts[number]), -1)
         if len(values) != file.number(file.entry("accessors", target), "count"):
-            raise file.damaged(f"its Draco data have {len(values):,} entries of {shown(str(name))}, it says others")
+            raise file.damage(f"its Draco data have {len(values):,} entries of {shown(str(name))}, it says others")
         file.replace(target, values)
     if "indices" in primitive:
         file.entry("accessors", primitive["indices"])
         file.replace(primitive["indices"], faces.astype(np.uint32))
 
 
-def _transformed(file: GltfFile, primitive: dict, uv: np.ndarray) -> np.ndarray:
+def _transform_uv(file: GltfFile, primitive: dict, uv: np.ndarray) -> np.ndarray:
     """Texture coordinates under their material's KHR_texture_transform: offset + rotation * scale * uv."""
     if not isinstance(primitive.get("material"), int):
         return uv
@@ -225,7 +225,7 @@ def _transformed(file: GltfFile, primitive: dict, uv: np.ndarray) -> np.ndarray:
     offset, scale = finite_numbers(change.get("offset", [0, 0]), 2), finite_numbers(change.get("scale", [1, 1]), 2)
     angle = finite_numbers([change.get("rotation", 0)], 1)
     if offset is None or scale is None or angle is None:
-        raise file.damaged("a texture's transform is no numbers")
+        raise file.damage("a texture's transform is no numbers")
     c, s = np.cos(angle[0]), np.sin(angle[0])
     return (uv * scale @ np.array([[c, s], [-s, c]]).T + offset).astype(np.float32)
 
@@ -245,7 +245,7 @@ def _world_nodes(file: GltfFile) -> list[tuple[str, int, np.ndarray]]:
         index, above, depth = waiting.pop()
         node = file.entry("nodes", index)
         if index in seen or depth > _DEEPEST:
-            raise file.damaged("its nodes form no tree")
+            raise file.damage("its nodes form no tree")
         seen.add(index)
         matrix = above @ _matrix(file, node)
         if "mesh" in node:
@@ -262,13 +262,13 @@ def _matrix(file: GltfFile, node: dict) -> np.ndarray:
     if "matrix" in node:
         values = finite_numbers(node["matrix"], 16)
         if values is None:
-            raise file.damaged("a node's matrix is no sixteen numbers")
+            raise file.damage("a node's matrix is no sixteen numbers")
         return values.reshape(4, 4).T  # stored by columns
     move = finite_numbers(node.get("translation", [0, 0, 0]), 3)
     turn = finite_numbers(node.get("rotation", [0, 0, 0, 1]), 4)
     scale = finite_numbers(node.get("scale", [1, 1, 1]), 3)
     if move is None or turn is None or scale is None or not np.linalg.norm(turn) > 1e-6:
-        raise file.damaged("a node's transform is no numbers")
+        raise file.damage("a node's transform is no numbers")
     x, y, z, w = turn / np.linalg.norm(turn)
     rotation = np.array([
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -283,7 +283,7 @@ def _matrix(file: GltfFile, node: dict) -> np.ndarray:
 def _numbers(file: GltfFile, entry: dict, key: str) -> list[int]:
     values = entry.get(key, [])
     if not isinstance(values, list) or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
-        raise file.damaged(f"'{key}' is no list of numbers")
+        raise file.damage(f"'{key}' is no list of numbers")
     return values
 
 

@@ -59,7 +59,7 @@ class GltfFile:
             return self._lists[name]
         value = (self.tree if tree is None else tree).get(name, [])
         if not isinstance(value, list) or len(value) > _MOST_ENTRIES or not all(isinstance(v, dict) for v in value):
-            raise self.damaged(f"'{name}' is no list of objects")
+            raise self.damage(f"'{name}' is no list of objects")
         if tree is None:
             self._lists[name] = value
         return value
@@ -72,10 +72,10 @@ class GltfFile:
         """
         entries = self.entries(name)
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(entries):
-            raise self.damaged(f"it names {name}[{index!r:.20}], of which there are {len(entries)}")
+            raise self.damage(f"it names {name}[{index!r:.20}], of which there are {len(entries)}")
         return entries[index]
 
-    def damaged(self, what: str) -> InputError:
+    def damage(self, what: str) -> InputError:
         """An error about this file."""
         return InputError(f"{shown(self.path)} cannot be read as glTF, it is damaged: {shown(what)}")
 
@@ -89,7 +89,7 @@ class GltfFile:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 40:
-            raise self.damaged(f"'{key}' is {value!r:.40}, wanted a whole number")
+            raise self.damage(f"'{key}' is {value!r:.40}, wanted a whole number")
         return value
 
     def extension(self, entry: dict[str, Any], name: str) -> dict[str, Any] | None:
@@ -114,10 +114,10 @@ class GltfFile:
                 f"undo it with: {UNPACK.format(self.path.name)}"
             )
         if there is None:
-            raise self.damaged(f"a buffer view lies in buffer {number}, which has no bytes")
+            raise self.damage(f"a buffer view lies in buffer {number}, which has no bytes")
         start, length = self.number(entry, "byteOffset", 0), self.number(entry, "byteLength")
         if start + length > len(there):
-            raise self.damaged(f"a buffer view ends at byte {start + length} of a buffer of {len(there)}")
+            raise self.damage(f"a buffer view ends at byte {start + length} of a buffer of {len(there)}")
         stride = self.number(entry, "byteStride") if "byteStride" in entry else None
         return memoryview(there)[start : start + length], stride
 
@@ -132,14 +132,14 @@ class GltfFile:
         entry = self.entry("accessors", index)
         kind, width = _COMPONENTS.get(entry.get("componentType")), _WIDTHS.get(str(entry.get("type")))
         if kind is None or width is None:
-            raise self.damaged(f"accessor {index} is of an unknown type ({entry.get('type')!r:.40})")
+            raise self.damage(f"accessor {index} is of an unknown type ({entry.get('type')!r:.40})")
         dtype, count = np.dtype(kind).newbyteorder("<"), self.number(entry, "count")
         if "bufferView" in entry:
             data, stride = self.view(entry["bufferView"])
             found = self._rows(data, dtype, self.number(entry, "byteOffset", 0), count, width, stride, index)
         else:
             if count * width * dtype.itemsize > self._size + _ROOM:
-                raise self.damaged(f"accessor {index} has {count:,} entries without bytes, more than the file is long")
+                raise self.damage(f"accessor {index} has {count:,} entries without bytes, more than the file is long")
             found = np.zeros((count, width), dtype)
         if isinstance(entry.get("sparse"), dict):
             found = self._sparse(found, entry["sparse"], dtype, count, width, index)
@@ -169,7 +169,7 @@ class GltfFile:
           InputError: it leads out of the folder or to a server, or the file cannot be read.
         """
         if not isinstance(uri, str) or not uri:
-            raise self.damaged("a URI is no text")
+            raise self.damage("a URI is no text")
         if uri.startswith("data:"):
             head, _, text = uri.partition(",")
             try:
@@ -177,7 +177,7 @@ class GltfFile:
                     return base64.b64decode(urllib.parse.unquote(text))
                 return urllib.parse.unquote_to_bytes(text)
             except (binascii.Error, ValueError) as error:
-                raise self.damaged(f"a data URI is no base64 ({error})") from error
+                raise self.damage(f"a data URI is no base64 ({error})") from error
         file = sibling(self.path, uri)
         if file is None:
             raise InputError(f"{shown(self.path)} needs the file '{shown(uri)}', which is not in its folder")
@@ -190,7 +190,7 @@ class GltfFile:
         if data[:4] != b"glTF":
             return data, None
         if len(data) < 20:
-            raise self.damaged(f"it has {len(data)} bytes")
+            raise self.damage(f"it has {len(data)} bytes")
         version, total = struct.unpack_from("<II", data, 4)
         if version != 2:
             raise InputError(
@@ -198,26 +198,26 @@ class GltfFile:
                 "program"
             )
         if total > len(data):
-            raise self.damaged(f"it says that it has {total:,} bytes, and has {len(data):,}")
+            raise self.damage(f"it says that it has {total:,} bytes, and has {len(data):,}")
         chunks, at = [], 12
         while at + 8 <= total:
             length, kind = struct.unpack_from("<I4s", data, at)
             if at + 8 + length > len(data):
-                raise self.damaged(f"a chunk of {length:,} bytes ends after the file")
+                raise self.damage(f"a chunk of {length:,} bytes ends after the file")
             chunks.append((kind, data[at + 8 : at + 8 + length]))
             at += 8 + length
         if not chunks or chunks[0][0] != b"JSON":
-            raise self.damaged("its first chunk is not JSON")
+            raise self.damage("its first chunk is not JSON")
         return chunks[0][1], next((chunk for kind, chunk in chunks[1:] if kind == b"BIN\0"), None)
 
     def _header(self, text: bytes) -> dict[str, Any]:
         try:
             tree = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise self.damaged(f"its header is no JSON ({type(error).__name__})") from error
+            raise self.damage(f"its header is no JSON ({type(error).__name__})") from error
         asset = tree.get("asset") if isinstance(tree, dict) else None
         if not isinstance(asset, dict):
-            raise self.damaged("its header is no glTF header")
+            raise self.damage("its header is no glTF header")
         version = str(asset.get("version", "2.0"))
         if not version.startswith("2"):
             raise InputError(
@@ -236,7 +236,7 @@ class GltfFile:
             return None
         length = self.number(entry, "byteLength", len(found))
         if length > len(found):
-            raise self.damaged(f"buffer {index} has {len(found):,} bytes, wanted {length:,}")
+            raise self.damage(f"buffer {index} has {len(found):,} bytes, wanted {length:,}")
         return found[:length]
 
     def _rows(
@@ -245,7 +245,7 @@ class GltfFile:
         row = width * dtype.itemsize
         stride = stride or row
         if stride < row or (start + (count - 1) * stride + row > len(data) and count):
-            raise self.damaged(
+            raise self.damage(
                 f"accessor {index} has {count:,} entries of {row} bytes, its buffer view {len(data):,} bytes"
             )
         if not count:
@@ -260,16 +260,16 @@ class GltfFile:
         for name, kind, columns in (("indices", None, 1), ("values", dtype, width)):
             entry = sparse.get(name)
             if not isinstance(entry, dict):
-                raise self.damaged(f"accessor {index} is sparse without {name}")
+                raise self.damage(f"accessor {index} is sparse without {name}")
             kind = _COMPONENTS.get(entry.get("componentType")) if kind is None else kind
             if kind is None:
-                raise self.damaged(f"accessor {index} has sparse indices of an unknown type")
+                raise self.damage(f"accessor {index} has sparse indices of an unknown type")
             data, _ = self.view(self.number(entry, "bufferView"))
             start = self.number(entry, "byteOffset", 0)
             parts[name] = self._rows(data, np.dtype(kind), start, number, columns, None, index)
         places, out = parts["indices"].reshape(-1).astype(np.int64), base.copy()
         if number and (places.min() < 0 or places.max() >= count):
-            raise self.damaged(f"accessor {index} has sparse indices beyond its {count:,} entries")
+            raise self.damage(f"accessor {index} has sparse indices beyond its {count:,} entries")
         out[places] = parts["values"]
         return out
 
@@ -294,7 +294,7 @@ def sibling(path: pathlib.Path, name: str) -> pathlib.Path | None:
     forms = [
         form for text in texts for form in (text, text.replace("\\", "/"), text.replace("\\", "/").rpartition("/")[2])
     ]
-    for spell in (lambda form: form, functools.partial(_spelled, folder)):
+    for spell in (lambda form: form, functools.partial(_find_spelling, folder)):
         for form in dict.fromkeys(forms):
             try:
                 file = (folder / spell(form)).resolve()
@@ -305,7 +305,7 @@ def sibling(path: pathlib.Path, name: str) -> pathlib.Path | None:
     return None
 
 
-def _spelled(folder: pathlib.Path, name: str) -> str:
+def _find_spelling(folder: pathlib.Path, name: str) -> str:
     """A name with its last part as the folder spells it."""
     place = (folder / name).resolve()
     if not place.parent.is_relative_to(folder):

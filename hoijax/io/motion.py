@@ -32,7 +32,7 @@ class Motion:
         parents = np.asarray(self.parents)
         return self.rest - np.where(parents[:, None] < 0, 0.0, self.rest[parents])
 
-    def turned(self, turn: np.ndarray) -> "Motion":
+    def rotate(self, turn: np.ndarray) -> "Motion":
         """The motion in a world that is turned.
 
         Args:

@@ -37,7 +37,7 @@ from hoijax.io.archives import open_npz
 from hoijax.io.files import PathLike
 from hoijax.io.layouts import KEYS, REQUIRED, ROTATIONS, Slot, interpret
 from hoijax.io.scenes import format_of
-from hoijax.io.sources import SUFFIXES, Estimate, find_source, looks_like_a_pose, read_estimate
+from hoijax.io.sources import SUFFIXES, SourceEstimate, find_source, looks_like_a_pose, read_estimate
 
 _BODY_MODEL_KEYS = ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table", "posedirs")
 
@@ -74,7 +74,7 @@ class ParameterFile:
     """The other members of the archive, as their bytes."""
     broken: dict[int, str] = dataclasses.field(default_factory=dict)
     """What is wrong with the rows that hold numbers which are not finite or of no body; see `read_parameters`."""
-    estimate: Estimate | None = None
+    estimate: SourceEstimate | None = None
     """How another method's file was read; None for a file in the keys above."""
     notes: tuple[str, ...] = ()
     """What its user should know."""
@@ -118,7 +118,7 @@ def read_parameters(
     return parameters_of(estimate, keep_broken=keep_broken)
 
 
-def parameters_of(estimate: Estimate, *, keep_broken: bool = False) -> ParameterFile:
+def parameters_of(estimate: SourceEstimate, *, keep_broken: bool = False) -> ParameterFile:
     """A body of another method as a parameter file, axis-angle and float32, checked like any other.
 
     Where the file has the body's surface alone, or says where another point than the model's origin is, pose and
@@ -144,7 +144,7 @@ def parameters_of(estimate: Estimate, *, keep_broken: bool = False) -> Parameter
     return dataclasses.replace(in_own_keys(found), estimate=estimate, notes=estimate.notes)
 
 
-def with_object(file: ParameterFile, object: Estimate) -> ParameterFile:
+def with_object(file: ParameterFile, object: SourceEstimate) -> ParameterFile:
     """The body of one file with the object of another.
 
     Args:
@@ -180,7 +180,7 @@ def with_object(file: ParameterFile, object: Estimate) -> ParameterFile:
     )  # fmt: skip
 
 
-def object_of(estimate: Estimate) -> ParameterFile:
+def object_of(estimate: SourceEstimate) -> ParameterFile:
     """The object's pose of an estimate, checked.
 
     Args:

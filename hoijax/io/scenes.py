@@ -73,7 +73,7 @@ def read_contents(path: PathLike, what: str = "mesh file") -> bytes:
         with open(path, "rb") as file:
             packed = file.read(3) == b"\x1f\x8b\x08"
         if packed or path.suffix.lower() == ".gz":
-            data = _unpacked(path, min(_LARGEST, max(_SMALL, 60 * path.stat().st_size)))
+            data = _unpack(path, min(_LARGEST, max(_SMALL, 60 * path.stat().st_size)))
         else:
             data = path.read_bytes()
     refuse_substitute(data[:64], path)
@@ -82,7 +82,7 @@ def read_contents(path: PathLike, what: str = "mesh file") -> bytes:
     return data
 
 
-def _unpacked(path: pathlib.Path, limit: int) -> bytes:
+def _unpack(path: pathlib.Path, limit: int) -> bytes:
     """What a gzip file holds, read piece by piece: meshes pack to a tenth, a thousandth is zeros."""
     pieces, size = [], 0
     with gzip.open(path) as file:

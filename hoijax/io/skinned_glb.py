@@ -28,7 +28,7 @@ class Track:
     scales: np.ndarray
     """`(T,)`."""
 
-    def turned(self, turn: np.ndarray) -> "Track":
+    def rotate(self, turn: np.ndarray) -> "Track":
         """The track in a world that is turned by `(3, 3)`."""
         return dataclasses.replace(self, rotations=turn @ self.rotations, places=self.places @ turn.T)
 

@@ -64,7 +64,7 @@ def parse_3mf(data: bytes, name: str = "the 3MF file") -> tuple[list[tuple[str, 
                 if sum(len(v) for _, v, _ in parts) > 20_000_000:
                     raise InputError(f"{name} unfolds to more than 20 million vertices; decimate it in a mesh program")
             components = entry.iterfind("./{*}components/{*}component")
-            waiting += [(c.get("objectid"), _combined(_transform(c), matrix), depth + 1) for c in components]
+            waiting += [(c.get("objectid"), _combine(_transform(c), matrix), depth + 1) for c in components]
         return parts, METRES[unit]
     except InputError:
         raise
@@ -105,5 +105,5 @@ def _transform(entry: Any) -> np.ndarray:
     return numbers.reshape(4, 3)
 
 
-def _combined(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+def _combine(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     return np.concatenate([inner[:3] @ outer[:3], inner[3:] @ outer[:3] + outer[3:]])

@@ -39,7 +39,7 @@ class _TorchUnpickler(TensorUnpickler):
             raise InputError("it refers to something else than a storage of a known type")
         if key not in self._storages:
             name = f"{self._folder}/data/{key}"
-            content = self._archive.mapped(name) if self._mapped else self._archive.contents(name)
+            content = self._archive.memory_map(name) if self._mapped else self._archive.contents(name)
             if len(content) != count * storage.dtype.itemsize:
                 raise InputError(f"storage {shown(key)} has {len(content)} bytes, wanted {count} of {storage.dtype}")
             self._storages[key] = np.frombuffer(content, storage.dtype)

@@ -34,7 +34,7 @@ class BodyChoice:
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class RefinerStart:
     """One estimate in the form of the refiner, float32, without leading axes."""
 
     params: BodyParams
@@ -97,7 +97,7 @@ def with_coefficients(model: BodyModel, betas: int, expression: int) -> BodyMode
     )
 
 
-def start_of(model: BodyModel, values: Mapping[str, np.ndarray], where: str) -> Start:
+def start_of(model: BodyModel, values: Mapping[str, np.ndarray], where: str) -> RefinerStart:
     """What the refiner starts from.
 
     Args:
@@ -144,11 +144,11 @@ def start_of(model: BodyModel, values: Mapping[str, np.ndarray], where: str) -> 
         translation=np.asarray(values.get("obj_trans", np.zeros(3)), np.float32),
         scale=np.asarray(values.get("obj_scale", np.ones(1))[0], np.float32),
     )
-    return Start(params, pose, tuple(dict.fromkeys(freeze)), tuple(notes))
+    return RefinerStart(params, pose, tuple(dict.fromkeys(freeze)), tuple(notes))
 
 
 def quantities_of(
-    model: BodyModel, start: Start, params: BodyParams, pose: RigidPose, values: Mapping[str, np.ndarray]
+    model: BodyModel, start: RefinerStart, params: BodyParams, pose: RigidPose, values: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The refined quantities of one interaction in the file's form; only those that moved.
 

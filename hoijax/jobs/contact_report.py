@@ -84,7 +84,7 @@ def report_lines(
       records: what the refinement said, a row each; may be empty.
       name: of the result.
     """
-    asked = _asked(records)
+    asked = _asked_parts(records)
     regions = contact_regions(model)
     names = dict.fromkeys(
         (*(part for part in part_names("15") if part in regions), *(a for a in asked if a in regions))
@@ -145,7 +145,7 @@ def _in_body(points: np.ndarray, body: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return np.where(inside, -found.distance, found.distance), np.asarray(body.faces)[found.face, corner]
 
 
-def _asked(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _asked_parts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Parts that the refinement was asked to bring into contact."""
     names: dict[str, None] = {}
     for record in records:

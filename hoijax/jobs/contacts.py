@@ -103,10 +103,10 @@ def find_regions(
     found = {}
     for part, text in asked.regions.items():
         start, meaning = folder, text
-        if (name := spelled(text, named)) is not None:
+        if (name := find_spelling(text, named)) is not None:
             start, meaning = file.absolute().parent, named[name]
         groups = mesh_groups(path) if groups is None and _CALL.fullmatch(meaning) is None else groups
-        group = spelled(meaning, groups or ())
+        group = find_spelling(meaning, groups or ())
         if group is None and _CALL.fullmatch(meaning) is None and is_file(start / meaning):
             meaning = f"vertices({meaning})"
         call = _CALL.fullmatch(meaning)
@@ -150,7 +150,7 @@ def read_regions(path: pathlib.Path) -> dict[str, str]:
 _FORMS = "box(x y z x y z), vertices(FILE) or a group of the mesh"
 
 
-def spelled(name: str, known: Iterable[str]) -> str | None:
+def find_spelling(name: str, known: Iterable[str]) -> str | None:
     """The known name that is meant: the same, or the only one that differs in capitals, spaces and underscores."""
     known = list(known)
     if name in known:

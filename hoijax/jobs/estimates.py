@@ -18,8 +18,8 @@ from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters
 from hoijax.io.params import in_own_keys, object_of, parameters_of, with_object
 from hoijax.io.scenes import format_of
-from hoijax.io.sources import NAMES, SUFFIXES, Estimate, find_source, named, people_of, read_estimate
-from hoijax.jobs.bodies import Start, start_of
+from hoijax.io.sources import NAMES, SUFFIXES, SourceEstimate, find_source, people_of, read_estimate, source_by_name
+from hoijax.jobs.bodies import RefinerStart, start_of
 from hoijax.jobs.surfaces import align_object, check_projection, fit_surface, told_alignment
 
 PELVIS: dict[str, tuple[float, float, float]] = {
@@ -88,7 +88,7 @@ def up_in(file: ParameterFile) -> str | None:
     return None if file.estimate is None else _UP.get(file.estimate.source.frame)
 
 
-def read_object(reading: Reading) -> Estimate | None:
+def read_object(reading: Reading) -> SourceEstimate | None:
     """The object's pose of a file of its own.
 
     Raises:
@@ -100,7 +100,7 @@ def read_object(reading: Reading) -> Estimate | None:
 
 
 def settle(
-    model: BodyModel, file: ParameterFile, reading: Reading = BY_KEYS, object: Estimate | None = None
+    model: BodyModel, file: ParameterFile, reading: Reading = BY_KEYS, object: SourceEstimate | None = None
 ) -> ParameterFile:
     """A file in the terms of a body model, with the object of another file.
 
@@ -119,7 +119,7 @@ def settle(
     if file.estimate is not None:
         _check_camera(file)
         fitted = file.estimate.vertices is not None
-        file = _fitted(model, file) if fitted else _placed(model, _shaped(model, file, reading))
+        file = _fit_surface(model, file) if fitted else _place_anchor(model, _match_shape(model, file, reading))
     elif "betas" in file.values and reading.betas == "mean":
         file = in_own_keys(file, {"betas": np.zeros_like(file.values["betas"])})
     elif model.kind == "free" and np.abs(file.values.get("betas", np.zeros(1))).max() > 0:
@@ -134,10 +134,10 @@ def settle(
             f"{file.path} is in the frame '{body}' and {object.path} in '{object.source.frame}': one is in the camera, "
             "the other in the world; choose the same with --source (such as gvhmr instead of gvhmr-world)"
         )
-    return with_object(file, _aligned(model, file, object))
+    return with_object(file, _align_object(model, file, object))
 
 
-def _fitted(model: BodyModel, file: ParameterFile) -> ParameterFile:
+def _fit_surface(model: BodyModel, file: ParameterFile) -> ParameterFile:
     """With a model's parameters for a surface."""
     estimate, notes = file.estimate, list(file.notes)
     camera = check_projection(estimate)
@@ -155,7 +155,7 @@ def _fitted(model: BodyModel, file: ParameterFile) -> ParameterFile:
     return dataclasses.replace(in_own_keys(file, found.values), notes=tuple(notes))
 
 
-def _aligned(model: BodyModel, file: ParameterFile, object: Estimate) -> Estimate:
+def _align_object(model: BodyModel, file: ParameterFile, object: SourceEstimate) -> SourceEstimate:
     """SAM 3D Objects' object in the body's camera, where its point map and the camera are known."""
     if object.source.name != "sam-3d-objects":
         return object
@@ -199,7 +199,7 @@ def _check_camera(file: ParameterFile) -> None:
         )
 
 
-def _shaped(model: BodyModel, file: ParameterFile, reading: Reading) -> ParameterFile:
+def _match_shape(model: BodyModel, file: ParameterFile, reading: Reading) -> ParameterFile:
     """Without the shape of another body."""
     kind = file.estimate.body
     if kind is None or kind == model.kind or _SAME.get(kind) == _SAME.get(model.kind, "") or kind == "mhr":
@@ -223,16 +223,16 @@ def _shaped(model: BodyModel, file: ParameterFile, reading: Reading) -> Paramete
         )
     file = in_own_keys(file, moved)
     if "expression" in file.values:
-        file = _without(file, "expression")
+        file = _drop_quantity(file, "expression")
     return dataclasses.replace(file, notes=tuple(notes))
 
 
-def _without(file: ParameterFile, name: str) -> ParameterFile:
+def _drop_quantity(file: ParameterFile, name: str) -> ParameterFile:
     keep = lambda table: {key: value for key, value in table.items() if key != name}  # noqa: E731
     return dataclasses.replace(file, values=keep(file.values), raw=keep(file.raw), slots=keep(file.slots))
 
 
-def _placed(model: BodyModel, file: ParameterFile) -> ParameterFile:
+def _place_anchor(model: BodyModel, file: ParameterFile) -> ParameterFile:
     """With the translation of the model where the file says where a joint is."""
     estimate = file.estimate
     if estimate.anchors is None:
@@ -254,7 +254,7 @@ def _placed(model: BodyModel, file: ParameterFile) -> ParameterFile:
     return file
 
 
-def check_place(file: ParameterFile, start: Start, vertices: np.ndarray) -> None:
+def check_place(file: ParameterFile, start: RefinerStart, vertices: np.ndarray) -> None:
     """Refuses a body of another method with a mesh that nothing places and that lies elsewhere, before any work.
 
     Args:
@@ -292,7 +292,7 @@ def keys_of(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[str]:
+def summary(file: ParameterFile | None, estimate: SourceEstimate | None) -> Sequence[str]:
     """What `hoijax inspect` says of a file; the first line says what it is."""
     if estimate is None:
         return _own_summary(file)
@@ -328,9 +328,9 @@ def summary(file: ParameterFile | None, estimate: Estimate | None) -> Sequence[s
 
 def _own_summary(file: ParameterFile) -> list[str]:
     joints = {63: "21 joints", 69: "SMPL's 23 joints"}.get(file.values["body_pose"].shape[1], "")
-    thing = " and an object's pose" if {"obj_rot", "obj_trans"} & file.values.keys() else ""
+    pose = " and an object's pose" if {"obj_rot", "obj_trans"} & file.values.keys() else ""
     frames = f"{file.count} frame{'s' * (file.count != 1)}"
-    lines = [f"{file.path.name}: hoijax's own keys: {frames}, a body of {joints}{thing}, metres, frame not said"]
+    lines = [f"{file.path.name}: hoijax's own keys: {frames}, a body of {joints}{pose}, metres, frame not said"]
     lines.append(f"used: {', '.join(file.slots)}")
     if file.extras:
         lines.append(f"kept as they are: {', '.join(name.removesuffix('.npy') for name in file.extras)}")
@@ -364,7 +364,7 @@ def inspect_file(
 
 def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ignore: Sequence[str]) -> list[str]:
     """The lines about one person or object of a file."""
-    row = None if source in (None, "hoijax") or path.is_dir() else named(source)
+    row = None if source in (None, "hoijax") or path.is_dir() else source_by_name(source)
     if path.is_dir() or (row is not None and row.holds == "object"):
         return list(summary(None, read_estimate(path, source=source, person=person, ignore=ignore)))
     if source is None and format_of(path) in SUFFIXES and path.suffix != ".npz":

@@ -102,7 +102,7 @@ def read_result(request: ExportRequest) -> Result:
     path, records = _find(request.result)
     if isinstance(path, list):
         files = [read_parameters(one) for one in path]
-        file = _joined(request.result, files)
+        file = _join(request.result, files)
     else:
         file = read_parameters(path)
     options = _options(records)
@@ -112,7 +112,7 @@ def read_result(request: ExportRequest) -> Result:
         )
     if request.row is not None and not 0 <= request.row < file.count:
         raise InputError(f"--row {request.row}: {request.result} has the rows 0 to {file.count - 1}")
-    said = lambda name, default=None: _said(getattr(request, name), options.get(name), default)  # noqa: E731
+    said = lambda name, default=None: _option_of(getattr(request, name), options.get(name), default)  # noqa: E731
     body, hands = said("body_model"), said("hands", "flat")
     choice = BodyChoice(None if body is None else pathlib.Path(body), hands == "flat", said("lod", "default"))
     model, _ = load_body(choice, [file])
@@ -144,7 +144,7 @@ def read_result(request: ExportRequest) -> Result:
     )  # fmt: skip
 
 
-def _said(asked: Any, recorded: Any, default: Any) -> Any:
+def _option_of(asked: Any, recorded: Any, default: Any) -> Any:
     return next((value for value in (asked, recorded) if value is not None), default)
 
 
@@ -172,7 +172,7 @@ def _find(result: pathlib.Path) -> tuple[pathlib.Path | list[pathlib.Path], dict
     return [sub / "refined.npz" for sub in below], records
 
 
-def _joined(folder: pathlib.Path, files: list[ParameterFile]) -> ParameterFile:
+def _join(folder: pathlib.Path, files: list[ParameterFile]) -> ParameterFile:
     """Files of one frame each as one."""
     first = files[0]
     for file in files:

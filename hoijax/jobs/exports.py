@@ -86,7 +86,7 @@ def _motion(result: Result) -> tuple[Motion, np.ndarray, tuple[str, ...]]:
         + result.betas @ np.asarray(model.joint_shape_dirs, np.float64)[0].T
     )
     motion = Motion(model.joint_names, model.parents, rest, result.rotations, rests + result.translations)
-    return motion.turned(_turn(result)), betas, lost
+    return motion.rotate(_turn(result)), betas, lost
 
 
 def _turn(result: Result) -> np.ndarray:
@@ -115,7 +115,7 @@ def _write_glb(request: ExportRequest, result: Result) -> list[str]:
         told = "coloured by its smallest distance to the object over the frames"
     object = None
     if result.mesh is not None:
-        mesh, track = result.mesh, result.track.turned(_turn(result))
+        mesh, track = result.mesh, result.track.rotate(_turn(result))
         color = OBJECT_COLOR if mesh.colors is None else mesh.colors
         object = ScenePart("object", mesh.vertices, mesh.faces, color, smooth=False), track
     influences = request.influences or 4

@@ -55,7 +55,7 @@ def floor_rule(floor: str, up: Direction, folder: pathlib.Path = pathlib.Path())
         if not is_file(path):
             raise InputError(f"--floor {floor}: {_WANTED}; there is no file of that name") from None
         stat = path.stat()
-        return _scanned(path, (stat.st_mtime_ns, stat.st_size), floor, up)
+        return _floor_of_scan(path, (stat.st_mtime_ns, stat.st_size), floor, up)
     if len(numbers) == 1 and np.isfinite(numbers[0]):
         return FloorRule(down, numbers[0])
     if len(numbers) == 4 and np.isfinite(numbers).all() and np.linalg.norm(numbers[:3]) > 1e-9:
@@ -80,7 +80,7 @@ def _plane(numbers: np.ndarray, text: str, up: Direction) -> FloorRule:
 
 
 @functools.lru_cache(maxsize=64)  # many interactions of one room
-def _scanned(path: pathlib.Path, state: tuple[int, int], text: str, up: Direction) -> FloorRule:
+def _floor_of_scan(path: pathlib.Path, state: tuple[int, int], text: str, up: Direction) -> FloorRule:
     """The floor of a scan; `state` tells the file from what was there before."""
     from hoijax.jobs.scene_inputs import read_scene  # trimesh and more, which only scans need
 

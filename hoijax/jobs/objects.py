@@ -13,7 +13,7 @@ from hoijax.interaction import ObjectTemplate, make_solid_template
 from hoijax.io import LoadedMesh, file_digest, output_directory, read_mesh, read_npz, simplify, value_digest, write_npz
 from hoijax.io.scenes import format_of
 from hoijax.jobs.directions import Direction, direction_name, turn_between
-from hoijax.optim.gradient import SDF_RESOLUTION
+from hoijax.optim.fields import SDF_RESOLUTION
 
 MAX_FACES = 20_000
 """Faces of the mesh that the distance grid is built from and that pictures show."""
@@ -89,21 +89,21 @@ class StoredAsset:
     @property
     def mesh(self) -> LoadedMesh:
         """See `ObjectAsset.mesh`."""
-        return _stored(self).mesh
+        return _load_stored(self).mesh
 
     @property
     def light(self) -> LoadedMesh:
         """See `ObjectAsset.light`."""
-        return _stored(self).light
+        return _load_stored(self).light
 
     @property
     def template(self) -> ObjectTemplate:
         """See `ObjectAsset.template`."""
-        return _stored(self).template
+        return _load_stored(self).template
 
 
 @functools.lru_cache(maxsize=SHELF)
-def _stored(asset: StoredAsset) -> ObjectAsset:
+def _load_stored(asset: StoredAsset) -> ObjectAsset:
     mesh = set_up(read_mesh(asset.path, units=asset.units), asset.object_up, asset.up)
     return ObjectAsset.of(mesh, asset.cache)
 

@@ -144,10 +144,10 @@ def _columns(path: pathlib.Path, header: list[str]) -> list[str]:
 
 def _default_name(entry: Mapping[str, str], stems: Mapping[str, int], number: int) -> str:
     """The body's stem, with the object's where several rows have that body."""
-    body, thing = (pathlib.PurePath(entry.get(column, "")).stem for column in ("body", "object"))
+    body, object = (pathlib.PurePath(entry.get(column, "")).stem for column in ("body", "object"))
     if not body:
         return f"row {number}"
-    return body if stems[body] == 1 else f"{body}-{thing}"
+    return body if stems[body] == 1 else f"{body}-{object}"
 
 
 def _check_name(name: str, taken: set[str], number: int, path: pathlib.Path) -> None:

@@ -35,12 +35,12 @@ from hoijax.optim.fitting import (
 )
 from hoijax.optim.fitting.object_target import LEAST_PIXELS, clean_mask
 
-#: Longest side of the picture that the networks see, pixels; larger ones are made smaller.
 LARGEST = 1536
-#: Persons that are looked for.
+"""Longest side of the picture that the networks see, pixels; larger ones are made smaller."""
 MOST_PEOPLE = 4
-#: Shares of the legs' and trunk's points that must be in the picture for the person to count as whole.
+"""Persons that are looked for."""
 _LEGS, _TRUNK = (25, 26, 27, 28), (11, 12, 23, 24)
+"""Shares of the legs' and trunk's points that must be in the picture for the person to count as whole."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PhotoFitter:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fitted:
+class PhotoFit:
     """One picture's answer; camera frame, metres."""
 
     photograph: Photograph
@@ -104,7 +104,7 @@ def make_fitter(asset: ObjectAsset, config: ObjectFitConfig) -> PhotoFitter:
     )
 
 
-def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | None = None) -> Fitted:
+def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | None = None) -> PhotoFit:
     """Person and object of one picture.
 
     Args:
@@ -150,7 +150,7 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     label, drawn = draw_view(body, (mesh, fitter.asset.light.faces), view_intrinsics(matrix, low, side))
     overlap = {"body": _body_overlap(label, photograph, low, side), "object": float(object_fit.overlap[0])}
     person_fit = jax.tree.map(np.asarray, fit)
-    return Fitted(
+    return PhotoFit(
         photograph, params, vertices, person_fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes)
     )
 

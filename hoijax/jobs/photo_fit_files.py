@@ -13,7 +13,7 @@ from hoijax.geometry import query_sdf
 from hoijax.io import ScenePart, write_glb, write_npz
 from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import write_overlay
-from hoijax.jobs.photo_fit import Fitted, PhotoFitter
+from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter
 from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.record import plain_options
 from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
@@ -51,7 +51,9 @@ def judge_fit(overlap: Mapping[str, float], nearest: float, depth: float) -> tup
     return True, f"fits the picture, but {'; '.join(said)}" if said else "fits the picture, body and object touch"
 
 
-def write_fit(folder: pathlib.Path, fitted: Fitted, fitter: PhotoFitter, options: Mapping[str, Any]) -> dict[str, Any]:
+def write_fit(
+    folder: pathlib.Path, fitted: PhotoFit, fitter: PhotoFitter, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Writes `interaction.glb`, `reconstruction.npz`, `overlay.png`.
 
     Args:
@@ -99,7 +101,7 @@ def write_fit(folder: pathlib.Path, fitted: Fitted, fitter: PhotoFitter, options
     }
 
 
-def closeness(fitted: Fitted, asset: ObjectAsset) -> tuple[float, float]:
+def closeness(fitted: PhotoFit, asset: ObjectAsset) -> tuple[float, float]:
     """Distance of the nearest body vertex from the object, and depth of the deepest in it, metres."""
     pose = fitted.pose
     size = float(pose.scale)
@@ -112,7 +114,7 @@ def _upright(points: np.ndarray) -> np.ndarray:
     return (points @ UPRIGHT).astype(np.float32)
 
 
-def _arrays(fitted: Fitted, fitter: PhotoFitter) -> dict[str, np.ndarray]:
+def _arrays(fitted: PhotoFit, fitter: PhotoFitter) -> dict[str, np.ndarray]:
     """The field's keys, the object's other answers, joints and how sure they are, the camera."""
     out = {k: np.asarray(v) for k, v in fitted.params.to_axis_angle(fitter.model).items()}
     vectors = Rotation.from_matrix(np.asarray(fitted.object.pose.rotation, np.float64)).as_rotvec().astype(np.float32)

@@ -13,7 +13,7 @@ from hoijax.errors import InputError
 from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
-from hoijax.jobs.photo_fit import Fitted, PhotoFitter, fit_photograph, make_fitter
+from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter, fit_photograph, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, page_case, write_fit
 from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
 from hoijax.jobs.photographs import Photograph, read_photographs
@@ -122,8 +122,8 @@ def fit_photographs(
 
 def _compute(
     fitter: PhotoFitter, focal: float | None, batch: Sequence[Item], watch: Watch
-) -> list[Fitted | InputError]:
-    answers: list[Fitted | InputError] = []
+) -> list[PhotoFit | InputError]:
+    answers: list[PhotoFit | InputError] = []
     for item in batch:
         watch(0.0, f"fitting {item.name}")
         began = time.perf_counter()
@@ -135,7 +135,7 @@ def _compute(
     return answers
 
 
-def _write(fitter: PhotoFitter, request: FitRequest, item: Item, found: Fitted) -> dict[str, Any]:
+def _write(fitter: PhotoFitter, request: FitRequest, item: Item, found: PhotoFit) -> dict[str, Any]:
     return write_fit(item.folder, found, fitter, request.options)
 
 

@@ -12,8 +12,8 @@ from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.interaction import ObjectRegion
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
-from hoijax.io.sources import Estimate
-from hoijax.jobs.bodies import Start, start_of
+from hoijax.io.sources import SourceEstimate
+from hoijax.jobs.bodies import RefinerStart, start_of
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.engine import Item
 from hoijax.jobs.estimates import BY_KEYS, Reading, files_of, settle
@@ -36,7 +36,7 @@ class Plan:
     """Where its results go."""
     source: ParameterFile
     """The file."""
-    starts: dict[int, Start]
+    starts: dict[int, RefinerStart]
     """Row to estimate, for the rows that can be used."""
     config: RefineConfig
     """The refiner's settings."""
@@ -171,7 +171,7 @@ def plan_files(
     floor: FloorRule | None,
     failures: dict[str, str],
     reading: Reading = BY_KEYS,
-    object: Estimate | None = None,
+    object: SourceEstimate | None = None,
     *,
     up: Direction = AXES["+y"],
     regions: Mapping[str, ObjectRegion] | None = None,

@@ -13,11 +13,12 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import THRESHOLDS, ObjectRegion, judge
 from hoijax.io import ParameterFile
-from hoijax.jobs.bodies import Start
+from hoijax.jobs.bodies import RefinerStart
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.floors import FloorRule
 from hoijax.jobs.objects import ObjectAsset, StoredAsset, place_mesh
-from hoijax.optim.gradient import BodyField, Floor, Progress, RefineConfig, RefineResult, open_side, refine_batch
+from hoijax.optim.fields import BodyField
+from hoijax.optim.gradient import Floor, Progress, RefineConfig, RefineResult, open_side, refine_batch
 
 Prior = Callable[..., tuple[BodyParams, RigidPose, list[tuple[str, ...]]]]
 """What goes before the gradients, such as `hoijax.systems.scorehoi.score_prior.ScorePrior`: templates, bodies, poses,
@@ -34,7 +35,7 @@ class Interaction:
 
     source: ParameterFile
     """Its parameters, one row."""
-    start: Start
+    start: RefinerStart
     """The same for the refiner."""
     object: ObjectAsset | StoredAsset
     """Its object."""
@@ -90,7 +91,7 @@ class Refined:
     notes: tuple[str, ...] = ()
     """What a person should know about this start."""
 
-    def moved(self, start: Start) -> dict[str, float]:
+    def moved(self, start: RefinerStart) -> dict[str, float]:
         """How far the body (mean of its vertices) and the object's origin are from the estimate, metres."""
         return shifts(self.body_before, self.body_after, start.pose, self.pose)
 

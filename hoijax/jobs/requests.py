@@ -26,7 +26,8 @@ from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, mesh_digest, se
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
-from hoijax.optim.gradient import RefineConfig, body_field
+from hoijax.optim.fields import body_field
+from hoijax.optim.gradient import RefineConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +212,7 @@ def _plans(
     floor, object = floor_rule(request.floor, request.up), read_object(request.reading)
     plans = plan_files(
         sources, request.out, model, request.config, asked.parts, floor, failures, request.reading, object,
-        up=request.up, regions={part: region.turned(turn) for part, region in found.items()},
+        up=request.up, regions={part: region.rotate(turn) for part, region in found.items()},
     )  # fmt: skip
     near = _leave_misplaced(plans, mesh.vertices @ turn.T, failures)
     return near if soft is None else [plan.with_soft(soft.parts, soft.notes) for plan in near]

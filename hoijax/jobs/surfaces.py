@@ -10,7 +10,7 @@ from hoijax.body_models import BodyModel
 from hoijax.body_models.mhr import from_mhr, mhr_keypoints
 from hoijax.body_models.registration import BodyPoints, register
 from hoijax.errors import InputError
-from hoijax.io.sources import NAMES, Estimate
+from hoijax.io.sources import NAMES, SourceEstimate
 from hoijax.jobs.bodies import joint_ranges
 from hoijax.optim.fitting.layouts import MHR_70
 
@@ -25,7 +25,7 @@ _FLIPS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Surface:
+class SurfaceFit:
     """Parameters of a model that were fitted to a surface."""
 
     values: dict[str, np.ndarray]
@@ -36,7 +36,7 @@ class Surface:
     """What was fitted to."""
 
 
-def fit_surface(model: BodyModel, estimate: Estimate) -> Surface:
+def fit_surface(model: BodyModel, estimate: SourceEstimate) -> SurfaceFit:
     """Fits a model to the surface of an estimate.
 
     Vertex by vertex where the model is the surface's own or a map is published (MHR to SMPL and SMPL-X), otherwise by
@@ -69,7 +69,7 @@ def fit_surface(model: BodyModel, estimate: Estimate) -> Surface:
     if model.num_expression:
         values["expression"] = betas[:, betas.shape[1] - model.num_expression :]
     values["transl"] = np.stack([fit.translation for fit in fits])
-    return Surface(values, max(fit.error for fit in fits), what)
+    return SurfaceFit(values, max(fit.error for fit in fits), what)
 
 
 def _for(model: BodyModel, kind: str | None, vertices: np.ndarray) -> np.ndarray | None:
@@ -108,7 +108,7 @@ def find_camera(points: Float[np.ndarray, "N 3"], pixels: Float[np.ndarray, "N 2
     return Pinhole(np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1.0]]), float(error))
 
 
-def check_projection(estimate: Estimate) -> Pinhole | None:
+def check_projection(estimate: SourceEstimate) -> Pinhole | None:
     """The camera of a frame whose keypoints and their pixels are known; None without them.
 
     Raises:
@@ -155,7 +155,7 @@ class Alignment:
 
 
 def align_object(
-    estimate: Estimate,
+    estimate: SourceEstimate,
     vertices: Float[np.ndarray, "V 3"],
     faces: Int[np.ndarray, "F 3"],
     intrinsics: Float[np.ndarray, "3 3"],
@@ -184,7 +184,7 @@ def align_object(
     if camera[0, 2] <= 0:  # a focal length alone: the centre is the picture's
         camera[:2, 2] = width / 2, height / 2
     camera[:2] *= width / (2 * camera[0, 2])
-    depth, rows, columns = _seen(vertices, faces, camera, (height, width))
+    depth, rows, columns = _visible(vertices, faces, camera, (height, width))
     points = estimate.pointmap[rows, columns]
     good = np.isfinite(points).all(axis=1) & (points[:, 2] > 1e-3)
     if mask is not None:
@@ -217,7 +217,7 @@ def align_object(
     return Alignment(moved, scale, ratio, spread, int(good.sum()), float(moge[0, 0]), float(camera[0, 0]))
 
 
-def _seen(
+def _visible(
     vertices: np.ndarray, faces: np.ndarray, camera: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Depth, row and column of the front of a surface, one place per cell of some pixels."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 from flax import struct
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from hoijax.geometry.safe import ArrayLike
 from hoijax.render.blend import barycentrics
 
 
@@ -16,18 +17,18 @@ class Fragments:
     `vmap` over `rasterize` adds leading axes to every field.
     """
 
-    face_id: Any  # (*B, H, W)
+    face_id: Int[ArrayLike, "*B H W"] | Any
     """Row of `faces` that the pixel's centre sees, int32; -1 where it sees none."""
 
-    depth: Any  # (*B, H, W)
+    depth: Float[ArrayLike, "*B H W"] | Any
     """Camera z of the point seen, metres; +inf where `face_id` is -1, NaN everywhere after an overflow.
     Differentiable."""
 
-    corners: Any  # (*B, F, 3, 3)
+    corners: Float[ArrayLike, "*B F 3 3"] | Any
     """Corners of the faces as drawn, (X, Y, Z): X / Z and Y / Z are pixel coordinates from the picture's centre, Z the
     camera z. `bary` and `interpolate` are differentiable through them."""
 
-    overflow: Any  # (*B,)
+    overflow: Bool[ArrayLike, "*B"] | Any
     """True if there was more work than an int32 counts (2^31 tiles), in which case nothing was drawn."""
 
     @property

@@ -18,7 +18,7 @@ from hoijax.nets.scorehoi.model import Config, Model, load
 from hoijax.nets.scorehoi.pooled_denoiser import PooledDenoiser, PooledDenoiserConfig
 from hoijax.nets.scorehoi.regressor import (
     ContactEstimate,
-    Estimate,
+    InteractionEstimate,
     Reconstruction,
     RegressorConfig,
     ScoreHOIRegressor,
@@ -44,10 +44,10 @@ __all__ = [
     "ContactFormer",
     "Denoiser",
     "DenoiserConfig",
-    "Estimate",
     "Hand4Whole",
     "Hand4WholeConfig",
     "HandRotationNet",
+    "InteractionEstimate",
     "Model",
     "ObjectHead",
     "PooledDenoiser",

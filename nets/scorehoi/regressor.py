@@ -52,7 +52,7 @@ class RegressorConfig:
 
 
 @struct.dataclass
-class Estimate:
+class InteractionEstimate:
     """The regressor's parameters of body and object; B samples."""
 
     body: BodyEstimate
@@ -94,7 +94,7 @@ class ContactEstimate:
 class Reconstruction:
     """Everything that the first stage says; vertices are root-relative metres in the camera frame."""
 
-    estimate: Estimate
+    estimate: InteractionEstimate
     human_vertices: Float[ArrayLike, "B V 3"] | Any
     """Of the estimate."""
     object_points: Float[ArrayLike, "B P 3"] | Any
@@ -117,11 +117,13 @@ class ScoreHOIRegressor(nnx.Module):
         self.contactformer = ContactFormer(config.transformer, rngs)
         self.crformer = CRFormer(config.transformer, rngs)
 
-    def estimate(self, image: Float[ArrayLike, "B S S 5"], object_features: Float[ArrayLike, "B E"]) -> Estimate:
+    def estimate(
+        self, image: Float[ArrayLike, "B S S 5"], object_features: Float[ArrayLike, "B E"]
+    ) -> InteractionEstimate:
         """Body and object in an image; arguments as for `Hand4Whole`."""
         body = self.hand4whole(image, object_features)
         rotation, translation = self.objregressor(body.features, object_features)
-        return Estimate(body=body, object_rotation=rotation, object_translation=translation)
+        return InteractionEstimate(body=body, object_rotation=rotation, object_translation=translation)
 
     def contacts(
         self,

@@ -15,12 +15,12 @@ from hoijax.errors import InputError
 
 ArrayLike = jax.Array | np.ndarray
 
-#: What the focal length of a fit may come from.
 SOURCES: tuple[str, ...] = ("given", "exif", "estimated")
-#: Relative standard deviation of an EXIF focal length: whole millimetres, cropped video modes, breathing lenses.
+"""What the focal length of a fit may come from."""
 EXIF_STD = 0.03
-#: Of a focal length that nobody knows, about the diagonal of the picture (a lens of 43 mm on 35 mm film).
+"""Relative standard deviation of an EXIF focal length: whole millimetres, cropped video modes, breathing lenses."""
 UNKNOWN_STD = 0.35
+"""Of a focal length that nobody knows, about the diagonal of the picture (a lens of 43 mm on 35 mm film)."""
 _FILM_DIAGONAL = math.hypot(36.0, 24.0)  # millimetres, to which "35 mm equivalent" refers
 _CENTIMETRES = {2: 2.54, 3: 1.0}  # of EXIF's FocalPlaneResolutionUnit
 

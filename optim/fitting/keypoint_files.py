@@ -27,14 +27,14 @@ from hoijax.optim.fitting.observations import Observation, observe, with_hands
 
 PathLike = str | os.PathLike[str]
 
-#: Largest JSON file that is read, bytes.
 LARGEST_JSON = 64 << 20
-#: Largest content of an npz file that is read, bytes.
+"""Largest JSON file that is read, bytes."""
 LARGEST_NPZ = 256 << 20
-#: Most people that are read from one file.
+"""Largest content of an npz file that is read, bytes."""
 MOST_PEOPLE = 10_000
-#: Points with a lower score have not been seen.
+"""Most people that are read from one file."""
 LEAST_SCORE = 0.1
+"""Points with a lower score have not been seen."""
 _SAM_STD = 0.03  # metres, of SAM 3D Body's points
 
 
@@ -155,16 +155,16 @@ def _read_sam(path: pathlib.Path, image_size: tuple[int, int] | None) -> list[Fi
     arrays = read_npz(path, keys=wanted, limit=LARGEST_NPZ, what="keypoint file")
     if "pred_keypoints_2d" not in arrays:
         raise InputError(f"{path} has no pred_keypoints_2d; wanted is SAM 3D Body's output of one person")
-    pixels = _shaped(path, arrays, "pred_keypoints_2d", (70, 2))
+    pixels = _checked_shape(path, arrays, "pred_keypoints_2d", (70, 2))
     metric, intrinsics = None, None
     if "pred_keypoints_3d" in arrays:
-        metric = _shaped(path, arrays, "pred_keypoints_3d", (70, 3))
+        metric = _checked_shape(path, arrays, "pred_keypoints_3d", (70, 3))
     if "focal_length" in arrays:
-        focal = float(_shaped(path, arrays, "focal_length", ()))
+        focal = float(_checked_shape(path, arrays, "focal_length", ()))
         if image_size is not None:
             intrinsics = given_intrinsics(focal, image_size)
     elif metric is not None and "pred_cam_t" in arrays:
-        intrinsics = _camera_of(metric + _shaped(path, arrays, "pred_cam_t", (3,)), pixels)
+        intrinsics = _camera_of(metric + _checked_shape(path, arrays, "pred_cam_t", (3,)), pixels)
     observation = observe(
         MHR_70, pixels, metric=metric, metric_std=_SAM_STD, metric_frame="camera", image_size=image_size
     )
@@ -201,7 +201,7 @@ def _triples(where: str, entry: dict[str, Any], key: str) -> np.ndarray:
     return points
 
 
-def _shaped(path: pathlib.Path, arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
+def _checked_shape(path: pathlib.Path, arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> np.ndarray:
     value = np.asarray(arrays[key], np.float64)
     value = value[0] if value.shape == (1, *shape) else value
     if value.shape != shape:

@@ -15,18 +15,18 @@ from hoijax.optim.fitting.layouts import HAND_SIDES, MEDIAPIPE_BODY, hand_names,
 ArrayLike = jax.Array | np.ndarray
 Numbers = ArrayLike | Sequence[Any]
 
-#: Groups of points whose metres share an origin.
 GROUPS: tuple[str, ...] = ("body", "left_hand", "right_hand")
-#: Standard deviation of a detector's pixel, as a share of the diagonal of the seen points' box.
+"""Groups of points whose metres share an origin."""
 PIXEL_SHARE = 0.006
-#: The same of a hand's points, which come from a small picture of their own.
+"""Standard deviation of a detector's pixel, as a share of the diagonal of the seen points' box."""
 HAND_PIXEL_SHARE = 0.03
-#: Standard deviation of a detector's metric point, metres.
+"""The same of a hand's points, which come from a small picture of their own."""
 METRIC_STD = 0.06
-#: Points that are less visible than this have not been seen: a detector invents them.
+"""Standard deviation of a detector's metric point, metres."""
 LEAST_VISIBILITY = 0.5
-#: Hands whose score is lower than this are left out.
+"""Points that are less visible than this have not been seen: a detector invents them."""
 LEAST_HAND_SCORE = 0.5
+"""Hands whose score is lower than this are left out."""
 
 
 @struct.dataclass

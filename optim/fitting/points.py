@@ -20,7 +20,6 @@ from hoijax.geometry import einsum
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Share of the way from the wrist to the tip at which each joint of a finger lies, of the free body at rest.
 KNUCKLES: dict[str, tuple[float, float, float]] = {
     "index": (0.585, 0.727, 0.853),
     "middle": (0.541, 0.720, 0.865),
@@ -28,6 +27,7 @@ KNUCKLES: dict[str, tuple[float, float, float]] = {
     "pinky": (0.624, 0.764, 0.866),
     "thumb": (0.317, 0.519, 0.788),
 }
+"""Share of the way from the wrist to the tip at which each joint of a finger lies, of the free body at rest."""
 _MEANS = {"mid_hip": ("left_hip", "right_hip"), "mid_shoulder": ("left_shoulder", "right_shoulder")}
 _BODY = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -39,8 +39,8 @@ _BODY = (
 _FINGERS = tuple(
     f"{side}_{finger}{k}" for side in ("left", "right") for finger in KNUCKLES for k in ("1", "2", "3", "")
 )
-#: Every name that an observation may use.
 POINT_NAMES: tuple[str, ...] = _BODY + _FINGERS
+"""Every name that an observation may use."""
 
 
 @struct.dataclass

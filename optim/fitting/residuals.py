@@ -127,12 +127,12 @@ def _pixel_residuals(points, matrix, body, seen):
     depth = jax.lax.stop_gradient(jnp.maximum(points[:, 2], _NEAREST))
     spread = jnp.asarray(seen.spread) * jax.lax.stop_gradient(matrix[0, 0]) / depth
     std = jnp.sqrt(jnp.square(jnp.asarray(seen.pixel_std)) + jnp.square(spread))
-    return _weigh(error, std, _known(body, seen.weights))
+    return _weigh(error, std, _usable_weights(body, seen.weights))
 
 
 def _metric_residuals(points, matrix, body, seen):
     target = einsum("ij,nj->ni", view_rotation(seen, matrix), seen.metric)
-    weight = _known(body, seen.metric_weights)
+    weight = _usable_weights(body, seen.metric_weights)
     error = points - target
     member = jnp.asarray(np.equal.outer(np.arange(len(GROUPS)), seen.groups), points.dtype)
     share = member * jnp.broadcast_to(weight, member.shape)
@@ -144,7 +144,7 @@ def _metric_residuals(points, matrix, body, seen):
     return _weigh(error, std, weight)
 
 
-def _known(body, weights):
+def _usable_weights(body, weights):
     return jnp.asarray(weights) * jnp.asarray(np.asarray(body.table.known), jnp.asarray(weights).dtype)
 
 

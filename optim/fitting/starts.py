@@ -22,14 +22,14 @@ from hoijax.optim.fitting.unknowns import PreparedBody, place_pelvis, pose_unkno
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Which sides of a detection are exchanged before a fit, in the order that `Start.swap` counts.
 SWAPS: tuple[str, ...] = ("none", "all", "legs", "arms")
+"""Which sides of a detection are exchanged before a fit, in the order that `FitStart.swap` counts."""
 _LEGS = ("hip", "knee", "ankle", "foot", "big_toe", "small_toe", "heel")
 _HEAD = ("eye", "ear")
 
 
 @struct.dataclass
-class Start:
+class FitStart:
     """One place that a fit starts from, or many with a leading axis."""
 
     z: Float[ArrayLike, "*B N"] | Any
@@ -80,7 +80,7 @@ def find_starts(
     keep: int,
     swaps: bool,
     robust: Float[jax.Array, ""],
-) -> Start:
+) -> FitStart:
     """The best starts: `keep` of them, from different sides, as detected, and one for each exchange of sides.
 
     Args:
@@ -103,12 +103,12 @@ def find_starts(
     best = jnp.argsort(found.cost, axis=1)
     swap = jnp.concatenate([jnp.zeros(count, jnp.int32), jnp.arange(1, order.shape[0], dtype=jnp.int32)])
     place = jnp.concatenate([best[0, :count], best[1:, 0]])
-    return Start(found.z[swap, place], found.root[swap, place], swap, found.cost[swap, place])
+    return FitStart(found.z[swap, place], found.root[swap, place], swap, found.cost[swap, place])
 
 
 def _best_of_each_side(
     body: PreparedBody, evidence: Evidence, azimuths: int, tilts: tuple[float, ...], robust: jax.Array
-) -> Start:
+) -> FitStart:
     """For each azimuth, and for the metric points, the pose of the bank and the tilt with the least cost."""
     dtype = jnp.asarray(evidence.observation.pixels).dtype
     facing = jnp.asarray(_directions(azimuths, tilts), dtype)
@@ -133,9 +133,9 @@ def _best_of_each_side(
         seen = jnp.moveaxis(seen, 1, 2).reshape(count * len(tilts), azimuths, *x.shape[2:])
         return jnp.concatenate([seen, jnp.repeat(x[:, -1:], len(tilts), axis=0)], axis=1)
 
-    starts = Start(sides(starts.z), sides(starts.root), sides(starts.swap), sides(starts.cost))
+    starts = FitStart(sides(starts.z), sides(starts.root), sides(starts.swap), sides(starts.cost))
     best, side = jnp.argmin(starts.cost, axis=0), jnp.arange(azimuths + 1)
-    return Start(starts.z[best, side], starts.root[best, side], starts.swap[best, side], starts.cost[best, side])
+    return FitStart(starts.z[best, side], starts.root[best, side], starts.swap[best, side], starts.cost[best, side])
 
 
 def _directions(azimuths: int, tilts: tuple[float, ...]) -> np.ndarray:
@@ -150,14 +150,14 @@ def _directions(azimuths: int, tilts: tuple[float, ...]) -> np.ndarray:
     return np.stack(turns)
 
 
-def _seen(observation: Observation, body: PreparedBody) -> jax.Array:
+def _usable_weights(observation: Observation, body: PreparedBody) -> jax.Array:
     weights = jnp.asarray(observation.weights)
     return weights * jnp.asarray(np.asarray(body.table.known), weights.dtype)
 
 
 def _roll(points: jax.Array, facing: jax.Array, observation: Observation, body: PreparedBody) -> jax.Array:
     """An orientation turned about the optical axis so that the points' directions in the picture agree."""
-    weight = _seen(observation, body)
+    weight = _usable_weights(observation, body)
     total = jnp.maximum(jnp.sum(weight), 1e-6)
     flat, pixels = einsum("ij,nj->ni", facing, points)[:, :2], jnp.asarray(observation.pixels)
     flat = flat - (einsum("n,nc->c", weight, flat) / total)[None]
@@ -197,7 +197,7 @@ def place_start(
     body: PreparedBody,
     evidence: Evidence,
     robust: Float[jax.Array, ""],
-) -> Start:
+) -> FitStart:
     """A pose and orientation put where the seen pixels want it: least squares of u (q_z + t_z) = q_xy + t_xy.
 
     Args:
@@ -210,7 +210,7 @@ def place_start(
     """
     seen, matrix = evidence.observation, jnp.asarray(evidence.intrinsics.matrix)
     points = einsum("ij,nj->ni", root, about_pelvis)
-    weight = _seen(seen, body)
+    weight = _usable_weights(seen, body)
     slope = (jnp.asarray(seen.pixels) - matrix[None, :2, 2]) / jnp.stack([matrix[0, 0], matrix[1, 1]])[None]
     ones, zeros = jnp.ones_like(weight), jnp.zeros_like(weight)
     rows = jnp.concatenate([jnp.stack([ones, zeros, -slope[:, 0]], 1), jnp.stack([zeros, ones, -slope[:, 1]], 1)])
@@ -227,4 +227,4 @@ def place_start(
     z = place_pelvis(z, position)
     placed = points + position[None]
     cost, _ = robust_loss(residuals_at(placed, root, z, body, evidence), len(body.names), robust)
-    return Start(z, root, jnp.zeros((), jnp.int32), jnp.where(jnp.isfinite(cost), cost, 1e30))
+    return FitStart(z, root, jnp.zeros((), jnp.int32), jnp.where(jnp.isfinite(cost), cost, 1e30))

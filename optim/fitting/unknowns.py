@@ -23,13 +23,13 @@ from hoijax.optim.fitting.prior import PosePrior, pose_bank, pose_prior
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Where a person stands of whom nothing is seen: on the optical axis, at this distance in metres.
 DISTANCE = 3.0
+"""Where a person stands of whom nothing is seen: on the optical axis, at this distance in metres."""
 _SLOPE_STD, _DISTANCE_STD = 0.6, 0.7  # of x / z and y / z, and of the logarithm of z
-#: Shape coefficients that are fitted; models may have hundreds.
 MOST_BETAS = 10
-#: Rotation of a person who stands upright and faces the camera: body y up, z forward; camera y down, z away.
+"""Shape coefficients that are fitted; models may have hundreds."""
 FACING = np.diag([1.0, -1.0, -1.0])
+"""Rotation of a person who stands upright and faces the camera: body y up, z forward; camera y down, z away."""
 
 
 @struct.dataclass

@@ -4,13 +4,12 @@ import dataclasses
 import itertools
 import math
 
-#: Groups of variables that may move.
 GROUPS: tuple[str, ...] = (
     "root", "translation", "torso", "arms", "legs", "left_hand", "right_hand", "betas", "object_rotation",
     "object_translation", "object_scale",
 )  # fmt: skip
+"""Groups of variables that may move."""
 
-#: Short names of several groups, accepted wherever groups are named.
 ALIASES: dict[str, tuple[str, ...]] = {
     "body": ("torso", "arms", "legs"),
     "hands": ("left_hand", "right_hand"),
@@ -18,6 +17,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "object": ("object_rotation", "object_translation", "object_scale"),
     "person": ("root", "translation", "torso", "arms", "legs", "left_hand", "right_hand", "betas"),
 }
+"""Short names of several groups, accepted wherever groups are named."""
 
 
 def expand_groups(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -60,40 +60,41 @@ class PerGroup:
 class Weights:
     """Weights of the energy's terms; each term is near one when something is off by a centimetre, or by its width."""
 
-    #: Asked-for body parts lie on the object, asked-for object points on the body.
     contact: float = 1.0
-    #: Body points outside the object.
+    """Asked-for body parts lie on the object, asked-for object points on the body."""
     penetration: float = 1.0
-    #: Object points outside the body.
+    """Body points outside the object."""
     interior: float = 1.0
-    #: Feet and resting object points on the floor, nothing below it.
+    """Object points outside the body."""
     floor: float = 1.0
-    #: Joints inside their limits.
+    """Feet and resting object points on the floor, nothing below it."""
     limits: float = 1.0
-    #: Everything near the estimate.
+    """Joints inside their limits."""
     stay: float = 1.0
+    """Everything near the estimate."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class RefineStage:
     """One stage: some groups move for some steps under fixed weights."""
 
-    #: Shown as the progress of a run.
     name: str
-    #: Largest number of gradient steps.
+    """Shown as the progress of a run."""
     steps: int
-    #: Groups that move, aliases allowed; what is not listed is held.
+    """Largest number of gradient steps."""
     groups: tuple[str, ...] = GROUPS
-    #: Multiplies every learning rate at first.
+    """Groups that move, aliases allowed; what is not listed is held."""
     rate: float = 1.0
-    #: What `rate` falls to, as a fraction of it: along a cosine, and faster where the energy no longer falls.
+    """Multiplies every learning rate at first."""
     final_rate: float = 0.1
-    #: Contact is sought on surfaces that face each other: looking the same way counts like this distance, metres.
+    """What `rate` falls to, as a fraction of it: along a cosine, and faster where the energy no longer falls."""
     facing: float = 0.4
-    #: Parts and feet that are this far from what they should touch pull half as hard, farther ones ever less, metres:
-    #: in the last stages what is asked for but cannot be offered must not tear the rest apart.
+    """Contact is sought on surfaces that face each other: looking the same way counts like this distance, metres."""
     let_go: float = math.inf
+    """Parts and feet that are this far from what they should touch pull half as hard, farther ones ever less, metres:
+    in the last stages what is asked for but cannot be offered must not tear the rest apart."""
     weights: Weights = Weights()
+    """Of the energy's terms in this stage."""
 
     def __post_init__(self):
         if self.steps < 0:
@@ -101,15 +102,12 @@ class Stage:
         expand_groups(self.groups)
 
 
-#: Objects and bodies first find each other as rigid things, hardly minding what is inside what; then limbs reach; then
-#: penetration is driven out, with matches that prefer what is near to what faces the right way; at last contact lets go
-#: where it held something inside.
-DEFAULT_STAGES: tuple[Stage, ...] = (
-    Stage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
-    Stage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
-    Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
-    Stage("polish", 60, rate=0.25, facing=0.1, let_go=0.1, weights=Weights(penetration=8.0, interior=8.0)),
-    Stage(
+DEFAULT_STAGES: tuple[RefineStage, ...] = (
+    RefineStage("align", 60, ("root", "translation", "object"), weights=Weights(penetration=0.02, interior=0.02)),
+    RefineStage("reach", 60, weights=Weights(penetration=0.1, interior=0.1)),
+    RefineStage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0)),
+    RefineStage("polish", 60, rate=0.25, facing=0.1, let_go=0.1, weights=Weights(penetration=8.0, interior=8.0)),
+    RefineStage(
         "clear",
         60,
         rate=0.25,
@@ -118,22 +116,26 @@ DEFAULT_STAGES: tuple[Stage, ...] = (
         weights=Weights(contact=0.6, penetration=20.0, interior=20.0),
     ),
 )
+"""Objects and bodies first find each other as rigid things, hardly minding what is inside what; then limbs reach; then
+penetration is driven out, with matches that prefer what is near to what faces the right way; at last contact lets go
+where it held something inside."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Starts:
     """Other starts, for interactions that the given one does not bring to the rule."""
 
-    #: How many of the screened starts `refine_batch` runs, one after the other, at most; 0: only the given one, which
-    #: is all that the pure `refine` knows.
     tries: int = 0
-    #: How many of the first stages, which bring body and object together, another start does without.
+    """How many of the screened starts `refine_batch` runs, one after the other, at most; 0: only the given one, which
+    is all that the pure `refine` knows."""
     placed: int = 2
-    #: How hard another start holds what is run from it, in `Weights.stay`: it touches already, if only nearly.
+    """How many of the first stages, which bring body and object together, another start does without."""
     stay: float = 0.1
-    #: What the rule asks, metres: a start is given up whose result penetrates or misses by more.
+    """How hard another start holds what is run from it, in `Weights.stay`: it touches already, if only nearly."""
     deep: float = 0.008
+    """Penetration that the rule allows, metres: a start is given up whose result has more."""
     far: float = 0.018
+    """Distance between what should touch that the rule allows, metres."""
 
     def __post_init__(self):
         for name in ("tries", "placed"):
@@ -145,14 +147,14 @@ class Starts:
 class Sizes:
     """How much the refiner looks at; what changes here compiles a new program, everything else does not."""
 
-    #: Gradient steps between two updates of the correspondences; plateaus are looked for as often.
     steps_per_round: int = 10
-    #: Body vertices of the penetration terms: half spread over the body, half the nearest to the object.
+    """Gradient steps between two updates of the correspondences; plateaus are looked for as often."""
     body_points: int = 512
-    #: Body vertices per contact part and per foot.
+    """Body vertices of the penetration terms: half spread over the body, half the nearest to the object."""
     contact_points: int = 32
-    #: Object surface points of the contact and interior terms: half spread over it, half the nearest to the body.
+    """Body vertices per contact part and per foot."""
     object_points: int = 384
+    """Object surface points of the contact and interior terms: half spread over it, half the nearest to the body."""
 
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
@@ -164,22 +166,26 @@ class Sizes:
 class RefineConfig:
     """Every number of the refiner."""
 
-    stages: tuple[Stage, ...] = DEFAULT_STAGES
-    #: Groups that keep their values bit for bit, aliases allowed: ("object",), ("betas", "hands"), ...
+    stages: tuple[RefineStage, ...] = DEFAULT_STAGES
+    """In the order in which they run."""
     freeze: tuple[str, ...] = ("object_scale",)
-    #: Adam's step at rate one.
+    """Groups that keep their values bit for bit, aliases allowed: ("object",), ("betas", "hands"), ..."""
     rate: PerGroup = PerGroup(0.01, 0.006, 0.005, 0.01, 0.006, 0.015, 0.015, 0.01, 0.02, 0.01, 0.005)
-    #: Departure from the estimate that costs one.
+    """Adam's step at rate one."""
     width: PerGroup = PerGroup(0.06, 0.05, 0.1, 0.3, 0.2, 0.3, 0.3, 0.5, 0.25, 0.15, 0.05)
+    """Departure from the estimate that costs one."""
     sizes: Sizes = Sizes()
+    """How much is looked at."""
     starts: Starts = Starts()
-    #: What rests on the floor is set upright on it, and then slides and turns about the vertical only.
+    """Whether and how other starts are tried."""
     upright: bool = False
-    #: An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
-    #: stage ends when the rate has reached `Stage.final_rate`.
+    """What rests on the floor is set upright on it, and then slides and turns about the vertical only."""
     tolerance: float = 0.01
-    #: Vertices of a part this much farther from the object than its nearest one are pulled 0.6 times as hard, metres.
+    """An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
+    stage ends when the rate has reached `RefineStage.final_rate`."""
     contact_spread: float = 0.03
+    """Vertices of a part this much farther from the object than its nearest one are pulled 0.6 times as hard,
+    metres."""
 
     def __post_init__(self):
         expand_groups(self.freeze)

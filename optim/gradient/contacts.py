@@ -13,37 +13,40 @@ from scipy.spatial import ConvexHull, QhullError
 from hoijax.body_models import BodyModel, contact_regions
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, SDFGrid, vertex_normals
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, object_sdf, region_masks
 from hoijax.interaction.regions import POINTS
 from hoijax.optim.fields import facing_air
 from hoijax.optim.gradient.floor import Floor
 
-#: Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch.
 PROPOSED_PARTS: dict[str, float] = {
     "left_hand": 0.12, "right_hand": 0.12, "buttocks": 0.15, "back": 0.1, "left_thigh": 0.06, "right_thigh": 0.06,
     "left_sole": 0.06, "right_sole": 0.06,
 }  # fmt: skip
-#: So many of them are proposed at most.
+"""Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch."""
 MOST_PROPOSED = 6
-#: Parts that must look straight at what they touch to be proposed: a sole beside a chair's leg does not stand on it.
+"""So many of them are proposed at most."""
 _LOOK_DOWN = ("left_sole", "right_sole")
-#: Points on which an object can rest.
+"""Parts that must look straight at what they touch to be proposed: a sole beside a chair's leg does not stand on it.
+"""
 REST_POINTS = 8
-#: What it counts, as a cosine, that a face of an object's hull is square to an axis of its file: bases mostly are, and
-#: an armchair that is tilted by 16 degrees does not stand on the slope between its feet and its back.
+"""Points on which an object can rest."""
 STRAIGHT = 0.15
-#: Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
+"""What it counts, as a cosine, that a face of an object's hull is square to an axis of its file: bases mostly are, and
+an armchair that is tilted by 16 degrees does not stand on the slope between its feet and its back."""
 BELONGS = 1e-3
-#: Distance of a part from the object at which a soft label on it is believed by half, metres.
+"""Weight of vertices that belong to a part, and count when its distance is measured, but are not drawn to the object.
+"""
 DOUBTED = 0.15
-#: Weight below which a softly asked part is not asked at all.
+"""Distance of a part from the object at which a soft label on it is believed by half, metres."""
 DISBELIEVED = 0.1
-#: Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere.
+"""Weight below which a softly asked part is not asked at all."""
 _INNER = {
     "left_hand": ("left_palm", "left_finger_pads"),
     "right_hand": ("right_palm", "right_finger_pads"),
     "hands": ("palms", "finger_pads"),
 }
+"""Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere."""
 _FEET = ("left_sole", "right_sole")
 
 
@@ -54,33 +57,35 @@ class ContactTargets:
     R parts of the body, V vertices, N template points, Q feet, M points on which the object rests.
     """
 
-    #: Which vertices belong to each part that should touch the object, (*B, R, V).
-    parts: Any
-    #: Which template points should touch the body, (*B, N); all zero: any may.
-    object: Any
-    #: Which vertices belong to each foot that stands on the floor, (*B, Q, V).
-    feet: Any
-    #: Points of the object that lie on the floor, canonical frame, (*B, M, 3), and their weights, (*B, M).
-    rest_points: Any
-    rest_weight: Any
-    #: Which way the base of an object that stands on the floor looks, canonical frame, (*B, 3): a unit vector, down
-    #: when it is upright. Zero, or None for all: the object may turn any way.
-    base: Any = None
-    #: Where on the object each part should touch; None: anywhere. See `touch_within`.
+    parts: Float[ArrayLike, "*B R V"] | Any
+    """Which vertices belong to each part that should touch the object."""
+    object: Float[ArrayLike, "*B N"] | Any
+    """Which template points should touch the body; all zero: any may."""
+    feet: Float[ArrayLike, "*B Q V"] | Any
+    """Which vertices belong to each foot that stands on the floor."""
+    rest_points: Float[ArrayLike, "*B M 3"] | Any
+    """Points of the object that lie on the floor, canonical frame, metres."""
+    rest_weight: Float[ArrayLike, "*B M"] | Any
+    """Weights of these."""
+    base: Float[ArrayLike, "*B 3"] | Any = None
+    """Which way the base of an object that stands on the floor looks, canonical frame: a unit vector, down when it is
+    upright. Zero, or None for all: the object may turn any way."""
     regions: "RegionTargets | None" = None
+    """Where on the object each part should touch; None: anywhere. See `touch_within`."""
 
 
 @struct.dataclass
 class RegionTargets:
     """Regions of an object, one for each of R parts, canonical frame; K points each."""
 
-    #: (*B, R, K, 3), and the outward unit normals there.
-    points: Any
-    normals: Any
-    #: How far the region's surface is from the nearest point on average, (*B, R).
-    spacing: Any
-    #: 1 where the part has a region, 0 where it may touch anywhere, (*B, R).
-    given: Any
+    points: Float[ArrayLike, "*B R K 3"] | Any
+    """Points of the region's surface, metres."""
+    normals: Float[ArrayLike, "*B R K 3"] | Any
+    """Outward unit normals there."""
+    spacing: Float[ArrayLike, "*B R"] | Any
+    """How far the region's surface is from the nearest point on average, metres."""
+    given: Float[ArrayLike, "*B R"] | Any
+    """1 where the part has a region, 0 where it may touch anywhere."""
 
 
 def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_points: int = 64) -> ContactTargets:

@@ -9,53 +9,59 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hoijax.body_models import JointLimits, joint_limit_penalty
 from hoijax.geometry import RigidPose, einsum, nearest, safe_norm, transform_points
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import object_sdf
 from hoijax.optim.fields import ObjectField
 from hoijax.optim.gradient.contacts import ContactTargets, RegionTargets
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State
 
-#: The length that costs one, metres.
 UNIT = 0.01
-#: Residuals of contact grow linearly, not quadratically, beyond about this length, metres: an asked-for contact that
-#: cannot be reached must not tear the rest apart.
+"""The length that costs one, metres."""
 REACH = 0.05
-#: Excess over a joint's range that costs one, radians.
+"""Residuals of contact grow linearly, not quadratically, beyond about this length, metres: an asked-for contact that
+cannot be reached must not tear the rest apart."""
 LIMIT = 0.1
-#: Points of a foot this much above its lowest point are pulled to the floor a third as hard, metres.
+"""Excess over a joint's range that costs one, radians."""
 SOLE = 0.02
-#: How many object points a round watches for being inside the body, or touching it.
+"""Points of a foot this much above its lowest point are pulled to the floor a third as hard, metres."""
 PROBES = 96
-#: How much longer than the shortest way out of the body that through a contact part may be, metres: a hand's thickness.
+"""How many object points a round watches for being inside the body, or touching it."""
 DETOUR = 0.03
-#: What an object point that is known not to touch costs a match, as a distance in metres.
+"""How much longer than the shortest way out of the body that through a contact part may be, metres: a hand's thickness.
+"""
 NOT_A_CONTACT = 0.2
+"""What an object point that is known not to touch costs a match, as a distance in metres."""
 
 
 @struct.dataclass
 class Terms:
-    """The value, or the weight, of each term; scalars."""
+    """The value, or the weight, of each term of `Weights`, which says what each is about."""
 
-    contact: Any
-    penetration: Any
-    interior: Any
-    floor: Any
-    limits: Any
-    stay: Any
+    contact: Float[ArrayLike, ""] | Any
+    penetration: Float[ArrayLike, ""] | Any
+    interior: Float[ArrayLike, ""] | Any
+    floor: Float[ArrayLike, ""] | Any
+    limits: Float[ArrayLike, ""] | Any
+    stay: Float[ArrayLike, ""] | Any
 
 
 @struct.dataclass
 class Cloud:
     """Which points a stage looks at; of the body K spread or near, R x C of the contact parts, Q x C of the feet."""
 
-    index: Any  # (K + R C + Q C) vertex ids
-    part_weight: Any  # (R, C) in [0, 1]; zero rows and entries are padding
-    foot_weight: Any  # (Q, C) likewise
-    object_index: Any  # (N,) points of the object's field: the template's, others spread, and the nearest to the body
+    index: Int[ArrayLike, "M"] | Any
+    """Vertex ids, M = K + R C + Q C."""
+    part_weight: Float[ArrayLike, "R C"] | Any
+    """In [0, 1]; zero rows and entries are padding."""
+    foot_weight: Float[ArrayLike, "Q C"] | Any
+    """In [0, 1]; zero rows and entries are padding."""
+    object_index: Int[ArrayLike, "N"] | Any
+    """Points of the object's field: the template's, others spread, and the nearest to the body."""
 
     @property
     def parts(self) -> slice:
@@ -71,23 +77,24 @@ class Cloud:
 
 @struct.dataclass
 class Matches:
-    """What is held fixed between two updates of the correspondences."""
+    """What is held fixed between two updates of the correspondences; E = R C contact vertices, T probes."""
 
-    #: For each contact vertex the object point that it should touch, an index into `touchable`, (R C,), and how far
-    #: the surface goes on around it, metres, (R C,) or ().
-    touched: Any
-    radius: Any
-    #: How much each contact vertex is pulled, sums to the part's weight over C, (R C,).
-    pull: Any
-    #: Object points that are inside the body or should touch it, indices into the object's field, (T,).
-    probe: Any
-    #: For each of them the nearest scout, (T,), and the outward normal there in the world frame, (T, 3).
-    scout: Any
-    normal: Any
-    #: 1 where the probe is inside the body, else 0, (T,).
-    inside: Any
-    #: How much each probe should touch the body, (T,).
-    asked: Any
+    touched: Int[ArrayLike, "E"] | Any
+    """For each contact vertex the object point that it should touch, an index into `touchable`."""
+    radius: Float[ArrayLike, "*E"] | Any
+    """How far the surface goes on around that point, metres; one number for all, or one each."""
+    pull: Float[ArrayLike, "E"] | Any
+    """How much each contact vertex is pulled, sums to the part's weight over C."""
+    probe: Int[ArrayLike, "T"] | Any
+    """Object points that are inside the body or should touch it, indices into the object's field."""
+    scout: Int[ArrayLike, "T"] | Any
+    """For each of them the nearest scout."""
+    normal: Float[ArrayLike, "T 3"] | Any
+    """The outward normal there, world frame."""
+    inside: Float[ArrayLike, "T"] | Any
+    """1 where the probe is inside the body, else 0."""
+    asked: Float[ArrayLike, "T"] | Any
+    """How much each probe should touch the body."""
 
 
 def find_matches(
@@ -116,9 +123,9 @@ def find_matches(
       cloud: layout of the first of `points`.
       targets: what should touch.
       spread: see `RefineConfig.contact_spread`.
-      facing: see `Stage.facing`.
+      facing: see `RefineStage.facing`.
       area: of the body, square metres.
-      let_go: see `Stage.let_go`.
+      let_go: see `RefineStage.let_go`.
     """
     place = transform_points(pose, field.points[cloud.object_index])
     outward = einsum("ij,nj->ni", pose.rotation, field.normals[cloud.object_index])
@@ -291,7 +298,7 @@ def evaluate(
       floor: None for no floor.
       inverse_width: 1 / width of each tangent coordinate, 0 where it costs nothing to move.
       limits: ranges of the joints.
-      let_go: see `Stage.let_go`.
+      let_go: see `RefineStage.let_go`.
     """
     pose = state.pose
     surface, outward = touchable(field, targets.regions)

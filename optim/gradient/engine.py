@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from hoijax.body_models import BodyModel, pose_body
 from hoijax.geometry import einsum, safe_normalize, transform_points
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import object_sdf
 from hoijax.optim.fields import BodyField, ObjectField
 from hoijax.optim.gradient.config import Sizes
@@ -19,17 +20,17 @@ from hoijax.optim.gradient.energy import Cloud, Terms, evaluate, find_matches, s
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State, retract, tangent
 
-#: Adam's decay rates, and its floor in units of the energy per unit of a variable: gradients far below it are noise and
-#: move nothing, where plain Adam would take full steps.
 ADAM = (0.9, 0.95, 0.3)
-#: Body vertices, spread over the whole body, among which the nearest to each object point is sought.
+"""Adam's decay rates, and its floor in units of the energy per unit of a variable: gradients far below it are noise and
+move nothing, where plain Adam would take full steps."""
 SCOUTS = 1024
+"""Body vertices, spread over the whole body, among which the nearest to each object point is sought."""
 
 
 # Exempt from run-time checks: `vmap` wants one of axes instead of arrays.
 @no_type_check
 @struct.dataclass
-class Problem:
+class RefineProblem:
     """What stays the same through a run: the fields, the targets, the estimate."""
 
     body: BodyField
@@ -37,10 +38,10 @@ class Problem:
     targets: ContactTargets
     floor: Floor | None
     start: State
-    #: 1 / width of each tangent coordinate, (D,).
-    inverse_width: Any
-    #: Projections of the object's turns (canonical frame) and shifts (world) on what is free, (2, 3, 3).
-    freedom: Any
+    inverse_width: Float[ArrayLike, "D"] | Any
+    """1 / width of each tangent coordinate."""
+    freedom: Float[ArrayLike, "2 3 3"] | Any
+    """Projections of the object's turns (canonical frame) and shifts (world) on what is free."""
 
 
 @struct.dataclass
@@ -48,19 +49,20 @@ class Setting:
     """The numbers of one stage, as arrays, so that all stages of one kind share a compiled program."""
 
     weights: Terms
-    #: Learning rate of each tangent coordinate, (D,).
-    rates: Any
-    #: Largest number of steps, ().
-    steps: Any
-    #: Where the falling rate ends, as a fraction of the first one, ().
-    final_rate: Any
-    #: See `RefineConfig.contact_spread` and `Stage.facing`, ().
-    spread: Any
-    facing: Any
-    #: See `Stage.let_go`, ().
-    let_go: Any
-    #: See `RefineConfig.tolerance`, ().
-    tolerance: Any
+    rates: Float[ArrayLike, "D"] | Any
+    """Learning rate of each tangent coordinate."""
+    steps: Int[ArrayLike, ""] | Any
+    """Largest number of steps."""
+    final_rate: Float[ArrayLike, ""] | Any
+    """Where the falling rate ends, as a fraction of the first one."""
+    spread: Float[ArrayLike, ""] | Any
+    """See `RefineConfig.contact_spread`."""
+    facing: Float[ArrayLike, ""] | Any
+    """See `RefineStage.facing`."""
+    let_go: Float[ArrayLike, ""] | Any
+    """See `RefineStage.let_go`."""
+    tolerance: Float[ArrayLike, ""] | Any
+    """See `RefineConfig.tolerance`."""
 
 
 @struct.dataclass
@@ -69,25 +71,31 @@ class Carry:
 
     state: State
     cloud: Cloud
-    #: Adam's moments, (D,), and its number of updates.
-    first: Any
-    second: Any
-    updates: Any
-    #: Steps taken in this stage and in all.
-    step: Any
-    total: Any
-    #: Plateaus multiply this by less than one.
-    rate: Any
-    #: The best state of this stage and its energy; the best energy before this round.
+    first: Float[ArrayLike, "D"] | Any
+    """Adam's running mean of the gradient."""
+    second: Float[ArrayLike, "D"] | Any
+    """Adam's running mean of its square."""
+    updates: Float[ArrayLike, ""] | Any
+    """Of these means, since they were last forgotten."""
+    step: Int[ArrayLike, ""] | Any
+    """Steps taken in this stage."""
+    total: Int[ArrayLike, ""] | Any
+    """Steps taken in all."""
+    rate: Float[ArrayLike, ""] | Any
+    """Plateaus multiply this by less than one."""
     best: State
-    lowest: Any
-    before: Any
-    done: Any
-    #: True where the stage ended on a plateau.
-    converged: Any
+    """The best state of this stage."""
+    lowest: Float[ArrayLike, ""] | Any
+    """Its energy."""
+    before: Float[ArrayLike, ""] | Any
+    """The best energy before this round."""
+    done: Bool[ArrayLike, ""] | Any
+    """True where the stage has ended."""
+    converged: Bool[ArrayLike, ""] | Any
+    """True where the stage ended on a plateau."""
 
 
-def begin(problem: Problem, state: State, total: Any, sizes: Sizes) -> Carry:
+def begin(problem: RefineProblem, state: State, total: Any, sizes: Sizes) -> Carry:
     """Starts a stage: chooses the points that it looks at, forgets Adam's moments."""
     dtype, size = state.translation.dtype, problem.inverse_width.shape[0]
     zero, no = jnp.zeros((), dtype), jnp.zeros((), bool)
@@ -108,7 +116,7 @@ def begin(problem: Problem, state: State, total: Any, sizes: Sizes) -> Carry:
     )
 
 
-def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
+def choose_points(problem: RefineProblem, state: State, sizes: Sizes) -> Cloud:
     """The points of a stage: of body and object each half spread, half near the other; and those of parts and feet."""
     body, object, targets = problem.body, problem.object, problem.targets
     count = body.rank.shape[0]
@@ -142,7 +150,7 @@ def choose_points(problem: Problem, state: State, sizes: Sizes) -> Cloud:
     )
 
 
-def run_round(problem: Problem, setting: Setting, carry: Carry, sizes: Sizes) -> Carry:
+def run_round(problem: RefineProblem, setting: Setting, carry: Carry, sizes: Sizes) -> Carry:
     """Matches, then `sizes.steps_per_round` gradient steps on the matched energy, then the test for a plateau.
 
     A sample that is done stays as it is.

@@ -8,23 +8,23 @@ from hoijax.body_models import pose_body
 from hoijax.geometry import nearest, safe_norm, transform_points, vertex_normals
 from hoijax.interaction import object_sdf
 from hoijax.optim.gradient.energy import point_winding
-from hoijax.optim.gradient.engine import Problem, cloud_of
+from hoijax.optim.gradient.engine import RefineProblem, cloud_of
 from hoijax.optim.gradient.result import RefineMetrics
 from hoijax.optim.gradient.state import State
 
-#: Body vertices, spread over the body, among which the nearest to each object point is sought at first.
 SPREAD = 2048
-#: Object points that are looked at, the first of its field.
+"""Body vertices, spread over the body, among which the nearest to each object point is sought at first."""
 LOOKED_AT = 4096
-#: Object points that are looked at closely: those that lie deepest by the first look.
+"""Object points that are looked at, the first of its field."""
 DEEPEST = 256
-#: Vertices of a part, spread over it, whose distance to a region is measured.
+"""Object points that are looked at closely: those that lie deepest by the first look."""
 REGION_VERTICES = 1024
-#: Points of body and object whose shift is told.
+"""Vertices of a part, spread over it, whose distance to a region is measured."""
 SHIFTED = 256
+"""Points of body and object whose shift is told."""
 
 
-def measure(problem: Problem, state: State) -> RefineMetrics:
+def measure(problem: RefineProblem, state: State) -> RefineMetrics:
     """The metrics of one state; `vmap` for more."""
     body = problem.body
     vertices = pose_body(body.model, state.params).vertices
@@ -48,7 +48,7 @@ def measure(problem: Problem, state: State) -> RefineMetrics:
     )
 
 
-def shift(problem: Problem, given: State, state: State) -> Float[jax.Array, ""]:
+def shift(problem: RefineProblem, given: State, state: State) -> Float[jax.Array, ""]:
     """Mean shift of points of the body or of the object between two states, the larger of both, metres."""
 
     def mean(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -60,7 +60,7 @@ def shift(problem: Problem, given: State, state: State) -> Float[jax.Array, ""]:
     return jnp.maximum(mean(*bodies), mean(*objects))
 
 
-def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3"]) -> Float[jax.Array, ""]:
+def object_depth(problem: RefineProblem, state: State, vertices: Float[jax.Array, "V 3"]) -> Float[jax.Array, ""]:
     """Depth of the deepest object point inside the body, by the nearest vertex's normal; 0 if there is none."""
     normals = vertex_normals(vertices, problem.body.model.faces)
     place, spread = transform_points(state.pose, problem.object.points[:LOOKED_AT]), problem.body.order[:SPREAD]
@@ -76,7 +76,7 @@ def object_depth(problem: Problem, state: State, vertices: Float[jax.Array, "V 3
 
 
 def within_regions(
-    problem: Problem,
+    problem: RefineProblem,
     state: State,
     vertices: Float[jax.Array, "V 3"],
     distance: Float[jax.Array, "V"],

@@ -4,7 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
+from jaxtyping import Float
 
+from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import GRAVITY_WORLD
 
 
@@ -12,10 +14,10 @@ from hoijax.interaction import GRAVITY_WORLD
 class Floor:
     """A plane: the points whose height, their coordinate against gravity, is `level`."""
 
-    #: Unit direction of gravity in the frame of body and object, (*B, 3).
-    gravity: Any
-    #: Height of the plane, metres, (*B).
-    level: Any
+    gravity: Float[ArrayLike, "*B 3"] | Any
+    """Unit direction of gravity in the frame of body and object."""
+    level: Float[ArrayLike, "*B"] | Any
+    """Height of the plane, metres."""
 
     @classmethod
     def at(cls, level: float = 0.0, gravity: tuple[float, float, float] = GRAVITY_WORLD) -> "Floor":

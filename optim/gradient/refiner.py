@@ -14,7 +14,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, judge
 from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
-from hoijax.optim.gradient.config import GROUPS, RefineConfig, Sizes, Stage
+from hoijax.optim.gradient.config import GROUPS, RefineConfig, RefineStage, Sizes
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
     part_targets,
@@ -25,7 +25,7 @@ from hoijax.optim.gradient.contacts import (
     touch_within,
 )
 from hoijax.optim.gradient.energy import Terms
-from hoijax.optim.gradient.engine import Carry, Problem, Setting, begin, run_round
+from hoijax.optim.gradient.engine import Carry, RefineProblem, Setting, begin, run_round
 from hoijax.optim.gradient.evaluation import measure, shift
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.result import Progress, RefineResult
@@ -126,7 +126,7 @@ def refine_batch(
       InputError: unknown part names, leading axes that disagree, or values that are not finite; a region of a part
         that is not asked for.
     """
-    params, pose, batch = _checked(model, params, pose)
+    params, pose, batch = _check(model, params, pose)
     dtype = params.translation.dtype
     templates = _one_per_sample(template, batch)
     floor = _floor_per_sample(floor, batch, dtype)
@@ -149,7 +149,7 @@ def refine_batch(
         each = {id(t): object_field(t, dtype=dtype) for t in templates}
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
     given = State.of(params, pose)
-    over = Problem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
+    over = RefineProblem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
     shared = _problems(body, fields, targets, config, floor, given)
     result = _run(shared, given, shared.start, over, config, progress)
     for turn in range(config.starts.tries if config.steps else 0):
@@ -158,10 +158,10 @@ def refine_batch(
 
 
 def _run(
-    problem: Problem,
+    problem: RefineProblem,
     given: State,
     start: State,
-    over: Problem,
+    over: RefineProblem,
     config: RefineConfig,
     progress: Callable[[Progress], None] | None,
     stay: float = 1.0,
@@ -195,10 +195,10 @@ def _run(
 
 
 def _try_others(
-    problem: Problem,
+    problem: RefineProblem,
     given: State,
     result: RefineResult,
-    over: Problem,
+    over: RefineProblem,
     config: RefineConfig,
     turn: int,
     progress: Callable[[Progress], None] | None,
@@ -214,7 +214,7 @@ def _try_others(
         return result
     size = min(max(1 << int(len(missed) - 1).bit_length(), batch // 4), batch)
     rows = np.resize(missed, size)
-    some = Problem(
+    some = RefineProblem(
         body=problem.body,
         object=problem.object if over.object is None else _rows(problem.object, rows),
         targets=_rows(problem.targets, rows),
@@ -252,11 +252,11 @@ def _problem(
     config: RefineConfig,
     floor: Floor | None,
     given: State,
-) -> Problem:
+) -> RefineProblem:
     """The problem of one interaction; what stands on the floor starts upright, unless the object is frozen."""
     dtype = given.translation.dtype
     standing = floor if config.upright and moves_object(config.freeze) else None
-    return Problem(
+    return RefineProblem(
         body=body,
         object=object,
         targets=targets,
@@ -267,7 +267,7 @@ def _problem(
     )
 
 
-def _setting(model: BodyModel, config: RefineConfig, stage: Stage, dtype: Any) -> Setting:
+def _setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dtype: Any) -> Setting:
     w = stage.weights
     weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay)
     return Setting(
@@ -283,7 +283,7 @@ def _setting(model: BodyModel, config: RefineConfig, stage: Stage, dtype: Any) -
 
 
 def _result(
-    problem: Problem, given: State, config: RefineConfig, state: State, total: Any, converged: Any
+    problem: RefineProblem, given: State, config: RefineConfig, state: State, total: Any, converged: Any
 ) -> RefineResult:
     state = keep_frozen(problem.body.model, config.freeze, state, given)
     both = jax.tree.map(lambda *x: jnp.stack(x), given, state)
@@ -311,7 +311,7 @@ def _problems(
     config: RefineConfig,
     floor: Floor | None,
     given: State,
-) -> Problem:
+) -> RefineProblem:
     """`_problem` of a batch; the body and the object, one or stacked, are put in as they are."""
     each = jax.vmap(
         lambda t, f, g: _problem(body, object, t, config, f, g).replace(body=None, object=None, inverse_width=None)
@@ -329,19 +329,25 @@ def _inverse_width(model: BodyModel, config: RefineConfig, dtype: Any) -> jax.Ar
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _begin(problem: Problem, state: State, total: Any, over: Problem, sizes: Sizes) -> Carry:
+def _begin(problem: RefineProblem, state: State, total: Any, over: RefineProblem, sizes: Sizes) -> Carry:
     return jax.vmap(functools.partial(begin, sizes=sizes), in_axes=(over, 0, 0))(problem, state, total)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _round(problem: Problem, setting: Setting, carry: Carry, over: Problem, sizes: Sizes) -> Carry:
+def _round(problem: RefineProblem, setting: Setting, carry: Carry, over: RefineProblem, sizes: Sizes) -> Carry:
     one = functools.partial(run_round, sizes=sizes)
     return jax.vmap(one, in_axes=(over, None, 0))(problem, setting, carry)
 
 
 @functools.partial(jax.jit, static_argnums=(5, 6))
 def _finish(
-    problem: Problem, given: State, state: State, total: Any, converged: Any, over: Problem, config: RefineConfig
+    problem: RefineProblem,
+    given: State,
+    state: State,
+    total: Any,
+    converged: Any,
+    over: RefineProblem,
+    config: RefineConfig,
 ) -> RefineResult:
     one = functools.partial(_result, config=config)
     return jax.vmap(lambda p, g, s, t, c: one(p, g, state=s, total=t, converged=c), in_axes=(over, 0, 0, 0, 0))(
@@ -350,11 +356,11 @@ def _finish(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _screen(problem: Problem, over: Problem, config: RefineConfig) -> State:
+def _screen(problem: RefineProblem, over: RefineProblem, config: RefineConfig) -> State:
     return jax.vmap(functools.partial(ranked_starts, config=config), in_axes=(over,))(problem)
 
 
-def _checked(model: BodyModel, params: BodyParams, pose: RigidPose) -> tuple[BodyParams, RigidPose, int]:
+def _check(model: BodyModel, params: BodyParams, pose: RigidPose) -> tuple[BodyParams, RigidPose, int]:
     """Both as arrays of one dtype, with one leading axis each."""
     dtype = jnp.result_type(float) if jnp.asarray(params.translation).dtype == jnp.float64 else jnp.float32
     params, pose = jax.tree.map(lambda x: jnp.asarray(x, dtype), (params, pose))

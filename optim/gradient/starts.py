@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from hoijax.body_models import joint_limit_penalty, pose_body
@@ -32,65 +32,75 @@ from hoijax.interaction import object_sdf
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient.config import RefineConfig, Starts, expand_groups
 from hoijax.optim.gradient.energy import Cloud, squared_distances
-from hoijax.optim.gradient.engine import Problem, choose_points, some_vertices
+from hoijax.optim.gradient.engine import RefineProblem, choose_points, some_vertices
 from hoijax.optim.gradient.result import RefineMetrics
 from hoijax.optim.gradient.state import State, joint_groups, keep_frozen, moves_object
 from hoijax.optim.gradient.upright import stands
+
+Entry = Float[ArrayLike, "*B"] | tuple[float, float] | Any
+"""One number per move, or the mean and width of those that are drawn."""
 
 
 class Move(NamedTuple):
     """One move; metres and radians."""
 
-    front: Any
+    front: Entry
     """Shift of the body, relative to the object, along its front;"""
-    side: Any
+    side: Entry
     """to its left;"""
-    up: Any
+    up: Entry
     """upward."""
-    yaw: Any
+    yaw: Entry
     """Turn of the body about the vertical."""
-    lean: Any
+    lean: Entry
     """Turn of the trunk backward about the hips; the thighs stay."""
-    bend: Any
+    bend: Entry
     """Bend of the spine forward."""
-    thighs: Any
+    thighs: Entry
     """Lift of the thighs; the shins keep their direction."""
-    knees: Any
+    knees: Entry
     """Stretch of the knees."""
-    pitch: Any
-    """Turns of a free object about the body's left, the vertical, the body's front."""
-    turn: Any
-    roll: Any
+    pitch: Entry
+    """Turn of a free object about the body's left;"""
+    turn: Entry
+    """about the vertical;"""
+    roll: Entry
+    """about the body's front."""
 
 
-#: Mean and width of the moves that are tried first; of those of the posture only for who sits or lies.
 FIRST = Move(
     front=(0.08, 0.14), side=(0.0, 0.08), up=(0.04, 0.09), yaw=(0.0, 0.2), lean=(0.2, 0.25), bend=(0.1, 0.18),
     thighs=(0.05, 0.15), knees=(0.2, 0.3), pitch=(0.0, 0.3), turn=(0.0, 0.4), roll=(0.0, 0.3),
 )  # fmt: skip
-#: Which of them are of the posture, of a body relative to an object that stands, of an object that is free.
+"""Mean and width of the moves that are tried first; of those of the posture only for who sits or lies."""
 POSTURE, BODILY, OF_OBJECT = ("lean", "bend", "thighs", "knees"), ("yaw",), ("pitch", "turn", "roll")
-#: Moves tried at first, how many of the best go on, the moves tried round each of these, and their widths.
+"""Which of them are of the posture, of a body relative to an object that stands, of an object that is free."""
 TRIED, KEPT, ROUND, WIDTHS = 192, 8, 16, (0.4, 0.15, 0.06)
-#: What a try costs, in metres: that deep or far it is as good as perfect; most that one part counts; how the height of
-#: feet above the floor, a metre of shift and a radian of turn count.
+"""Moves tried at first, how many of the best go on, the moves tried round each of these, and their widths."""
 DEEP, FAR, MOST, FOOT, SHIFT, TURN, BEYOND = 0.004, 0.006, 0.3, 0.15, 0.06, 0.015, 0.05
-#: Body vertices that are asked for their depth, and balls along each bone.
+"""What a try costs, in metres: that deep or far it is as good as perfect; most that one part counts; how the height of
+feet above the floor, a metre of shift and a radian of turn count."""
 BODY_POINTS = 320
+"""Body vertices that are asked for their depth."""
 BALLS = 7
-#: How much worse a result is, in metres, by each thing that misses the rule, by a metre that a part is too far (up to
-#: `NEAR`), and by a metre that it is farther from the estimate.
+"""Balls along each bone."""
 MISS, CLOSER, NEAR, STRAY = 0.05, 0.3, 0.06, 0.06
+"""How much worse a result is, in metres, by each thing that misses the rule, by a metre that a part is too far (up to
+`NEAR`), and by a metre that it is farther from the estimate."""
 
 
 @struct.dataclass
 class Core:
     """Balls within a body, spread along its bones."""
 
-    parent: Any  # (C) joints between which they lie
-    child: Any
-    share: Any  # (C) how far from parent to child
-    radius: Any  # (C) metres, of the rest pose
+    parent: Int[ArrayLike, "C"] | Any
+    """The joint on whose bone each lies."""
+    child: Int[ArrayLike, "C"] | Any
+    """The joint at the other end of the bone."""
+    share: Float[ArrayLike, "C"] | Any
+    """How far from parent to child."""
+    radius: Float[ArrayLike, "C"] | Any
+    """Metres, of the rest pose."""
 
 
 def core_of(body: BodyField) -> Core:
@@ -133,7 +143,7 @@ def moved_start(
       up: unit vector.
       joint_names: of the body, to find hips, knees and spine by.
       by_object: 1 where the object is shifted (the other way) and turned, 0 where the body is.
-      freedom: see `Problem.freedom`.
+      freedom: see `RefineProblem.freedom`.
       middle: of the object, canonical frame, about which it turns; None: its origin.
     """
     root = start.rotations[0]
@@ -169,7 +179,7 @@ def moved_start(
     )
 
 
-def ranked_starts(problem: Problem, config: RefineConfig) -> State:
+def ranked_starts(problem: RefineProblem, config: RefineConfig) -> State:
     """The `config.starts.tries` best starts of one interaction, best first, leading axis K. `vmap` for more."""
     start, model = problem.start, problem.body.model
     dtype = start.translation.dtype
@@ -179,7 +189,7 @@ def ranked_starts(problem: Problem, config: RefineConfig) -> State:
     middle = jnp.mean(problem.object.points[:256], axis=0)
     by_object = _by_object(problem, config)
     mean, width = (jnp.asarray([v[i] for v in FIRST], dtype) for i in (0, 1))
-    used = _used(problem, by_object)
+    used = _move_mask(problem, by_object)
 
     def state_of(move: jax.Array) -> State:
         moved = moved_start(start, Move(*move), up, names, by_object, problem.freedom, middle)
@@ -215,7 +225,7 @@ def move_cost(move: Float[jax.Array, "D"]) -> Float[jax.Array, ""]:
     return SHIFT * safe_norm(move[:3]) + TURN * jnp.sum(jnp.abs(move[3:]))
 
 
-def placement_cost(problem: Problem, state: State, cloud: Cloud, core: Core) -> Float[jax.Array, ""]:
+def placement_cost(problem: RefineProblem, state: State, cloud: Cloud, core: Core) -> Float[jax.Array, ""]:
     """How far a start is from touching without penetrating, metres: depths, distances of parts, heights."""
     posed = pose_body(some_vertices(problem.body, cloud.index, problem.start), state.params)
     points, pose, targets = posed.vertices, state.pose, problem.targets
@@ -256,7 +266,7 @@ def placement_cost(problem: Problem, state: State, cloud: Cloud, core: Core) -> 
     return cost + BEYOND * jnp.sqrt(joint_limit_penalty(state.rotations, problem.body.limits) + 1e-12)
 
 
-def _by_object(problem: Problem, config: RefineConfig) -> jax.Array:
+def _by_object(problem: RefineProblem, config: RefineConfig) -> jax.Array:
     """1 where the object is what moves, (): one that nothing holds, or with a body that must not."""
     frozen = set(expand_groups(config.freeze))
     if not moves_object(config.freeze):
@@ -267,7 +277,7 @@ def _by_object(problem: Problem, config: RefineConfig) -> jax.Array:
     return free.astype(problem.start.translation.dtype)
 
 
-def _used(problem: Problem, by_object: jax.Array) -> Float[jax.Array, "D"]:
+def _move_mask(problem: RefineProblem, by_object: jax.Array) -> Float[jax.Array, "D"]:
     """Which moves are tried, 1 or 0 each."""
     model, dtype = problem.body.model, by_object.dtype
     trunk = np.flatnonzero([
@@ -305,6 +315,6 @@ def badness(metrics: RefineMetrics, moved: Float[ArrayLike, "*B"], starts: Start
     return MISS * missed + 2 * deep + nearer + STRAY * jnp.asarray(moved)
 
 
-def _up(problem: Problem, start: State) -> jax.Array:
+def _up(problem: RefineProblem, start: State) -> jax.Array:
     """Against gravity; without a floor along the body's own spine."""
     return start.rotations[0][:, 1] if problem.floor is None else -problem.floor.gravity

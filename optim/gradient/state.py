@@ -11,19 +11,26 @@ from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams
 from hoijax.geometry import RigidPose, einsum, rotation_from_axis_angle
+from hoijax.geometry.safe import ArrayLike
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, expand_groups
 
 
 @struct.dataclass
 class State:
-    """One interaction as variables."""
+    """One interaction as variables, or many with leading axes."""
 
-    rotations: Any  # (J, 3, 3)
-    betas: Any  # (S)
-    translation: Any  # (3)
-    object_rotation: Any  # (3, 3)
-    object_translation: Any  # (3)
-    object_scale: Any  # ()
+    rotations: Float[ArrayLike, "*B J 3 3"] | Any
+    """Of the joints, relative to their parents."""
+    betas: Float[ArrayLike, "*B S"] | Any
+    """Shape coefficients."""
+    translation: Float[ArrayLike, "*B 3"] | Any
+    """Of the body, metres."""
+    object_rotation: Float[ArrayLike, "*B 3 3"] | Any
+    """From the object's canonical frame to the body's."""
+    object_translation: Float[ArrayLike, "*B 3"] | Any
+    """Of the object, metres."""
+    object_scale: Float[ArrayLike, "*B"] | Any
+    """Of the object."""
 
     @classmethod
     def of(cls, params: BodyParams, pose: RigidPose) -> "State":
@@ -92,11 +99,11 @@ def orthonormal(matrix: Float[jax.Array, "*B 3 3"]) -> Float[jax.Array, "*B 3 3"
     return 1.5 * matrix - 0.5 * einsum("...ij,...jk->...ik", matrix, gram)
 
 
-#: Group of each body joint, by its name without side or number.
 _GROUP_OF = {
     "pelvis": "root", "spine": "torso", "neck": "torso", "head": "torso", "collar": "arms", "shoulder": "arms",
     "elbow": "arms", "wrist": "arms", "hip": "legs", "knee": "legs", "ankle": "legs", "foot": "legs",
 }  # fmt: skip
+"""Group of each body joint, by its name without side or number."""
 _FINGERS = ("hand", "index", "middle", "pinky", "ring", "thumb")
 
 

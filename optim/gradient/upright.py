@@ -41,7 +41,7 @@ def set_upright(state: State, targets: ContactTargets, floor: Floor | None) -> S
 
 
 def freedom(targets: ContactTargets, floor: Floor | None, dtype: Any) -> Float[jax.Array, "2 3 3"]:
-    """`Problem.freedom` of one interaction: everything, or of an object that stands turns about its base's normal
+    """`RefineProblem.freedom` of one interaction: everything, or of an object that stands turns about its base's normal
     and level shifts."""
     eye = jnp.eye(3, dtype=dtype)
     if floor is None or targets.base is None:

@@ -258,7 +258,7 @@ def test_a_mesh_that_fails_late_does_not_take_its_batch_along(fake, many, monkey
     from hoijax.jobs import objects
 
     fake.patch(monkeypatch.setattr)
-    objects._stored.cache_clear()
+    objects._load_stored.cache_clear()
 
     def fail(mesh, resolution=64):
         if len(mesh.vertices) == 8:

@@ -63,7 +63,7 @@ def test_lone_vertices_mark_what_is_right_at_them():
 def test_a_region_turns_with_its_object():
     turn = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     region = region_of_box("top", cube(), (-0.4, 0.4, -0.4), (0.4, 0.6, 0.4))
-    got = region.turned(turn)
+    got = region.rotate(turn)
     np.testing.assert_allclose(got.points, region.points[:, [0, 2, 1]] * [1, -1, 1], atol=1e-6)
     np.testing.assert_allclose(got.normals, np.tile([0, 0, 1], (POINTS, 1)), atol=1e-6)
 

@@ -16,7 +16,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.jobs import objects, photo_fit, photo_fits
 from hoijax.jobs.overlays import SIZE
-from hoijax.jobs.photo_fit import Fitted, PhotoFitter, find_person, view_box, view_intrinsics
+from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter, find_person, view_box, view_intrinsics
 from hoijax.jobs.photo_fit_files import backdrop, closeness, judge_fit
 from hoijax.jobs.photographs import Photograph, read_photographs
 from hoijax.nets.blaze import Person, Region
@@ -176,7 +176,7 @@ def answer(model, photo, *, overlap=0.9, scale=1.0):
     )
     drawn = np.zeros((SIZE, SIZE, 4), np.uint8)
     vertices = np.asarray(pose_body(model, params).vertices)
-    return Fitted(photo, params, vertices, body, found, MATRIX, (np.zeros(2), 60.0), drawn,
+    return PhotoFit(photo, params, vertices, body, found, MATRIX, (np.zeros(2), 60.0), drawn,
                   {"body": 0.8, "object": overlap}, 1, ("a note",))  # fmt: skip
 
 

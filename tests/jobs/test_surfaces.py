@@ -292,9 +292,9 @@ def test_what_hides_the_person_is_borne_and_a_mask_helps(sample):
 def read_estimate_of(pointmap):
     import dataclasses
 
-    from hoijax.io.sources import Estimate, named
+    from hoijax.io.sources import SourceEstimate, source_by_name
 
-    empty = Estimate(pathlib.Path("object.pt"), named("sam-3d-objects"), "", ("",), {}, None, (), {})
+    empty = SourceEstimate(pathlib.Path("object.pt"), source_by_name("sam-3d-objects"), "", ("",), {}, None, (), {})
     arrays = {"obj_trans": np.array([0.0, 0, 5.0]), "obj_scale": np.asarray(1.0), "obj_rot": np.eye(3)[None]}
     return dataclasses.replace(empty, arrays=arrays, pointmap=pointmap)
 

@@ -8,7 +8,8 @@ import pytest
 from hoijax.body_models import BodyParams, free_body, named_pose
 from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_template
-from hoijax.optim.gradient import RefineConfig, Sizes, body_field, object_field
+from hoijax.optim.fields import body_field, object_field
+from hoijax.optim.gradient import RefineConfig, Sizes
 
 SIZES = Sizes(steps_per_round=5, body_points=128, contact_points=12, object_points=96)
 

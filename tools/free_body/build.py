@@ -34,7 +34,7 @@ from .regions import REGIONS, draw_regions
 from .shoes import put_on_shoes
 from .skeleton import FINGERS, JOINT_MIRROR, JOINTS, PARENTS
 from .source import MANIFEST, Wheel, load_base
-from .surface import FLIP, Surface, adjacency, vertex_normals
+from .surface import FLIP, BodySurface, adjacency, vertex_normals
 
 OUTPUT = pathlib.Path(__file__).parents[2] / "hoijax" / "assets" / "free_body"
 INFLUENCES = 6
@@ -46,7 +46,7 @@ def dress(src, samples, seed, progress, cache=None):
     quads = load_base(src)[1]["body"]
     base = dataclasses.replace(base, faces=symmetric_triangles(quads, space.body[0], base.mirror))
     fields, mouth, eye = close_cavities(space, base, adjacency(base.faces, len(base.mirror)))
-    surface = Surface(fields, base.weights, base.faces, base.mirror, mouth, eye)
+    surface = BodySurface(fields, base.weights, base.faces, base.mirror, mouth, eye)
     surface.weights[mouth | eye] = np.eye(len(JOINTS))[JOINTS.index("head")]
     eye_centre = space.eyes[0][space.eyes[0, :, 0] > 0].mean(0)
     surface, labels, border = draw_regions(surface, space.joints[0], eye_centre)

@@ -18,7 +18,7 @@ def centre_finger_joints(surface, joints, tips):
     only its part across the finger counts. A long finger's first joint moves like its second, the thumb's first stays.
 
     Args:
-      surface: the dressed `Surface`.
+      surface: the dressed `BodySurface`.
       joints: (11, 52, 3).
       tips: finger -> vertex id of the left fingertips.
     """

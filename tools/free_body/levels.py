@@ -93,7 +93,7 @@ def build_levels(surface, joints, labels, progress):
     """Decimates the surface to all levels.
 
     Args:
-      surface: the dressed `Surface`.
+      surface: the dressed `BodySurface`.
       joints: (52, 3) of the mean body.
       labels: (V,) regions.
       progress: wraps an iterable with a label.

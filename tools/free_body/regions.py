@@ -91,7 +91,7 @@ def draw_regions(surface, joints, eye_centre):
     """Cuts the surface along all borders and labels it.
 
     Returns:
-      The cut `Surface`, labels (V,) into `REGIONS`, and the mask of vertices beside a garment border.
+      The cut `BodySurface`, labels (V,) into `REGIONS`, and the mask of vertices beside a garment border.
     """
     x, y = np.abs(surface.mean[:, 0]), surface.mean[:, 1]
     bare = (x > joints[INDEX["left_elbow"], 0]) | ((y > joints[INDEX["neck"], 1]) & (x < 0.1))

@@ -12,7 +12,7 @@ FLIP = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
-class Surface:
+class BodySurface:
     """The body while it is being made: everything is per vertex and follows linear maps together."""
 
     fields: np.ndarray
@@ -42,7 +42,7 @@ class Surface:
         """The surface cut along a line (see `cuts.cut`), sides of the new vertices and their outside neighbours."""
         matrix, faces, mirror, side, parent = cut(self.mean, self.faces, self.mirror, field, mask, gap)
         fields = apply(matrix, self.fields)
-        new = Surface(
+        new = BodySurface(
             fields=0.5 * (fields + fields[:, mirror] * FLIP),
             weights=matrix @ self.weights,
             faces=faces,

@@ -83,7 +83,7 @@ def read_contacts(path: PathLike, name: str | None = None) -> ContactFile:
     found = ContactFile(path)
     for key in BODY_KEYS:
         if found.body is None and (value := numbers(tree.get(key))) is not None:
-            found = _merged(found, _of_one(path, repr(key), value, keep=key != "pred_contact_3d"))
+            found = _merge(found, _of_one(path, repr(key), value, keep=key != "pred_contact_3d"))
     for key in OBJECT_KEYS:
         if found.object is None and key != "pred_contact_3d" and (value := numbers(tree.get(key))) is not None:
             found = dataclasses.replace(found, object=_probabilities(path, repr(key), value, None))
@@ -104,7 +104,7 @@ def _is_list(value: Any) -> bool:
     )
 
 
-def _merged(one: ContactFile, two: ContactFile) -> ContactFile:
+def _merge(one: ContactFile, two: ContactFile) -> ContactFile:
     body = one.body if one.body is not None else two.body
     return dataclasses.replace(one, body=body, object=one.object if one.object is not None else two.object)
 

@@ -14,7 +14,7 @@ from hoijax.errors import InputError
 from hoijax.io.reading import PathLike, reading, shown
 from hoijax.io.sources.containers import MATRIX, MESH, read_tree
 from hoijax.io.sources.records import Record, flat, numbers
-from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, named
+from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, source_by_name
 
 POSE_NAME = re.compile(
     r"(?:^|_|/)(?:rot|rots|rotmat|rotation|rotvec|R|t|T|pose|orient|trans|transl|translation|angles|quat)(?:_|\d|$)"
@@ -35,7 +35,7 @@ _DIRECT = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class SourceEstimate:
     """What a file says, in metres and radians."""
 
     path: pathlib.Path
@@ -95,7 +95,7 @@ class Estimate:
 
 def read_estimate(
     path: PathLike, *, source: str | None = None, person: str | None = None, ignore: Sequence[str] = ()
-) -> Estimate:
+) -> SourceEstimate:
     """Reads a file of any method of the table; nothing in it is executed.
 
     Args:
@@ -116,9 +116,9 @@ def read_estimate(
     record = {key: value for key, value in people[chosen].items() if key not in ignore}
     beside = {key: value for key, value in _beside(tree, row).items() if key not in ignore}
     used, unused = _sort_keys(path, row, record, beside)
-    estimate = Estimate(path, row, chosen, tuple(people), {}, row.body, tuple(used), unused, notes=_notes(row))
+    estimate = SourceEstimate(path, row, chosen, tuple(people), {}, row.body, tuple(used), unused, notes=_notes(row))
     with reading(path, f"a file of {row.title}"):  # arrays of any shape may stand under a known key
-        return _filled(estimate, record, beside)
+        return _fill_from_beside(estimate, record, beside)
 
 
 def find_source(path: PathLike) -> Source | None:
@@ -171,7 +171,7 @@ def _folder(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _row(path: pathlib.Path, tree: Any, name: str | None) -> Source:
     if name is not None:
-        row = named(name)
+        row = source_by_name(name)
         if row is None:
             raise InputError(f"there is no source {name!r}; there are {', '.join(s.name for s in SOURCES)}")
         return row
@@ -286,7 +286,7 @@ def _notes(row: Source) -> tuple[str, ...]:
     return (row.note,) if row.note else ()
 
 
-def _filled(estimate: Estimate, record: Record, beside: Record) -> Estimate:
+def _fill_from_beside(estimate: SourceEstimate, record: Record, beside: Record) -> SourceEstimate:
     """The estimate with its quantities, of which each comes from one key."""
     path, row = estimate.path, estimate.source
     meanings: dict[str, tuple[str, np.ndarray]] = {}
@@ -423,7 +423,7 @@ def _metres(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
     return value
 
 
-def _surface(estimate: Estimate, get: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, Any]:
+def _surface(estimate: SourceEstimate, get: Mapping[str, tuple[str, np.ndarray]]) -> dict[str, Any]:
     """Vertices, keypoints, pixels and camera of a body that is given by its surface."""
     path, row = estimate.path, estimate.source
     key, vertices = get["vertices"]

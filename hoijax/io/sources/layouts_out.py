@@ -31,12 +31,12 @@ def _matrices(pose: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(len(pose), -1, 3, 3)
 
 
-def _named(names: Mapping[str, str]) -> Callable[[Quantities], dict[str, np.ndarray]]:
+def _rename_keys(names: Mapping[str, str]) -> Callable[[Quantities], dict[str, np.ndarray]]:
     """Quantities under other names, those that are there."""
     return lambda found: {key: found[quantity] for quantity, key in names.items() if quantity in found}
 
 
-def _own(found: Quantities) -> dict[str, np.ndarray]:
+def _own_keys(found: Quantities) -> dict[str, np.ndarray]:
     return {name: value[:, 0] if name == "obj_scale" else value for name, value in found.items()}
 
 
@@ -61,13 +61,13 @@ def _tram(found: Quantities) -> dict[str, np.ndarray]:
 
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("hoijax", _own, None, holds="both"),
+    Layout("hoijax", _own_keys, None, holds="both"),
     Layout("amass", _amass, None, source="hoijax"),
     Layout("hmr2", _hmr2, "smpl"),
     Layout("tram", _tram, "smpl"),
     Layout(
         "smplest-x",
-        _named({
+        _rename_keys({
             "global_orient": "smplx_root_pose", "body_pose": "smplx_body_pose", "left_hand_pose": "smplx_lhand_pose",
             "right_hand_pose": "smplx_rhand_pose", "jaw_pose": "smplx_jaw_pose", "betas": "smplx_shape",
             "expression": "smplx_expr", "transl": "cam_trans",
@@ -76,18 +76,18 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "pico",
-        _named({name: f"hps_{name}" for name in (*_WHOLE, "betas", "expression", "transl")}),
+        _rename_keys({name: f"hps_{name}" for name in (*_WHOLE, "betas", "expression", "transl")}),
         "smplx",
     ),
     Layout(
         "open3dhoi",
-        _named({
+        _rename_keys({
             "global_orient": "root_pose", "body_pose": "body_pose", "left_hand_pose": "lhand_pose",
             "right_hand_pose": "rhand_pose", "jaw_pose": "jaw_pose", "betas": "shape", "expression": "expr",
             "transl": "cam_trans",
         }),
         "smplx",
     ),
-    Layout("interact-object", _named({"obj_rot": "angles", "obj_trans": "trans"}), None, holds="object"),
+    Layout("interact-object", _rename_keys({"obj_rot": "angles", "obj_trans": "trans"}), None, holds="object"),
 )  # fmt: skip
 """In the order in which they are listed."""

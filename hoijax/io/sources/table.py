@@ -344,6 +344,6 @@ SOURCES: tuple[Source, ...] = (
 """In the order in which they are tried."""
 
 
-def named(name: str) -> Source | None:
+def source_by_name(name: str) -> Source | None:
     """The row of a name."""
     return next((source for source in SOURCES if source.name == name), None)

@@ -15,7 +15,7 @@ from hoijax.geometry import RigidPose, einsum
 from hoijax.nets.scorehoi import (
     Conditions,
     Denoiser,
-    Estimate,
+    InteractionEstimate,
     ScoreHOIRegressor,
     image_cells,
     noise_function,
@@ -38,7 +38,7 @@ WEIGHTS = ("contact", "floor", "penetration")
 class GuidedReconstruction:
     """The stages of a reconstruction, each of which can be evaluated; pelvis-relative metres, camera frame."""
 
-    estimate: Estimate
+    estimate: InteractionEstimate
     """What the regressor says."""
     initial: Posed
     """Its geometry."""
@@ -50,7 +50,7 @@ class GuidedReconstruction:
     """The object after the mesh refiner."""
 
 
-def state_from_estimate(body: GuidedBody, estimate: Estimate) -> Float[jax.Array, "B D"]:
+def state_from_estimate(body: GuidedBody, estimate: InteractionEstimate) -> Float[jax.Array, "B D"]:
     """The regressor's answer as states (B, 331)."""
     return pack(HOIState(
         pose=estimate.body.pose,

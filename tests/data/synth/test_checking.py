@@ -10,7 +10,7 @@ from hoijax.data.synth import checks
 from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.rig import Puppet
 from hoijax.data.synth.sampling import Candidate
-from hoijax.data.synth.solver import Fitted
+from hoijax.data.synth.solver import SolvedCandidate
 from hoijax.data.synth.start import ScriptedStart, stance, stand_on_floor
 
 
@@ -25,7 +25,7 @@ def kicking():
     placed = box.move(toes[:, 0].mean(), 0.0, toes[:, 2].max() + 0.002 - box.box()[0][2])
     start = ScriptedStart(puppet, placed, ("right_toes",))
     candidate = Candidate(0, 0, ACTIONS["kick"], "box", 0, 0, "", start)
-    return Fitted(candidate, puppet.rotations, puppet.translation, placed.rotation, placed.translation)
+    return SolvedCandidate(candidate, puppet.rotations, puppet.translation, placed.rotation, placed.translation)
 
 
 def failed(fitted):

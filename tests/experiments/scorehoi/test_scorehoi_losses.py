@@ -18,7 +18,7 @@ from hoijax.experiments.scorehoi.losses import noise_loss
 from hoijax.experiments.scorehoi.made_up import MadeUp
 from hoijax.experiments.scorehoi.samples import training_sample
 from hoijax.experiments.scorehoi.stages import RegressorStage, Variables, layout_of
-from hoijax.nets.scorehoi import ContactEstimate, Estimate
+from hoijax.nets.scorehoi import ContactEstimate, InteractionEstimate
 from hoijax.nets.scorehoi.hand4whole import BodyEstimate
 from hoijax.systems.scorehoi.networks import BodyConfig
 
@@ -53,7 +53,7 @@ def truths():
 
 
 def answer(truth, layout):
-    """What a network without errors says of one truth: the fields of `Estimate`, in NumPy."""
+    """What a network without errors says of one truth: the fields of `InteractionEstimate`, in NumPy."""
     row = {name: i for i, name in enumerate(keypoint_names(layout.model))}
     pelvis = truth.keypoints[0]
     place = {n: FOCAL * truth.keypoints[i, :2] / truth.keypoints[i, 2] / SIDE for n, i in row.items()}
@@ -86,7 +86,7 @@ class Knowing(nnx.Module):
     def estimate(self, image, object_numbers):
         names = ("pose", "betas", "camera", "joints", "hand_boxes")
         body = BodyEstimate(image[:, ::64, ::64], *(self.answers[n][...] for n in names))
-        return Estimate(body, *(self.answers[n][...] for n in ("object_rotation", "object_translation")))
+        return InteractionEstimate(body, *(self.answers[n][...] for n in ("object_rotation", "object_translation")))
 
     def contacts(self, features, camera, human_vertices, object_points):
         count = len(features)

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from hoijax.optim.gradient import GROUPS, PerGroup, RefineConfig, Sizes, Stage
+from hoijax.optim.gradient import GROUPS, PerGroup, RefineConfig, RefineStage, Sizes
 from hoijax.optim.gradient.config import expand_groups
 
 
@@ -16,7 +16,7 @@ def test_unknown_groups_are_named():
     with pytest.raises(ValueError, match="'feet'"):
         RefineConfig(freeze=("feet",))
     with pytest.raises(ValueError, match="'feet'"):
-        Stage("walk", 10, groups=("feet",))
+        RefineStage("walk", 10, groups=("feet",))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 280, 1000])

@@ -8,7 +8,8 @@ from jax.test_util import check_grads
 from hoijax.body_models import JointLimits, free_body, joint_limits
 from hoijax.geometry import Mesh, RigidPose, random_rotation
 from hoijax.interaction import make_template
-from hoijax.optim.gradient import Floor, object_field
+from hoijax.optim.fields import object_field
+from hoijax.optim.gradient import Floor
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.energy import (
     UNIT,

@@ -28,7 +28,7 @@ from hoijax.optim.gradient.starts import (
     STRAY,
     Move,
     _by_object,
-    _used,
+    _move_mask,
     badness,
     core_of,
     move_cost,
@@ -195,11 +195,11 @@ def test_a_move_costs_more_the_farther_it_goes():
 
 def test_who_sits_is_posed_otherwise_and_free_things_move_instead_of_the_body(above, model, quick):
     problem = above[0]
-    used = lambda by: dict(zip(Move._fields, np.asarray(_used(problem, jnp.asarray(by)))))  # noqa: E731
+    used = lambda by: dict(zip(Move._fields, np.asarray(_move_mask(problem, jnp.asarray(by)))))  # noqa: E731
     assert [name for name, on in used(0.0).items() if on] == ["front", "side", "up", "yaw"]
     assert [name for name, on in used(1.0).items() if on] == ["front", "side", "up", "pitch", "turn", "roll"]
     sitting = dataclasses.replace(problem, targets=jax.tree.map(lambda x: x[0], part_targets(model, [("buttocks",)])))
-    on = dict(zip(Move._fields, np.asarray(_used(sitting, jnp.asarray(0.0)))))
+    on = dict(zip(Move._fields, np.asarray(_move_mask(sitting, jnp.asarray(0.0)))))
     assert all(on[name] for name in ("lean", "bend", "thighs", "knees", "yaw"))
     assert float(_by_object(problem, quick)) == 1.0
     assert float(_by_object(problem, dataclasses.replace(quick, freeze=("object",)))) == 0.0
