@@ -8,6 +8,7 @@ from hoijax.nets.blocks.perceptrons import GatedPerceptron, Perceptron, gelu, li
 from hoijax.nets.blocks.positions import random_fourier, rotate, sinusoid
 from hoijax.nets.blocks.products import attend, attend_linearly, causal_mask, join_heads, split_heads
 from hoijax.nets.blocks.residual import GatedConvolution, ResidualConvolution
+from hoijax.nets.blocks.stack import Stack
 from hoijax.nets.blocks.transformer import BlockConfig, TransformerBlock
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Perceptron",
     "RMSNorm",
     "ResidualConvolution",
+    "Stack",
     "TransformerBlock",
     "add_lora",
     "attend",

@@ -3,7 +3,7 @@
 Modules carry PyTorch's attribute names, so the path of a parameter here is its key there, up to the leaf (`kernel` for
 `weight`, ...); where names differ, `Rule`s say how, and which arrays are stacked there and apart here or the other way
 round. A conversion is then a walk over the module's layers that asks the state dict for each layer's keys in PyTorch's
-layout. Every missing, unexpected and mis-shaped key is reported at once, before any number is read.
+layout; what is one array over all layers here (`hoijax.nets.blocks.Stack`) is one for each layer there. Every missing, unexpected and mis-shaped key is reported at once, before any number is read.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 
 from hoijax.errors import InputError
+from hoijax.nets.blocks.stack import Stack
 from hoijax.nets.weights.files import TensorInfo, Tensors, table_of
 from hoijax.nets.weights.modules import name_of
 
@@ -90,40 +91,64 @@ def _conv_axes(ndim: int) -> tuple[int, ...]:
     return (*range(2, ndim), 1, 0)
 
 
-def _leaves(module: nnx.Module) -> dict[str, tuple[str, nnx.Variable, Axes]]:
-    """Name of every variable here -> its key in PyTorch's manner, itself, and the axes that bring PyTorch's to ours."""
+@dataclasses.dataclass(frozen=True)
+class _Leaf:
+    """A variable of a module."""
+
+    keys: tuple[str, ...]
+    """Its key in PyTorch's manner; of a `Stack` one for each layer."""
+    variable: nnx.Variable
+    """Itself."""
+    axes: Axes
+    """Axes that bring PyTorch's layout of one layer's array into ours."""
+    stacked: bool
+    """Whether its first axis counts layers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array of one key, in PyTorch's layout."""
+        shape = tuple(self.variable.shape)[self.stacked :]
+        return shape if self.axes is None else tuple(shape[i] for i in np.argsort(self.axes))
+
+
+def _keys(path: tuple[Any, ...], stacks: Mapping[tuple[Any, ...], int]) -> tuple[tuple[str, ...], bool]:
+    """The keys of a path, and whether it lies in a stack: its name for the layers becomes each layer's number."""
+    for depth in range(len(path)):
+        if path[:depth] in stacks:
+            start, rest = path[:depth], path[depth + 1 :]
+            return tuple(name_of((*start, i, *rest)) for i in range(stacks[path[:depth]])), True
+    return (name_of(path),), False
+
+
+def _leaves(module: nnx.Module) -> dict[str, _Leaf]:
+    """Every variable by its name here."""
+    layers = [(path, layer) for path, layer in nnx.iter_graph(module) if isinstance(layer, nnx.Module)]
+    stacks = {path: layer.count for path, layer in layers if isinstance(layer, Stack)}
     leaves = {}
-    for path, layer in nnx.iter_graph(module):  # the oldest Flax has no iter_modules
-        if not isinstance(layer, nnx.Module):
-            continue
+    for path, layer in layers:  # the oldest Flax has no iter_modules
         layout = _LAYOUTS.get(type(layer), {})
         for name, leaf in vars(layer).items():
             if not isinstance(leaf, nnx.Param | nnx.BatchStat):
                 continue
             torch_name, axes = layout.get(name, (name, None))
+            keys, stacked = _keys((*path, torch_name), stacks)
             if isinstance(layer, nnx.Conv) and name == "kernel":
                 axes = _conv_axes(leaf.ndim)
-            leaves[name_of((*path, name))] = (name_of((*path, torch_name)), leaf, axes)
+            leaves[name_of((*path, name))] = _Leaf(keys, leaf, axes, stacked)
     return leaves
 
 
 def torch_entries(module: nnx.Module) -> dict[str, tuple[nnx.Variable, Axes]]:
-    """PyTorch key of every variable of a module, with the axes that bring PyTorch's array into our layout."""
-    return {key: (leaf, axes) for key, leaf, axes in _leaves(module).values()}
+    """PyTorch key of every variable of a module without stacks, with the axes that bring PyTorch's array into ours."""
+    return {leaf.keys[0]: (leaf.variable, leaf.axes) for leaf in _leaves(module).values()}
 
 
-def torch_shape(leaf: nnx.Variable, axes: Axes) -> tuple[int, ...]:
-    """The shape of a variable's array in PyTorch's layout."""
-    shape = tuple(leaf.shape)
-    return shape if axes is None else tuple(shape[i] for i in np.argsort(axes))
-
-
-def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, TensorSource]:
-    """Name of every variable of a module -> where it lies in a checkpoint."""
+def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, tuple[TensorSource, ...]]:
+    """Name of every variable of a module -> where it lies in a checkpoint, layer by layer where it is of a `Stack`."""
     leaves = _leaves(module)
-    rows = {key: (torch_shape(leaf, axes) or (0,))[0] for key, leaf, axes in leaves.values()}
-    out = {}
-    for name, (key, _, axes) in leaves.items():
+    rows = {key: (leaf.shape or (0,))[0] for leaf in leaves.values() for key in leaf.keys}
+
+    def source(key: str, axes: Axes) -> TensorSource:
         rule = next((rule for rule in rules if re.fullmatch(rule.ours, key)), None)
         keys, start, total = (key,), None, rows[key]
         if rule is not None:
@@ -134,20 +159,21 @@ def sources(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, TensorS
                 order = [fit.expand(text) for text in rule.among]
                 start = sum(rows[other] for other in order[: order.index(key)])
                 total = sum(rows[other] for other in order)
-        out[name] = TensorSource(keys, None if start is None else (start, start + rows[key]), total, axes)
-    return out
+        return TensorSource(keys, None if start is None else (start, start + rows[key]), total, axes)
+
+    return {name: tuple(source(key, leaf.axes) for key in leaf.keys) for name, leaf in leaves.items()}
 
 
 def published_keys(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, tuple[int, ...] | None]:
     """The checkpoint's keys and their shapes; None where only the sum of several arrays' rows is known."""
     leaves, table = _leaves(module), {}
-    for name, source in sources(module, rules).items():
-        _, leaf, axes = leaves[name]
-        shape = torch_shape(leaf, axes)
-        if len(source.keys) > 1:
-            table |= dict.fromkeys(source.keys)
-        else:
-            table[source.keys[0]] = (source.total, *shape[1:]) if shape else ()
+    for name, places in sources(module, rules).items():
+        shape = leaves[name].shape
+        for source in places:
+            if len(source.keys) > 1:
+                table |= dict.fromkeys(source.keys)
+            else:
+                table[source.keys[0]] = (source.total, *shape[1:]) if shape else ()
     return table
 
 
@@ -175,7 +201,8 @@ def convert_state_dict(
     start = "module." if table and all(key.startswith("module.") for key in table) else ""
     table = {key.removeprefix(start): shape for key, shape in table.items()}
     leaves, places = _leaves(module), sources(module, rules)
-    needed = dict.fromkeys(key for source in places.values() for key in source.keys)
+    flat = [(source, leaves[name].shape) for name, parts in places.items() for source in parts]
+    needed = dict.fromkeys(key for source, _ in flat for key in source.keys)
     problems = [f"missing: {key}" for key in needed if key not in table]
     patterns = (*ALWAYS_IGNORED, *ignore)
     problems += [
@@ -184,11 +211,10 @@ def convert_state_dict(
         if key not in needed and not any(fnmatch.fnmatchcase(key, p) for p in patterns)
     ]
     said = set()
-    for name, source in places.items():
+    for source, want in flat:
         if source.keys in said or not all(key in table for key in source.keys):
             continue
-        _, leaf, axes = leaves[name]
-        want, got = torch_shape(leaf, axes), [table[key] for key in source.keys]
+        got = [table[key] for key in source.keys]
         want = (source.total, *want[1:]) if want else want
         rows = sum(shape[0] for shape in got if shape)
         if any(shape[1:] != want[1:] or len(shape) != len(want) for shape in got) or (want and rows != want[0]):
@@ -202,14 +228,22 @@ def convert_state_dict(
     def kind(leaf: nnx.Variable) -> np.dtype:
         return np.dtype(dtype if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating) else leaf.dtype)
 
-    def read(name: str) -> np.ndarray:
-        source, (_, leaf, axes) = places[name], leaves[name]
+    def part(source: TensorSource) -> np.ndarray:
         parts = [np.asarray(state_dict[start + key]) for key in source.keys]
         array = parts[0] if len(parts) == 1 else np.concatenate(parts)
         array = array if source.rows is None else array[slice(*source.rows)]
-        return (array if axes is None else array.transpose(axes)).astype(kind(leaf), copy=False)
+        return array if source.axes is None else array.transpose(source.axes)
 
-    infos = {name: TensorInfo(tuple(leaf.shape), kind(leaf)) for name, (_, leaf, _) in leaves.items()}
+    def read(name: str) -> np.ndarray:
+        leaf = leaves[name]
+        if not leaf.stacked:
+            return part(places[name][0]).astype(kind(leaf.variable), copy=False)
+        whole = np.empty(leaf.variable.shape, kind(leaf.variable))
+        for i, source in enumerate(places[name]):
+            whole[i] = part(source)
+        return whole
+
+    infos = {name: TensorInfo(tuple(leaf.variable.shape), kind(leaf.variable)) for name, leaf in leaves.items()}
     return Tensors(infos, read, where="the checkpoint")
 
 
@@ -218,8 +252,15 @@ def load_state_dict(
 ) -> None:
     """Fills a module in place from a PyTorch state dict; arguments and errors as for `convert_state_dict`."""
     arrays = convert_state_dict(module, state_dict, ignore=ignore, rules=rules)
-    for name, (_, leaf, _) in _leaves(module).items():
-        leaf[...] = jnp.asarray(arrays[name])
+    for name, leaf in _leaves(module).items():
+        leaf.variable[...] = jnp.asarray(arrays[name])
+
+
+def renamed(state_dict: StateDict, names: Mapping[str, str]) -> Tensors:
+    """Some of a state dict's arrays under new names, none of them read: new name -> name there."""
+    table = table_of(state_dict)
+    return Tensors({new: table[old] for new, old in names.items()}, lambda new: state_dict[names[new]],
+                   where="the checkpoint")  # fmt: skip
 
 
 def shapes_of(make: Callable[[nnx.Rngs], nnx.Module]) -> nnx.Module:
@@ -235,13 +276,13 @@ def state_dict_of(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, n
     """
     leaves, out = _leaves(module), {}
     parts: dict[str, list[tuple[int, np.ndarray]]] = {}
-    for name, source in sources(module, rules).items():
-        if len(source.keys) > 1:
-            raise ValueError(f"{name} is made of {', '.join(source.keys)}, of unknown sizes")
-        _, leaf, axes = leaves[name]
-        array = np.asarray(leaf[...])
-        array = array if axes is None else array.transpose(np.argsort(axes))
-        parts.setdefault(source.keys[0], []).append((source.rows[0] if source.rows else 0, array))
+    for name, places in sources(module, rules).items():
+        whole = np.asarray(leaves[name].variable[...])
+        for source, array in zip(places, whole if leaves[name].stacked else whole[None]):
+            if len(source.keys) > 1:
+                raise ValueError(f"{name} is made of {', '.join(source.keys)}, of unknown sizes")
+            array = array if source.axes is None else array.transpose(np.argsort(source.axes))
+            parts.setdefault(source.keys[0], []).append((source.rows[0] if source.rows else 0, array))
     for key, pieces in parts.items():
         out[key] = (
             np.concatenate([a for _, a in sorted(pieces, key=lambda p: p[0])]) if len(pieces) > 1 else pieces[0][1]

@@ -16,7 +16,10 @@ from hoijax.nets.weights.convert import Rule, StateDict, convert_state_dict, pub
 from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
 from hoijax.nets.weights.modules import fill, own_arrays
 
-TABLES = ("hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights")
+TABLES = (
+    "hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights",
+    "hoijax.nets.clip.checkpoints",
+)  # fmt: skip
 """Modules with a table WEIGHTS of their networks by name."""
 
 Companions = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -37,6 +40,8 @@ class Entry:
     """Glob patterns of keys that the checkpoint holds for nothing."""
     rules: tuple[Rule, ...] = ()
     """Where the checkpoint's names differ from ours."""
+    prepare: Callable[[StateDict], StateDict] | None = None
+    """Brings other forms in which the checkpoint is published to the one that the rules speak of."""
     shipped: str | None = None
     """The file below `hoijax/assets`; None: none comes with hoijax."""
     sha256: str | None = None
@@ -143,6 +148,8 @@ def convert_published(name: str, state_dict: StateDict, *, dtype: Any = None) ->
       InputError: the name is unknown, or keys are missing, unexpected or of another shape.
     """
     entry = find_checkpoint(name)
+    if entry.prepare is not None:
+        state_dict = entry.prepare(state_dict)
     arrays = convert_state_dict(shapes_of(entry.make), state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
     return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **(entry.published or {})}), arrays.where)
 

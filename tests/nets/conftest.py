@@ -1,11 +1,13 @@
-"""Access to the authors' answers: `shared/golden` beside the repository, absent elsewhere."""
+"""Modules run as programs that compile in a hurry; the authors' answers, `shared/golden` beside the repository."""
 
 import json
 import pathlib
 import zlib
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[3] / "shared" / "golden"
 
@@ -41,3 +43,19 @@ def golden():
         return arrays, {key: seeded_weight(key, tuple(shape), seed) for key, shape, _ in keys}
 
     return load
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs a module or a function of arrays, compiled in a hurry: these programs run for milliseconds."""
+
+    def call(function, *inputs, **named):
+        if isinstance(function, nnx.Module):
+            graph, state = nnx.split(function)
+            program = jax.jit(lambda state, inputs, named: nnx.merge(graph, state)(*inputs, **named),
+                              compiler_options={"xla_backend_optimization_level": 0})  # fmt: skip
+            return jax.tree.map(np.asarray, program(state, inputs, named))
+        program = jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+        return jax.tree.map(np.asarray, program(*inputs, **named))
+
+    return call
