@@ -85,7 +85,9 @@ WEIGHTS = {
     **{f"clip_{size}": _entry("both", f"CLIP {title}", Config.of_size(size)) for size, title in TITLES.items()},
     **{f"clip_text_{size}": _entry("text", f"CLIP {title}, texts", TextConfig.of_size(size))
        for size, title in TITLES.items() if size != "l_336"},
-    **{f"clip_vision_{size}": _entry("vision", f"CLIP {title}, images", VisionConfig.of_size(size))
+    # Features alone, which is what language models look at; files of one tower have no projection.
+    **{f"clip_vision_{size}": _entry("vision", f"CLIP {title}, features of images",
+                                     dataclasses.replace(VisionConfig.of_size(size), projection=None))
        for size, title in TITLES.items()},
     # What diffusion models keep beside their UNet: the tower as it is, without the joint space.
     "clip_words_l": _entry("text", "CLIP ViT-L/14, texts without projection (Stable Diffusion 1, SDXL's first)",

@@ -32,9 +32,7 @@ class Model(nnx.Module):
         self.text, self.vision = TextTower(config.text, rngs), VisionTower(config.vision, rngs)
         self.logit_scale = nnx.Param(jnp.asarray(np.log(1 / 0.07), jnp.float32))
 
-    def __call__(
-        self, images: Float[ArrayLike, "B H W 3"], ids: Int[ArrayLike, "N T"]
-    ) -> Float[jax.Array, "B N"]:
+    def __call__(self, images: Float[ArrayLike, "B H W 3"], ids: Int[ArrayLike, "N T"]) -> Float[jax.Array, "B N"]:
         """How alike each image and each text are; the softmax over texts says which one describes the image."""
         image, text = (_unit(x.projected) for x in (self.vision(images), self.text(ids)))
         return jnp.exp(self.logit_scale[...]).astype(image.dtype) * (image @ text.T)

@@ -30,7 +30,12 @@ class Network(nnx.Module):
         self.layers = Stack(lambda rngs: Layer(rngs, rate), 3, rngs)
 
     def __call__(self, x, remat=False):
-        return self.layers.scan(lambda layer, x, more: (layer(x) + jnp.broadcast_to(more, x.shape), jnp.sum(x)), x, jnp.arange(3, dtype=x.dtype), remat=remat)
+        return self.layers.scan(
+            lambda layer, x, more: (layer(x) + jnp.broadcast_to(more, x.shape), jnp.sum(x)),
+            x,
+            jnp.arange(3, dtype=x.dtype),
+            remat=remat,
+        )
 
 
 def state():

@@ -1,5 +1,6 @@
 """CLIP against `transformers` on random weights, the published key tables, and what goes in."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from hoijax.errors import InputError
 from hoijax.nets import clip, weights
-from hoijax.nets.clip.checkpoints import text_rules, vision_rules
+from hoijax.nets.clip.checkpoints import _entry, text_rules, vision_rules
 
 transformers = pytest.importorskip("transformers", reason="extra [parity]")
 torch = pytest.importorskip("torch", reason="extra [parity]")
@@ -128,21 +129,17 @@ def test_key_tables_are_those_of_the_published_sizes(name, count):
 
 
 def test_one_checkpoint_of_both_fills_either_tower_and_of_one_with_or_without_its_name(random_module):
-    import dataclasses
-
-    from hoijax.nets.clip.checkpoints import _entry
-
     ours, theirs = pair("quick_gelu")
     state = arrays(theirs)
     for kind, config, tower in (("text", ours.text.config, ours.text), ("vision", ours.vision.config, ours.vision)):
         entry = _entry(kind, "a tower", config)
-        for given in (state, {k.removeprefix(f"{kind}_model."): v for k, v in state.items()
-                              if k.startswith((f"{kind}_model.", {"text": "text_p", "vision": "visual_p"}[kind]))}):  # fmt: skip
-            arrays_ = weights.convert_state_dict(
-                weights.abstract(entry.make), entry.prepare(given), ignore=entry.ignore, rules=entry.rules
-            )
+        own = (f"{kind}_model.", {"text": "text_p", "vision": "visual_p"}[kind])
+        alone = {key.removeprefix(own[0]): value for key, value in state.items() if key.startswith(own)}
+        for given in (state, alone):
+            given, net = entry.prepare(given), weights.abstract(entry.make)
+            converted = weights.convert_state_dict(net, given, ignore=entry.ignore, rules=entry.rules)
             for key, value in weights.to_flat(tower).items():
-                np.testing.assert_array_equal(arrays_[key], value)
+                np.testing.assert_array_equal(converted[key], value)
         short = _entry(kind, "a tower", dataclasses.replace(config, projection=None))
         weights.convert_state_dict(weights.abstract(short.make), state, ignore=short.ignore, rules=short.rules)
         lacking = {key: value for key, value in state.items() if not key.endswith("layers.1.mlp.fc2.bias")}
