@@ -2,8 +2,9 @@
 
 Modules carry PyTorch's attribute names, so the path of a parameter here is its key there, up to the leaf (`kernel` for
 `weight`, ...); where names differ, `Rule`s say how, and which arrays are stacked there and apart here or the other way
-round. A conversion is then a walk over the module's layers that asks the state dict for each layer's keys in PyTorch's
-layout; what is one array over all layers here (`hoijax.nets.blocks.Stack`) is one for each layer there. Every missing, unexpected and mis-shaped key is reported at once, before any number is read.
+round. What is one array over all layers here (`hoijax.nets.blocks.Stack`) is one for each layer there. A conversion is
+then a walk over the module's layers that asks the state dict for each layer's keys in PyTorch's layout. Every missing,
+unexpected and mis-shaped key is reported at once, before any number is read.
 """
 
 import dataclasses

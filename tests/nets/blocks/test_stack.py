@@ -92,8 +92,11 @@ def test_a_checkpoint_of_layers_fills_the_stack_and_comes_back(random_module):
         np.testing.assert_array_equal(back[key], value)
     # Names of theirs, two arrays of which are one here and the other way round.
     rules = [weights.Rule(r"layers\.(\d)\.linear\.(.*)", (r"top.\1.\2", r"end.\1.\2"))]
-    parts = {f"{p}.{i}.{n}": table[f"layers.{i}.linear.{n}"][s]
-             for i in range(3) for n in ("weight", "bias") for p, s in (("top", np.s_[:1]), ("end", np.s_[1:]))}  # fmt: skip
+    parts = {}
+    for i in range(3):
+        for name in ("weight", "bias"):
+            whole = table[f"layers.{i}.linear.{name}"]
+            parts |= {f"top.{i}.{name}": whole[:1], f"end.{i}.{name}": whole[1:]}
     other = random_module(Network, 1)
     weights.load_state_dict(other, parts, rules=rules)
     for a, b in zip(weights.to_flat(net).values(), weights.to_flat(other).values()):
