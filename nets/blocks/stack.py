@@ -1,4 +1,4 @@
-"""Equal layers one after the other as one program that runs them in turn: a network of forty compiles like one of one."""
+"""Equal layers one after the other as one program that runs them in turn: forty compile like one."""
 
 from collections.abc import Callable
 from typing import Any

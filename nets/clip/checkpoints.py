@@ -18,7 +18,8 @@ TITLES = {"l": "ViT-L/14", "l_336": "ViT-L/14 at 336 pixels", "h": "ViT-H/14", "
 
 LAYER = {
     r"attention\.query": "self_attn.q_proj", r"attention\.key": "self_attn.k_proj",
-    r"attention\.value": "self_attn.v_proj", r"attention\.out": "self_attn.out_proj", "attention_norm": "layer_norm1", "perceptron_norm": "layer_norm2",
+    r"attention\.value": "self_attn.v_proj", r"attention\.out": "self_attn.out_proj",
+    "attention_norm": "layer_norm1", "perceptron_norm": "layer_norm2",
     r"perceptron\.first": "mlp.fc1", r"perceptron\.second": "mlp.fc2",
 }  # fmt: skip
 """Parts of a block, ours and theirs."""
