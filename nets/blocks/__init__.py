@@ -1,7 +1,15 @@
 """What networks are built of: attention, normalisation, perceptrons, convolutions, low-rank adaptation, backbones."""
 
 from hoijax.nets.blocks.attention import Attention, AttentionConfig
-from hoijax.nets.blocks.convolutions import bilinear_sample, conv, double_conv_transpose, max_pool
+from hoijax.nets.blocks.convolutions import (
+    bilinear_sample,
+    conv,
+    double_conv_transpose,
+    max_pool,
+    nearest_upsample,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 from hoijax.nets.blocks.lora import LoRALinear, add_lora, merge_lora
 from hoijax.nets.blocks.norms import Norm, RMSNorm, batch_norm, group_norm, layer_norm
 from hoijax.nets.blocks.perceptrons import GatedPerceptron, Perceptron, gelu, linear, quick_gelu, tanh_gelu
@@ -39,6 +47,9 @@ __all__ = [
     "linear",
     "max_pool",
     "merge_lora",
+    "nearest_upsample",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "quick_gelu",
     "random_fourier",
     "rotate",

@@ -49,6 +49,8 @@ class AttentionConfig:
     """Base of rotary positions; None: none."""
     kernel: Literal["softmax", "linear"] = "softmax"
     """How products become weights."""
+    linear_epsilon: float = 1e-15
+    """Added to the sum that linear attention divides by."""
     scale: float | None = None
     """Of the products; None: 1 / sqrt(head width)."""
     cap: float | None = None
@@ -177,7 +179,7 @@ class Attention(nnx.Module):
         if config.kernel == "linear":
             if bias is not None or (mask is not None and mask.ndim != tokens.ndim - 1):
                 raise ValueError("linear attention takes a mask of places (*B, K), no other and no bias")
-            answer = attend_linearly(query, *encoded, mask=mask)
+            answer = attend_linearly(query, *encoded, mask=mask, epsilon=config.linear_epsilon)
         else:
             if mask is not None and mask.ndim <= tokens.ndim:
                 mask = jnp.asarray(mask)

@@ -67,6 +67,27 @@ def double_conv_transpose(
     return y.reshape(batch, 2 * height, 2 * width, -1)
 
 
+def pixel_unshuffle(x: Float[ArrayLike, "B H W C"], factor: int = 2) -> Float[jax.Array, "B h w D"]:
+    """Squares of `factor` pixels become channels, channel by channel and row by row: PyTorch's `pixel_unshuffle`."""
+    batch, height, width, channels = x.shape
+    x = jnp.asarray(x).reshape(batch, height // factor, factor, width // factor, factor, channels)
+    x = x.transpose(0, 1, 3, 5, 2, 4)
+    return x.reshape(batch, height // factor, width // factor, channels * factor**2)
+
+
+def pixel_shuffle(x: Float[ArrayLike, "B H W C"], factor: int = 2) -> Float[jax.Array, "B h w D"]:
+    """The inverse of `pixel_unshuffle`."""
+    batch, height, width, channels = x.shape
+    x = jnp.asarray(x).reshape(batch, height, width, channels // factor**2, factor, factor)
+    x = x.transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(batch, height * factor, width * factor, channels // factor**2)
+
+
+def nearest_upsample(x: Float[ArrayLike, "B H W C"], factor: int = 2) -> Float[jax.Array, "B h w C"]:
+    """Every pixel becomes a square of `factor` pixels."""
+    return jnp.repeat(jnp.repeat(jnp.asarray(x), factor, axis=1), factor, axis=2)
+
+
 def bilinear_sample(features: Float[ArrayLike, "H W C"], points: Float[ArrayLike, "*N 2"]) -> Float[jax.Array, "*N C"]:
     """Features at (x, y) in cells: cell centres are integers, outside the map is zero.
 

@@ -1,0 +1,25 @@
+"""SANA (Xie et al. 2024), HOI3DGen's generator of pictures: transformer, autoencoder, text encoder, sampler."""
+
+from hoijax.nets.sana.autoencoder import AutoencoderDC, AutoencoderDCConfig
+from hoijax.nets.sana.checkpoints import load, load_autoencoder, load_text_encoder
+from hoijax.nets.sana.config import SIZES, SanaConfig, authors_layout
+from hoijax.nets.sana.gemma import Gemma2, Gemma2Config
+from hoijax.nets.sana.transformer import Sana
+
+Config, Model = SanaConfig, Sana
+
+__all__ = [
+    "SIZES",
+    "AutoencoderDC",
+    "AutoencoderDCConfig",
+    "Config",
+    "Gemma2",
+    "Gemma2Config",
+    "Model",
+    "Sana",
+    "SanaConfig",
+    "authors_layout",
+    "load",
+    "load_autoencoder",
+    "load_text_encoder",
+]
