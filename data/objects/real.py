@@ -1,15 +1,20 @@
 """Objects that nobody here made: the CC0 furniture of Sweet Home 3D, and meshes that other packages ship.
 
 The furniture catalogue "Blend Swap CC-0" has 175 models under CC0 1.0. Debian's package `sweethome3d-furniture` ships
-it as `/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f`, a zip with one properties file and the models; nothing of
-it is shipped with hoijax. robosuite and metaworld (extra `[objects]`, both MIT) hold meshes of things to hold and push.
+it as `/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f`, a zip with one properties file and the models. Sixty of
+them, with fewer faces, come with hoijax (`shipped`); `hoijax/assets/furniture/split.csv` says which, and which of them
+are for training. robosuite and metaworld (extra `[objects]`, both MIT) hold meshes of things to hold and push.
 """
 
+import csv
 import dataclasses
+import functools
+import importlib.resources
 import importlib.util
 import pathlib
 import re
 import zipfile
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +28,73 @@ FURNITURE = pathlib.Path("/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f")
 DIGEST = "7ef093fe70cedbb160bdb532d86a84580459635e34130c16777f549eba1993dc"
 """SHA-256 of version 1.8, the one that numbers are reported on."""
 
+_ASSETS = importlib.resources.files("hoijax.assets") / "furniture"
+
 _PROPERTIES = "PluginFurnitureCatalog.properties"
+
+Split = Literal["train", "test"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A shape that comes with hoijax; its mesh is read when it is asked for."""
+
+    name: str
+    """Kind and number, such as "chair_026"."""
+    kind: str
+    """Such as "chair"."""
+    number: int
+    """In the catalogue."""
+    split: Split
+    """What it may be used for: networks are trained on "train", results told on "test"."""
+
+    @property
+    def mesh(self) -> Mesh:
+        """y up, metres, on the floor y = 0, its middle above the origin, the back of seats towards -z; read-only."""
+        return _shape(self.name)
+
+
+def shipped(split: str | None = None, kind: str | None = None) -> tuple[Shape, ...]:
+    """The shapes that come with hoijax, in the order of their names.
+
+    Args:
+      split: "train", "test", or None for both.
+      kind: such as "chair"; None for all.
+
+    Raises:
+      InputError: no such split or kind.
+    """
+    every = _shapes()
+    for name, wanted, there in (
+        ("split", split, {shape.split for shape in every}), ("kind", kind, {shape.kind for shape in every}),
+    ):  # fmt: skip
+        if wanted is not None and wanted not in there:
+            raise InputError(f"no shipped shape has the {name} {wanted!r}; there are {', '.join(sorted(there))}")
+    return tuple(shape for shape in every if split in (None, shape.split) and kind in (None, shape.kind))
+
+
+def read_split() -> dict[str, tuple[int, Split]]:
+    """Name to number in the catalogue and split, as `hoijax/assets/furniture/split.csv` has them."""
+    with (_ASSETS / "split.csv").open("r", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {f"{row['kind']}_{int(row['number']):03d}": (int(row["number"]), row["split"]) for row in rows}
+
+
+@functools.cache
+def _shapes() -> tuple[Shape, ...]:
+    return tuple(Shape(name, name[:-4], number, split) for name, (number, split) in sorted(read_split().items()))
+
+
+@functools.cache
+def _shape(name: str) -> Mesh:
+    with (_ASSETS / "shapes.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        low, high = arrays[f"{name}/box"]
+        vertices = low + arrays[f"{name}/corners"] * ((high - low) / np.float32(65535))
+        faces = arrays[f"{name}/faces"].astype(np.int32)
+    vertices = vertices.astype(np.float32)
+    for array in (vertices, faces):
+        array.flags.writeable = False
+    return Mesh(vertices=vertices, faces=faces)
 
 
 @dataclasses.dataclass(frozen=True)
