@@ -88,6 +88,16 @@ def nearest_upsample(x: Float[ArrayLike, "B H W C"], factor: int = 2) -> Float[j
     return jnp.repeat(jnp.repeat(jnp.asarray(x), factor, axis=1), factor, axis=2)
 
 
+def double_exactly(x: Float[ArrayLike, "*B H W I"], layer: nnx.ConvTranspose) -> Float[jax.Array, "*B H2 W2 O"]:
+    """PyTorch's `ConvTranspose2d(I, O, 2, 2)` of a layer with `transpose_kernel`: each cell becomes four of its own."""
+    x, kernel = jnp.asarray(x), layer.kernel[...]
+    y = jnp.einsum("...hwi,uvoi->...huwvo", x, kernel.astype(x.dtype))
+    if layer.bias is not None:
+        y = y + jnp.broadcast_to(layer.bias[...].astype(y.dtype), y.shape)
+    *batch, height, _, width, _, channels = y.shape
+    return y.reshape((*batch, 2 * height, 2 * width, channels))
+
+
 def bilinear_sample(features: Float[ArrayLike, "H W C"], points: Float[ArrayLike, "*N 2"]) -> Float[jax.Array, "*N C"]:
     """Features at (x, y) in cells: cell centres are integers, outside the map is zero.
 
