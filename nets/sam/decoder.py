@@ -1,5 +1,7 @@
 """SAM's mask decoder: prompts and image look at each other twice, then each mask is a product of a token and a map."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +29,7 @@ class _Layers(nnx.Module):
     """Linear layers with ReLU between them."""
 
     def __init__(self, widths: tuple[int, ...], rngs: nnx.Rngs):
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in zip(widths[:-1], widths[1:])])
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in itertools.pairwise(widths)])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """The outputs."""
