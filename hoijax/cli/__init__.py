@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "refine": Verb("hoijax.cli.refine", "body estimate + object mesh -> plausible interaction, one or a whole batch"),
     "inspect": Verb("hoijax.cli.inspect", "what a file of any method is, what of it will be used, and what not"),
     "reconstruct": Verb("hoijax.cli.reconstruct", "picture + masks + object mesh -> body and object"),
+    "synthesize": Verb("hoijax.cli.synthesize", "a sentence + object mesh -> interactions, ranked"),
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
     "export": Verb("hoijax.cli.export", "result -> animated GLB, BVH, another method's keys, or a report by parts"),
@@ -57,6 +58,7 @@ EXTRAS = {
     "grain": "data",
     "orbax": "data",
     "apache_beam": "beam",
+    "mujoco": "physics",
 }
 """Package to the extra that installs it."""
 _KEPT = (

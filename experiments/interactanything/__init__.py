@@ -1,0 +1,1 @@
+"""InteractAnything's experiments: the fifty prompts, meshes that nobody here made, ablations."""

@@ -1,0 +1,498 @@
+"""Scripts of people who stand: hold, carry, push, open, lean, hug, wear, or just stand by."""
+
+import numpy as np
+
+from hoijax.data.synth.rig import SIDES, turn
+from hoijax.data.synth.start import hang, stance, sway
+from hoijax.systems.interactanything.relations.placement import DIRECTIONS
+from hoijax.systems.interactanything.relations.schema import BANDS
+from hoijax.systems.interactanything.starts.hands import hand_parts, place_hands
+from hoijax.systems.interactanything.starts.setting import Setting
+
+
+def height_of(s: Setting, part: str | None = None) -> float:
+    """Middle height of what a part is to touch."""
+    low, high = s.box(part)
+    return float(0.5 * (low[1] + high[1]))
+
+
+def band(s: Setting) -> float:
+    """Height that the relations give the thing's middle, metres."""
+    return BANDS[s.relations.height_band] * 1.72 * s.puppet.size
+
+
+def stand_or_stoop(s: Setting, height: float, tilt: float = 0.0) -> None:
+    """Stands so that hands at a height are within reach: upright, bent, or in a crouch.
+
+    Args:
+      s: the setting.
+      height: of the hands, metres.
+      tilt: degrees that the trunk leans forward anyhow.
+    """
+    p, rng = s.puppet, s.rng
+    h = height / p.size
+    if s.relations.pose == "sit":
+        p.pose("sit")
+        sway(p, rng, 0.4)
+        p.move_pelvis(0.0, 0.5 * p.size, 0.0)
+        for side, sign in zip(SIDES, (1.0, -1.0)):
+            p.step(
+                side,
+                sign * rng.uniform(0.09, 0.15),
+                0.41 * p.size + rng.uniform(-0.02, 0.1),
+                knee=(0.1 * sign, 1.0, 0.5),
+            )
+        return
+    walking = s.relations.pose == "walk" and s.relations.standing in ("carried", "worn") and h > 0.6
+    if h >= 0.78 or (h > 0.5 and s.relations.standing == "carried"):
+        if walking and rng.random() < 0.6:
+            p.pose("walk").move_pelvis(0.0, 0.963 * p.hip_height, 0.0)
+            sway(p, rng, 0.4)
+            p.add("pelvis", "X", 0.3 * tilt)
+        else:
+            p.pose("stand")
+            if tilt:
+                p.set("pelvis", "X", tilt).add("neck", "X", -0.5 * tilt)
+            sway(p, rng, 0.4)
+            stance(p, rng, stride=0.1, drop=0.975 if not tilt else 0.96)
+        return
+    pelvis = np.clip(h + rng.uniform(0.3, 0.42), 0.5, 0.86) * p.size
+    depth = float(np.clip((0.9 * p.size - pelvis) / 0.4, 0.1, 1.0))
+    p.pose("stand")
+    p.set("pelvis", "X", rng.uniform(28, 44)).set("spine1", "X", 8 + 8 * depth).set("spine2", "X", 5 + 7 * depth)
+    p.set("neck", "X", -rng.uniform(5, 20))
+    sway(p, rng, 0.3)
+    p.move_pelvis(0.0, pelvis, -(0.14 + 0.1 * depth))
+    for side, sign in zip(SIDES, (1.0, -1.0)):
+        p.step(
+            side,
+            sign * rng.uniform(0.13, 0.2),
+            rng.uniform(-0.03, 0.03),
+            yaw=rng.uniform(8, 22),
+            knee=(0.45 * sign, 0.2, 1.0),
+        )
+
+
+def hold(s: Setting) -> None:
+    """One or two hands on something that they carry or that stands before, beside or behind the person."""
+    p, rng = s.puppet, s.rng
+    parts = hand_parts(s)
+    carried = s.relations.standing == "carried"
+    side_of = s.relations.object_side_of_human
+    direction = np.array(DIRECTIONS.get(side_of, (0, 0, 1)), float)
+    if (
+        carried
+        and len(parts) == 1
+        and s.relations.height_band in ("knee", "ground")
+        and s.contact(*parts.values()).kind == "grasp"
+    ):
+        return _hang_from_hand(s)
+    if carried and side_of == "above":
+        return overhead(s)
+    if carried:
+        if len(parts) == 1 and side_of == "front":
+            s.turn_thing(float(rng.choice([0.0, 0.0, 90.0, -90.0, 180.0])) + rng.uniform(-15, 15))
+            s.choose_sides()
+        s.centre_thing(0.0, band(s), 0.0)
+        grip = np.mean([height_of(s, n) for n in parts.values()]) if parts else band(s)
+        lower, upper = 0.62 * p.size, 1.3 * p.size
+        s.move(y=float(np.clip(grip, lower, upper) - grip))
+        if s.box()[0][1] < 0.02:
+            s.stand_thing(rng.uniform(0.02, 0.12))
+    else:
+        s.stand_thing(_raised(s))
+    grip = float(np.mean([_nearest_height(s, n) for n in parts.values()])) if parts else 1.0
+    kind = s.relations.contact_kind
+    tilt = rng.uniform(8, 18) if kind == "touch" and s.relations.pose == "walk" else rng.uniform(0, 5)
+    if side_of == "back":
+        tilt = -rng.uniform(0, 4)
+    stand_or_stoop(s, grip, tilt)
+    if tilt > 7 and s.relations.pose == "walk":
+        p.move_pelvis(0.0, 0.94 * p.hip_height, 0.0)
+        front = int(rng.integers(2))
+        for k, (side, sign) in enumerate(zip(SIDES, (1.0, -1.0))):
+            first = k == front
+            ahead, pitch = (rng.uniform(0.1, 0.2), 0.0) if first else (-rng.uniform(0.28, 0.38), rng.uniform(10, 25))
+            p.step(side, sign * rng.uniform(0.08, 0.13), ahead, yaw=rng.uniform(0, 12), pitch=pitch)
+    _bring_near(s, parts, direction)
+    place_hands(s)
+
+
+def _raised(s: Setting) -> float:
+    """Height of the lowest point of a thing that stands: the floor, or something unseen."""
+    if s.relations.standing != "raised":
+        return 0.0
+    low, high = s.box()
+    middle = band(s) if s.relations.pose != "sit" else 0.68 * s.puppet.size
+    return max(0.0, middle - float(high[1] - low[1]) / 2)
+
+
+def _nearest_height(s: Setting, part: str) -> float:
+    """Height of a part's place that is easiest to reach: between hip and shoulder if it has any there."""
+    points = s.samples(part)[0]
+    size = s.puppet.size
+    want = 0.6 * size if s.relations.pose == "sit" else 1.05 * size
+    return float(np.clip(want, np.percentile(points[:, 1], 10), np.percentile(points[:, 1], 90)))
+
+
+def _bring_near(s: Setting, parts: dict[str, str], direction: np.ndarray) -> None:
+    """Moves the thing so that its places are within reach of the hands and it is beside the trunk."""
+    p, rng = s.puppet, s.rng
+    goals, places = [], []
+    ahead = np.abs(direction[2]) > 0.5
+    for side, part in parts.items():
+        sign = 1.0 if side == "left" else -1.0
+        shoulder = p.position(f"{side}_shoulder")
+        points = s.samples(part)[0]
+        height = np.clip(shoulder[1] - 0.25 * p.size, np.percentile(points[:, 1], 10), np.percentile(points[:, 1], 90))
+        near = points[np.abs(points[:, 1] - height) < 0.12]
+        spot = (near if len(near) else points).mean(axis=0)
+        drop = abs(shoulder[1] - spot[1])
+        length = rng.uniform(0.4, 0.46) * p.size
+        reach = np.sqrt(max(length**2 - drop**2, 0.12**2))
+        goals.append(
+            shoulder
+            + direction * (reach if ahead and direction[2] > 0 else 0.75 * reach)
+            + (0 if ahead else np.array([0, 0, 0.15]))
+        )
+        places.append(spot)
+        del sign
+    if not goals:
+        s.centre_thing(x=0.0, z=0.0)
+    else:
+        shift = np.mean(goals, axis=0) - np.mean(places, axis=0)
+        if len(goals) == 1 and ahead:
+            shift = shift + [0.3 * -np.mean(goals, axis=0)[0], 0, 0]
+        s.move(x=float(shift[0]), z=float(shift[2]))
+    s.clear_of_trunk(direction, rng.uniform(0.015, 0.04))
+
+
+def _hang_from_hand(s: Setting) -> None:
+    """Something that hangs from one hand beside the thigh, its grip along the way one looks."""
+    p, rng = s.puppet, s.rng
+    side, part = next(iter(hand_parts(s).items()))
+    sign = 1.0 if side == "left" else -1.0
+    points = s.samples(part)[0]
+    flat = points[:, [0, 2]] - points[:, [0, 2]].mean(axis=0)
+    if np.ptp(flat[:, 0]) > 1.2 * np.ptp(flat[:, 1]):
+        s.turn_thing(float(rng.choice([-90.0, 90.0])))
+    stand_or_stoop(s, 0.8 * p.size)
+    shoulder = p.position(f"{side}_shoulder")
+    points = s.samples(part)[0]
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    low, high = s.box()
+    half = max(high[0] - middle[0], middle[0] - low[0])
+    out = sign * (abs(shoulder[0]) + min(max(rng.uniform(0.03, 0.1), half - 0.02), 0.22))
+    at = np.array([out, shoulder[1] - rng.uniform(0.48, 0.53) * p.size, rng.uniform(0.0, 0.08)])
+    if low[1] + at[1] - middle[1] < 0.03:  # long things would touch the floor
+        at[1] = middle[1] - low[1] + 0.03
+    s.move(*(at - middle))
+    s.clear_of_trunk(np.array([sign, 0.0, 0.0]), 0.01)
+    place_hands(s)
+
+
+def overhead(s: Setting) -> None:
+    """Lifted above the head in both hands."""
+    p, rng = s.puppet, s.rng
+    p.pose("stand")
+    sway(p, rng, 0.3)
+    stance(p, rng)
+    head = p.position("head")
+    s.centre_thing(0.0, 0.0, 0.0)
+    low, high = s.box()
+    if high[2] - low[2] > 1.4 * (high[0] - low[0]):
+        s.turn_thing(90.0)
+        s.choose_sides()
+    thin = min(high[0] - low[0], 0.6) < 0.35
+    s.centre_thing(0.0, 0.0, head[2] + rng.uniform(0.02, 0.12) + (0.06 if thin else 0.0))
+    s.stand_thing(head[1] + (0.24 + rng.uniform(0.0, 0.05)) * p.size)
+    place_hands(s)
+
+
+def hug(s: Setting) -> None:
+    """Both arms round it, the chest against it."""
+    p, rng = s.puppet, s.rng
+    p.pose("stand")
+    sway(p, rng, 0.3)
+    stance(p, rng)
+    carried = s.relations.standing == "carried" or s.relations.movable
+    if carried:
+        s.centre_thing(0.0, band(s), 0.0)
+        chest = p.position("spine3")[1]
+        low, high = s.box()
+        if high[1] < chest + 0.05:
+            s.move(y=chest + 0.05 - high[1] if np.ptp([low[1], high[1]]) < 0.4 else 0.0)
+    else:
+        s.stand_thing(0.0)
+        low, high = s.box()
+        if high[1] < 1.2 * p.size:
+            stand_or_stoop(s, float(max(high[1] - 0.15, 0.4)), 10.0)
+    s.centre_thing(x=0.0, z=0.0)
+    chest = p.points("chest")
+    low, high = s.box()
+    points = s.world(s.thing.points)
+    front = chest[:, 2].max()
+    level = points[(np.abs(points[:, 1] - chest[:, 1].mean()) < 0.15) & (np.abs(points[:, 0]) < 0.2)]
+    near = (level if len(level) else points)[:, 2].min()
+    s.move(z=front - near + 0.005)
+    far = s.box()[1][2]
+    low, high = s.box()
+    for side, sign in zip(SIDES, (1.0, -1.0)):
+        shoulder = p.position(f"{side}_shoulder")
+        y = float(np.clip(shoulder[1] - (0.12 if side == "left" else 0.24), low[1] + 0.05, high[1] - 0.03))
+        at_y = points[np.abs(points[:, 1] - y) < 0.08]
+        x = sign * min(0.06, 0.3 * (high[0] - low[0]))
+        p.curl(side, 0.25)
+        z = min(far, shoulder[2] + 0.42 * p.size)
+        if far > z + 0.02:  # too deep to reach round: the palms on its sides
+            x = (at_y[:, 0].max() if sign > 0 else at_y[:, 0].min()) if len(at_y) else 0.2 * sign
+            p.reach(side, np.array([x, y, z]), (0, 0, 1.0), (-sign, 0, 0), (1.0 * sign, -0.4, 0.0))
+        else:
+            p.reach(side, np.array([x, y, z + 0.01]), (-sign, 0, 0.1), (0, 0, -1.0), (1.0 * sign, -0.3, 0.2))
+
+
+def under_arm(s: Setting) -> None:
+    """Clamped between an arm and the side of the trunk."""
+    p, rng = s.puppet, s.rng
+    side = next((c.body_part.split("_")[0] for c in s.relations.contacts if "forearm" in c.body_part), "right")
+    sign = 1.0 if side == "left" else -1.0
+    stand_or_stoop(s, 1.0 * p.size)
+    low, high = s.box()
+    extents = high - low
+    order = np.argsort(extents)  # thinnest across, longest along the way one looks
+    basis = np.zeros((3, 3))
+    for row, axis in zip((0, 1, 2), (order[0], order[1], order[2])):
+        basis[row, axis] = 1.0
+    if np.linalg.det(basis) < 0:
+        basis[0] *= -1
+    s.rotation = basis @ s.rotation
+    low, high = s.box()
+    shoulder = p.position(f"{side}_shoulder")
+    thick = (high[0] - low[0]) / 2
+    body = sign * (0.17 * p.size + thick)
+    s.centre_thing(body, shoulder[1] - 0.36 * p.size, rng.uniform(0.02, 0.12))
+    low, high = s.box()
+    p.curl(side, 0.5)
+    at = np.array([body, low[1] - 0.005, rng.uniform(0.18, 0.26)])
+    p.reach(side, at, (-0.3 * sign, 0.1, 1.0), (-0.2 * sign, 1.0, 0), (0.9 * sign, -0.6, -0.6))
+    hang(p, rng, "left" if side == "right" else "right")
+
+
+def lean_on_hands(s: Setting) -> None:
+    """Both palms on top of something, the trunk inclined."""
+    p, rng = s.puppet, s.rng
+    s.stand_thing(_raised(s))
+    parts = hand_parts(s)
+    top = float(np.mean([np.percentile(s.samples(n)[0][:, 1], 95) for n in parts.values()])) if parts else 0.9
+    if top < 0.62 * p.size:
+        stand_or_stoop(s, top)
+    else:
+        bend = float(np.clip(rng.uniform(10, 18) + 60 * max(0.0, 0.95 - top), 8, 42))
+        p.pose("stand")
+        p.set("pelvis", "X", bend).add("spine1", "X", rng.uniform(2, 8)).add("neck", "X", -0.5 * bend)
+        sway(p, rng, 0.4)
+        p.move_pelvis(0.0, 0.95 * p.hip_height, -0.04)
+        for side, sign in zip(SIDES, (1.0, -1.0)):
+            p.step(side, sign * rng.uniform(0.09, 0.16), 0.06, yaw=rng.uniform(0, 12))
+    _bring_near(s, parts, np.array([0.0, 0.0, 1.0]))
+    place_hands(s)
+
+
+def lean_back(s: Setting) -> None:
+    """The back, or the lower back, against something."""
+    p, rng = s.puppet, s.rng
+    s.stand_thing(_raised(s))
+    part = next((n for n in ("back", "upper_back", "lower_back", "buttocks") if s.contact(n)), "back")
+    points = s.samples(part)[0]
+    top = float(np.percentile(points[:, 1], 97))
+    p.pose("stand")
+    tilt = rng.uniform(5, 11)
+    p.set("pelvis", "X", -tilt).add("neck", "X", 0.7 * tilt)
+    sway(p, rng, 0.3)
+    pelvis = (
+        min(0.96 * p.hip_height, top - rng.uniform(0.02, 0.1) * p.size) if top < 1.1 * p.size else 0.96 * p.hip_height
+    )
+    pelvis = max(pelvis, 0.55 * p.size)
+    p.move_pelvis(0.0, pelvis, 0.0)
+    ahead = 0.16 + 0.7 * max(0.0, 0.93 * p.hip_height - pelvis)
+    for side, sign in zip(SIDES, (1.0, -1.0)):
+        p.step(side, sign * rng.uniform(0.07, 0.15), ahead + rng.uniform(0.0, 0.08), yaw=rng.uniform(0, 15))
+    for side in SIDES:
+        if side not in hand_parts(s):
+            hang(p, rng, side)
+    s.centre_thing(x=0.0, z=0.0)
+    middle = s.samples(part)[0]
+    s.move(x=-float(middle[:, 0].mean()) if np.ptp(middle[:, 0]) < 1.0 else rng.uniform(-0.2, 0.2))
+    back = p.points("back")
+    world = s.samples(part)[0]
+    # Both seen as heights to how far they reach; the gap that is least closes first.
+    gap = np.inf
+    for y in np.linspace(back[:, 1].min(), back[:, 1].max(), 12):
+        mine, its = (
+            back[np.abs(back[:, 1] - y) < 0.04],
+            world[(np.abs(world[:, 1] - y) < 0.05) & (np.abs(world[:, 0]) < 0.25)],
+        )
+        if len(mine) and len(its):
+            gap = min(gap, mine[:, 2].min() - its[:, 2].max())
+    s.move(z=float(gap if np.isfinite(gap) else back[:, 2].min() - world[:, 2].max()))
+    place_hands(s, loose=False)
+
+
+def on_back(s: Setting) -> None:
+    """Worn on the back."""
+    p, rng = s.puppet, s.rng
+    stand_or_stoop(s, 1.1 * p.size)
+    p.add("spine1", "X", rng.uniform(0, 5))
+    for side in SIDES:
+        hang(p, rng, side)
+    back = p.points("upper_back")
+    _low, high = s.box()
+    s.centre_thing(x=0.0)
+    top = p.position("neck")[1] + rng.uniform(-0.06, 0.02)
+    level = s.samples("back")[0] if s.contact("back") else s.world(s.thing.points)
+    s.move(y=top - high[1])
+    s.move(z=back[:, 2].min() - level[:, 2].max() + rng.uniform(0.0, 0.01))
+
+
+def on_shoulder(s: Setting) -> None:
+    """On one shoulder, or behind the neck, a hand at its side."""
+    p, rng = s.puppet, s.rng
+    stand_or_stoop(s, 1.1 * p.size)
+    shoulder = next((c.body_part for c in s.relations.contacts if c.body_part.endswith("shoulder")), "right_shoulder")
+    sign = 1.0 if shoulder.startswith("left") else -1.0
+    points = p.points(shoulder)
+    spot = points[points[:, 1] > np.percentile(points[:, 1], 80)].mean(axis=0)
+    low, high = s.box()
+    wide = high[0] - low[0]
+    s.centre_thing(x=float(spot[0] + sign * max(0.0, wide / 2 - 0.07)), z=float(spot[2] + rng.uniform(-0.03, 0.03)))
+    s.stand_thing(float(spot[1] + 0.005))
+    place_hands(s)
+
+
+def on_head(s: Setting) -> None:
+    """Balanced on the head."""
+    p, _rng = s.puppet, s.rng
+    stand_or_stoop(s, 1.1 * p.size)
+    top = p.points("head")
+    s.centre_thing(x=float(top[:, 0].mean()), z=float(top[:, 2].mean()))
+    s.stand_thing(float(top[:, 1].max() - 0.003))
+    place_hands(s)
+
+
+def cradle(s: Setting) -> None:
+    """Lying across the forearms before the chest."""
+    p, _rng = s.puppet, s.rng
+    stand_or_stoop(s, 1.1 * p.size)
+    low, high = s.box()
+    if high[1] - low[1] > 1.2 * (high[0] - low[0]):  # what stands is laid down, its front up, its head to the left arm
+        s.rotation = turn("Z", -90.0) @ turn("X", -90.0) @ s.rotation
+        low, high = s.box()
+    if high[2] - low[2] > 1.2 * (high[0] - low[0]):
+        s.turn_thing(90.0)
+    chest = p.points("chest")[:, 2].max()
+    low, high = s.box()
+    deep = high[2] - low[2]
+    s.centre_thing(0.0, p.position("spine3")[1] - 0.12 * p.size, float(chest + deep / 2 + 0.01))
+    low, high = s.box()
+    for side, sign in zip(SIDES, (1.0, -1.0)):
+        p.curl(side, 0.4)
+        at = np.array([-0.04 * sign, low[1] - 0.02 - 0.03 * (side == "right"), 0.5 * (low[2] + high[2]) + 0.04])
+        p.reach(side, at, (-1.0 * sign, 0.0, 0.4), (0.0, 1.0, -0.3), (0.8 * sign, -0.8, -0.4))
+
+
+def foot_on(s: Setting) -> None:
+    """One foot on something before the person."""
+    p, rng = s.puppet, s.rng
+    s.stand_thing(0.0)
+    foot = next(
+        (c.body_part for c in s.relations.contacts if c.body_part.split("_")[-1] in ("sole", "foot", "toes", "heel")),
+        "right_sole",
+    )
+    side = foot.split("_")[0]
+    sign = 1.0 if side == "left" else -1.0
+    p.pose("stand")
+    sway(p, rng, 0.4)
+    kick = foot.endswith(("toes", "foot")) and s.relations.contact_kind == "touch"
+    p.move_pelvis(0.0, 0.975 * p.hip_height, 0.0)
+    p.step("right" if side == "left" else "left", -0.08 * sign, 0.0, yaw=rng.uniform(0, 15))
+    points, _normals = s.samples(foot)
+    _low, _high = s.box()
+    s.centre_thing(x=0.1 * sign, z=0.0)
+    if kick:
+        s.move(z=0.36 * p.size - s.box()[0][2])
+        p.step(side, 0.1 * sign, s.box()[0][2] - 0.19 * p.size, height=0.05, pitch=rng.uniform(0, 15))
+    else:
+        top = float(np.percentile(points[:, 1], 96))
+        ahead = rng.uniform(0.22, 0.3) * p.size
+        middle = 0.5 * (s.box()[0][2] + s.box()[1][2])
+        s.move(z=ahead + 0.08 - middle)
+        s.clear_of_trunk(np.array([0.0, 0.0, 1.0]), 0.0)
+        middle = 0.5 * (s.box()[0][2] + s.box()[1][2])
+        p.step(side, 0.1 * sign, middle - 0.09, height=top, pitch=0.0, knee=(0.2 * sign, 0.6, 1.0))
+    for each in SIDES:
+        if each not in hand_parts(s):
+            hang(p, rng, each)
+    place_hands(s, loose=False)
+
+
+def at_face(s: Setting) -> None:
+    """Held before the face or the head, which touches it."""
+    p, _rng = s.puppet, s.rng
+    stand_or_stoop(s, 1.1 * p.size)
+    part = "face" if s.contact("face") else "head"
+    points = s.samples(part)[0]
+    spot = points.mean(axis=0)
+    face = p.points("face")
+    goal = np.array([0.0, np.percentile(face[:, 1], 35), face[:, 2].max() + 0.005])
+    normal = s.samples(part)[1].mean(axis=0)
+    near = points[np.argmin(points[:, 2])]
+    s.move(*(goal - (near if np.ptp(points[:, 2]) > 0.02 else spot)))
+    del normal
+    s.clear_of_trunk(np.array([0.0, 0.0, 1.0]), 0.0)
+    place_hands(s)
+
+
+def beside(s: Setting) -> None:
+    """Nothing touches."""
+    p, rng = s.puppet, s.rng
+    s.stand_thing(_raised(s))
+    stand_or_stoop(s, 1.1 * p.size)
+    for side in SIDES:
+        hang(p, rng, side)
+    direction = np.array(DIRECTIONS.get(s.relations.object_side_of_human, (0, 0, 1)), float)
+    s.centre_thing(x=0.0, z=0.0)
+    s.clear_of_trunk(direction, 0.25)
+
+
+def climb(s: Setting) -> None:
+    """Hands and feet on something upright."""
+    p, rng = s.puppet, s.rng
+    s.stand_thing(0.0)
+    s.centre_thing(x=0.0, z=0.0)
+    _low, high = s.box()
+    p.pose("stand")
+    p.set("pelvis", "X", 8.0)
+    raised = float(np.clip(0.35 * (high[1] - 0.6), 0.15, 0.6))
+    p.move_pelvis(0.0, raised + 0.9 * p.hip_height, 0.0)
+    s.move(z=0.3 - s.box()[0][2])
+    s.choose_sides()
+    for k, (side, sign) in enumerate(zip(SIDES, (1.0, -1.0))):
+        p.step(side, 0.1 * sign, s.box()[0][2] - 0.1, height=raised + 0.25 * k, knee=(0.5 * sign, 0.3, 1.0))
+    s.floor = False
+    del rng
+    place_hands(s)
+
+
+def worn(s: Setting) -> None:
+    """Round a part of the body: its middle at the part's."""
+    p = s.puppet
+    stand_or_stoop(s, 1.1 * p.size)
+    for side in SIDES:
+        hang(p, s.rng, side)
+    parts = [c.body_part for c in s.relations.contacts]
+    places = [p.points(n) for n in parts] or [p.points("chest")]
+    middle = np.concatenate(places).mean(axis=0)
+    s.centre_thing(*(float(v) for v in middle))
+    if parts == ["head"]:
+        top = places[0][:, 1].max()
+        s.move(y=float(top - s.box()[0][1] - 0.06))
