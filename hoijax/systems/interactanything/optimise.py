@@ -14,22 +14,22 @@ import numpy as np
 from hoijax.body_models import BodyModel, BodyParams
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectRegion, ObjectTemplate
+from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient import (
-    BodyField,
     Floor,
     Progress,
     RefineConfig,
     RefineResult,
+    RefineStage,
     Sizes,
-    Stage,
     Starts,
     Weights,
     refine_batch,
 )
 
 GLOBAL = (
-    Stage("place", 60, ("object",), weights=Weights(penetration=0.3, interior=0.3, stay=0.3)),
-    Stage(
+    RefineStage("place", 60, ("object",), weights=Weights(penetration=0.3, interior=0.3, stay=0.3)),
+    RefineStage(
         "fit",
         40,
         ("object",),
@@ -41,10 +41,12 @@ GLOBAL = (
 )
 """Stage D, equations 6 and 7."""
 FINE = (
-    Stage("reach", 60, weights=Weights(penetration=0.2, interior=0.2, stay=0.3)),
-    Stage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0, stay=0.3)),
-    Stage("polish", 60, rate=0.25, facing=0.1, let_go=0.1, weights=Weights(penetration=8.0, interior=8.0, stay=0.3)),
-    Stage(
+    RefineStage("reach", 60, weights=Weights(penetration=0.2, interior=0.2, stay=0.3)),
+    RefineStage("settle", 80, rate=0.5, facing=0.25, weights=Weights(penetration=2.0, interior=2.0, stay=0.3)),
+    RefineStage(
+        "polish", 60, rate=0.25, facing=0.1, let_go=0.1, weights=Weights(penetration=8.0, interior=8.0, stay=0.3)
+    ),
+    RefineStage(
         "clear",
         60,
         rate=0.25,
@@ -60,8 +62,8 @@ FINE = (
 class OptimiseConfig:
     """The two stages."""
 
-    global_stages: tuple[Stage, ...] = GLOBAL
-    fine_stages: tuple[Stage, ...] = FINE
+    global_stages: tuple[RefineStage, ...] = GLOBAL
+    fine_stages: tuple[RefineStage, ...] = FINE
     tries: int = 1
     """Other starts in stage E for candidates that miss the rule (`optim.gradient.Starts`)."""
     sizes: Sizes = dataclasses.field(default_factory=Sizes)

@@ -12,7 +12,7 @@ from hoijax.data.synth.rig import turn
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, query_sdf
 from hoijax.interaction import ObjectRegion, ObjectTemplate, region_of_box
-from hoijax.optim.gradient import BodyField, body_field
+from hoijax.optim.fields import BodyField, body_field
 from hoijax.systems.interactanything import affordance as aff
 from hoijax.systems.interactanything.optimise import OptimiseConfig, optimise
 from hoijax.systems.interactanything.relations import Relations, place
