@@ -23,7 +23,8 @@ class Options:
     name: Annotated[str, tyro.conf.Positional]
     """The network: scorehoi_contactformer, scorehoi_denoiser, ..."""
     checkpoint: Annotated[pathlib.Path, tyro.conf.Positional]
-    """PyTorch checkpoint (.pth, .pt, .tar, .bin) of PyTorch 1.6 or later, .safetensors, or the index of several."""
+    """PyTorch checkpoint (.pth, .pt, .tar, .bin) of PyTorch 1.6 or later, .safetensors, or the index of several; or the
+    folder of one, whose config.json says the sizes of a language model."""
     out: pathlib.Path
     """File to write, .safetensors."""
     key: str | None = None
@@ -69,13 +70,22 @@ def run(options: Options) -> int:
             f"--base-data and --pointnext are of scorehoi_regressor and scorehoi_denoiser, not {options.name}"
         )
     facts_beside, more = ({}, {}) if entry.companions is None else entry.companions(**beside)
-    arrays = registry.convert_published(options.name, _state_dict(options), dtype=options.dtype)
+    config = _config(options.checkpoint) if entry.describe is not None else None
+    arrays = registry.convert_published(options.name, _state_dict(options), dtype=options.dtype, config=config)
     facts = arrays.facts() | facts_beside
     table = arrays.table | files.table_of(more)
     whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])
     files.write_tensors(options.out, whole, {"facts": json.dumps(facts)})
     print(f"wrote {options.out}: {', '.join(f'{k} {v}' for k, v in facts.items() if k != 'betas_range')}")
     return 0
+
+
+def _config(checkpoint: pathlib.Path) -> dict[str, Any] | None:
+    """What the `config.json` in a checkpoint's folder says; None where there is none."""
+    from hoijax.io.reading import read_json
+
+    path = (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "config.json"
+    return read_json(path, limit=16 << 20) if path.is_file() else None
 
 
 def _state_dict(options: Options) -> Mapping[str, Any]:
@@ -85,6 +95,9 @@ def _state_dict(options: Options) -> Mapping[str, Any]:
     from hoijax.nets.weights.files import indexed_files, open_tensors
 
     source, start = options.checkpoint, options.prefix
+    if source.is_dir() and not any(source.glob("*.safetensors*")):
+        indices = sorted(source.glob("*.bin.index.json"))
+        source = indices[0] if len(indices) == 1 else source
     if source.is_dir() or source.name.endswith((".safetensors", ".safetensors.index.json")):
         tensors = open_tensors(source, what="the checkpoint")
         selected = tensors.select({name.removeprefix(start): name for name in tensors if name.startswith(start)})

@@ -4,15 +4,20 @@ from hoijax.language.answers import first_json, option_in
 from hoijax.language.messages import LanguageError, LanguageModel, Message, encode_image
 from hoijax.language.recording import Recorder, Replay
 from hoijax.language.server import ServerModel
+from hoijax.language.tokenizers import HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer, load_tokenizer
 
 __all__ = [
+    "HuggingFaceTokenizer",
     "LanguageError",
     "LanguageModel",
     "Message",
     "Recorder",
     "Replay",
+    "SentencePieceTokenizer",
     "ServerModel",
+    "Tokenizer",
     "encode_image",
     "first_json",
+    "load_tokenizer",
     "option_in",
 ]

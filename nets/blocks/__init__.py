@@ -13,11 +13,11 @@ from hoijax.nets.blocks.convolutions import (
 )
 from hoijax.nets.blocks.lora import LoRALinear, add_lora, merge_lora
 from hoijax.nets.blocks.norms import Norm, RMSNorm, batch_norm, group_norm, layer_norm
-from hoijax.nets.blocks.perceptrons import GatedPerceptron, Perceptron, gelu, linear, quick_gelu, tanh_gelu
+from hoijax.nets.blocks.perceptrons import GatedPerceptron, Perceptron, gelu, linear, look_up, quick_gelu, tanh_gelu
 from hoijax.nets.blocks.positions import random_fourier, rotate, sinusoid
 from hoijax.nets.blocks.products import attend, attend_linearly, causal_mask, join_heads, split_heads
 from hoijax.nets.blocks.residual import GatedConvolution, ResidualConvolution
-from hoijax.nets.blocks.stack import Stack
+from hoijax.nets.blocks.stack import Row, Stack
 from hoijax.nets.blocks.transformer import BlockConfig, TransformerBlock
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Perceptron",
     "RMSNorm",
     "ResidualConvolution",
+    "Row",
     "Stack",
     "TransformerBlock",
     "add_lora",
@@ -47,6 +48,7 @@ __all__ = [
     "join_heads",
     "layer_norm",
     "linear",
+    "look_up",
     "max_pool",
     "merge_lora",
     "nearest_upsample",

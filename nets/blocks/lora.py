@@ -30,8 +30,10 @@ class LoRALinear(nnx.Module):
         inputs, outputs = base.in_features, base.out_features
         self.base, self.scale = base, alpha / rank
         bound = inputs**-0.5  # PEFT's start: Kaiming's uniform with a = sqrt(5)
-        self.lora_A = nnx.LoRAParam(jax.random.uniform(rngs.params(), (rank, inputs), jnp.float32, -bound, bound))
-        self.lora_B = nnx.LoRAParam(jnp.zeros((outputs, rank), jnp.float32))
+        copies = base.kernel.shape[:-2]  # the layers of a `Stack`
+        first = jax.random.uniform(rngs.params(), (*copies, rank, inputs), jnp.float32, -bound, bound)
+        self.lora_A = nnx.LoRAParam(first)
+        self.lora_B = nnx.LoRAParam(jnp.zeros((*copies, outputs, rank), jnp.float32))
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
 
     def __call__(self, x: Float[ArrayLike, "*B I"]) -> Float[jax.Array, "*B O"]:
@@ -44,7 +46,7 @@ class LoRALinear(nnx.Module):
     def merge(self) -> nnx.Linear:
         """The base layer with the product added to its matrix."""
         kernel = self.base.kernel
-        product = jnp.matmul(self.lora_B[...], self.lora_A[...], precision="highest").T
+        product = jnp.matmul(self.lora_B[...], self.lora_A[...], precision="highest").swapaxes(-1, -2)
         kernel[...] = (kernel[...].astype(jnp.float32) + self.scale * product).astype(kernel.dtype)
         return self.base
 

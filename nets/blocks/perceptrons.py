@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -46,6 +46,11 @@ def linear(
         init = nnx.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
     kind = None if dtype is None else jnp.dtype(dtype)
     return nnx.Linear(inputs, outputs, use_bias=bias, dtype=kind, kernel_init=init, rngs=rngs)
+
+
+def look_up(layer: nnx.Embed, ids: Int[ArrayLike, "*B"]) -> Float[jax.Array, "*B W"]:
+    """Vectors of ids, in the type of the parameters: Flax's own call keeps that which they were made in."""
+    return jnp.take(layer.embedding[...], jnp.asarray(ids), axis=0)
 
 
 class Perceptron(nnx.Module):

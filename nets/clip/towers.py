@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx, struct
 from jaxtyping import Float, Int
 
-from hoijax.nets.blocks import Stack, TransformerBlock, causal_mask, layer_norm
+from hoijax.nets.blocks import Stack, TransformerBlock, causal_mask, layer_norm, look_up
 from hoijax.nets.clip.config import TextConfig, VisionConfig, block_config
 
 ArrayLike = jax.Array | np.ndarray
@@ -71,8 +71,8 @@ class TextTower(nnx.Module):
         length = ids.shape[-1]
         if length > config.positions:
             raise ValueError(f"CLIP reads texts of {config.positions} tokens, got {length}")
-        tokens = self.token_embedding(ids)
-        tokens = tokens + jnp.broadcast_to(self.position_embedding(jnp.arange(length)), tokens.shape)
+        tokens = look_up(self.token_embedding, ids)
+        tokens = tokens + jnp.broadcast_to(look_up(self.position_embedding, jnp.arange(length)), tokens.shape)
         mask = jnp.broadcast_to(causal_mask(length), (*ids.shape, length))
         tokens, penultimate = _through(self.layers, tokens, mask)
         tokens = self.final_layer_norm(tokens)
@@ -115,7 +115,7 @@ class VisionTower(nnx.Module):
         patches = self.patch_embedding(images).reshape(len(images), config.patches, config.width)
         whole = jnp.broadcast_to(self.class_embedding[...].astype(patches.dtype), (len(images), 1, config.width))
         tokens = jnp.concatenate([whole, patches], axis=1)
-        places = self.position_embedding(jnp.arange(config.patches + 1)).astype(tokens.dtype)
+        places = self.position_embedding.embedding[...].astype(tokens.dtype)
         tokens = self.pre_norm(tokens + jnp.broadcast_to(places, tokens.shape))
         tokens, penultimate = _through(self.layers, tokens, None)
         pooled = self.post_norm(tokens[:, 0])

@@ -13,12 +13,13 @@ from flax import nnx
 from hoijax.errors import InputError
 from hoijax.io.reading import reason
 from hoijax.nets.weights.convert import Rule, StateDict, convert_state_dict, published_keys, shapes_of
-from hoijax.nets.weights.files import Tensors, notes_of, open_tensors
+from hoijax.nets.weights.files import Tensors, notes_of, open_tensors, table_of
 from hoijax.nets.weights.modules import fill, own_arrays
 
 TABLES = (
     "hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights",
     "hoijax.nets.clip.checkpoints", "hoijax.nets.sam.checkpoints", "hoijax.nets.sana.checkpoints",
+    "hoijax.nets.llama.checkpoints",
 )  # fmt: skip
 """Modules with a table WEIGHTS of their networks by name."""
 
@@ -42,6 +43,9 @@ class Entry:
     """Where the checkpoint's names differ from ours."""
     prepare: Callable[[StateDict], StateDict] | None = None
     """Brings other forms in which the checkpoint is published to the one that the rules speak of."""
+    describe: Callable[[Mapping[str, tuple[int, ...]], Mapping[str, Any] | None], dict[str, Any]] | None = None
+    """Of checkpoints of several sizes: facts of one, from its arrays' shapes by key and the `config.json` beside it,
+    where there is one."""
     shipped: str | None = None
     """The file below `hoijax/assets`; None: none comes with hoijax."""
     sha256: str | None = None
@@ -141,8 +145,16 @@ def load(name: str, path: pathlib.Path | None = None, **how: Any) -> tuple[nnx.M
     return fill(lambda rngs: entry.make(rngs, facts), own_arrays(tensors), where=path, **how), facts
 
 
-def convert_published(name: str, state_dict: StateDict, *, dtype: Any = None) -> Tensors:
+def convert_published(
+    name: str, state_dict: StateDict, *, dtype: Any = None, config: Mapping[str, Any] | None = None
+) -> Tensors:
     """A published checkpoint's arrays under our names, each made when it is asked for; notes say what they are of.
+
+    Args:
+      name: one of `checkpoints()`.
+      state_dict: PyTorch's parameters by key, as arrays.
+      dtype: type of the arrays of floating-point numbers; None: float32.
+      config: what the `config.json` beside the checkpoint says, where there is one.
 
     Raises:
       InputError: the name is unknown, or keys are missing, unexpected or of another shape.
@@ -150,8 +162,12 @@ def convert_published(name: str, state_dict: StateDict, *, dtype: Any = None) ->
     entry = find_checkpoint(name)
     if entry.prepare is not None:
         state_dict = entry.prepare(state_dict)
-    arrays = convert_state_dict(shapes_of(entry.make), state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
-    return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **(entry.published or {})}), arrays.where)
+    facts = entry.published or {}
+    if entry.describe is not None:
+        facts = entry.describe({key: info.shape for key, info in table_of(state_dict).items()}, config)
+    empty = shapes_of(lambda rngs: entry.make(rngs, facts))
+    arrays = convert_state_dict(empty, state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
+    return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **facts}), arrays.where)
 
 
 def from_torch(name: str, state_dict: StateDict) -> nnx.Module:
@@ -164,7 +180,9 @@ def from_torch(name: str, state_dict: StateDict) -> nnx.Module:
     Raises:
       InputError: the name is unknown, or keys are missing, unexpected or of another shape.
     """
-    return fill(find_checkpoint(name).make, convert_published(name, state_dict), where="the checkpoint")
+    arrays = convert_published(name, state_dict)
+    facts = arrays.facts()
+    return fill(lambda rngs: find_checkpoint(name).make(rngs, facts), arrays, where="the checkpoint")
 
 
 def key_table(name: str) -> dict[str, tuple[int, ...] | None]:
