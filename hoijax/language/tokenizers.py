@@ -77,8 +77,8 @@ class HuggingFaceTokenizer:
 
 
 class SentencePieceTokenizer:
-    """Of a `tokenizer.model`, as LLaMA's first tokenizer reads it: `<s>` begins a text, and what stands behind a special
-    token begins like a text.
+    """Of a `tokenizer.model`, as LLaMA's first tokenizer reads it: `<s>` begins a text, and so does what follows a
+    special token.
 
     Args:
       path: the file.
