@@ -1,16 +1,19 @@
 """Reconstructs body and object: a picture, the object's mask and mesh go in, meshes and parameters come out.
 
-IMAGE is a picture, or a folder of pictures that all show the same object; then the masks are folders with files of the
-same names. --method fit finds the person by itself and fits body and object to the picture; --method scorehoi runs
-ScoreHOI's networks, which need both masks. Masks may be left out where --instances gives a PNG with person 1 and object
-2, or where the picture has an alpha channel. Finished pictures are skipped when a command is run again.
-docs/reconstruct.md has the rest.
+IMAGE is a picture, a folder of pictures that all show the same object (then the masks are folders with files of the
+same names), or, with --method fit, a video. --method fit finds the person by itself and fits body and object to the
+picture; where the object is a mask says, or a box or click from which one is grown. --method scorehoi runs ScoreHOI's
+networks, which need both masks. Masks may be left out where --instances gives a PNG with person 1 and object 2, or
+where the picture has an alpha channel. Finished pictures are skipped when a command is run again. docs/reconstruct.md
+has the rest.
 """
 
 import dataclasses
 import functools
 import pathlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from hoijax.cli.cache import grid_folder
 from hoijax.errors import InputError
@@ -24,7 +27,7 @@ class Options:
     """Options of `hoijax reconstruct`."""
 
     image: pathlib.Path
-    """A picture, or a folder of pictures."""
+    """A picture, a folder of pictures, or a video."""
     object: pathlib.Path
     """The object's mesh: OBJ, PLY, STL, OFF, GLB, glTF, COLLADA or 3MF."""
     out: pathlib.Path
@@ -38,6 +41,16 @@ class Options:
     """With fit, how well the mesh's size is known: 0.1 is a standard deviation of a tenth, 0.3 suits a stand-in."""
     strict: bool = False
     """With fit, exit with 1 if an answer agrees badly with its picture."""
+    object_box: Annotated[str | None, tyro.conf.arg(metavar="X0,Y0,X1,Y1")] = None
+    """With fit, instead of the object's mask: left, top, right, bottom of a box about it, pixels; a mask is grown in it
+    by colours and edges (extra [masks]). Of a video, in its first frame."""
+    object_click: Annotated[str | None, tyro.conf.arg(metavar="X,Y")] = None
+    """With fit, a point on the object, pixels, from which its mask is grown; with --object-box it helps."""
+    label: str | None = None
+    """With fit, what the object is called, if its mesh's file is not: a chair or a cup is looked for by itself where
+    neither a mask nor a box or click is given."""
+    every: int = 1
+    """Of a video, every how many frames one is fitted; between them the object is followed."""
     human_mask: pathlib.Path | None = None
     """Mask of the person, bright where they are seen; a folder with a folder of pictures."""
     object_mask: pathlib.Path | None = None
@@ -90,7 +103,7 @@ def run(options: Options) -> int:
     """
     from hoijax.io import check_output_directory
 
-    for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0)):
+    for name, least in (("iterations", 1), ("step", 1), ("batch_size", 1), ("pictures", 0), ("every", 1)):
         if getattr(options, name) is not None and getattr(options, name) < least:
             shown = name.replace("_", "-")
             raise InputError(f"--{shown} {getattr(options, name)}: wanted {least} or more")
@@ -115,7 +128,7 @@ def run(options: Options) -> int:
 
 
 SCOREHOI = ("regressor", "denoiser", "body_model", "setting", "iterations", "step", "show", "batch_size")
-FIT = ("focal", "size_std", "strict")
+FIT = ("focal", "size_std", "strict", "object_box", "object_click", "label", "every")
 
 
 def check_method(options: Options) -> None:
@@ -135,11 +148,41 @@ def check_method(options: Options) -> None:
         raise InputError(f"--size-std {options.size_std:g}: wanted is 0.001 to 1")
 
 
+def _numbers(option: str, text: str | None, wanted: str) -> tuple[float, ...] | None:
+    """The numbers of an option; `wanted` names them.
+
+    Raises:
+      InputError: they are others.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != len(wanted.split(",")) or not all(abs(x) < 1e6 for x in numbers):
+        raise InputError(f"{option} {text}: wanted are pixels of the picture, {wanted}")
+    return numbers
+
+
 def _fit(options: Options) -> int:
     from hoijax.io import check_output_directory
 
+    box = _numbers("--object-box", options.object_box, "left,top,right,bottom")
+    click = _numbers("--object-click", options.object_click, "x,y")
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        raise InputError(f"--object-box {options.object_box}: wanted is left < right and top < bottom, in this order")
+    if (box or click) and options.image.is_dir():
+        raise InputError("--object-box and --object-click are those of one picture; with a folder give --object-mask")
     check_output_directory(options.out)
+    from hoijax.jobs.videos import is_video
+
+    if options.every != 1 and not is_video(options.image):
+        raise InputError(f"--every {options.every} is for videos, and {options.image} is none")
+    if is_video(options.image) and options.runner != "local":
+        raise InputError("--runner: frames of a video follow one another; fit it with --runner local")
     from hoijax.jobs.photo_fits import FitRequest, fit_photographs, prepare_job
+    from hoijax.jobs.photographs import Spot
     from hoijax.jobs.runners import executor
     from hoijax.optim.fitting import ObjectFitConfig
 
@@ -148,6 +191,7 @@ def _fit(options: Options) -> int:
         image=options.image, object=options.object, out=options.out, config=ObjectFitConfig(size_std=options.size_std),
         focal=options.focal, human_mask=options.human_mask, object_mask=options.object_mask,
         instances=options.instances, units=options.units, cache=grid_folder(), options=asked,
+        spot=Spot(box, click) if box or click else None, label=options.label, every=options.every,
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     failures, poor = fit_photographs(request, pictures=options.pictures, redo=options.redo, execute=execute)

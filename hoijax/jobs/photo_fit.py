@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -12,8 +11,11 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import SIZE, draw_view
+from hoijax.jobs.photo_objects import FrameBefore, find_object
+from hoijax.jobs.photo_people import find_person, mask_in_picture, truncation_notes
 from hoijax.jobs.photographs import Photograph
-from hoijax.nets.blaze import Person, find_people, load, person_mask
+from hoijax.jobs.videos import is_video
+from hoijax.nets.blaze import Region, load
 from hoijax.nets.blaze.layers import Params
 from hoijax.optim.fitting import (
     BodyFit,
@@ -26,6 +28,7 @@ from hoijax.optim.fitting import (
     fit_object_compiled,
     fit_people,
     follow_outlines,
+    given_intrinsics,
     object_scene,
     object_shape,
     object_target,
@@ -35,12 +38,8 @@ from hoijax.optim.fitting import (
 )
 from hoijax.optim.fitting.object_target import LEAST_PIXELS, clean_mask
 
-LARGEST = 1536
-"""Longest side of the picture that the networks see, pixels; larger ones are made smaller."""
-MOST_PEOPLE = 4
-"""Persons that are looked for."""
-_LEGS, _TRUNK = (25, 26, 27, 28), (11, 12, 23, 24)
-"""Shares of the legs' and trunk's points that must be in the picture for the person to count as whole."""
+_WHO = ("the one whose mask was given, or else the most certain one,", "the one of the frame before")
+"""Who of several people is fitted: in a picture, in a frame of a video."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +58,8 @@ class PhotoFitter:
     """The object as the fit draws it."""
     config: ObjectFitConfig
     """How it is searched for."""
+    finder: tuple[str, Params] | None = None
+    """Kind of object and weights of the network that finds it where nobody says where it is; None: none does."""
     prepared: dict[tuple[str, ...], PreparedBody] = dataclasses.field(default_factory=dict, repr=False)
     """`prepare_body` of the model, by the names of the points; filled by the first picture."""
 
@@ -85,6 +86,8 @@ class PhotoFit:
     people: int
     """How many were found."""
     notes: tuple[str, ...]
+    region: Region
+    """Where the person is looked for in a video's next frame."""
 
     @property
     def pose(self) -> RigidPose:
@@ -92,44 +95,69 @@ class PhotoFit:
         return self.object.best
 
 
-def make_fitter(asset: ObjectAsset, config: ObjectFitConfig) -> PhotoFitter:
-    """Networks, bodies and the object made ready; on the host, once."""
+def make_fitter(asset: ObjectAsset, config: ObjectFitConfig, kind: str | None = None) -> PhotoFitter:
+    """Networks, bodies and the object made ready; on the host, once.
+
+    Args:
+      asset: the object.
+      config: how it is searched for.
+      kind: of `known_kind`, what is looked for where nobody says where the object is.
+    """
     return PhotoFitter(
         model=free_body(),
         surface=free_body("light"),
         networks={name: load(name) for name in ("detector", "landmarks")},
+        finder=None if kind is None else (kind, load(kind)),
         asset=asset,
         shape=object_shape(asset.light),
         config=config,
     )
 
 
-def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | None = None) -> PhotoFit:
+def fit_photograph(
+    fitter: PhotoFitter, photograph: Photograph, focal: float | None = None, before: FrameBefore | None = None
+) -> PhotoFit:
     """Person and object of one picture.
 
     Args:
       fitter: of `make_fitter`.
-      photograph: picture and masks; without a mask of the person the networks' own is used.
+      photograph: picture and masks; without a mask of the person the networks' own is used, without one of the object
+        it is grown from `photograph.spot`, followed from the frame before, or from the box of a chair or cup that
+        `nets.blaze` finds.
       focal: focal length, pixels; None: from the picture's EXIF entries, or else estimated.
+      before: of a video, where the frame before has person and object.
 
     Raises:
-      InputError: nobody is found, or the object's mask is too small.
+      InputError: nobody is found, or the object's mask is too small or cannot be grown.
     """
     size = photograph.image.shape[:2]
-    _check_object(photograph)
-    person, people = find_person(fitter.networks, photograph)
+    photograph = dataclasses.replace(
+        photograph, human=clean_mask(photograph.human), object=clean_mask(photograph.object)
+    )
+    grow = not photograph.object.any()
+    if not grow:
+        _check_object(photograph)
+    person, people = find_person(fitter.networks, photograph, None if before is None else before.region)
     notes = list(photograph.notes)
     if people > 1:
-        notes.append(
-            f"{people} people were found; the one whose mask was given, or else the most certain one, is fitted"
-        )
-    human = photograph.human
+        notes.append(f"{people} people were found; {_WHO[before is not None]} is fitted")
+    human, probable = photograph.human, None
+    if not human.any() or grow:
+        probable = np.asarray(mask_in_picture(person, size))
+    if grow:
+        thing, told = find_object(fitter.finder, photograph, probable > 0.9, person, before)
+        photograph = dataclasses.replace(photograph, object=clean_mask(thing), grown=True)
+        notes += told
+        _check_object(photograph)
     if not human.any():
-        human = (np.asarray(_person_mask(person, size)) > 0.5) & ~photograph.object
+        human = (probable > 0.5) & ~photograph.object
     photograph = dataclasses.replace(photograph, human=human)
     observation = observe_mediapipe(person.landmarks, person.visibility, person.metric, image_size=size)
-    notes += _truncation(person, size)
-    intrinsics = choose_intrinsics(size, focal=focal, path=photograph.path)
+    notes += truncation_notes(person, size)
+    if before is not None:
+        intrinsics = given_intrinsics(before.focal, size, source=before.source)
+    else:
+        intrinsics = choose_intrinsics(size, focal=focal, path=None if is_video(photograph.path) else photograph.path)
     notes.append(_describe_focal(intrinsics))
     prepared = _prepare(fitter, observation.names)
     fit = fit_people(prepared, observation, intrinsics)
@@ -151,8 +179,9 @@ def fit_photograph(fitter: PhotoFitter, photograph: Photograph, focal: float | N
     overlap = {"body": _body_overlap(label, photograph, low, side), "object": float(object_fit.overlap[0])}
     person_fit = jax.tree.map(np.asarray, fit)
     return PhotoFit(
-        photograph, params, vertices, person_fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes)
-    )
+        photograph, params, vertices, person_fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes),
+        person.next_region,
+    )  # fmt: skip
 
 
 def _prepare(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:
@@ -168,75 +197,6 @@ def _check_object(photograph: Photograph) -> None:
         raise InputError(
             f"{photograph.name}: the object's mask has {pixels} pixels; wanted are at least {LEAST_PIXELS}"
         )
-
-
-def find_person(networks: dict[str, Params], photograph: Photograph) -> tuple[Person, int]:
-    """The person to fit, in pixels of the whole picture, and how many were found.
-
-    With a mask of the person the one whose landmarks it holds best, else the one of the highest score.
-
-    Raises:
-      InputError: nobody.
-    """
-    image, height, width = Image.fromarray(photograph.image), *photograph.image.shape[:2]
-    shrink = min(1.0, LARGEST / max(height, width))
-    if shrink < 1:
-        image = image.resize((round(width * shrink), round(height * shrink)), Image.Resampling.BOX)
-    picture = jnp.asarray(np.asarray(image), jnp.float32) / 255
-    people = jax.tree.map(np.asarray, find_people(networks, picture, max_people=MOST_PEOPLE))
-    scores = np.asarray(people.score)
-    found = np.flatnonzero(scores > 0.5)
-    if not len(found):
-        raise InputError(
-            f"{photograph.name}: no person is found in the picture of {width} x {height} pixels; wanted is one who "
-            "can be seen, at least some 100 pixels tall; with masks of both, --method scorehoi needs no detection"
-        )
-    scale = np.array([width / image.width, height / image.height])
-    best = found[np.argmax(scores[found])]
-    if photograph.human.any():
-        held = []
-        for i in found:
-            spots = np.floor(people.landmarks[i, :, :2] * scale).astype(int)
-            inside = ((spots >= 0) & (spots < [width, height])).all(axis=1)
-            column, row = spots[inside].T
-            held.append(photograph.human[row, column].sum())
-        if max(held) < 4:
-            raise InputError(
-                f"{photograph.name}: the person that is found in the picture is not where the person's mask is"
-            )
-        best = found[int(np.argmax(held))]
-    person = jax.tree.map(lambda x: x[best], people)
-    enlarge = float(scale.mean())
-    region, following = (
-        r.replace(centre=r.centre * enlarge, size=r.size * enlarge) for r in (person.region, person.next_region)
-    )
-    landmarks = person.landmarks * np.float32([*scale, enlarge])
-    return person.replace(landmarks=landmarks, box=person.box * enlarge, region=region, next_region=following), len(
-        found
-    )
-
-
-def _person_mask(person: Person, size: tuple[int, int]) -> np.ndarray:
-    """The network's mask in the picture, made at a size that costs little and enlarged."""
-    shrink = min(1.0, LARGEST / max(size))
-    small = (max(round(size[0] * shrink), 1), max(round(size[1] * shrink), 1))
-    region = person.region.replace(centre=person.region.centre * shrink, size=person.region.size * shrink)
-    mask = np.asarray(person_mask(person.replace(region=region), *small), np.float32)
-    return np.asarray(Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def _truncation(person: Person, size: tuple[int, int]) -> list[str]:
-    x, y = person.landmarks[:, 0], person.landmarks[:, 1]
-    inside = (x >= 0) & (y >= 0) & (x <= size[1]) & (y <= size[0]) & (person.visibility >= 0.5)
-    notes = []
-    if not inside[list(_TRUNK)].any():
-        notes.append("the person's trunk is not seen: where they are is a guess")
-    if inside[list(_LEGS)].sum() < 2:
-        notes.append("the person's legs are not seen: they rest")
-    tall = float(np.ptp(y[inside])) if inside.any() else 0.0
-    if tall < 100:
-        notes.append(f"the person is {tall:.0f} pixels tall: limbs may be wrong")
-    return notes
 
 
 def _describe_focal(intrinsics: Intrinsics) -> str:

@@ -1,5 +1,6 @@
 """What `hoijax reconstruct --method fit` writes of one picture, and the verdict on it."""
 
+import io
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -10,19 +11,21 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from hoijax.geometry import query_sdf
-from hoijax.io import ScenePart, write_glb, write_npz
+from hoijax.io import ScenePart, write_bytes, write_glb, write_npz
 from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import write_overlay
 from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter
+from hoijax.jobs.photo_objects import FrameBefore
 from hoijax.jobs.photographs import Photograph
-from hoijax.jobs.record import plain_options
+from hoijax.jobs.record import plain_options, read_record
 from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
+from hoijax.nets.blaze import Region
 from hoijax.viz import Case, Metric, NamedMesh
 from hoijax.viz.read import read_scene
 
 UPRIGHT = np.diag([1.0, -1.0, -1.0])
 """From the camera's frame (y down, z forward) to that of GLB viewers (y up, z to the viewer)."""
-FILES = ("interaction.glb", "reconstruction.npz", "overlay.png")
+FILES = ("interaction.glb", "reconstruction.npz", "overlay.png", "object_mask.png")
 LEAST_OVERLAP = 0.5
 """Overlap with a mask below which an answer is called poor."""
 NEAR, DEEP = 0.05, 0.05
@@ -54,7 +57,7 @@ def judge_fit(overlap: Mapping[str, float], nearest: float, depth: float) -> tup
 def write_fit(
     folder: pathlib.Path, fitted: PhotoFit, fitter: PhotoFitter, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Writes `interaction.glb`, `reconstruction.npz`, `overlay.png`.
+    """Writes `interaction.glb`, `reconstruction.npz`, `overlay.png`, `object_mask.png`.
 
     Args:
       folder: where.
@@ -79,6 +82,9 @@ def write_fit(
     write_npz(folder / "reconstruction.npz", _arrays(fitted, fitter))
     low, side = fitted.box
     write_overlay(folder / "overlay.png", fitted.photograph.image, fitted.drawn, low, side)
+    buffer = io.BytesIO()
+    Image.fromarray(fitted.photograph.object).save(buffer, "PNG")
+    write_bytes(folder / "object_mask.png", buffer.getvalue())
     nearest, depth = closeness(fitted, asset)
     good, said = judge_fit(fitted.overlap, nearest, depth)
     object_fit = fitted.object
@@ -96,9 +102,24 @@ def write_fit(
         "object_size": float(fitted.pose.scale),
         "focal": {"pixels": float(fitted.intrinsics[0, 0]), "source": fitted.body.source},
         "people": fitted.people,
+        "person_square": {key: np.asarray(getattr(fitted.region, key)).tolist() for key in ("centre", "size", "angle")},
         "notes": [*fitted.notes, *asset.light.report.notes()],
         "options": plain_options(options),
     }
+
+
+def frame_before(folder: pathlib.Path) -> FrameBefore | None:
+    """What a finished frame hands to the next; None if it is not finished.
+
+    Args:
+      folder: of its results.
+    """
+    record = read_record(folder / "metrics.json")
+    if "person_square" not in record or not (folder / "object_mask.png").is_file():
+        return None
+    region = Region(**{key: np.float32(value) for key, value in record["person_square"].items()})
+    mask = np.asarray(Image.open(folder / "object_mask.png").convert("L")) > 127
+    return FrameBefore(region, mask, record["focal"]["pixels"], record["focal"]["source"])
 
 
 def closeness(fitted: PhotoFit, asset: ObjectAsset) -> tuple[float, float]:

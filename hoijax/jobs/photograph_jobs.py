@@ -5,36 +5,25 @@ from collections.abc import Callable, Sequence
 
 from hoijax.errors import InputError
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, run_job
-from hoijax.jobs.photographs import Photograph
+from hoijax.jobs.photograph_files import PhotographFile
 from hoijax.jobs.screen import Phases, tell
 
 
 def photograph_items(
-    photographs: Sequence[Photograph],
-    image: pathlib.Path,
-    out: pathlib.Path,
-    files: tuple[str, ...],
-    key: Callable[[Photograph], str],
+    files: Sequence[tuple[PhotographFile, str]], image: pathlib.Path, out: pathlib.Path, written: tuple[str, ...]
 ) -> tuple[Item, ...]:
     """One item per picture; a picture that was given by itself is written to `out` and not to a folder in it.
 
     Args:
-      photographs: the inputs.
-      image: what was given, a picture or a folder.
+      files: the inputs, each with the digest of what its result depends on.
+      image: what was given: a picture, a folder, or a video.
       out: folder for the results.
-      files: that a finished item has.
-      key: what a picture's result depends on.
+      written: names of files that a finished item has.
     """
-    alone = len(photographs) == 1 and not image.is_dir()
+    alone = len(files) == 1 and not image.is_dir() and files[0][0].video is None
     return tuple(
-        Item(
-            name=photograph.name,
-            folder=out if alone else out / photograph.name,
-            key=key(photograph),
-            files=files,
-            inputs=photograph,
-        )
-        for photograph in photographs
+        Item(name=file.name, folder=out if alone else out / file.name, key=key, files=written, inputs=file)
+        for file, key in files
     )
 
 

@@ -20,6 +20,23 @@ NEEDED = (
 )
 
 
+WHERE = (
+    "where is the object? Wanted --object-mask (bright where it is seen), --object-box left,top,right,bottom or "
+    "--object-click x,y (a mask is grown from there), --instances (a PNG with person 1 and object 2), or a picture "
+    "whose alpha channel is 0 but for the object"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spot:
+    """Where a person says that the object is, pixels of the picture; its mask is grown from there."""
+
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom."""
+    click: tuple[float, float] | None = None
+    """x, y of a point on it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Photograph:
     """One picture and what is known to be seen in it."""
@@ -34,6 +51,10 @@ class Photograph:
     """(H, W) bool."""
     notes: tuple[str, ...] = ()
     """What a person should know about this picture."""
+    spot: Spot | None = None
+    """Where the object is to be grown from; the mask of it is empty then."""
+    grown: bool = False
+    """Whether the object's mask was found and not given."""
 
     def box(self) -> tuple[np.ndarray, float]:
         """Upper left corner (x, y) and side of the crop, pixels of the picture."""
@@ -47,67 +68,12 @@ class Photograph:
         return np.stack([*layers, *(m.astype(np.float32) for m in masks)], axis=-1)
 
 
-def read_photographs(
-    image: pathlib.Path,
-    human: pathlib.Path | None,
-    obj: pathlib.Path | None,
-    instances: pathlib.Path | None,
-    *,
-    find_person: bool = False,
-) -> tuple[list[Photograph], dict[str, str]]:
-    """Reads one picture, or all of a folder, whose masks lie under the same names in the folders of masks.
-
-    Args:
-      image: a file or a folder.
-      human: mask of the person, or the folder of masks; None if it is known otherwise.
-      obj: mask of the object, likewise.
-      instances: instance-id picture, or the folder of them.
-      find_person: whether pictures without a mask of the person can be used, since the person will be found.
-
-    Returns:
-      The pictures in the order of their names, and name to message for those of a folder that cannot be used.
+def open_picture(path: pathlib.Path) -> Image.Image:
+    """A picture of a file, turned upright.
 
     Raises:
-      InputError: nothing can be used.
+      InputError: it cannot be read.
     """
-    if instances is not None and (human is not None or obj is not None):
-        raise InputError("--instances says both what --human-mask and --object-mask say; give one or the other")
-    if not image.is_dir():
-        return [_read_one(image, human, obj, instances, find_person)], {}
-    for option, folder in (("--human-mask", human), ("--object-mask", obj), ("--instances", instances)):
-        if folder is not None and not folder.is_dir():
-            raise InputError(
-                f"--image is a folder, so {option} must be one too, with masks of the same names: {folder}"
-            )
-    paths = sorted(p for p in image.iterdir() if p.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise InputError(f"the folder {image} holds no pictures; wanted files ending in {', '.join(SUFFIXES)}")
-    twice = {p.stem for p in paths if sum(q.stem == p.stem for q in paths) > 1}
-    if twice:
-        raise InputError(f"{image} has several pictures called {', '.join(sorted(twice))}; names must differ")
-    photographs, failures = [], {}
-    for path in paths:
-        try:
-            photographs.append(
-                _read_one(
-                    path, *(None if f is None else _mask_of(f, path) for f in (human, obj, instances)), find_person
-                )
-            )
-        except InputError as error:
-            failures[path.stem] = str(error)
-    if not photographs:
-        raise InputError(f"none of {len(paths)} pictures can be used; the first: {next(iter(failures.values()))}")
-    return photographs, failures
-
-
-def _mask_of(folder: pathlib.Path, picture: pathlib.Path) -> pathlib.Path:
-    for suffix in (".png", *SUFFIXES):
-        if (folder / f"{picture.stem}{suffix}").is_file():
-            return folder / f"{picture.stem}{suffix}"
-    raise InputError(f"no mask of {picture.name} in {folder}; wanted {picture.stem}.png there")
-
-
-def _open(path: pathlib.Path) -> Image.Image:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
@@ -143,7 +109,7 @@ def _convert(path: pathlib.Path, picture: Image.Image, mode: str) -> Image.Image
 
 
 def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
-    picture = _open(path)
+    picture = open_picture(path)
     numbers = picture.mode in ("L", "F") or picture.mode.startswith("I")
     values = np.asarray(picture if numbers else _convert(path, picture, "L"))
     if values.shape != shape:
@@ -155,31 +121,73 @@ def _mask(path: pathlib.Path, shape: tuple[int, int]) -> np.ndarray:
     return values > (0 if values.max(initial=0) <= 1 else values.max() / 2)
 
 
-def _read_one(
+def read_photograph(
     path: pathlib.Path,
     human: pathlib.Path | None,
     obj: pathlib.Path | None,
     instances: pathlib.Path | None,
-    find_person: bool,
+    *,
+    find_person: bool = False,
+    find_object: bool = False,
+    spot: Spot | None = None,
 ) -> Photograph:
-    picture = _open(path)
-    image = _colours(path, picture)
+    """Reads and checks one picture with its masks.
+
+    Args:
+      path: the picture.
+      human: mask of the person; None if it is known otherwise.
+      obj: mask of the object, likewise.
+      instances: instance-id picture.
+      find_person: a mask of the person may be missing, since the person will be found.
+      find_object: a mask of the object may be missing too, since the object will be found.
+      spot: where the object's mask will be grown from.
+
+    Raises:
+      InputError: it cannot be used.
+    """
+    picture = open_picture(path)
+    return describe_picture(
+        path.stem, path, _colours(path, picture), picture, human, obj, instances,
+        find_person=find_person, find_object=find_object, spot=spot,
+    )  # fmt: skip
+
+
+def describe_picture(
+    name: str,
+    path: pathlib.Path,
+    image: np.ndarray,
+    picture: Image.Image | None,
+    human: pathlib.Path | None,
+    obj: pathlib.Path | None,
+    instances: pathlib.Path | None,
+    *,
+    find_person: bool,
+    find_object: bool,
+    spot: Spot | None,
+) -> Photograph:
+    """Pixels with the masks that go with them; `picture` may have an alpha channel, a frame of a video (None) has none.
+
+    Raises:
+      InputError: masks that cannot be used, or too few of them.
+    """
     shape, notes = image.shape[:2], []
     person = None if human is None else _mask(human, shape)
     item = None if obj is None else _mask(obj, shape)
     if instances is not None:
         person, item = _instances(instances, shape)
+    elif spot is not None:
+        _check_spot(path, spot, shape)
+        item = np.zeros(shape, bool)
     elif item is None or (person is None and not find_person):
-        seen = _alpha(path, picture)
-        if seen is None and find_person:
-            raise InputError(
-                f"{path}: where is the object? Wanted --object-mask (bright where it is seen), --instances (a PNG with "
-                "person 1 and object 2), or a picture whose alpha channel is 0 but for the object"
-            )
-        if seen is None:
+        seen = None if picture is None else _alpha(path, picture)
+        if seen is None and find_object:
+            item = np.zeros(shape, bool)
+        elif seen is None and find_person:
+            raise InputError(f"{path}: {WHERE}")
+        elif seen is None:
             given = "neither was given" if person is item else "only one was given"
             raise InputError(f"{path}: masks of person and object are needed and {given}; {NEEDED}")
-        if find_person:
+        elif find_person:
             item = seen if person is None else seen & ~person
         elif person is None and item is None:
             person = item = seen
@@ -187,13 +195,29 @@ def _read_one(
         else:
             person = seen & ~item if person is None else person
             item = seen & ~person if item is None else item
-    if find_person and not item.any():
+    if find_person and spot is None and not find_object and not item.any():
         raise InputError(f"{path}: the mask of the object is empty; wanted are the pixels that show it")
     if person is None:
         person = np.zeros(shape, bool)
     else:
-        notes += _doubts(path, person, item)
-    return Photograph(path.stem, path, image, person, item, tuple(notes))
+        notes += _doubts(path, person, item, find_person)
+    return Photograph(name, path, image, person, item, tuple(notes), spot)
+
+
+def _check_spot(path: pathlib.Path, spot: Spot, shape: tuple[int, int]) -> None:
+    if spot.box is not None:
+        left, top, right, bottom = spot.box
+        inside = min(right, shape[1]) - max(left, 0), min(bottom, shape[0]) - max(top, 0)
+        if not min(inside) >= 4:
+            raise InputError(
+                f"{path}: --object-box {','.join(f'{x:g}' for x in spot.box)} holds no 4 x 4 pixels of the picture of "
+                f"{shape[1]} x {shape[0]}; wanted left,top,right,bottom"
+            )
+    if spot.click is not None and not (0 <= spot.click[0] < shape[1] and 0 <= spot.click[1] < shape[0]):
+        raise InputError(
+            f"{path}: --object-click {','.join(f'{x:g}' for x in spot.click)} lies outside of the picture of "
+            f"{shape[1]} x {shape[0]}; wanted x,y"
+        )
 
 
 def _alpha(path: pathlib.Path, picture: Image.Image) -> np.ndarray | None:
@@ -205,7 +229,7 @@ def _alpha(path: pathlib.Path, picture: Image.Image) -> np.ndarray | None:
 
 
 def _instances(path: pathlib.Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    picture = _open(path)
+    picture = open_picture(path)
     values = np.asarray(picture)
     if values.ndim != 2:
         raise InputError(f"{path} has {values.shape[-1]} channels; an instance-id picture has one (or a palette)")
@@ -219,7 +243,7 @@ def _instances(path: pathlib.Path, shape: tuple[int, int]) -> tuple[np.ndarray, 
     return values == HUMAN_ID, values == OBJECT_ID
 
 
-def _doubts(path: pathlib.Path, human: np.ndarray, obj: np.ndarray) -> list[str]:
+def _doubts(path: pathlib.Path, human: np.ndarray, obj: np.ndarray, find_person: bool) -> list[str]:
     """What to know about masks that can be used.
 
     Raises:
@@ -234,7 +258,8 @@ def _doubts(path: pathlib.Path, human: np.ndarray, obj: np.ndarray) -> list[str]
     if human.all():
         notes.append("the mask of the person covers the whole picture")
     if not obj.any():
-        notes.append("the mask of the object is empty: where it is will be guessed from the person")
+        if not find_person:
+            notes.append("the mask of the object is empty: where it is will be guessed from the person")
     elif obj.all():
         notes.append("the mask of the object covers the whole picture")
     return notes

@@ -13,8 +13,9 @@ from hoijax.io import read_mesh, value_digest, write_json
 from hoijax.jobs import reconstruction
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
+from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
 from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
-from hoijax.jobs.photographs import Photograph, read_photographs
+from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.reconstruction import WEIGHTS, Reconstructed, Reconstructor, reconstruct_batch, weights_path
 from hoijax.jobs.reconstruction_files import FILES, page_case, write_reconstruction
 from hoijax.jobs.screen import tell
@@ -67,7 +68,8 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
     Raises:
       InputError: nothing can be reconstructed.
     """
-    photographs, failures = read_photographs(request.image, request.human_mask, request.object_mask, request.instances)
+    masks = MaskFiles(request.human_mask, request.object_mask, request.instances)
+    seen, failures = look_at_photographs(request.image, masks, _seen)
     mesh = read_mesh(request.object, units=request.units)
     paths = [weights_path(request.regressor, request.denoiser, name) for name in WEIGHTS]
     reconstructor = reconstruction.make_reconstructor(*paths, request.config, request.body_model)
@@ -76,11 +78,8 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
         "object": mesh_digest(request.object, mesh), "units": request.units, "show": request.show,
     }  # fmt: skip
 
-    def key(photograph: Photograph) -> str:
-        return value_digest(common | {"image": photograph.image, "human": photograph.human, "thing": photograph.object})
-
     job = Job(
-        photograph_items(photographs, request.image, request.out, FILES, key),
+        photograph_items([(f, value_digest(common | {"seen": d})) for f, d in seen], request.image, request.out, FILES),
         functools.partial(_compute, reconstructor, asset),
         functools.partial(_write, reconstructor, asset, request),
         batch_size=request.batch_size,
@@ -88,6 +87,10 @@ def prepare_pictures(request: ReconstructRequest) -> tuple[Job, dict[str, str], 
     )
     notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
     return job, failures, notes
+
+
+def _seen(photograph: Photograph) -> str:
+    return value_digest({"image": photograph.image, "human": photograph.human, "thing": photograph.object})
 
 
 def prepare_job(request: ReconstructRequest) -> Job:
@@ -126,7 +129,7 @@ def _compute(
     """The networks' answers; an `InputError` in the place of one that is not finite."""
     watch(0.0, "reconstructing")
     answers: list[Reconstructed | InputError] = []
-    photographs: list[Photograph] = [item.inputs for item in batch]
+    photographs: list[Photograph] = [item.inputs.read() for item in batch]
     for reconstructed in reconstruct_batch(reconstructor, asset.template, photographs):
         if all(np.isfinite(stage.vertices).all() for stage in reconstructed.stages.values()):
             answers.append(reconstructed)

@@ -17,7 +17,8 @@ from hoijax.cli.reconstruct import Options, guidance
 from hoijax.errors import InputError
 from hoijax.jobs import objects, reconstruction
 from hoijax.jobs.overlays import SIZE, draw_crop, mask_agreement, write_overlay
-from hoijax.jobs.photographs import read_photographs
+from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
+from hoijax.jobs.photographs import read_photograph
 from hoijax.nets.scorehoi import ScoreHOIRegressor, make_denoiser
 from hoijax.nets.weights import save_network
 from hoijax.systems.scorehoi import GuidedConfig
@@ -120,7 +121,7 @@ def test_one_picture_becomes_meshes_parameters_and_a_page(run, folder, tmp_path)
     # Its camera sees the person where the crop is.
     place = arrays["intrinsics"] @ np.asarray(body.joints[0], np.float64)
     place = place[:2] / place[2]
-    low, side = read_photographs(folder / "a.png", folder / "human.png", folder / "object.png", None)[0][0].box()
+    low, side = read_photograph(folder / "a.png", folder / "human.png", folder / "object.png", None).box()
     assert np.all((place > low - side) & (place < low + 2 * side))
     assert Image.open(out / "overlay.png").size == (WIDTH, HEIGHT)
     assert "over the picture" in (out / "report.html").read_text()
@@ -222,18 +223,18 @@ def test_settings_by_name(folder, tmp_path):
 
 def test_masks_from_alpha_and_from_numbers_are_those_of_files(folder):
     human, object = folder / "human.png", folder / "object.png"
-    files = read_photographs(folder / "a.png", human, object, None)[0][0]
-    ids = read_photographs(folder / "a.png", None, None, folder / "ids.png")[0][0]
+    files = read_photograph(folder / "a.png", human, object, None)
+    ids = read_photograph(folder / "a.png", None, None, folder / "ids.png")
     np.testing.assert_array_equal(ids.human, files.human)
     np.testing.assert_array_equal(ids.object, files.object & ~files.human)
-    rest = read_photographs(folder / "alpha.png", human, None, None)[0][0]
+    rest = read_photograph(folder / "alpha.png", human, None, None)
     np.testing.assert_array_equal(rest.human, files.human)
     np.testing.assert_array_equal(rest.object, files.object & ~files.human)
-    alone = read_photographs(folder / "alpha.png", None, None, None)[0][0]
+    alone = read_photograph(folder / "alpha.png", None, None, None)
     np.testing.assert_array_equal(alone.human, files.human | files.object)
     assert "alpha does not tell" in alone.notes[0]
     with pytest.raises(InputError, match="must be one too"):
-        read_photographs(folder, human, object, None)
+        look_at_photographs(folder, MaskFiles(human, object), len)
 
 
 @pytest.mark.slow

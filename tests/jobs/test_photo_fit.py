@@ -1,8 +1,10 @@
 """`reconstruct --method fit` around the fits: whom to take, what is written, what is said, what is refused."""
 
 import dataclasses
+import gc
 import json
 import pathlib
+import weakref
 
 import jax
 import numpy as np
@@ -14,12 +16,16 @@ from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.cli import main
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
-from hoijax.jobs import objects, photo_fit, photo_fits
+from hoijax.jobs import objects, photo_fit, photo_fits, photo_objects, photo_people, photograph_files
 from hoijax.jobs.overlays import SIZE
-from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter, find_person, view_box, view_intrinsics
+from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter, view_box, view_intrinsics
 from hoijax.jobs.photo_fit_files import backdrop, closeness, judge_fit
-from hoijax.jobs.photographs import Photograph, read_photographs
-from hoijax.nets.blaze import Person, Region
+from hoijax.jobs.photo_objects import known_kind
+from hoijax.jobs.photo_people import find_person, truncation_notes
+from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
+from hoijax.jobs.photographs import Photograph, read_photograph
+from hoijax.jobs.videos import Video, write_film
+from hoijax.nets.blaze import ObjectBox, Person, Region
 from hoijax.optim.fitting import BodyFit, Intrinsics, ObjectFit, ObjectFitConfig, object_shape
 
 HEIGHT, WIDTH = 60, 80
@@ -53,7 +59,7 @@ def people(*persons):
 
 def test_the_person_in_the_mask_is_taken_or_else_the_most_certain(monkeypatch):
     both = people((0.7, (5, 5, 25, 55)), (0.95, (50, 5, 75, 55)), (0.2, (30, 0, 40, 59)))
-    monkeypatch.setattr(photo_fit, "find_people", lambda *args, **kwargs: both)
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: both)
     found, count = find_person({}, photograph())
     assert count == 2 and found.box[0] == 50
     mask = np.zeros((HEIGHT, WIDTH), bool)
@@ -66,7 +72,7 @@ def test_the_person_in_the_mask_is_taken_or_else_the_most_certain(monkeypatch):
 
 
 def test_nobody_is_said(monkeypatch):
-    monkeypatch.setattr(photo_fit, "find_people", lambda *args, **kwargs: people((0.1, (5, 5, 25, 55))))
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: people((0.1, (5, 5, 25, 55))))
     with pytest.raises(InputError, match="no person is found in the picture of 80 x 60 pixels"):
         find_person({}, photograph())
 
@@ -78,8 +84,8 @@ def test_large_pictures_are_looked_at_small_and_answered_whole(monkeypatch):
         seen.append(picture.shape)
         return people((0.9, (100, 50, 300, 550)))
 
-    monkeypatch.setattr(photo_fit, "find_people", answer)
-    monkeypatch.setattr(photo_fit, "LARGEST", 400)
+    monkeypatch.setattr(photo_people, "find_people", answer)
+    monkeypatch.setattr(photo_people, "LARGEST", 400)
     found, _ = find_person({}, photograph(np.zeros((1200, 1600, 3), np.uint8)))
     assert seen == [(300, 400, 3)]
     np.testing.assert_allclose(found.box, [400, 200, 1200, 2200])
@@ -92,11 +98,11 @@ def test_large_pictures_are_looked_at_small_and_answered_whole(monkeypatch):
 def test_what_is_cut_off_is_noted():
     (person,) = (jax.tree.map(lambda x: x[0], people((0.9, (5, 5, 25, 55)))),)
     landmarks = person.landmarks.copy()
-    assert photo_fit._truncation(person.replace(landmarks=4 * landmarks), (240, 320)) == []
+    assert truncation_notes(person.replace(landmarks=4 * landmarks), (240, 320)) == []
     landmarks[25:29, 1] = 70.0
-    notes = photo_fit._truncation(person.replace(landmarks=4 * landmarks), (240, 320))
+    notes = truncation_notes(person.replace(landmarks=4 * landmarks), (240, 320))
     assert notes == ["the person's legs are not seen: they rest"]
-    notes = photo_fit._truncation(person.replace(landmarks=landmarks), (60, 80))
+    notes = truncation_notes(person.replace(landmarks=landmarks), (60, 80))
     assert any("pixels tall" in note for note in notes)
 
 
@@ -176,8 +182,9 @@ def answer(model, photo, *, overlap=0.9, scale=1.0):
     )
     drawn = np.zeros((SIZE, SIZE, 4), np.uint8)
     vertices = np.asarray(pose_body(model, params).vertices)
+    square = Region(np.float32([40, 30]), np.float32(50), np.float32(0.1))
     return PhotoFit(photo, params, vertices, body, found, MATRIX, (np.zeros(2), 60.0), drawn,
-                  {"body": 0.8, "object": overlap}, 1, ("a note",))  # fmt: skip
+                  {"body": 0.8, "object": overlap}, 1, ("a note",), square)  # fmt: skip
 
 
 def test_closeness_is_metres_at_any_size(fitter):
@@ -203,14 +210,14 @@ def command(tmp_path, mesh_file, fitter, monkeypatch, capsys):
             Image.fromarray(pixels).save(tmp_path / place / f"{name}.png")
     made = []
 
-    def fit(fitter, photo, focal):
+    def fit(fitter, photo, focal, before):
         made.append((photo.name, focal))
         if photo.name == "c":
             raise InputError("c: no person is found")
         return answer(fitter.model, photo, overlap=0.3 if photo.name == "b" else 0.9)
 
     monkeypatch.setattr(photo_fits, "fit_photograph", fit)
-    monkeypatch.setattr(photo_fits, "make_fitter", lambda asset, config: fitter)
+    monkeypatch.setattr(photo_fits, "make_fitter", lambda asset, config, kind: fitter)
     monkeypatch.setenv("HOIJAX_CACHE", "off")
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
 
@@ -255,6 +262,115 @@ def test_a_folder_is_fitted_and_finished_pictures_are_kept(command, tmp_path, fi
     mesh_file.write_text(text)
 
 
+def test_a_folder_is_streamed(command, tmp_path, monkeypatch):
+    """At no time is more than one picture in memory, nor one that is fitted already."""
+    alive, most, read = [], [], photograph_files.read_photograph
+
+    def counted(*args, **options):
+        gc.collect()
+        most.append(sum(ref() is not None for ref in alive))
+        photo = read(*args, **options)
+        alive.append(weakref.ref(photo.image))
+        return photo
+
+    monkeypatch.setattr(photograph_files, "read_photograph", counted)
+    for name in "defgh":
+        for place in ("images", "things"):
+            (tmp_path / place / f"{name}.png").write_bytes((tmp_path / place / "a.png").read_bytes())
+    code, told, made = command("--pictures=3")
+    assert code == 1 and len(made) == 8
+    assert len(most) == 8 + 8 + 3  # looked at, fitted, put on the page
+    assert max(most) <= 1
+    assert "the next ones" in told and "first picture" in told
+
+
+def moving(path, count=5):
+    """A film of a bright square that moves, and a mask of it in the first frame."""
+
+    def frames():
+        for i in range(count):
+            image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+            image[20:40, 30 + 2 * i : 50 + 2 * i] = 220
+            yield image
+
+    write_film(path, frames(), 10)
+
+
+@pytest.fixture
+def video(command, tmp_path, monkeypatch):
+    """The command on a film, with what each frame was told."""
+    moving(tmp_path / "film.mp4")
+    seen = {}
+    fit = photo_fits.fit_photograph
+
+    def watched(fitter, photo, focal, before):
+        seen[photo.name] = (photo, focal, before)
+        found = fit(fitter, photo, focal, before)
+        thing = photo.object if photo.object.any() else np.roll(before.object, 2, axis=1)
+        return dataclasses.replace(found, photograph=dataclasses.replace(found.photograph, object=thing))
+
+    monkeypatch.setattr(photo_fits, "fit_photograph", watched)
+
+    def run(*options, thing="things/a.png", **more):
+        seen.clear()
+        return *command(*options, image="film.mp4", thing=thing, **more)[:2], dict(seen)
+
+    return run
+
+
+def test_a_video_is_fitted_frame_by_frame_and_goes_on_where_it_stopped(video, tmp_path):
+    code, told, seen = video()
+    assert code == 0 and sorted(seen) == [f"{i:06d}" for i in range(5)] and "5 pictures, 5 to fit" in told
+    assert seen["000000"][2] is None and seen["000000"][0].object.sum() == 400
+    for i in range(1, 5):
+        photo, _, before = seen[f"{i:06d}"]
+        # What the frame before hands on: its mask, the person's square, the focal length.
+        assert not photo.object.any() and before.focal == 100.0 and before.source == "given"
+        np.testing.assert_array_equal(np.flatnonzero(before.object.any(0))[[0, -1]], [28 + 2 * i, 47 + 2 * i])
+        np.testing.assert_allclose(before.region.centre, [40, 30])
+        assert abs(float(photo.image[25, 40].mean()) - 220) < 12
+    out = tmp_path / "out"
+    with np.load(out / "motion.npz", allow_pickle=False) as arrays:
+        assert arrays["transl"].shape == (5, 3) and arrays["obj_rot"].shape == (5, 3)
+        np.testing.assert_array_equal(arrays["frames"], np.arange(5))
+    film = Video(out / "overlay.mp4")
+    assert film.frames == 5 and film.fps == pytest.approx(10) and (film.height, film.width) == (HEIGHT, WIDTH)
+    assert (out / "motion.glb").read_bytes()[:4] == b"glTF" and "over the picture" in (out / "report.html").read_text()
+    assert set(json.loads((out / "metrics.json").read_text())["items"]) == set(seen)
+    (out / "000003" / "metrics.json").unlink()
+    _, _, seen = video()
+    assert sorted(seen) == ["000003"] and seen["000003"][2].object[30, 35]
+
+
+def test_every_second_frame_follows_the_one_before_it(video, tmp_path):
+    code, _, seen = video("--every=2")
+    assert code == 0 and sorted(seen) == ["000000", "000002", "000004"]
+    np.testing.assert_array_equal(np.flatnonzero(seen["000004"][2].object.any(0))[[0, -1]], [32, 51])
+    assert Video(tmp_path / "out" / "overlay.mp4").fps == pytest.approx(5)
+
+
+def test_masks_of_a_video_may_be_given_for_every_frame(video, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for i in range(5):
+        (tmp_path / "frames" / f"{i:06d}.png").write_bytes((tmp_path / "things" / "a.png").read_bytes())
+    code, _, seen = video(thing="frames")
+    assert code == 0 and all(photo.object.sum() == 400 for photo, _, _ in seen.values())
+    (tmp_path / "frames" / "000002.png").unlink()
+    code, told, _ = video(thing="frames", out="other")
+    assert code == 2 and "no mask of 000002" in told and not (tmp_path / "other").exists()
+
+
+def test_a_video_whose_first_frame_fails_says_so(command, tmp_path, monkeypatch):
+    moving(tmp_path / "film.mp4", 3)
+
+    def nobody(fitter, photo, focal, before):
+        raise InputError(f"{photo.name}: no person is found")
+
+    monkeypatch.setattr(photo_fits, "fit_photograph", nobody)
+    code, told, _ = command(image="film.mp4", thing="things/a.png")
+    assert code == 2 and "000000: no person is found" in told
+
+
 def test_strict_says_poor_answers_by_the_exit_code(command):
     assert command(image="images/a.png", thing="things/a.png", out="one")[0] == 0
     code, told, _ = command(image="images/b.png", thing="things/b.png", out="two")
@@ -271,6 +387,12 @@ def test_strict_says_poor_answers_by_the_exit_code(command):
         ("--show=refined", "--show is an option of --method scorehoi"),
         ("--focal=0.5", "wanted are pixels"),
         ("--size-std=3", "wanted is 0.001 to 1"),
+        ("--object-box=1,2,3", "wanted are pixels of the picture, left,top,right,bottom"),
+        ("--object-box=30,2,3,40", "wanted is left < right and top < bottom"),
+        ("--object-click=a,b", "wanted are pixels of the picture, x,y"),
+        ("--object-click=3,4", "with a folder give --object-mask"),
+        ("--every=2", "is for videos"),
+        ("--every=0", "--every 0: wanted 1 or more"),
     ],
 )
 def test_options_are_checked(command, tmp_path, option, told):
@@ -280,6 +402,77 @@ def test_options_are_checked(command, tmp_path, option, told):
         return
     code, said, _ = command("--method=scorehoi", "--strict")
     assert code == 2 and "--strict is an option of --method fit" in said
+
+
+@pytest.mark.parametrize(
+    "option, told",
+    [
+        ("--object-box=100,5,120,50", "holds no 4 x 4 pixels of the picture of 80 x 60"),
+        ("--object-click=80,3", "lies outside of the picture of 80 x 60"),
+    ],
+)
+def test_spots_outside_of_the_picture_are_named(mesh_file, tmp_path, option, told, capsys):
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    command = ["reconstruct", f"--image={tmp_path / 'a.png'}", f"--object={mesh_file}", f"--out={tmp_path / 'out'}"]
+    assert main([*command, option]) == 2
+    assert told in capsys.readouterr().err and not (tmp_path / "out").exists()
+    Image.new("L", (WIDTH, HEIGHT), 255).save(tmp_path / "mask.png")
+    assert main([*command, "--object-click=4,4", f"--object-mask={tmp_path / 'mask.png'}"]) == 2
+    assert "give either them or the mask" in capsys.readouterr().err
+    assert main(command) == 2
+    assert "where is the object? Wanted --object-mask" in capsys.readouterr().err
+
+
+def test_the_person_of_the_frame_before_is_kept(monkeypatch):
+    both = people((0.7, (5, 5, 25, 55)), (0.95, (50, 5, 75, 55)))
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: both)
+    before = Region(np.float32([17, 32]), np.float32(48), np.float32(0))
+    assert find_person({}, photograph(), before)[0].box[0] == 5
+    assert find_person({}, photograph())[0].box[0] == 50
+    # Lost by the detector, they are looked for in their own square; elsewhere nobody is taken for them.
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: people((0.95, (50, 5, 75, 55))))
+    looked = []
+
+    def read(network, picture, regions):
+        looked.append(np.asarray(regions.centre))
+        return people(*[(0.8 if len(looked) == 1 else 0.2, (6, 5, 26, 55))] * photo_people.MOST_PEOPLE)
+
+    monkeypatch.setattr(photo_people, "read_landmarks", read)
+    found, count = find_person({"landmarks": {}}, photograph(), before)
+    assert found.box[0] == 6 and count == 1
+    np.testing.assert_allclose(looked[0], [[17, 32]] * photo_people.MOST_PEOPLE)
+    assert find_person({"landmarks": {}}, photograph(), before)[0].box[0] == 50
+
+
+def test_labels_name_the_kinds_that_a_network_knows():
+    assert known_kind("my_chair 2") == known_kind("Armchair-03") == "chair"
+    assert known_kind("mug") == known_kind("coffee cup") == "cup"
+    assert known_kind("wheelchairs") is known_kind("cupboard") is known_kind("chairman") is None
+
+
+def test_a_chair_is_looked_for_about_the_person_and_its_box_is_in_pixels_of_the_picture(monkeypatch):
+    """The stand-in for the network sees a chair in the square that lies nearest to the real one."""
+    image = np.zeros((1200, 1600, 3), np.uint8)
+    monkeypatch.setattr(photo_people, "LARGEST", 400)
+    corners, calls = np.array([[180.0, 150], [240, 230]]), []
+
+    def find(network, picture, regions):
+        calls.append(np.asarray(regions.size))
+        away = np.linalg.norm(np.asarray(regions.centre) - corners.mean(0), axis=1)
+        points = np.tile(np.linspace(corners[0], corners[1], 9)[None], (len(away), 1, 1))
+        shift = 0.0 if len(calls) > 1 else 3.0  # what the second, nearer look mends
+        return ObjectBox(points=points + shift, score=np.where(away == away.min(), 0.9, 0.3), region=regions)
+
+    monkeypatch.setattr(photo_objects, "find_boxes", find)
+    person = jax.tree.map(lambda x: x[0], people((0.9, (600, 400, 800, 1000))))
+    box = photo_objects.propose_box({}, photograph(image), person)
+    np.testing.assert_allclose(box, [4 * 180, 4 * 150, 4 * 240, 4 * 230])
+    np.testing.assert_allclose(sorted(set(calls[0])), [0.35 * 150, 0.6 * 150, 0.9 * 150])
+    monkeypatch.setattr(photo_objects, "find_boxes", lambda n, p, r: ObjectBox(
+        points=np.zeros((27, 9, 2)), score=np.full(27, 0.4), region=r))  # fmt: skip
+    assert photo_objects.propose_box({}, photograph(image), person) is None
+    with pytest.raises(InputError, match="a: no chair is found in the picture; where is the object"):
+        photo_objects.find_object(("chair", {}), photograph(image), np.zeros((1200, 1600), bool), person, None)
 
 
 def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):
@@ -295,7 +488,7 @@ def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):
     Image.fromarray(colours).convert("L").save(tmp_path / "grey.png")
     Image.fromarray(colours).convert("CMYK").save(tmp_path / "ink.tiff")
     for name in ("turned.png", "grey.png", "ink.tiff"):
-        (found,), _ = read_photographs(tmp_path / name, None, tmp_path / "mask.png", None, find_person=True)
+        found = read_photograph(tmp_path / name, None, tmp_path / "mask.png", None, find_person=True)
         assert found.image.shape == (HEIGHT, WIDTH, 3) and found.object.sum() == 400 and not found.human.any()
         if name == "turned.png":
             np.testing.assert_array_equal(found.image, colours)
@@ -308,10 +501,10 @@ def test_kinds_of_pictures_that_pillow_does_not_convert_are_named(tmp_path):
     ink.save(tmp_path / "mask.tiff")
     Image.new("LAB", (WIDTH, HEIGHT)).save(tmp_path / "lab.tiff")
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
-    (found,), _ = read_photographs(tmp_path / "a.png", None, tmp_path / "mask.tiff", None, find_person=True)
+    found = read_photograph(tmp_path / "a.png", None, tmp_path / "mask.tiff", None, find_person=True)
     np.testing.assert_array_equal(found.object, mask > 0)
     with pytest.raises(InputError, match="lab.tiff is of the kind LAB"):
-        read_photographs(tmp_path / "a.png", None, tmp_path / "lab.tiff", None, find_person=True)
+        read_photograph(tmp_path / "a.png", None, tmp_path / "lab.tiff", None, find_person=True)
 
 
 def test_alpha_is_the_object_but_for_the_person(tmp_path):
@@ -319,9 +512,9 @@ def test_alpha_is_the_object_but_for_the_person(tmp_path):
     alpha[10:40, 10:60], human[10:40, 10:25] = 255, 255
     Image.fromarray(np.dstack([alpha, alpha, alpha, alpha])).save(tmp_path / "a.png")
     Image.fromarray(human).save(tmp_path / "human.png")
-    (alone,), _ = read_photographs(tmp_path / "a.png", None, None, None, find_person=True)
+    alone = read_photograph(tmp_path / "a.png", None, None, None, find_person=True)
     assert alone.object.sum() == 30 * 50 and not alone.human.any()
-    (both,), _ = read_photographs(tmp_path / "a.png", tmp_path / "human.png", None, None, find_person=True)
+    both = read_photograph(tmp_path / "a.png", tmp_path / "human.png", None, None, find_person=True)
     assert both.object.sum() == 30 * 35 and both.human.sum() == 30 * 15
 
 
@@ -332,7 +525,7 @@ def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
 
     def told(mask):
         with pytest.raises(InputError) as error:
-            read_photographs(tmp_path / "a.png", None, mask, None, find_person=True)
+            read_photograph(tmp_path / "a.png", None, mask, None, find_person=True)
         return str(error.value)
 
     assert "40 x 30 pixels, its picture 80 x 60" in told(tmp_path / "small.png")
@@ -343,7 +536,7 @@ def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
     human[10:50, 20:40] = 255
     Image.fromarray(human).save(tmp_path / "human.png")
     with pytest.raises(InputError, match="object is empty"):
-        read_photographs(tmp_path / "a.png", tmp_path / "human.png", tmp_path / "empty.png", None, find_person=True)
+        read_photograph(tmp_path / "a.png", tmp_path / "human.png", tmp_path / "empty.png", None, find_person=True)
 
 
 def test_a_picture_whose_bytes_are_damaged_does_not_take_the_folder_along(tmp_path):
@@ -358,8 +551,10 @@ def test_a_picture_whose_bytes_are_damaged_does_not_take_the_folder_along(tmp_pa
     length = int.from_bytes(data[start - 4 : start], "big")
     data[start - 4 : start] = (length // 2).to_bytes(4, "big")
     (tmp_path / "images" / "a.png").write_bytes(data)
-    read, failures = read_photographs(tmp_path / "images", None, tmp_path / "masks", None, find_person=True)
-    assert [p.name for p in read] == ["b"] and "no picture that can be read" in failures["a"]
+    read, failures = look_at_photographs(
+        tmp_path / "images", MaskFiles(object=tmp_path / "masks"), lambda p: p.name, find_person=True
+    )
+    assert [(file.name, seen) for file, seen in read] == [("b", "b")] and "no picture that can be read" in failures["a"]
 
 
 def test_a_speck_of_an_object_is_refused_before_anything_is_fitted(fitter):

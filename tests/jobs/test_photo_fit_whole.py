@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
-from hoijax.jobs import objects, photo_fit
+from hoijax.jobs import objects, photo_fit, photo_people
 from hoijax.jobs.photo_fit import PhotoFitter
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets.blaze import Person, Region
@@ -98,12 +98,14 @@ def test_body_and_object_come_out_where_they_are(truth, monkeypatch):
     human, whole = covered(truth.body, np.asarray(truth.model.faces)), covered(truth.placed, truth.faces)
     thing = whole & ~human
     assert 0.6 < thing.sum() / whole.sum() < 0.9
-    monkeypatch.setattr(photo_fit, "find_people", lambda *args, **kwargs: said(truth, human))
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: said(truth, human))
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
     asset = objects.ObjectAsset.read(truth.path, None)
     fitter = PhotoFitter(truth.model, truth.model, {}, asset, object_shape(asset.light), CONFIG)
     nobody = np.zeros((HEIGHT, WIDTH), bool)
-    photo = Photograph("a", pathlib.Path("a.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8), nobody, thing)
+    spoilt = thing.copy()
+    spoilt[300:312, 8:120:3] = spoilt[4:8, 350:354] = True  # a caption and a speck, which are none of it
+    photo = Photograph("a", pathlib.Path("a.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8), nobody, spoilt)
     found = photo_fit.fit_photograph(fitter, photo, FOCAL)
     # The network's mask, in the picture.
     seen = found.photograph.human
