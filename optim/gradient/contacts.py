@@ -26,7 +26,7 @@ PROPOSED_PARTS: dict[str, float] = {
 """Parts that `propose_parts` considers, each with the distance in metres up to which it is thought to touch."""
 MOST_PROPOSED = 6
 """So many of them are proposed at most."""
-_LOOK_DOWN = ("left_sole", "right_sole")
+LOOK_DOWN = ("left_sole", "right_sole")
 """Parts that must look straight at what they touch to be proposed: a sole beside a chair's leg does not stand on it.
 """
 REST_POINTS = 8
@@ -47,7 +47,7 @@ _INNER = {
     "hands": ("palms", "finger_pads"),
 }
 """Regions of a part that are drawn to the object, of a hand its inner side; other parts touch anywhere."""
-_FEET = ("left_sole", "right_sole")
+FEET = ("left_sole", "right_sole")
 
 
 @struct.dataclass
@@ -116,7 +116,7 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
     return ContactTargets(
         parts=jnp.asarray(masks),
         object=jnp.zeros((count, template_points), jnp.float32),
-        feet=jnp.zeros((count, len(_FEET), vertices), jnp.float32),
+        feet=jnp.zeros((count, len(FEET), vertices), jnp.float32),
         rest_points=jnp.zeros((count, REST_POINTS, 3), jnp.float32),
         rest_weight=jnp.zeros((count, REST_POINTS), jnp.float32),
         base=jnp.zeros((count, 3), jnp.float32),
@@ -242,7 +242,7 @@ def probability_targets(
     return ContactTargets(
         parts=body[:, None],
         object=on_object,
-        feet=jnp.zeros((count, len(_FEET), model.num_vertices), jnp.float32),
+        feet=jnp.zeros((count, len(FEET), model.num_vertices), jnp.float32),
         rest_points=jnp.broadcast_to(template_points, (count, *template_points.shape[-2:])),
         rest_weight=on_floor,
         base=jnp.zeros((count, 3), jnp.float32),
@@ -266,7 +266,7 @@ def propose_parts(
     """
     regions = contact_regions(model)
     distance, cosine = (
-        np.asarray(x) for x in _nearness(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose)
+        np.asarray(x) for x in nearness(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose)
     )
     ratio = {}
     for name, limit in PROPOSED_PARTS.items():
@@ -274,7 +274,7 @@ def propose_parts(
         if len(ids):
             # The fifth nearest vertex, so that no single stray one speaks for a part.
             # A palm turned away from the object, or the back of a chair seen by the chest, is no contact.
-            facing = cosine[ids] < (-0.7 if name in _LOOK_DOWN else 0.3)
+            facing = cosine[ids] < (-0.7 if name in LOOK_DOWN else 0.3)
             ratio[name] = float(np.sort(np.where(facing, distance[ids], np.inf))[: min(5, len(ids))][-1]) / limit
     if not ratio:
         raise InputError(
@@ -286,7 +286,7 @@ def propose_parts(
 
 
 @jax.jit
-def _nearness(
+def nearness(
     vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose
 ) -> tuple[Float[jax.Array, "V"], Float[jax.Array, "V"]]:
     """Distance of each vertex to the object, and the cosine between its normal and the way away from the object."""
@@ -325,11 +325,11 @@ def stand_on_floor(
       The targets with feet and resting points.
     """
     regions = contact_regions(model)
-    names = [name for name in _FEET if name in regions]
+    names = [name for name in FEET if name in regions]
     masks = region_masks(regions, names, model.num_vertices).astype(np.float32)
     vertices, gravity, level = np.asarray(vertices), np.asarray(floor.gravity), np.asarray(floor.level)
     rotation, translation, scale = (np.asarray(x) for x in (pose.rotation, pose.translation, pose.scale))
-    stands = np.zeros((len(vertices), len(_FEET), model.num_vertices), np.float32)
+    stands = np.zeros((len(vertices), len(FEET), model.num_vertices), np.float32)
     points, weights = np.array(targets.rest_points), np.array(targets.rest_weight)
     base, asked = np.zeros((len(vertices), 3), np.float32), np.asarray(targets.parts)
     for b, template in enumerate(templates):

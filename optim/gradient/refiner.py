@@ -66,7 +66,7 @@ def refine(
     given = State.of(params, pose)
     problem = _problem(body, object, targets, config, floor, given)
     start = problem.start
-    settings = [_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
+    settings = [stage_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
 
     def one_stage(done: tuple[State, Any, Any], setting: Setting) -> tuple[tuple[State, Any, Any], None]:
         carry = begin(problem, done[0], done[1], config.sizes)
@@ -176,7 +176,7 @@ def _run(
         if stage.steps == 0:
             continue
         weights = dataclasses.replace(stage.weights, stay=stay * stage.weights.stay)
-        setting = _setting(
+        setting = stage_setting(
             problem.body.model, config, dataclasses.replace(stage, weights=weights), start.translation.dtype
         )
         carry = _begin(problem, state, total, over, config.sizes)
@@ -262,12 +262,13 @@ def _problem(
         targets=targets,
         floor=floor,
         start=set_upright(given, targets, standing),
-        inverse_width=_inverse_width(body.model, config, dtype),
+        inverse_width=inverse_width(body.model, config, dtype),
         freedom=freedom(targets, standing, dtype),
     )
 
 
-def _setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dtype: Any) -> Setting:
+def stage_setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dtype: Any) -> Setting:
+    """The numbers of a stage as arrays."""
     w = stage.weights
     weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay)
     return Setting(
@@ -316,11 +317,12 @@ def _problems(
     each = jax.vmap(
         lambda t, f, g: _problem(body, object, t, config, f, g).replace(body=None, object=None, inverse_width=None)
     )
-    width = _inverse_width(body.model, config, given.translation.dtype)
+    width = inverse_width(body.model, config, given.translation.dtype)
     return each(targets, floor, given).replace(body=body, object=object, inverse_width=width)
 
 
-def _inverse_width(model: BodyModel, config: RefineConfig, dtype: Any) -> jax.Array:
+def inverse_width(model: BodyModel, config: RefineConfig, dtype: Any) -> jax.Array:
+    """1 / width of each tangent coordinate, (D,)."""
     width = {g: 1.0 / getattr(config.width, g) for g in GROUPS}
     return jnp.asarray(spread_over_groups(model, width), dtype)
 

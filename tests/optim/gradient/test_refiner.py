@@ -15,7 +15,7 @@ from hoijax.metrics import signed_distance_host
 from hoijax.optim.gradient import Floor, Starts, part_targets, refine, refine_batch, stand_on_floor
 from hoijax.optim.gradient.engine import Setting, begin, judge, step
 from hoijax.optim.gradient.evaluation import part_distance
-from hoijax.optim.gradient.refiner import _problem, _setting
+from hoijax.optim.gradient.refiner import _problem, stage_setting
 from hoijax.optim.gradient.starts import badness, shortfall
 from hoijax.optim.gradient.state import State
 
@@ -222,7 +222,7 @@ def running(model, template, body, thing, carry, quick):
     params, pose = carry
     targets = jax.tree.map(lambda x: x[0], part_targets(model, [HANDS]))
     problem = _problem(body, thing, targets, quick, None, State.of(params, pose))
-    setting = _setting(model, quick, quick.stages[1], jnp.float32)
+    setting = stage_setting(model, quick, quick.stages[1], jnp.float32)
     return problem, setting, begin(problem, problem.start, jnp.zeros((), jnp.int32), quick.sizes)
 
 
