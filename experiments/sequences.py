@@ -28,13 +28,14 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, free_body, pose_body_compiled
 from hoijax.experiments.common.environment import software
-from hoijax.experiments.common.pages import RESULTS, page, table, write_page
+from hoijax.experiments.common.pages import RESULTS, heading, page, table, write_page
 from hoijax.experiments.demo_cases import as_arrays, build_object, find, intended_parameters
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectTemplate, make_template
 from hoijax.io import value_digest, write_json
-from hoijax.optim.gradient import Floor, RefineConfig, Sizes, Starts, body_field, refine_batch
-from hoijax.optim.sequence import SequenceConfig, EstimatedTrack, Windows, refine_tracks
+from hoijax.optim.fields import body_field
+from hoijax.optim.gradient import Floor, RefineConfig, Sizes, Starts, refine_batch
+from hoijax.optim.sequence import EstimatedTrack, SequenceConfig, refine_tracks
 
 Swing = tuple[str, tuple[float, float, float], float]
 """A joint, an axis with its largest angle in degrees as length, and how often a second it swings."""
@@ -60,6 +61,7 @@ _ARM = (
     ("left_shoulder", (0.0, 15.0, 30.0), 0.5), ("left_elbow", (0.0, -35.0, 0.0), 0.7), ("neck", (5.0, 25.0, 0.0), 0.3),
     ("head", (10.0, 0.0, 0.0), 0.5),
 )  # fmt: skip
+_REACH = ("right_shoulder", (10.0, 25.0, 20.0), 0.4), ("right_elbow", (0.0, 30.0, 0.0), 0.6)
 MOTIONS: tuple[MovedCase, ...] = (
     MovedCase("sit_chair", "", (*_ARM, ("right_elbow", (0.0, 30.0, 0.0), 0.4))),
     MovedCase("sit_ball", "", _ARM),
@@ -67,7 +69,7 @@ MOTIONS: tuple[MovedCase, ...] = (
     MovedCase("pull_suitcase", "", _ARM),
     MovedCase("carry_box", "pelvis", _LEGS, (0.25, 0.6, 20.0)),
     MovedCase("push_trolley", "pelvis", _LEGS, (0.0, 0.7, 0.0)),
-    MovedCase("hold_bottle", "right_wrist", (("right_shoulder", (10.0, 25.0, 20.0), 0.4), ("right_elbow", (0.0, 30.0, 0.0), 0.6), *_ARM)),
+    MovedCase("hold_bottle", "right_wrist", (*_REACH, *_ARM)),
 )  # fmt: skip
 
 
@@ -87,6 +89,7 @@ class Noise:
     """Seconds."""
 
 
+WAYS = ("estimate", "frames", "sequence")
 NOISES = {"white": Noise(), "white and slow": Noise(slow=0.5)}
 
 
@@ -151,7 +154,9 @@ def make_sequence(
     x, z, turn = motion.path
     yaw = Rotation.from_rotvec([0.0, 1.0, 0.0] * np.radians(turn * eased)[:, None]).as_matrix()
     rest = np.asarray(model.joint_template, np.float64)[0] + np.asarray(model.joint_shape_dirs)[0] @ params.betas
-    pelvis = np.einsum("tij,j->ti", yaw, rest + params.translation) + np.stack([x * eased, 0 * eased, z * eased], axis=1)
+    pelvis = np.einsum("tij,j->ti", yaw, rest + params.translation) + np.stack(
+        [x * eased, 0 * eased, z * eased], axis=1
+    )
     rotations[:, 0] = yaw @ rotations[:, 0]
     bodies = BodyParams(
         rotations=rotations.astype(np.float32),
@@ -204,6 +209,7 @@ def noisy(sequence: TrueSequence, noise: Noise, fps: float, seed: int) -> tuple[
         if not noise.slow:
             return white
         slow = gaussian_filter1d(slow, noise.period * fps / 2, axis=0, mode="wrap")
+        slow = slow - slow.mean(axis=0)  # what is off all the time no refiner can know
         return white + noise.slow * slow / slow.std(axis=0)
 
     def turned(rotations: Any, degrees: float) -> np.ndarray:
@@ -317,33 +323,33 @@ def run(config: Config) -> dict[str, Any]:
 
 def tables(result: dict[str, Any]) -> list[str]:
     """The page's tables, one for each noise."""
+    names = ("body_jitter", "object_jitter", "body_off", "object_off", "object_strays")
+    head = ["sequence", "jitter, joints", "jitter, object", "body off", "object off", "still object strays"]
     out = []
     for label, cases in result["rows"].items():
         lines = []
         for runs in cases.values():
             mean = {
                 (way, name): float(np.mean([run[way][name] for run in runs]))
-                for way in ("estimate", "frames", "sequence", "truth")
-                for name in ("body_jitter", "object_jitter", "body_off", "object_off", "object_strays")
+                for way in (*WAYS, "truth")
+                for name in names
             }
-            one = lambda name: " / ".join(f"{mean[way, name]:.1f}" for way in ("estimate", "frames", "sequence", "truth"))  # noqa: E731
-            two = lambda name: " / ".join(f"{mean[way, name]:.0f}" for way in ("estimate", "frames", "sequence"))  # noqa: E731
+            cells = [" / ".join(f"{mean[way, n]:.1f}" for way in (*WAYS, "truth")) for n in names[:2]]
+            cells += [" / ".join(f"{mean[way, n]:.0f}" for way in WAYS) for n in names[2:4]]
             strays = f"{mean['sequence', 'object_strays']:.2f}" if runs[0]["still"] else "moves"
-            lines.append([runs[0]["case"], one("body_jitter"), one("object_jitter"), two("body_off"), two("object_off"), strays])
-        head = ["sequence", "jitter, joints", "jitter, object", "body off", "object off", "still object strays"]
-        out.append(f"## Noise: {label}\n\n{table(head, lines)}")
+            lines.append([runs[0]["case"], *cells, strays])
+        out.append(f"{heading(f'Noise: {label}')}\n\n{table(head, lines)}")
     return out
 
 
 def main(config: Config) -> None:
     """Runs, and writes the page."""
     result = run(config)
-    write_json(config.out / "sequences.json", result)
     intro = (
-        "Millimetres; estimates / frame by frame / as a sequence (/ truth). Means over the seeds. Jitter: mean length of "
-        f"second differences at {config.fps:g} frames a second."
+        "Millimetres; estimates / frame by frame / as a sequence (/ truth). Means over the seeds. Jitter: mean length "
+        f"of second differences at {config.fps:g} frames a second."
     )
-    write_page(config.out / "sequences.md", page("Sequences", __doc__, [intro, *tables(result)]))
+    write_page(config.out, "sequences", result, page("Sequences", intro, *tables(result)))
 
 
 if __name__ == "__main__":

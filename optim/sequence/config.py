@@ -9,32 +9,32 @@ from hoijax.optim.gradient import RefineConfig
 class Temporal:
     """Weights of what ties the frames of a window; terms are near one a frame when something is off by its width."""
 
-    #: Joints and object accelerate as things do.
     acceleration: float = 1.0
-    #: A point that touches keeps its place on the object.
+    """Joints and object accelerate as things do."""
     sliding: float = 0.5
-    #: A foot that stands keeps its place on the floor.
+    """A point that touches keeps its place on the object."""
     standing: float = 0.5
+    """A foot that stands keeps its place on the floor."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Natural:
     """Root mean squares of accelerations that are taken for motion and not for noise."""
 
-    #: Of joints, the pelvis and the object, metres a second squared.
     places: float = 3.0
-    #: Of joints relative to their parents, and of the object, radians a second squared.
+    """Of joints, the pelvis and the object, metres a second squared."""
     turns: float = 20.0
+    """Of joints relative to their parents, and of the object, radians a second squared."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
     """How a track is cut; what changes here compiles a new program."""
 
-    #: Frames of a window.
     frames: int = 48
-    #: Frames that a window takes over from the one before and holds.
+    """Frames of a window."""
     overlap: int = 12
+    """Frames that a window takes over from the one before and holds."""
 
     def __post_init__(self):
         if not 0 < self.overlap < self.frames:
@@ -56,15 +56,15 @@ class Windows:
 class SequenceConfig:
     """How tracks are refined."""
 
-    #: Stages, weights, frozen groups and sizes of the refiner of single frames. Shape is one for the whole track.
     frame: RefineConfig = dataclasses.field(default_factory=lambda: RefineConfig().with_steps(160))
+    """Stages, weights, frozen groups and sizes of the refiner of single frames. Shape is one for the whole track."""
     temporal: Temporal = Temporal()
     natural: Natural = Natural()
     windows: Windows = Windows()
-    #: Frames a second; None: as the track says, else 30.
     fps: float | None = None
-    #: Steps of a window are smooth over about this many seconds.
+    """Frames a second; None: as the track says, else 30."""
     step_time: float = 0.08
+    """Steps of a window are smooth over about this many seconds."""
 
     def __post_init__(self):
         if self.fps is not None and not 0 < self.fps < 1e4:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions
 from hoijax.errors import InputError
@@ -16,7 +17,7 @@ from hoijax.geometry import RigidPose
 from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.gradient.config import GROUPS, Sizes, expand_groups
 from hoijax.optim.gradient.contacts import FEET
-from hoijax.optim.gradient.engine import Problem, Setting
+from hoijax.optim.gradient.engine import RefineProblem, Setting
 from hoijax.optim.gradient.refiner import inverse_width, stage_setting
 from hoijax.optim.gradient.result import Progress, RefineMetrics
 from hoijax.optim.gradient.state import State, joint_groups, keep_frozen, moves_object, spread_over_groups
@@ -24,7 +25,7 @@ from hoijax.optim.gradient.upright import freedom, set_upright
 from hoijax.optim.sequence.config import SequenceConfig
 from hoijax.optim.sequence.smoothing import second_differences, step_smoother
 from hoijax.optim.sequence.temporal import TemporalWeights, Ties
-from hoijax.optim.sequence.track import PreparedTrack, EstimatedTrack, prepare_track
+from hoijax.optim.sequence.track import EstimatedTrack, PreparedTrack, prepare_track
 from hoijax.optim.sequence.window import (
     Window,
     WindowCarry,
@@ -34,6 +35,9 @@ from hoijax.optim.sequence.window import (
 )
 
 DEFAULT = SequenceConfig()
+FADE = 0.3
+"""Seconds in which the change of a window fades out in the start of the next."""
+_MOVING = ("rotations", "translation", "object_rotation", "object_translation")
 FINGERS = ("left_hand", "right_hand", "")
 """Groups of joints whose accelerations do not count: thirty fingers would outweigh the body."""
 
@@ -44,18 +48,18 @@ class RefinedTrack:
 
     params: BodyParams
     pose: RigidPose
-    #: Of the estimates, of the track without noise, and of the result; leading axis T. Parts that are not asked for in a
-    #: frame have a distance of 0 there.
     before: RefineMetrics
+    """Of the estimates, leading axis T; parts that are not asked for in a frame have a distance of 0 there."""
     after: RefineMetrics
-    #: In which frames each part is asked for, (T, R) in {0, 1}.
+    """The same of the result."""
     asked: Any
-    #: Names of the parts.
+    """In which frames each part is asked for, (T, R) in {0, 1}."""
     parts: tuple[str, ...] = struct.field(pytree_node=False, default=())
-    #: Stretches in which the object stands still: first row and the row after the last.
+    """Names of the parts."""
     still: tuple[tuple[int, int], ...] = struct.field(pytree_node=False, default=())
-    #: Of the estimates: "body" and "object" in metres, "turns" in radians.
+    """Stretches in which the object stands still: first row and the row after the last."""
     noise: Any = None
+    """Of the estimates: "body" and "object" in metres, "turns" in radians."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +161,9 @@ class _Run:
                     kept.finished(k, now)
             for b, (own, first) in enumerate(zip(starts, firsts)):
                 if k < len(own):
-                    _put(states[b], now, b, first, done[b], self.own[b].count)
+                    one = jax.tree.map(lambda x, b=b: np.asarray(x)[b], now)
+                    track = self.own[b]
+                    _put(states[b], self.begun[b], one, first, done[b], track, FADE * track.fps)
         held = [keep_frozen_rows(model, frame.freeze, s, track.given) for s, track in zip(states, self.own)]
         return self._results(held)
 
@@ -186,7 +192,7 @@ class _Run:
     def _rows(self, first: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of a window and which of them count; padding repeats the last."""
         rows = np.arange(first, first + self.size) if np.ndim(first) == 0 else np.asarray(first)
-        counted = np.arange(self.size) < min(len(rows), count)
+        counted = np.arange(self.size) < min(len(rows), int((rows < count).sum()))
         rows = np.minimum(np.pad(rows, (0, max(self.size - len(rows), 0)), mode="edge"), count - 1)
         return rows[: self.size], counted
 
@@ -233,7 +239,7 @@ class _Run:
         spread = functools.partial(spread_over_groups, model)
         of_object = {"object_rotation", "object_translation"}
         return Window(
-            frames=Problem(
+            frames=RefineProblem(
                 body=None, object=None, targets=targets, floor=track.floor, start=start, inverse_width=None,
                 freedom=np.broadcast_to(np.asarray(free), (self.size, 2, 3, 3)),
             ),
@@ -273,22 +279,16 @@ class _Run:
             regions=regions,
         )
 
-    def _full(self, windows: Window) -> tuple[Window, Window]:
-        """Windows with body and object, and the axes over the tracks of each."""
+    def _full(self, windows: Window) -> Window:
+        """Windows with what they share: the body, its widths, the object or the objects."""
         width = inverse_width(self.body.model, self.config.frame, jnp.float32)
         frames = windows.frames.replace(body=self.body, object=self.object, inverse_width=width)
-        over = jax.tree.map(lambda x: 0, windows)
-        return windows.replace(frames=frames), over.replace(
-            frames=Problem(
-                body=None, object=None if self.shared else 0, targets=0, floor=0, start=0, inverse_width=None,
-                freedom=0,
-            )
-        )  # fmt: skip
+        return windows.replace(frames=frames)
 
     def _stages(self, windows: Window, states: State, k: int, count: int, shape: bool = False) -> State:
         """All stages of the windows of number k; the loop over rounds runs on the host."""
         model, frame = self.body.model, self.config.frame
-        full, over = self._full(windows)
+        full = self._full(windows)
         states, before, total = jax.tree.map(jnp.asarray, states), 0, max(frame.steps, 1)
         held = frame if shape else dataclasses.replace(frame, freeze=(*frame.freeze, "betas", "object_scale"))
         for stage in frame.stages:
@@ -313,7 +313,7 @@ class _Run:
         measured: list[list[RefineMetrics]] = [[], []]
         for first in firsts:
             where = [min(first, max(track.count - 1, 0)) for track in self.own]
-            windows, _ = self._full(self._windows(states, where, [0] * len(states), None))
+            windows = self._full(self._windows(states, where, [0] * len(states), None))
             for out, of in zip(measured, (given, states)):
                 out.append(jax.device_get(_measure(windows, self._cut(of, where), self.shared)))
         results = []
@@ -354,11 +354,41 @@ def keep_frozen_rows(model: BodyModel, freeze: tuple[str, ...], moved: State, st
     return jax.tree.map(np.asarray, jax.vmap(lambda a, b: keep_frozen(model, rest, a, b))(*both))
 
 
-def _put(state: State, now: State, b: int, first: int, done: int, count: int) -> None:
-    """Takes over what a window has refined: its rows from `done` on."""
-    rows = np.arange(max(first, done), min(first + len(np.asarray(now.translation)[b]), count))
-    for name in ("rotations", "translation", "object_rotation", "object_translation"):
-        getattr(state, name)[rows] = np.asarray(getattr(now, name))[b, rows - first]
+def _put(state: State, begun: State, now: State, first: int, done: int, track: PreparedTrack, fade: float) -> None:
+    """Takes over what a window has refined: its rows from `done` on.
+
+    What follows starts where the window ends: the change of its last row fades out within some `fade` frames, and an
+    object that still stands stays where it is.
+
+    Args:
+      state: of the track; changed in place.
+      begun: its start.
+      now: of the window, leading axis W.
+      first: row of the track with which the window begins.
+      done: rows of the track that were finished before.
+      track: the track.
+      fade: frames in which a change falls to a third.
+    """
+    end = min(first + len(np.asarray(now.translation)), track.count)
+    rows = np.arange(max(first, done), end)
+    for name in _MOVING:
+        getattr(state, name)[rows] = np.asarray(getattr(now, name))[rows - first]
+    if end == track.count:
+        return
+    last, rest = end - 1, np.arange(end, track.count)
+    share = np.exp(-(track.frames[rest] - track.frames[last]) / fade)
+    for name in ("translation", "object_translation"):
+        change = getattr(state, name)[last] - getattr(begun, name)[last]
+        getattr(state, name)[rest] = getattr(begun, name)[rest] + (share[:, None] * change).astype(np.float32)
+    for name in ("rotations", "object_rotation"):
+        before, after = (getattr(s, name)[last].reshape(-1, 3, 3).astype(np.float64) for s in (begun, state))
+        change = Rotation.from_matrix(before.transpose(0, 2, 1) @ after).as_rotvec()
+        turns = Rotation.from_rotvec((share[:, None, None] * change).reshape(-1, 3)).as_matrix()
+        old = getattr(begun, name)[rest].astype(np.float64)
+        getattr(state, name)[rest] = (old.reshape(-1, 3, 3) @ turns).reshape(old.shape).astype(np.float32)
+    same = rest[track.groups[rest] == track.groups[last]]
+    for name in ("object_rotation", "object_translation"):
+        getattr(state, name)[same] = getattr(state, name)[last]
 
 
 def _soles(model: BodyModel) -> np.ndarray:
@@ -404,7 +434,7 @@ def _measure(windows: Window, states: State, shared: bool) -> RefineMetrics:
 def _axes(windows: Window, shared: bool) -> Window:
     """Axes over the tracks; body, widths and an object of all have none."""
     over = jax.tree.map(lambda x: 0, windows.replace(frames=None))
-    frames = Problem(
+    frames = RefineProblem(
         body=None, object=None if shared else 0, targets=0, floor=0, start=0, inverse_width=None, freedom=0
     )
     return over.replace(frames=frames)

@@ -3,6 +3,8 @@
 Host functions in float64, a closed form each: tracks are short beside what a refiner does with them.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.sparse import csr_array, diags_array
@@ -57,34 +59,48 @@ def noise_of(values: np.ndarray, differences: csr_array, floor: float) -> np.nda
 
 
 def smooth(
-    values: np.ndarray, frames: np.ndarray, natural: float, floor: float, *, weights: np.ndarray | None = None
+    values: np.ndarray,
+    frames: np.ndarray,
+    natural: float,
+    floor: float,
+    *,
+    weights: np.ndarray | None = None,
+    alike: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A track without its noise: the most likely one for white noise and white acceleration (Whittaker 1923).
 
-    Minimises sum w (x - y)^2 / noise^2 + sum (D x)^2 / natural^2 with D the second differences. Frames off by more than
-    three times the noise count ever less (Cauchy weights, five rounds).
+    Minimises sum w (x - y)^2 / noise^2 + sum (D x)^2 / natural^2 with D the second differences, each channel by its own
+    noise: a camera's depth is worse than its sides. Frames off by more than three times the noise count ever less
+    (Cauchy weights, five rounds).
 
     Args:
-      values: `(T, C)`; channels are what moves together, as x, y, z of a point.
+      values: `(T, C)`; channels are what is off together, as x, y, z of a point.
       frames: `(T,)` numbers of the frames.
       natural: root mean square of the second difference of true motion.
       floor: noise that every estimate has at least.
       weights: `(T,)` of the frames; None: one each.
+      alike: all channels have one noise.
 
     Returns:
-      `(T, C)` smoothed, and the noise `()`, the largest of the channels.
+      `(T, C)` smoothed, and the noise of each channel `(C,)`.
     """
     differences = second_differences(frames)
-    measured = float(noise_of(values, differences, floor).max())
+    measured = noise_of(values, differences, floor)
+    if alike:
+        measured = np.full_like(measured, np.sqrt(np.mean(measured**2)))
     # The motion's own second differences are no noise.
-    noise = np.sqrt(max(measured**2 - natural**2 / 6.0, floor**2))
+    noise = np.sqrt(np.maximum(measured**2 - natural**2 / 6.0, floor**2))
     given = np.ones(len(values)) if weights is None else weights
     out, trust = values, given
     for _ in range(5):
-        out = _solve(values, trust, differences, (noise / natural) ** 2)
-        off = np.linalg.norm(values - out, axis=1) / (3.0 * noise * np.sqrt(values.shape[1]))
+        if alike:
+            out = _solve(values, trust, differences, (noise[0] / natural) ** 2)
+        else:
+            each = [_solve(x[:, None], trust, differences, (n / natural) ** 2) for x, n in zip(values.T, noise)]
+            out = np.concatenate(each, axis=1)
+        off = np.sqrt(np.mean(((values - out) / noise) ** 2, axis=1)) / 3.0
         trust = given / (1.0 + off**2)
-    return out, np.asarray(noise)
+    return out, noise
 
 
 def _solve(values: np.ndarray, weights: np.ndarray, differences: csr_array, strength: float) -> np.ndarray:
@@ -99,7 +115,7 @@ def _solve(values: np.ndarray, weights: np.ndarray, differences: csr_array, stre
 
 def smooth_rotations(
     rotations: np.ndarray, frames: np.ndarray, natural: float, floor: float, *, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, float]:
     """The same for rotations, as quaternions whose signs run on.
 
     Args:
@@ -110,14 +126,15 @@ def smooth_rotations(
       weights: `(T,)` of the frames.
 
     Returns:
-      `(T, 3, 3)`, and the noise in radians `()`.
+      `(T, 3, 3)`, and the noise in radians.
     """
     quaternions = Rotation.from_matrix(rotations).as_quat()
     flips = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0, -1.0, 1.0)
     quaternions[1:] *= np.cumprod(flips)[:, None]
     # A turn by a small angle moves its quaternion by half of it.
-    smoothed, noise = smooth(quaternions, frames, natural / 2, floor / 2, weights=weights)
-    return Rotation.from_quat(smoothed).as_matrix(), 2.0 * noise
+    smoothed, noise = smooth(quaternions, frames, natural / 2, floor / 2, weights=weights, alike=True)
+    # Three of four channels share the noise of a vector of three.
+    return Rotation.from_quat(smoothed).as_matrix(), 2.0 * float(noise[0]) * np.sqrt(4.0 / 3.0)
 
 
 def step_smoother(frames: np.ndarray, moving: np.ndarray, groups: np.ndarray, strength: float) -> np.ndarray:
@@ -220,6 +237,6 @@ def _is_still(places: np.ndarray, tolerance: float, noise: float, frames: np.nda
     return bool(drift < 3.0 * noise * np.sqrt(12.0 / len(places)) + 0.005)
 
 
-def _apart(offset: np.ndarray) -> np.ndarray:
+def _apart(offset: np.ndarray) -> Any:
     """Mean length over the points of offsets `(..., 3 N)`."""
     return np.linalg.norm(offset.reshape(*offset.shape[:-1], -1, 3), axis=-1).mean(axis=-1)

@@ -17,10 +17,10 @@ from hoijax.optim.gradient.energy import UNIT, Cloud
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State
 
-#: A point this far from the object touches it by half, metres.
 TOUCHING = 0.02
-#: Sliding beyond about this length between two frames costs linearly, metres: a hand that is moved on is moved on.
+"""A point this far from the object touches it by half, metres."""
 SLIP = 0.02
+"""Sliding beyond about this length between two frames costs linearly, metres: a hand that is moved on is moved on."""
 
 
 @struct.dataclass
@@ -36,16 +36,16 @@ class TemporalWeights:
 class Ties:
     """How the frames of a window hang together; T frames."""
 
-    #: Second differences, (T - 2, T); rows across gaps are zero.
     differences: Any
-    #: 1 / root mean square of the second difference of natural motion, 1 / metres, ().
+    """Second differences, (T - 2, T); rows across gaps are zero."""
     inverse_natural: Any
-    #: 1 where a frame and the next follow each other, (T - 1).
+    """1 / root mean square of the second difference of natural motion, 1 / metres, ()."""
     follows: Any
-    #: Joints whose accelerations count, (J).
+    """1 where a frame and the next follow each other, (T - 1)."""
     joints: Any
-    #: Corners of the object's box, canonical frame, (8, 3).
+    """Joints whose accelerations count, (J)."""
     corners: Any
+    """Corners of the object's box, canonical frame, (8, 3)."""
 
 
 def acceleration_term(points: Float[jax.Array, "T N 3"], weights: Float[jax.Array, "N"], ties: Ties) -> jax.Array:
@@ -63,7 +63,7 @@ def touches(
         distance = object_sdf(field.sdf, state.pose, points[cloud.parts])
         meant = cloud.part_weight > 0.5 * jnp.max(cloud.part_weight, axis=1, keepdims=True)
         near = 1.0 / (1.0 + (distance / TOUCHING) ** 2) ** 2
-        return near * (meant & (cloud.part_weight > 0)).reshape(-1)
+        return near * (meant & (cloud.part_weight > 0)).reshape(-1).astype(near.dtype)
 
     return jax.lax.stop_gradient(jax.vmap(one)(points, states, cloud))
 
@@ -82,7 +82,8 @@ def standing_term(
 ) -> jax.Array:
     """The same for points of feet that stand, along the floor; `floor` is of one frame, the weight in [0, 1]."""
     shift = points[1:] - points[:-1]
-    shift = shift - jnp.sum(shift * floor.gravity, axis=-1, keepdims=True) * floor.gravity
+    down = floor.gravity[None, None]
+    shift = shift - jnp.sum(shift * down, axis=-1, keepdims=True) * down
     return _mean_slip(shift, weight[1:] * weight[:-1] * ties.follows[:, None])
 
 

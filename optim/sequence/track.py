@@ -127,7 +127,7 @@ def prepare_track(model: BodyModel, track: EstimatedTrack, config: SequenceConfi
     translation, body_noise = smooth(_float(given.translation), frames, place, LEAST_NOISE)
     object = _smooth_object(given, frames, place, turn)
     corners = _corners(track.template)
-    noise = {"body": float(body_noise), "object": object.noise, "turns": float(np.median(joint_noise))}
+    noise = {"body": _mean_noise(body_noise), "object": object.noise, "turns": float(np.median(joint_noise))}
     start = given.replace(
         rotations=rotations.astype(np.float32), translation=translation.astype(np.float32),
         object_rotation=object.rotation, object_translation=object.translation,
@@ -171,6 +171,11 @@ def _float(x: Any) -> np.ndarray:
     return np.asarray(x, np.float64)
 
 
+def _mean_noise(noise: np.ndarray) -> float:
+    """Root mean square over the directions."""
+    return float(np.sqrt(np.mean(noise**2)))
+
+
 def _check(track: EstimatedTrack) -> None:
     frames, count = np.asarray(track.frames), len(np.asarray(track.params.translation))
     if frames.shape != (count,) or len(np.asarray(track.pose.translation)) != count or not count:
@@ -207,7 +212,7 @@ def _smooth_joints(rotations: Any, frames: np.ndarray, natural: float) -> tuple[
         if np.abs(own - own[:1]).max() < 1e-7:
             continue
         rotations[:, joint], one = smooth_rotations(own, frames, natural, LEAST_TURN * LEAST_NOISE)
-        noise.append(float(one))
+        noise.append(one)
     return rotations, np.asarray(noise or [0.0])
 
 
@@ -216,7 +221,7 @@ def _smooth_object(given: State, frames: np.ndarray, place: float, turn: float) 
     rotation, turn_noise = smooth_rotations(
         _float(given.object_rotation), frames, turn, LEAST_TURN * LEAST_NOISE
     )  # fmt: skip
-    return _Motion(rotation.astype(np.float32), translation.astype(np.float32), float(noise), float(turn_noise))
+    return _Motion(rotation.astype(np.float32), translation.astype(np.float32), _mean_noise(noise), turn_noise)
 
 
 def _corners(template: ObjectTemplate) -> np.ndarray:

@@ -1,8 +1,8 @@
 """One window of a track: its frames are matched and stepped together. Pure; batch windows of tracks with `vmap`.
 
-Steps are Adam's, made smooth in time by a fixed matrix (Neuberger 1997, Sobolev gradients): a start that is smooth stays
-so, and a shift of many frames takes no more steps than one of a single frame. Frames in which the object stands still
-share its step, all frames share that of the shape.
+Steps are Adam's, made smooth in time by a fixed matrix (Neuberger 1997, Sobolev gradients): a start that is smooth
+stays so, and a shift of many frames takes no more steps than one of a single frame. Frames in which the object stands
+still share its step, all frames share that of the shape.
 """
 
 import functools
@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Float, Int
 
-from hoijax.body_models import BodyModel, pose_body
+from hoijax.body_models import BodyModel, pose_body, pose_joints
 from hoijax.geometry import einsum, transform_points
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient.config import Sizes
 from hoijax.optim.gradient.energy import SOLE, Cloud, evaluate, find_matches
-from hoijax.optim.gradient.engine import ADAM, SCOUTS, Problem, Setting, choose_points, some_vertices, surface
+from hoijax.optim.gradient.engine import ADAM, SCOUTS, RefineProblem, Setting, choose_points, some_vertices, surface
 from hoijax.optim.gradient.engine import within_freedom as projected
 from hoijax.optim.gradient.evaluation import measure
 from hoijax.optim.gradient.result import RefineMetrics
@@ -39,38 +39,38 @@ from hoijax.optim.sequence.temporal import (
 class Window:
     """What stays the same through the stages of a window of T frames."""
 
-    #: Targets, start and freedom have a leading axis T; body, object, floor and widths are of all frames.
-    frames: Problem
+    frames: RefineProblem
+    """Targets, start and freedom have a leading axis T; body, object, floor and widths are of all frames."""
     ties: Ties
     weights: TemporalWeights
-    #: How much each frame counts, 0 for padding, (T).
     counted: Any
-    #: Steps of the body and of the object to smooth ones, (T, T); rows of frames that are held are zero.
+    """How much each frame counts, 0 for padding, (T)."""
     body_smoother: Any
+    """Steps of the body and of the object to smooth ones, (T, T); rows of frames that are held are zero."""
     object_smoother: Any
-    #: Which tangent coordinates are the object's turn and shift, and which are shared by all frames, (D) in {0, 1}.
     of_object: Any
+    """Which tangent coordinates are the object's turn and shift, and which are shared by all frames, (D) in {0, 1}."""
     shared: Any
 
 
-#: Axes of `Window.frames` over its frames.
-OVER_FRAMES = Problem(body=None, object=None, targets=0, floor=None, start=0, inverse_width=None, freedom=0)
+OVER_FRAMES = RefineProblem(body=None, object=None, targets=0, floor=None, start=0, inverse_width=None, freedom=0)
+"""Axes of `Window.frames` over its frames."""
 
 
 @struct.dataclass
 class WindowCarry:
     """The state of a run within a stage."""
 
-    #: Of the frames, leading axis T; the last one whose energy was finite.
     states: State
+    """Of the frames, leading axis T; the last one whose energy was finite."""
     sound: State
     cloud: Cloud
-    #: Adam's moments, (T, D), and its number of updates.
     first: Any
+    """Adam's moments, (T, D), and its number of updates."""
     second: Any
     updates: Any
-    #: Steps taken in this stage.
     step: Any
+    """Steps taken in this stage."""
 
 
 def begin_window(window: Window, states: State, sizes: Sizes) -> WindowCarry:
@@ -91,7 +91,9 @@ def run_window_round(window: Window, setting: Setting, carry: WindowCarry, sizes
     body, spread = frames.body, frames.body.order[:SCOUTS]
     scouts = jax.vmap(lambda index: jnp.concatenate([index, spread]))(cloud.index)
 
-    def match(problem: Problem, scouts: jax.Array, state: State, cloud: Cloud) -> tuple[Any, jax.Array, jax.Array]:
+    def match(
+        problem: RefineProblem, scouts: jax.Array, state: State, cloud: Cloud
+    ) -> tuple[Any, jax.Array, jax.Array]:
         points, normals = surface(body, scouts, state)
         found = find_matches(
             points, normals, state.pose, problem.object, cloud, problem.targets, setting.spread, setting.facing,
@@ -103,6 +105,8 @@ def run_window_round(window: Window, setting: Setting, carry: WindowCarry, sizes
     parts = jax.vmap(functools.partial(_vertices, body))(index, now)
     touching = touches(points, now, frames.object, cloud)
     stands = _standing(points, window, cloud)
+    given = jax.vmap(functools.partial(_skeleton, window))(frames.start)
+    feet = points.shape[1] - cloud.foot_weight.shape[1] * cloud.foot_weight.shape[2]
 
     def energy(states: State) -> Float[jax.Array, ""]:
         posed = jax.vmap(lambda own, state: pose_body(_with(body.model, own), state.params))(parts, states)
@@ -114,7 +118,9 @@ def run_window_round(window: Window, setting: Setting, carry: WindowCarry, sizes
             in_axes=(OVER_FRAMES, 0, 0, 0, 0),
         )(frames, posed.vertices, states, cloud, matches)  # fmt: skip
         each = jax.tree.map(lambda weight, term: weight * jnp.sum(window.counted * term), setting.weights, terms)
-        tied = temporal_energy(window, posed.joints, posed.vertices[:, : points.shape[1]], states, touching, stands)
+        skeleton = posed.joints, _corners(window, states)
+        own, soles = posed.vertices[:, feet - touching.shape[1] : feet], posed.vertices[:, feet : points.shape[1]]
+        tied = temporal_energy(window, skeleton, given, own, soles, states, touching, stands)
         return sum(jax.tree.leaves(each)) + tied
 
     def one(carry: WindowCarry, _: None) -> tuple[WindowCarry, None]:
@@ -125,8 +131,10 @@ def run_window_round(window: Window, setting: Setting, carry: WindowCarry, sizes
 
 def temporal_energy(
     window: Window,
-    joints: Float[jax.Array, "T J 3"],
-    points: Float[jax.Array, "T M 3"],
+    skeleton: tuple[Float[jax.Array, "T J 3"], Float[jax.Array, "T 8 3"]],
+    given: tuple[Float[jax.Array, "T J 3"], Float[jax.Array, "T 8 3"]],
+    points: Float[jax.Array, "T P 3"],
+    soles: Float[jax.Array, "T F 3"],
     states: State,
     touching: Float[jax.Array, "T P"],
     stands: Float[jax.Array, "T F"] | None,
@@ -135,24 +143,35 @@ def temporal_energy(
 
     Args:
       window: what stays the same.
-      joints: of the body, metres.
-      points: of the cloud, metres.
+      skeleton: joints of the body and corners of the object's box, metres.
+      given: the same of the start. It is the likeliest motion by its accelerations already; what counts are those
+        of what is changed of it, which pull nothing away from the start.
+      points: of the parts that may touch, metres.
+      soles: of the feet.
       states: the variables.
       touching: from `touches`.
       stands: how much each point of the feet stands on the floor; None without a floor.
     """
-    ties, weights, feet = window.ties, window.weights, points.shape[1]
-    corners = jax.vmap(lambda s: transform_points(s.pose, ties.corners))(states)
-    ones = jnp.ones(ties.corners.shape[0], joints.dtype)
+    ties, weights = window.ties, window.weights
+    joints, corners = (now - before for now, before in zip(skeleton, given))
+    ones = jnp.ones(corners.shape[1], joints.dtype)
     total = weights.acceleration * (
         acceleration_term(joints, ties.joints, ties) + acceleration_term(corners, ones, ties)
     )
-    end = feet - (0 if stands is None else stands.shape[1])
-    own = points[:, end - touching.shape[1] : end]
-    total = total + weights.sliding * sliding_term(own, states, touching, ties)
+    total = total + weights.sliding * sliding_term(points, states, touching, ties)
     if stands is not None:
-        total = total + weights.standing * standing_term(points[:, end:], stands, window.frames.floor, ties)
+        total = total + weights.standing * standing_term(soles, stands, window.frames.floor, ties)
     return total
+
+
+def _skeleton(window: Window, state: State) -> tuple[jax.Array, jax.Array]:
+    """Joints of the body and corners of the object's box, of one frame."""
+    joints = pose_joints(window.frames.body.model, state.params).joints
+    return joints, transform_points(state.pose, window.ties.corners)
+
+
+def _corners(window: Window, states: State) -> Float[jax.Array, "T 8 3"]:
+    return jax.vmap(lambda s: transform_points(s.pose, window.ties.corners))(states)
 
 
 def window_step(
@@ -171,7 +190,7 @@ def window_step(
     size = jnp.sqrt(second / (1 - decay2**updates)) + floor
     progress = carry.step.astype(g.dtype) / jnp.maximum(setting.steps, 1).astype(g.dtype)
     rate = setting.final_rate + (1 - setting.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
-    move = -rate * setting.rates * smoothed(direction / size, window)
+    move = -rate * setting.rates[None] * smoothed(direction / size, window)
     moved = jax.vmap(lambda s, m, free: retract(s, projected(m, free)))(carry.states, move, window.frames.freedom)
     moves = jnp.any(window.body_smoother != 0, axis=1), jnp.any(window.object_smoother != 0, axis=1)
     moved = _held(moved, carry.states, *moves)
@@ -194,8 +213,8 @@ def smoothed(direction: Float[jax.Array, "T D"], window: Window) -> Float[jax.Ar
     mean = jnp.sum(counted * direction, axis=0, keepdims=True) / jnp.maximum(jnp.sum(counted), 1)
     body = einsum("st,td->sd", window.body_smoother, direction)
     object = einsum("st,td->sd", window.object_smoother, direction)
-    own = jnp.where(window.of_object > 0, object, body)
-    return jnp.where(window.shared > 0, jnp.broadcast_to(mean, own.shape), own)
+    own = jnp.where(window.of_object[None] > 0, object, body)
+    return jnp.where(window.shared[None] > 0, jnp.broadcast_to(mean, own.shape), own)
 
 
 def _held(moved: State, before: State, body: jax.Array, object: jax.Array) -> State:
@@ -232,9 +251,9 @@ def _standing(points: Float[jax.Array, "T M 3"], window: Window, cloud: Cloud) -
     if floor is None:
         return None
     count = cloud.foot_weight.shape[1] * cloud.foot_weight.shape[2]
-    height = -jnp.sum(points[:, points.shape[1] - count :] * floor.gravity, axis=-1) - floor.level
+    height = -jnp.sum(points[:, points.shape[1] - count :] * floor.gravity[None, None], axis=-1) - floor.level
     near = jnp.exp(-jnp.maximum(height, 0) / SOLE)
-    return jax.lax.stop_gradient(near * (cloud.foot_weight > 0).reshape(near.shape))
+    return jax.lax.stop_gradient(near * (cloud.foot_weight > 0).reshape(near.shape).astype(near.dtype))
 
 
 def measure_window(window: Window, states: State) -> RefineMetrics:
