@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, Int
 
-from hoijax.nets.blocks import AttentionConfig, BlockConfig, RMSNorm, TransformerBlock, causal_mask
+from hoijax.nets.blocks import AttentionConfig, BlockConfig, RMSNorm, Stack, TransformerBlock, causal_mask
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -60,7 +60,7 @@ class Gemma2(nnx.Module):
         block = BlockConfig(attention, config.hidden, "tanh_gelu", gated=True, norm="rms", epsilon=config.epsilon,
                             offset=1.0, after=True)  # fmt: skip
         self.embed_tokens = nnx.Embed(config.vocabulary, config.width, rngs=rngs)
-        self.layers = nnx.List([TransformerBlock(block, rngs) for _ in range(config.depth)])
+        self.layers = Stack(lambda rngs: TransformerBlock(block, rngs), config.depth, rngs)
         self.norm = RMSNorm(config.width, epsilon=config.epsilon, offset=1.0)
 
     def __call__(
@@ -76,10 +76,13 @@ class Gemma2(nnx.Module):
         x = self.embed_tokens(jnp.asarray(tokens))
         x = x * jnp.asarray(self.config.width**0.5, x.dtype)
         places = np.arange(length)
-        seen = causal_mask(length)
-        masks = ((seen & (places[:, None] - places[None] < self.config.window))[None], seen[None])
+        seen = causal_mask(length)[None]
+        near = seen & (places[:, None] - places[None] < self.config.window)[None]
         if mask is not None:
-            masks = tuple(jnp.asarray(m) & jnp.asarray(mask)[:, None] for m in masks)
-        for i, block in enumerate(self.layers):
-            x = block(x, mask=masks[i % 2])
+            seen, near = (jnp.asarray(m) & jnp.asarray(mask)[:, None] for m in (seen, near))
+
+        def step(block: TransformerBlock, x: jax.Array, local: jax.Array) -> tuple[jax.Array, None]:
+            return block(x, mask=jnp.where(local, near, seen)), None
+
+        x, _ = self.layers.scan(step, x, np.arange(self.config.depth) % 2 == 0)
         return self.norm(x)

@@ -16,6 +16,7 @@ from hoijax.nets.blocks import (
     GatedConvolution,
     Perceptron,
     RMSNorm,
+    Stack,
     conv,
     layer_norm,
     linear,
@@ -78,7 +79,7 @@ class Sana(nnx.Module):
         self.time_modulation = linear(width, 6 * width, rngs)
         self.text_perceptron = Perceptron(config.text_channels, width, width, rngs, activation="tanh_gelu")
         self.text_norm = RMSNorm(width, epsilon=1e-5)
-        self.blocks = nnx.List([SanaBlock(config, rngs) for _ in range(config.depth)])
+        self.blocks = Stack(lambda rngs: SanaBlock(config, rngs), config.depth, rngs)
         self.norm = layer_norm(width, rngs, epsilon=1e-6, affine=False)
         start = jax.random.normal(rngs.params(), (2, width), jnp.float32) * width**-0.5
         self.scale_shift_table = nnx.Param(start)
@@ -111,12 +112,10 @@ class Sana(nnx.Module):
         modulation = self.time_modulation(jax.nn.silu(time)).reshape(batch, 6, -1)
         text = self.text_norm(self.text_perceptron(jnp.asarray(text).astype(kind)))
 
-        def step(block: SanaBlock, *inputs: jax.Array | None) -> jax.Array:
-            return block(*inputs, (height, width))
+        def step(block: SanaBlock, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return block(x, text, mask, modulation, (height, width)), None
 
-        step = nnx.remat(step) if self.config.remat else step
-        for block in self.blocks:
-            x = step(block, x, text, mask, modulation)
+        x, _ = self.blocks.scan(step, x, remat=self.config.remat)
         shift, scale = jnp.split(self.scale_shift_table[...][None] + time[:, None], 2, axis=1)
         x = self.out(_modulate(self.norm, x, shift, scale))
         return x.reshape(batch, height, width, -1).astype(latent.dtype)

@@ -134,7 +134,7 @@ def _leaves(module: nnx.Module) -> dict[str, _Leaf]:
             torch_name, axes = layout.get(name, (name, None))
             keys, stacked = _keys((*path, torch_name), stacks)
             if isinstance(layer, nnx.Conv) and name == "kernel":
-                axes = _conv_axes(leaf.ndim)
+                axes = _conv_axes(leaf.ndim - stacked)
             leaves[name_of((*path, name))] = _Leaf(keys, leaf, axes, stacked)
     return leaves
 
