@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hoijax.nets.blocks.streams import rngs_like
+
 Carry, Step = Any, Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
@@ -25,8 +27,8 @@ class Stack(nnx.Module):
     def __init__(self, make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs):
         self.count = count
         keys = jax.random.split(rngs.params(), count)
-        graph, _, rest = nnx.split(make(nnx.Rngs(keys[0])), nnx.Param, ...)
-        params = jax.vmap(lambda key: nnx.state(make(nnx.Rngs(key)), nnx.Param))(keys)
+        graph, _, rest = nnx.split(make(rngs_like(rngs, keys[0])), nnx.Param, ...)
+        params = jax.vmap(lambda key: nnx.state(make(rngs_like(rngs, key)), nnx.Param))(keys)
         self.block = nnx.merge(graph, params, rest)
 
     def scan(self, step: Step, carry: Carry, per_layer: Any = None, *, remat: bool = False) -> tuple[Carry, Any]:

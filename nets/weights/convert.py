@@ -19,6 +19,7 @@ from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.nets.blocks.stack import Stack
+from hoijax.nets.blocks.streams import describe
 from hoijax.nets.weights.files import TensorInfo, Tensors, table_of
 from hoijax.nets.weights.modules import name_of
 
@@ -266,7 +267,7 @@ def renamed(state_dict: StateDict, names: Mapping[str, str]) -> Tensors:
 
 def shapes_of(make: Callable[[nnx.Rngs], nnx.Module]) -> nnx.Module:
     """A module of `make(rngs)` without numbers."""
-    return nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    return describe(make)
 
 
 def state_dict_of(module: nnx.Module, rules: Sequence[Rule] = ()) -> dict[str, np.ndarray]:

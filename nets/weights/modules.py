@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from hoijax.errors import InputError
+from hoijax.nets.blocks.streams import describe
 from hoijax.nets.weights.files import Tensors, notes_of, open_tensors, table_of, write_tensors
 
 Build = Callable[[nnx.Rngs], nnx.Module]
@@ -17,7 +18,7 @@ Build = Callable[[nnx.Rngs], nnx.Module]
 
 def abstract(build: Build) -> nnx.Module:
     """A module of `build(rngs)` whose arrays are zeros: to be filled, without drawing random numbers."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    graph, state = nnx.split(describe(build))
     return nnx.merge(graph, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state))
 
 
@@ -54,7 +55,7 @@ def fill(
     Raises:
       InputError: arrays are missing, left over or of another shape.
     """
-    graph, state = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    graph, state = nnx.split(describe(build))
     flat = {name_of(path): (path, leaf) for path, leaf in nnx.to_flat_state(state)}
     wanted = {name: tuple(leaf.shape) for name, (_, leaf) in flat.items()}
     given = {name: info.shape for name, info in table_of(arrays).items()}

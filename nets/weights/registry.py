@@ -19,7 +19,7 @@ from hoijax.nets.weights.modules import fill, own_arrays
 TABLES = (
     "hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights",
     "hoijax.nets.clip.checkpoints", "hoijax.nets.sam.checkpoints", "hoijax.nets.sana.checkpoints",
-    "hoijax.nets.llama.checkpoints",
+    "hoijax.nets.llama.checkpoints", "hoijax.nets.stable_diffusion.checkpoints",
 )  # fmt: skip
 """Modules with a table WEIGHTS of their networks by name."""
 

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 import torch
-from cases import CASES, DC_AE, GEMMA, Case
+from cases import CASES, DC_AE, GEMMA, VAE, Case
 
 HERE = pathlib.Path(__file__).parent
 
@@ -24,9 +24,10 @@ def nhwc(x: torch.Tensor) -> np.ndarray:
     return np.moveaxis(x.numpy(), 1, -1)
 
 
-def filled(module: torch.nn.Module, case: Case, start: str = "") -> torch.nn.Module:
+def filled(module: torch.nn.Module, case: Case, without: str = "-") -> torch.nn.Module:
     """The case's checkpoint in a module of the reference: every key of both, no other."""
-    module.load_state_dict({start + key: torch.from_numpy(value) for key, value in case.state_dict().items()})
+    state = {k: torch.from_numpy(v) for k, v in case.state_dict().items() if not k.startswith(without)}
+    module.load_state_dict(state)
     return module.eval()
 
 
@@ -34,7 +35,7 @@ def sana(case: Case) -> np.ndarray:
     """diffusers.SanaTransformer2DModel."""
     from diffusers import SanaTransformer2DModel
 
-    config = case.network().config
+    config = case.network.config
     module = filled(
         SanaTransformer2DModel(
             in_channels=config.latent_channels, out_channels=config.latent_channels,
@@ -85,7 +86,79 @@ def gemma(case: Case) -> np.ndarray:
     return filled(Gemma2Model(config), case)(tokens, attention_mask=mask.long()).last_hidden_state.numpy()
 
 
-REFERENCES = {"sana": sana, "dc_ae": dc_ae, "gemma": gemma}
+def unet(case: Case) -> np.ndarray:
+    """diffusers.UNet2DConditionModel; what it calls an attention head's width is the number of heads."""
+    from diffusers import UNet2DConditionModel
+
+    config = case.network.config
+    attends = [count > 0 for count in config.transformers]
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": config.number_width,
+             "projection_class_embeddings_input_dim": config.pooled + config.numbers * config.number_width}  # fmt: skip
+    module = filled(
+        UNet2DConditionModel(
+            in_channels=config.inputs, out_channels=config.outputs, block_out_channels=config.channels,
+            down_block_types=["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends],
+            up_block_types=["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in attends[::-1]],
+            layers_per_block=config.depth, attention_head_dim=config.heads, cross_attention_dim=config.context,
+            transformer_layers_per_block=[*(max(count, 1) for count in config.transformers[:-1]), config.middle],
+            norm_num_groups=config.groups, use_linear_projection=not config.convolved,
+            **(added if config.numbers else {}),
+        ),
+        case,
+        without="camera_embedding",
+    )  # fmt: skip
+    x, condition = case.inputs, None
+    if config.camera:
+        see_views(module, case)
+    if config.numbers:
+        condition = {
+            "text_embeds": torch.from_numpy(x["added"].pooled),
+            "time_ids": torch.from_numpy(x["added"].numbers),
+        }
+    out = module(nchw(x["latent"]), torch.from_numpy(x["time"]), torch.from_numpy(x["text"]),
+                 added_cond_kwargs=condition)  # fmt: skip
+    return nhwc(out.sample)
+
+
+def see_views(module: torch.nn.Module, case: Case) -> None:
+    """What MVDream changes: views of a scene attend to each other's cells, and a camera is added to the time."""
+    from diffusers.models.attention_processor import AttnProcessor
+
+    views, state = case.more["views"], {k: torch.from_numpy(v) for k, v in case.state_dict().items()}
+
+    class Together(AttnProcessor):
+        def __call__(self, attn, x, *args, **named):
+            return super().__call__(attn, x.reshape(-1, views * x.shape[1], x.shape[2])).reshape(x.shape)
+
+    for name, layer in module.named_modules():
+        if name.endswith("attn1"):
+            layer.set_processor(Together())
+    first, second = ([state[f"camera_embedding.linear_{i}.{leaf}"] for leaf in ("weight", "bias")] for i in (1, 2))
+    linear = torch.nn.functional.linear
+    camera = linear(torch.nn.functional.silu(linear(torch.from_numpy(case.inputs["camera"]), *first)), *second)
+    module.time_embedding.register_forward_hook(lambda module, given, out: out + camera)
+
+
+def vae(case: Case) -> np.ndarray:
+    """diffusers.AutoencoderKL; means and standard deviations one behind the other."""
+    from diffusers import AutoencoderKL
+
+    levels = len(VAE.channels)
+    module = filled(
+        AutoencoderKL(
+            down_block_types=["DownEncoderBlock2D"] * levels, up_block_types=["UpDecoderBlock2D"] * levels,
+            block_out_channels=VAE.channels, layers_per_block=VAE.depth, latent_channels=VAE.latent_channels,
+            norm_num_groups=VAE.groups,
+        ),
+        case,
+    )  # fmt: skip
+    if case.method == "encode":
+        known = module.encode(nchw(case.inputs["pictures"])).latent_dist
+        return np.concatenate([nhwc(known.mean), nhwc(known.std)], axis=-1)
+    return nhwc(module.decode(nchw(case.inputs["latents"])).sample)
+
+
+REFERENCES = {"sana": sana, "dc_ae": dc_ae, "gemma": gemma, "unet": unet, "vae": vae}
 """By the start of a case's name."""
 
 

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.nets import sana, weights
@@ -17,6 +16,11 @@ COUNTS = {
     "sana_1.5_4.8b": (4_721_825_952, None),
     "dc_ae_f32c32": (312_250_275, None),
     "gemma_2_2b": (2_614_341_888, None),
+    "sd_1.5_unet": (859_520_964, 686),
+    "sd_2.1_unet": (865_910_724, 686),
+    "sdxl_unet": (2_567_463_684, 1680),
+    "sdxl_inpainting_unet": (2_567_478_084, 1680),
+    "sd_autoencoder": (83_653_863, 248),
 }
 """Numbers and arrays of the published files (specs hoi3dgen 6 and interactanything 11)."""
 
@@ -56,7 +60,7 @@ def test_from_the_authors_layout_to_the_other_and_back_bit_by_bit(cases):
     config = cases.SANA_NORMED
     build = lambda rngs: sana.Sana(config, rngs)  # noqa: E731
     authors, diffusers = cases.sana_files.AUTHORS, cases.sana_files.DIFFUSERS
-    shapes = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+    shapes = weights.abstract(build)
     state = random_state(weights.published_keys(shapes, authors))
     middle = weights.state_dict_of(filled(build, authors, state), diffusers)
     assert middle.keys() == weights.published_keys(shapes, diffusers).keys()
@@ -102,7 +106,7 @@ def test_the_fine_tuned_file_drops_what_means_nothing(cases):
     assert config["depth"] == 20 and config["null_tokens"] == 300
 
     small = dataclasses.replace(cases.SANA_NORMED, null_tokens=5)
-    shapes = nnx.eval_shape(lambda: sana.Sana(small, nnx.Rngs(0)))
+    shapes = weights.abstract(lambda rngs: sana.Sana(small, rngs))
     state = random_state(weights.published_keys(shapes, entry.rules))
     extra = {"pos_embed": np.zeros((1, 64, 64)), "logvar_linear.weight": np.zeros((1, 64)),
              "logvar_linear.bias": np.zeros(1)}  # fmt: skip

@@ -1,0 +1,23 @@
+"""Stable Diffusion (Rombach et al. 2022), SDXL and MVDream: UNet, autoencoder and their published files."""
+
+from hoijax.nets.stable_diffusion.autoencoder import AutoencoderKL, Gaussian
+from hoijax.nets.stable_diffusion.checkpoints import load, load_autoencoder
+from hoijax.nets.stable_diffusion.config import UNETS, AutoencoderKLConfig, UNetConfig
+from hoijax.nets.stable_diffusion.unet import Added, UNet, camera_numbers
+
+Config, Model = UNetConfig, UNet
+
+__all__ = [
+    "UNETS",
+    "Added",
+    "AutoencoderKL",
+    "AutoencoderKLConfig",
+    "Config",
+    "Gaussian",
+    "Model",
+    "UNet",
+    "UNetConfig",
+    "camera_numbers",
+    "load",
+    "load_autoencoder",
+]
