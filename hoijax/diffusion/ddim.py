@@ -33,6 +33,20 @@ def time_grid(last: int, step: int) -> np.ndarray:
     return np.arange(0, last + 1, step)
 
 
+def leading_grid(steps: int, *, total: int = 1000, offset: int = 1) -> np.ndarray:
+    """Stable Diffusion's times: 0, and `steps` ones from `offset` up by total // steps.
+
+    The first, where the network is never called, is the schedule's index 0: `diffusers` calls it
+    `set_alpha_to_one=False`.
+
+    Raises:
+      ValueError: more steps than times, or an offset that is no time above 0.
+    """
+    if not 0 < steps < total or not 0 < offset <= total // steps:
+        raise ValueError(f"need 0 < steps < {total} and 0 < offset <= {total} // steps, got {steps} and {offset}")
+    return np.concatenate([[0], offset + np.arange(steps) * (total // steps)])
+
+
 def _pairs(process: Process, times: np.ndarray) -> np.ndarray:
     """Neighbouring times (N - 1, 2), lower and upper."""
     times = process.checked_times(times)

@@ -103,6 +103,28 @@ def flow_time_grid(steps: int, *, shift: float = 1.0) -> Float[np.ndarray, "N"]:
     return shift_times(even, shift)
 
 
+def network_times(times: Float[np.ndarray, "N"], scale: int = 1000) -> Int[np.ndarray, "N"]:
+    """What a network is told of a flow's times: whole thousandths, cut off and not rounded (SANA)."""
+    return np.trunc(scale * np.asarray(times, np.float64)).astype(np.int32)
+
+
+def flow_training_times(
+    key: jax.Array, count: int, *, shift: float = 3.0, mean: float = 0.0, deviation: float = 1.0
+) -> Float[jax.Array, "count"]:
+    """Times of a flow's training: a normal number's logistic, one of 1000 steps, shifted (Esser et al. 2024, SANA).
+
+    Args:
+      key: where they come from.
+      count: how many.
+      shift: see `shift_times`.
+      mean: of the normal number.
+      deviation: of the normal number.
+    """
+    table = jnp.asarray(shift_times(np.linspace(0.0, 0.999, 1000), shift), jnp.float32)
+    share = jax.nn.sigmoid(mean + deviation * jax.random.normal(key, (count,), jnp.float32))
+    return table[jnp.minimum(jnp.floor(1000 * share), 999).astype(jnp.int32)]
+
+
 def schedule_from_betas(betas: np.ndarray, dtype=np.float32) -> Schedule:
     """The schedule of given step variances (T,), each in (0, 1)."""
     betas = np.asarray(betas, np.float64)
@@ -130,6 +152,13 @@ def cosine_schedule(num_steps: int = 1000, *, offset: float = 0.008, max_beta: f
 def linear_schedule(num_steps: int = 1000, *, first: float = 1e-4, last: float = 0.02, dtype=np.float32) -> Schedule:
     """Linearly growing step variances (Ho et al. 2020, section 4)."""
     return schedule_from_betas(np.linspace(first, last, num_steps), dtype)
+
+
+def scaled_linear_schedule(
+    num_steps: int = 1000, *, first: float = 0.00085, last: float = 0.012, dtype=np.float32
+) -> Schedule:
+    """Step variances whose roots grow linearly: Stable Diffusion's and MVDream's (Rombach et al. 2022)."""
+    return schedule_from_betas(np.linspace(first**0.5, last**0.5, num_steps) ** 2, dtype)
 
 
 def signal_and_noise(process: Process, t: Time, like: Float[ArrayLike, "*S"]) -> tuple[jax.Array, jax.Array]:

@@ -3,6 +3,7 @@
 from hoijax.nets.stable_diffusion.autoencoder import AutoencoderKL, Gaussian
 from hoijax.nets.stable_diffusion.checkpoints import load, load_autoencoder
 from hoijax.nets.stable_diffusion.config import UNETS, AutoencoderKLConfig, UNetConfig
+from hoijax.nets.stable_diffusion.inpainting import Filled, InpaintingConfig, inpaint, shrink
 from hoijax.nets.stable_diffusion.unet import Added, UNet, camera_numbers
 
 Config, Model = UNetConfig, UNet
@@ -13,11 +14,15 @@ __all__ = [
     "AutoencoderKL",
     "AutoencoderKLConfig",
     "Config",
+    "Filled",
     "Gaussian",
+    "InpaintingConfig",
     "Model",
     "UNet",
     "UNetConfig",
     "camera_numbers",
+    "inpaint",
     "load",
     "load_autoencoder",
+    "shrink",
 ]
