@@ -70,7 +70,7 @@ def inpaint(
     unet: UNet,
     autoencoder: AutoencoderKL,
     picture: Float[ArrayLike, "H W 3"],
-    mask: Bool[np.ndarray, "H W"],
+    mask: Bool[np.ndarray, "h w"],
     text: Float[ArrayLike, "L E"],
     null: Float[ArrayLike, "L E"],
     segment: Segmenter,
