@@ -23,7 +23,7 @@ from hoijax.jobs.photo_fit_files import backdrop, closeness, judge_fit
 from hoijax.jobs.photo_objects import known_kind
 from hoijax.jobs.photo_people import find_person, truncation_notes
 from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
-from hoijax.jobs.photographs import Photograph, read_photograph
+from hoijax.jobs.photographs import Photograph, Spot, read_photograph
 from hoijax.jobs.videos import Video, write_film
 from hoijax.nets.blaze import ObjectBox, Person, Region
 from hoijax.optim.fitting import BodyFit, Intrinsics, ObjectFit, ObjectFitConfig, object_shape
@@ -93,6 +93,11 @@ def test_large_pictures_are_looked_at_small_and_answered_whole(monkeypatch):
     np.testing.assert_allclose(found.region.size, 2000)
     assert found.landmarks[:, 0].min() >= 400 and 1100 < found.landmarks[:, 0].max() <= 1200
     np.testing.assert_allclose(found.landmarks[:, 2], 8)
+    # What a frame before says is in pixels of the whole picture too.
+    both = people((0.9, (100, 50, 200, 250)), (0.7, (250, 50, 350, 250)))
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: both)
+    before = Region(np.float32([1200, 600]), np.float32(800), np.float32(0))
+    assert find_person({}, photograph(np.zeros((1200, 1600, 3), np.uint8)), before)[0].box[0] == 1000
 
 
 def test_what_is_cut_off_is_noted():
@@ -225,7 +230,7 @@ def command(tmp_path, mesh_file, fitter, monkeypatch, capsys):
         made.clear()
         code = main([
             "reconstruct", f"--image={tmp_path / image}", f"--object={mesh_file}", f"--out={tmp_path / out}",
-            f"--object-mask={tmp_path / thing}", *options,
+            *([] if thing is None else [f"--object-mask={tmp_path / thing}"]), *options,
         ])  # fmt: skip
         told = capsys.readouterr()
         return code, told.out + told.err, list(made)
@@ -306,7 +311,11 @@ def video(command, tmp_path, monkeypatch):
     def watched(fitter, photo, focal, before):
         seen[photo.name] = (photo, focal, before)
         found = fit(fitter, photo, focal, before)
-        thing = photo.object if photo.object.any() else np.roll(before.object, 2, axis=1)
+        thing = photo.object
+        if not thing.any():
+            thing = (
+                np.arange(WIDTH) < 30 + np.zeros((HEIGHT, 1)) if before is None else np.roll(before.object, 2, axis=1)
+            )
         return dataclasses.replace(found, photograph=dataclasses.replace(found.photograph, object=thing))
 
     monkeypatch.setattr(photo_fits, "fit_photograph", watched)
@@ -332,6 +341,8 @@ def test_a_video_is_fitted_frame_by_frame_and_goes_on_where_it_stopped(video, tm
     out = tmp_path / "out"
     with np.load(out / "motion.npz", allow_pickle=False) as arrays:
         assert arrays["transl"].shape == (5, 3) and arrays["obj_rot"].shape == (5, 3)
+        np.testing.assert_allclose(arrays["obj_trans"], [[0.6, 0, 3]] * 5, rtol=1e-6)
+        np.testing.assert_allclose(arrays["transl"], [[0, 0, 3]] * 5, atol=1e-6)
         np.testing.assert_array_equal(arrays["frames"], np.arange(5))
     film = Video(out / "overlay.mp4")
     assert film.frames == 5 and film.fps == pytest.approx(10) and (film.height, film.width) == (HEIGHT, WIDTH)
@@ -358,6 +369,24 @@ def test_masks_of_a_video_may_be_given_for_every_frame(video, tmp_path):
     (tmp_path / "frames" / "000002.png").unlink()
     code, told, _ = video(thing="frames", out="other")
     assert code == 2 and "no mask of 000002" in told and not (tmp_path / "other").exists()
+
+
+def test_a_box_says_where_the_object_is_in_the_first_frame(video, tmp_path):
+    """A box is a part of what a result depends on."""
+    code, _, seen = video("--object-box=28,18,52,42", thing=None)
+    assert code == 0 and seen["000000"][0].spot == Spot(box=(28, 18, 52, 42))
+    assert all(seen[f"{i:06d}"][0].spot is None and seen[f"{i:06d}"][2] is not None for i in range(1, 5))
+    assert not video("--object-box=28,18,52,42", thing=None)[2]
+    assert len(video("--object-box=28,18,52,43", thing=None)[2]) == 5
+
+
+def test_what_the_object_is_called_says_whether_it_is_looked_for(command, tmp_path, fitter, monkeypatch):
+    kinds = []
+    monkeypatch.setattr(photo_fits, "make_fitter", lambda asset, config, kind: (kinds.append(kind), fitter)[1])
+    code, told, made = command(image="images/a.png", thing=None)
+    assert code == 2 and "where is the object?" in told and not made
+    code, _, made = command("--label=office chair", image="images/a.png", thing=None)
+    assert code == 0 and made and kinds == ["chair"]
 
 
 def test_a_video_whose_first_frame_fails_says_so(command, tmp_path, monkeypatch):
