@@ -44,11 +44,13 @@ def balanced_order(points: np.ndarray, leaf: int) -> tuple[np.ndarray, np.ndarra
     depth = max(0, int(np.ceil(np.log2(count / leaf))))
     size = -(-count // (1 << depth))
     order = np.arange(size << depth)
+    # One axis after the other, along which NumPy compares several numbers at once.
+    columns = np.ascontiguousarray(points.T)
     for level in range(depth):
         groups = order.reshape(1 << level, -1)
-        inside = points[np.minimum(groups, count - 1)]
-        axis = np.argmax(inside.max(axis=1) - inside.min(axis=1), axis=1)
-        keys = np.take_along_axis(inside, axis[:, None, None], axis=2)[..., 0]
+        inside = columns[:, np.minimum(groups, count - 1)]
+        axis = np.argmax(inside.max(axis=2) - inside.min(axis=2), axis=0)
+        keys = inside[axis, np.arange(len(groups))]
         order = np.take_along_axis(groups, np.argpartition(keys, groups.shape[1] // 2, axis=1), axis=1)
     order = order.reshape(1 << depth, size)
     return np.minimum(order, count - 1), order < count

@@ -54,5 +54,7 @@ def _spread_vertices(vertices: Any, faces: Any) -> tuple[jax.Array, jax.Array, j
 
 def cast_floating(x: Any, dtype: Any) -> jax.Array:
     """Floating arrays in `dtype`, integers as they are."""
+    if isinstance(x, np.ndarray):  # put there as it is to be, or each shape would be a program that converts it
+        return jax.device_put(x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x)
     x = jnp.asarray(x)
     return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x

@@ -19,6 +19,7 @@ from hoijax.geometry import (
 )
 from hoijax.interaction import ObjectTemplate
 from hoijax.optim.fields.body import cast_floating
+from hoijax.optim.programs import Program
 
 ArrayLike = jax.Array | np.ndarray
 
@@ -43,12 +44,13 @@ class ObjectField:
     """How far the surface is from the nearest spread point on average, ()."""
 
 
-def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectField:
+def object_field(template: ObjectTemplate, dtype: Any = jnp.float32, *, quick: bool = False) -> ObjectField:
     """Prepares an object. Host function; keep the result.
 
     Args:
       template: mesh, template points and SDF of the object.
       dtype: of every floating array of the result.
+      quick: compile fast rather than well (`hoijax.optim.programs`).
 
     Raises:
       ValueError: there are as many template points as points that are to be spread over the object.
@@ -57,7 +59,7 @@ def object_field(template: ObjectTemplate, dtype: Any = jnp.float32) -> ObjectFi
     if len(own) >= SPREAD_POINTS:
         raise ValueError(f"an object has at most {SPREAD_POINTS - 1} template points here, got {len(own)}")
     sdf = jax.tree.map(lambda x: cast_floating(x, dtype), template.sdf)
-    return _object_field(sdf, _pad_mesh(template.mesh, dtype), own)
+    return _object_field(sdf, _pad_mesh(template.mesh, dtype), own, quick=quick)
 
 
 def facing_air(
@@ -79,10 +81,10 @@ def _pad_mesh(mesh: Mesh, dtype: Any) -> Mesh:
     more = [(1 << max(10, int(n - 1).bit_length())) - n for n in (len(vertices), len(faces))]
     vertices = np.concatenate([vertices, np.zeros((more[0], 3), vertices.dtype)])
     faces = np.concatenate([faces, np.zeros((more[1], 3), faces.dtype)])
-    return Mesh(vertices=jnp.asarray(vertices, dtype), faces=jnp.asarray(faces))
+    return Mesh(vertices=vertices.astype(dtype), faces=faces)
 
 
-@jax.jit
+@Program
 def _object_field(sdf: SDFGrid, mesh: Mesh, own: jax.Array) -> ObjectField:
     samples = sample_surface(jax.random.key(0), mesh, SURFACE_POINTS)
     normals = face_normals(mesh.vertices, mesh.faces)[samples.face_ids]

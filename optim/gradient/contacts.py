@@ -114,12 +114,12 @@ def part_targets(model: BodyModel, parts: Sequence[Sequence[str]], template_poin
                 row[np.concatenate(meant)] = 1.0
     count = len(parts)
     return ContactTargets(
-        parts=jnp.asarray(masks),
-        object=jnp.zeros((count, template_points), jnp.float32),
-        feet=jnp.zeros((count, len(FEET), vertices), jnp.float32),
-        rest_points=jnp.zeros((count, REST_POINTS, 3), jnp.float32),
-        rest_weight=jnp.zeros((count, REST_POINTS), jnp.float32),
-        base=jnp.zeros((count, 3), jnp.float32),
+        parts=masks,
+        object=np.zeros((count, template_points), np.float32),
+        feet=np.zeros((count, len(FEET), vertices), np.float32),
+        rest_points=np.zeros((count, REST_POINTS, 3), np.float32),
+        rest_weight=np.zeros((count, REST_POINTS), np.float32),
+        base=np.zeros((count, 3), np.float32),
     )
 
 
@@ -265,9 +265,7 @@ def propose_parts(
       Names of `PROPOSED_PARTS` within their distances; if there is none, the one that is nearest of all.
     """
     regions = contact_regions(model)
-    distance, cosine = (
-        np.asarray(x) for x in nearness(jnp.asarray(vertices), jnp.asarray(model.faces), template.sdf, pose)
-    )
+    distance, cosine = (np.asarray(x) for x in nearness(vertices, model.faces, template.sdf, pose))
     ratio = {}
     for name, limit in PROPOSED_PARTS.items():
         ids = regions.get(name, ())
@@ -287,7 +285,7 @@ def propose_parts(
 
 @jax.jit
 def nearness(
-    vertices: jax.Array, faces: jax.Array, sdf: SDFGrid, pose: RigidPose
+    vertices: ArrayLike, faces: ArrayLike, sdf: SDFGrid, pose: RigidPose
 ) -> tuple[Float[jax.Array, "V"], Float[jax.Array, "V"]]:
     """Distance of each vertex to the object, and the cosine between its normal and the way away from the object."""
     normals = vertex_normals(vertices, faces)

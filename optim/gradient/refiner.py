@@ -32,8 +32,11 @@ from hoijax.optim.gradient.result import Progress, RefineResult
 from hoijax.optim.gradient.starts import badness, ranked_starts, shortfall
 from hoijax.optim.gradient.state import State, keep_frozen, moves_object, rates, spread_over_groups
 from hoijax.optim.gradient.upright import freedom, lean, set_upright
+from hoijax.optim.programs import Program
 
 DEFAULT = RefineConfig()
+FEW_STEPS = 40
+"""Steps of all interactions of a batch up to which compiling fast is worth more than running fast."""
 
 
 def refine(
@@ -143,10 +146,11 @@ def refine_batch(
         asked = np.asarray(targets.parts).any(axis=2)
         names = tuple(tuple(n if asked[b, r] else "" for r, n in enumerate(row)) for b, row in enumerate(names))
     targets = jax.tree.map(lambda x: x.astype(dtype), targets)
+    quick = _is_small(config, batch)
     if len({id(t) for t in templates}) == 1:
-        fields, over_fields = object_field(templates[0], dtype=dtype), None
+        fields, over_fields = object_field(templates[0], dtype=dtype, quick=quick), None
     else:
-        each = {id(t): object_field(t, dtype=dtype) for t in templates}
+        each = {id(t): object_field(t, dtype=dtype, quick=quick) for t in templates}
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
     given = State.of(params, pose)
     over = RefineProblem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
@@ -154,7 +158,7 @@ def refine_batch(
     result = _run(shared, given, shared.start, over, config, progress)
     for turn in range(config.starts.tries if config.steps else 0):
         result = _try_others(shared, given, result, over, config, turn, progress)
-    return result.replace(parts=names)
+    return jax.device_put(result).replace(parts=names)
 
 
 def _run(
@@ -170,7 +174,8 @@ def _run(
     """The stages from some start, held to it `stay` times as hard, without the `first`; the loop over rounds runs on
     the host."""
     batch = start.translation.shape[0]
-    state, total, converged = start, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool)
+    quick = _is_small(config, batch)
+    state, total, converged = start, np.zeros(batch, np.int32), np.zeros(batch, bool)
     steps_before = 0
     for stage in config.stages[first:]:
         if stage.steps == 0:
@@ -179,9 +184,9 @@ def _run(
         setting = stage_setting(
             problem.body.model, config, dataclasses.replace(stage, weights=weights), start.translation.dtype
         )
-        carry = _begin(problem, state, total, over, config.sizes)
+        carry = _begin(problem, state, total, over, config.sizes, quick=quick)
         for _ in range(-(-stage.steps // config.sizes.steps_per_round)):
-            carry = _round(problem, setting, carry, over, config.sizes)
+            carry = _round(problem, setting, carry, over, config.sizes, quick=quick)
             done = np.asarray(carry.done)
             if progress is not None:
                 steps = batch * steps_before + int(np.where(done, stage.steps, np.asarray(carry.step)).sum())
@@ -191,7 +196,12 @@ def _run(
                 break
         steps_before += stage.steps
         state, total, converged = carry.best, carry.total, carry.converged
-    return _finish(problem, given, state, total, converged, over, config)
+    return _finish(problem, given, state, total, converged, over, config, quick=quick)
+
+
+def _is_small(config: RefineConfig, batch: int) -> bool:
+    """Whether a batch asks for so few steps that compiling takes most of its time."""
+    return 0 < config.steps * batch <= FEW_STEPS
 
 
 def _try_others(
@@ -208,7 +218,7 @@ def _try_others(
     They are run together, as many as the next power of two holds but at least a quarter of the batch, so that few
     programs serve all.
     """
-    missed = np.flatnonzero(np.asarray(shortfall(result.after, config.starts) > 0))
+    missed = np.flatnonzero(np.asarray(_shortfall(result.after, config.starts)) > 0)
     batch = given.translation.shape[0]
     if not len(missed):
         return result
@@ -223,26 +233,35 @@ def _try_others(
         inverse_width=problem.inverse_width,
         freedom=_rows(problem.freedom, rows),
     )
-    ranked = _screen(some, over, config)
-    other_start = jax.tree.map(lambda x: x[:, turn], ranked)
+    ranked = _screen(some, over, config, quick=_is_small(config, batch))
+    other_start = jax.tree.map(lambda x: np.asarray(x)[:, turn], ranked)
     first = min(config.starts.placed, len(config.stages) - 1)
     # What is far from the given start is far for a reason; the result stays near the one it was run from.
     other = _run(
         some.replace(start=other_start), _rows(given, rows), other_start, over, config, None, config.starts.stay, first
     )
-    better = np.array(
-        badness(other.after, other.moved, config.starts)
-        < _rows(badness(result.after, result.moved, config.starts), rows)
-    )
+    old, new = (np.asarray(_badness(r.after, r.moved, config.starts)) for r in (result, other))
+    better = new < old[rows]
     better[len(missed) :] = False
-    to = rows[better]
-    total = result.steps.at[missed].add(other.steps[: len(missed)])
-    merged = jax.tree.map(lambda old, new: old.at[to].set(new[better]), result, other)
-    return merged.replace(steps=total)
+    total = np.array(result.steps)
+    total[missed] += np.asarray(other.steps)[: len(missed)]
+    return _put_rows(result, rows[better], _rows(other, better)).replace(steps=total)
 
 
-def _rows(tree: Any, rows: np.ndarray) -> Any:
-    return jax.tree.map(lambda x: x[rows], tree)
+# On the host: indexed by JAX, each shape would be a program of its own, and compiling it would take longer than a copy.
+
+
+def _rows(tree: Any, rows: np.ndarray | int) -> Any:
+    return jax.tree.map(lambda x: np.asarray(x)[rows], tree)
+
+
+def _put_rows(tree: Any, rows: np.ndarray, new: Any) -> Any:
+    def put(old: Any, row: np.ndarray) -> np.ndarray:
+        old = np.array(old)
+        old[rows] = row
+        return old
+
+    return jax.tree.map(put, tree, new)
 
 
 def _problem(
@@ -272,14 +291,14 @@ def stage_setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dt
     w = stage.weights
     weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay)
     return Setting(
-        weights=jax.tree.map(lambda x: jnp.asarray(x, dtype), weights),
-        rates=jnp.asarray(stage.rate * rates(model, config, stage.groups), dtype),
-        steps=jnp.asarray(stage.steps, jnp.int32),
-        final_rate=jnp.asarray(stage.final_rate, dtype),
-        spread=jnp.asarray(config.contact_spread, dtype),
-        facing=jnp.asarray(stage.facing, dtype),
-        let_go=jnp.asarray(stage.let_go, dtype),
-        tolerance=jnp.asarray(config.tolerance, dtype),
+        weights=jax.tree.map(lambda x: np.asarray(x, dtype), weights),
+        rates=np.asarray(stage.rate * rates(model, config, stage.groups), dtype),
+        steps=np.asarray(stage.steps, np.int32),
+        final_rate=np.asarray(stage.final_rate, dtype),
+        spread=np.asarray(config.contact_spread, dtype),
+        facing=np.asarray(stage.facing, dtype),
+        let_go=np.asarray(stage.let_go, dtype),
+        tolerance=np.asarray(config.tolerance, dtype),
     )
 
 
@@ -330,18 +349,18 @@ def inverse_width(model: BodyModel, config: RefineConfig, dtype: Any) -> jax.Arr
 # The programs below take every number as an array: they compile once per batch size and kind of stage.
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
+@functools.partial(Program, static_argnums=(3, 4))
 def _begin(problem: RefineProblem, state: State, total: Any, over: RefineProblem, sizes: Sizes) -> Carry:
     return jax.vmap(functools.partial(begin, sizes=sizes), in_axes=(over, 0, 0))(problem, state, total)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
+@functools.partial(Program, static_argnums=(3, 4))
 def _round(problem: RefineProblem, setting: Setting, carry: Carry, over: RefineProblem, sizes: Sizes) -> Carry:
     one = functools.partial(run_round, sizes=sizes)
     return jax.vmap(one, in_axes=(over, None, 0))(problem, setting, carry)
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6))
+@functools.partial(Program, static_argnums=(5, 6))
 def _finish(
     problem: RefineProblem,
     given: State,
@@ -357,7 +376,11 @@ def _finish(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
+_shortfall = jax.jit(shortfall, static_argnums=1)
+_badness = jax.jit(badness, static_argnums=2)
+
+
+@functools.partial(Program, static_argnums=(1, 2))
 def _screen(problem: RefineProblem, over: RefineProblem, config: RefineConfig) -> State:
     return jax.vmap(functools.partial(ranked_starts, config=config), in_axes=(over,))(problem)
 
@@ -400,8 +423,8 @@ def _one_per_sample(template: ObjectTemplate | Sequence[ObjectTemplate], batch: 
 def _floor_per_sample(floor: Floor | None, batch: int, dtype: Any) -> Floor | None:
     if floor is None:
         return None
-    gravity, level = jnp.asarray(floor.gravity, dtype), jnp.asarray(floor.level, dtype)
-    return Floor(gravity=jnp.broadcast_to(gravity, (batch, 3)), level=jnp.broadcast_to(level, (batch,)))
+    gravity, level = np.asarray(floor.gravity, dtype), np.asarray(floor.level, dtype)
+    return Floor(gravity=np.broadcast_to(gravity, (batch, 3)), level=np.broadcast_to(level, (batch,)))
 
 
 def _targets(
@@ -411,11 +434,11 @@ def _targets(
     batch = len(templates)
     if isinstance(contacts, ContactTargets):
         return tuple(("",) * contacts.parts.shape[1] for _ in range(batch)), contacts
-    points = jnp.stack([jnp.asarray(t.points, vertices.dtype) for t in templates])
+    points = np.stack([np.asarray(t.points, vertices.dtype) for t in templates])
     if isinstance(contacts, Contacts):
         return (("contact",),) * batch, probability_targets(contacts, points, model)
     if contacts is None:
-        one = [jax.tree.map(lambda x, b=b: x[b], pose) for b in range(batch)]
+        one, vertices = [_rows(pose, b) for b in range(batch)], np.asarray(vertices)
         parts = [propose_parts(model, vertices[b], templates[b], one[b]) for b in range(batch)]
     elif all(isinstance(name, str) for name in contacts):
         parts = [tuple(contacts)] * batch

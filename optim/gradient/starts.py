@@ -200,23 +200,32 @@ def ranked_starts(problem: RefineProblem, config: RefineConfig) -> State:
 
     # The given start is among the first.
     deviates = jnp.asarray(sequence(TRIED, len(FIRST)), dtype)
-    moves = jnp.concatenate([jnp.zeros((1, len(FIRST)), dtype), used[None] * (mean[None] + width[None] * deviates)])
-    costs = jax.lax.map(cost, moves)
-    costs, best = jax.lax.top_k(-costs, KEPT)
-    moves, costs = moves[best], -costs
-
+    first = jnp.concatenate([jnp.zeros((1, len(FIRST)), dtype), used[None] * (mean[None] + width[None] * deviates)])
     near = jnp.asarray(sequence(ROUND, len(FIRST)), dtype)
+    more = KEPT * ROUND
 
-    def closer(kept: tuple[jax.Array, jax.Array], scale: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
-        # Each that is kept goes on for itself, so that those found at last still differ.
+    def search(kept: tuple[jax.Array, jax.Array], turn: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], None]:
         moves, costs = kept
-        tries = moves[:, None] + (scale * used * width)[None, None] * near[None]
-        found = jax.lax.map(cost, tries.reshape(-1, len(FIRST))).reshape(KEPT, ROUND)
-        best, least = jnp.argmin(found, axis=1), jnp.min(found, axis=1)
-        moves = jnp.where((least < costs)[:, None], tries[jnp.arange(KEPT), best], moves)
-        return (moves, jnp.minimum(costs, least)), None
+        begins, scale, count = turn
+        closer = (moves[:, None] + (scale * used * width)[None, None] * near[None]).reshape(more, len(FIRST))
+        tries = jnp.where(begins, first, jnp.zeros_like(first).at[:more].set(closer))
+        found = jnp.full(len(first), jnp.inf, dtype)
+        found = jax.lax.fori_loop(0, count, lambda i, found: found.at[i].set(cost(tries[i])), found)
+        # The best of all at first; then each goes on for itself, so that those found at last still differ.
+        each = found[:more].reshape(KEPT, ROUND)
+        closest = jnp.argmin(each, axis=1) + ROUND * jnp.arange(KEPT)
+        index = jnp.where(begins, jax.lax.top_k(-found, KEPT)[1], closest)
+        better = begins | (found[index] < costs)
+        return (jnp.where(better[:, None], tries[index], moves), jnp.where(better, found[index], costs)), None
 
-    (moves, costs), _ = jax.lax.scan(closer, (moves, costs), jnp.asarray(WIDTHS, dtype))
+    # One loop over rounds whose numbers of tries differ: the cost of a try is most of this program, and is in it once.
+    turns = (
+        jnp.arange(1 + len(WIDTHS)) == 0,
+        jnp.asarray((0.0, *WIDTHS), dtype),
+        jnp.asarray((len(first), *(more for _ in WIDTHS))),
+    )
+    nothing = jnp.zeros((KEPT, len(FIRST)), dtype), jnp.zeros(KEPT, dtype)
+    (moves, costs), _ = jax.lax.scan(search, nothing, turns)
     return jax.vmap(state_of)(moves[jax.lax.top_k(-costs, config.starts.tries)[1]])
 
 

@@ -1,0 +1,67 @@
+"""Programs that compile fast: the same answers, only where XLA knows how, only where little is run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hoijax.optim import programs
+from hoijax.optim.gradient import RefineConfig
+from hoijax.optim.gradient.refiner import _is_small
+from hoijax.optim.programs import QUICK, Program, quick_options
+
+
+@pytest.fixture(autouse=True)
+def asked_anew():
+    quick_options.cache_clear()
+    yield
+    quick_options.cache_clear()
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_both_kinds_give_the_functions_answer_and_compile_once(quick):
+    traces = []
+
+    @lambda f: Program(f, static_argnums=(1,))
+    def power(x, number):
+        traces.append(number)
+        return x**number
+
+    x = jnp.linspace(-1, 2, 5)
+    for _ in range(2):
+        np.testing.assert_allclose(power(x, 3, quick=quick), np.asarray(x) ** 3, rtol=1e-6)
+    assert traces == [3]
+
+
+def test_the_installed_xla_knows_the_options():
+    assert jax.default_backend() != "cpu" or quick_options() == QUICK
+
+
+def test_options_reach_the_compiler(monkeypatch):
+    asked = []
+    real = jax.jit
+    monkeypatch.setattr(
+        jax, "jit", lambda f, **options: asked.append(options.get("compiler_options")) or real(f, **options)
+    )
+    monkeypatch.setattr(programs, "quick_options", lambda: QUICK)
+    program = Program(lambda x: x + 1)
+    assert (program(1.0), program(1.0, quick=True)) == (2.0, 2.0)
+    assert asked == [None, QUICK]
+
+
+def test_an_xla_without_the_options_compiles_as_ever(monkeypatch):
+    monkeypatch.setattr(programs, "QUICK", {"xla_no_such_option": 0})
+    assert quick_options() is None
+    assert Program(lambda x: x + 1)(1.0, quick=True) == 2.0
+
+
+def test_other_devices_compile_as_ever(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert quick_options() is None
+
+
+def test_few_steps_of_few_interactions_are_compiled_fast():
+    config = RefineConfig()
+    assert not _is_small(config, 1)
+    assert _is_small(config.with_steps(5), 8) and not _is_small(config.with_steps(5), 9)
+    assert not _is_small(config.with_steps(0), 1)  # measures alone, whose digits are those of a whole run
