@@ -72,12 +72,13 @@ class Config:
     """Samples of the objects' distance grids along their longest side."""
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     """How wrong the starts are."""
-    out: pathlib.Path = RESULTS
-    """Where the tables go."""
+    out: pathlib.Path | None = None
+    """Where the tables go; without it the pages of results (`docs/results`), or with `only`, whose tables are of a few
+    cases, the folder `work`."""
     work: pathlib.Path = pathlib.Path("runs/real_objects")
     """Where objects and finished starts are kept."""
     readme: bool = False
-    """Put the short table into README.md."""
+    """Put the short table into README.md; not with `only`."""
     pictures: pathlib.Path | None = None
     """Where a sheet of all results goes, .jpg; none without it."""
 
@@ -215,13 +216,24 @@ def run_cases(config: Config, cases: Sequence[Case]) -> list[dict[str, Any]]:
     return [results[case.name, sample] for case in cases for sample in range(config.samples)]
 
 
+def folder_of(config: Config) -> pathlib.Path:
+    """Where the tables go.
+
+    Raises:
+      InputError: the table of a few cases is to take the place of all in README.md.
+    """
+    if config.only and config.readme:
+        raise InputError("--only with --readme: README.md shows all cases of a split; leave out one of the two")
+    return config.out or (config.work if config.only else RESULTS)
+
+
 def main(config: Config) -> None:
     """Runs what is not finished and writes the tables."""
-    cases = wanted_cases(config)
+    cases, out = wanted_cases(config), folder_of(config)
     rows = run_cases(config, cases)
     shown = [{key: value for key, value in row.items() if key not in ("body", "pose")} for row in rows]
     record = {"settings": settings_of(config), **software(), "rows": shown}
-    write_page(config.out, "real_objects", record, markdown(record))
+    write_page(out, "real_objects", record, markdown(record))
     if config.readme:
         readme = pathlib.Path("README.md")
         write_text(readme, between(readme.read_text("utf-8"), README, short_table(record)))

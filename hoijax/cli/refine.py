@@ -227,6 +227,13 @@ def _check_inputs(options: Options) -> None:
         given = [name for name in ("body", "object", "scene") if getattr(options, name) is not None]
         if given:
             raise InputError(f"--pairs names bodies and objects by itself; leave out --{given[0]}")
+        single = [name for name in ("object_pose", "contacts") if getattr(options, name) is not None]
+        if single:
+            shown = single[0].replace("_", "-")
+            raise InputError(
+                f"--{shown} {getattr(options, single[0])} is of one BODY, and --pairs names many; leave it out, and "
+                f"refine what needs it with --body and --object"
+            )
         return
     if options.body is None:
         raise InputError("wanted --body BODY with --object MESH or --scene SCENE, or --pairs TABLE")

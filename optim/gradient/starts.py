@@ -213,8 +213,9 @@ def ranked_starts(problem: RefineProblem, config: RefineConfig) -> State:
         found = jax.lax.fori_loop(0, count, lambda i, found: found.at[i].set(cost(tries[i])), found)
         # The best of all at first; then each goes on for itself, so that those found at last still differ.
         each = found[:more].reshape(KEPT, ROUND)
-        closest = jnp.argmin(each, axis=1) + ROUND * jnp.arange(KEPT)
-        index = jnp.where(begins, jax.lax.top_k(-found, KEPT)[1], closest)
+        best = jax.lax.top_k(-found, KEPT)[1]
+        own = jnp.argmin(each, axis=1).astype(best.dtype) + ROUND * jnp.arange(KEPT, dtype=best.dtype)
+        index = jnp.where(begins, best, own)
         better = begins | (found[index] < costs)
         return (jnp.where(better[:, None], tries[index], moves), jnp.where(better, found[index], costs)), None
 

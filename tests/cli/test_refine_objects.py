@@ -328,6 +328,8 @@ def test_pairs_take_the_place_of_body_and_object(fake, many, monkeypatch, capsys
     fake.patch(monkeypatch.setattr)
     for options, message in (
         (["--body", "a.npz"], "--pairs names bodies and objects by itself; leave out --body"),
+        (["--object-pose", "o.npz"], "--object-pose o.npz is of one BODY, and --pairs names many; leave it out"),
+        (["--contacts", "c.npz"], "--contacts c.npz is of one BODY, and --pairs names many; leave it out"),
         (["--contact", "tail"], "'tail' is no part of the body"),
     ):
         rows = many.with_name("bare.csv")

@@ -5,6 +5,7 @@ import pytest
 import trimesh
 
 from hoijax.errors import InputError
+from hoijax.experiments.real_objects import run
 from hoijax.experiments.real_objects.cases import CASES, DEV, FURNITURE
 from hoijax.experiments.real_objects.measure import closed_parts, measure, surface_of
 from hoijax.experiments.real_objects.run import Config, between, settings_of, wanted_cases
@@ -115,3 +116,19 @@ def test_cases_are_run_by_name_and_a_wrong_name_is_told():
     assert [case.name for case in wanted_cases(Config(only=("lie-088", "sit-001")))] == ["sit-001", "lie-088"]
     with pytest.raises(InputError, match="--only sit-1: no such case; wanted names such as sit-001"):
         wanted_cases(Config(only=("sit-1", "lie-088")))
+
+
+def test_tables_of_a_few_cases_take_no_page_of_all(monkeypatch, tmp_path):
+    """The page is written from a checkout's root, where this runs: only that of a split may be."""
+    monkeypatch.chdir(tmp_path)
+    written = []
+    monkeypatch.setattr(run, "run_cases", lambda config, cases: [{"case": case.name} for case in cases])
+    monkeypatch.setattr(run, "markdown", lambda record: str(len(record["rows"])))
+    monkeypatch.setattr(run, "write_page", lambda out, name, record, text: written.append((out, text)))
+    name = run.CASES[0].name
+    for config in (run.Config(only=(name,)), run.Config(only=(name,), out=tmp_path), run.Config(split="all")):
+        run.main(config)
+    work = run.Config().work
+    assert written == [(work, "1"), (tmp_path, "1"), (run.RESULTS, str(len(run.CASES)))]
+    with pytest.raises(InputError, match="--only with --readme"):
+        run.main(run.Config(only=(name,), readme=True))
