@@ -74,7 +74,8 @@ def run(options: Options) -> int:
     arrays = registry.convert_published(options.name, _state_dict(options), dtype=options.dtype, config=config)
     facts = arrays.facts() | facts_beside
     table = arrays.table | files.table_of(more)
-    whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name])
+    whole = files.Tensors(table, lambda name: more[name] if name in more else arrays[name],
+                          pieces=lambda name: [more[name]] if name in more else arrays.pieces(name))  # fmt: skip
     files.write_tensors(options.out, whole, {"facts": json.dumps(facts)})
     print(f"wrote {options.out}: {', '.join(f'{k} {v}' for k, v in facts.items() if k != 'betas_range')}")
     return 0

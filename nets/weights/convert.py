@@ -10,7 +10,7 @@ unexpected and mis-shaped key is reported at once, before any number is read.
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -236,17 +236,22 @@ def convert_state_dict(
         array = array if source.rows is None else array[slice(*source.rows)]
         return array if source.axes is None else array.transpose(source.axes)
 
+    def pieces(name: str) -> Iterator[np.ndarray]:
+        """Of a stack one layer at a time."""
+        for source in places[name]:
+            array = part(source).astype(kind(leaves[name].variable), copy=False)
+            yield array[None] if leaves[name].stacked else array
+
     def read(name: str) -> np.ndarray:
-        leaf = leaves[name]
-        if not leaf.stacked:
-            return part(places[name][0]).astype(kind(leaf.variable), copy=False)
-        whole = np.empty(leaf.variable.shape, kind(leaf.variable))
-        for i, source in enumerate(places[name]):
-            whole[i] = part(source)
+        if not leaves[name].stacked:
+            return next(pieces(name))
+        whole = np.empty(leaves[name].variable.shape, kind(leaves[name].variable))
+        for i, array in enumerate(pieces(name)):
+            whole[i] = array[0]
         return whole
 
     infos = {name: TensorInfo(tuple(leaf.variable.shape), kind(leaf.variable)) for name, leaf in leaves.items()}
-    return Tensors(infos, read, where="the checkpoint")
+    return Tensors(infos, read, where="the checkpoint", pieces=pieces)
 
 
 def load_state_dict(

@@ -10,7 +10,7 @@ import math
 import os
 import pathlib
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -58,6 +58,7 @@ class Tensors(Mapping[str, np.ndarray]):
       read: the array of a name, as the table describes it.
       notes: texts kept beside the arrays.
       where: what messages call it.
+      pieces: the array of a name as parts of its first axis one after the other, where that takes less memory.
     """
 
     def __init__(
@@ -66,14 +67,19 @@ class Tensors(Mapping[str, np.ndarray]):
         read: Callable[[str], np.ndarray],
         notes: Mapping[str, str] | None = None,
         where: str = "the weights",
+        pieces: Callable[[str], Iterable[np.ndarray]] | None = None,
     ):
         self.table, self.notes, self.where = dict(table), dict(notes or {}), where
-        self._read = read
+        self._read, self._pieces = read, pieces
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.table:
             raise KeyError(name)
         return self._read(name)
+
+    def pieces(self, name: str) -> Iterable[np.ndarray]:
+        """An array as parts of its first axis, one after the other; as a whole where that is all there is."""
+        return [self[name]] if self._pieces is None else self._pieces(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.table)
@@ -98,7 +104,7 @@ class Tensors(Mapping[str, np.ndarray]):
     def select(self, names: Mapping[str, str]) -> "Tensors":
         """Some of the arrays under new names: new name -> name here."""
         return Tensors({new: self.table[old] for new, old in names.items()}, lambda new: self[names[new]], self.notes,
-                       self.where)  # fmt: skip
+                       self.where, lambda new: self.pieces(names[new]))  # fmt: skip
 
 
 def table_of(arrays: Mapping[str, Any]) -> dict[str, TensorInfo]:
@@ -206,7 +212,7 @@ def _array(path: pathlib.Path, name: str, dtype: np.dtype, what: str) -> np.ndar
 
 
 def write_tensors(path: PathLike, arrays: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file, whole or not at all; of `Tensors` one array at a time.
+    """Writes a safetensors file, whole or not at all; of `Tensors` one array, or one of its pieces, at a time.
 
     The bytes are those that the safetensors library writes: arrays of the widest type first, then by name.
 
@@ -234,10 +240,15 @@ def write_tensors(path: PathLike, arrays: Mapping[str, Any], notes: Mapping[str,
     with atomic_file(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in order:
-            array = np.asarray(arrays[name])
-            if array.shape != table[name].shape or array.dtype != table[name].dtype:
-                raise ValueError(f"{name} is {array.dtype}{array.shape}, announced as {table[name]}")
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            shape, dtype = table[name].shape, table[name].dtype
+            rows, parts = 0, arrays.pieces(name) if isinstance(arrays, Tensors) else [arrays[name]]
+            for array in map(np.asarray, parts):
+                if array.shape[1:] != shape[1:] or array.ndim != len(shape) or array.dtype != dtype:
+                    raise ValueError(f"{name} is {array.dtype}{array.shape}, announced as {table[name]}")
+                rows += len(array) if shape else 0
+                file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            if rows != (shape[0] if shape else 0):
+                raise ValueError(f"{name} has {rows} rows, announced as {table[name]}")
 
 
 def _rank(dtype: np.dtype) -> int:

@@ -168,7 +168,8 @@ def convert_published(
         facts = entry.describe({key: info.shape for key, info in table_of(state_dict).items()}, config)
     empty = shapes_of(lambda rngs: entry.make(rngs, facts))
     arrays = convert_state_dict(empty, state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
-    return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **facts}), arrays.where)
+    return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **facts}), arrays.where,
+                   arrays.pieces)  # fmt: skip
 
 
 def from_torch(name: str, state_dict: StateDict) -> nnx.Module:

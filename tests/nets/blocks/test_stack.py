@@ -1,5 +1,7 @@
 """Layers that run in turn: against the same layers one by one, and how a checkpoint of single layers fills them."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,3 +108,37 @@ def test_a_checkpoint_of_layers_fills_the_stack_and_comes_back(random_module):
     said = r"2 problems:\n  missing: layers.2.*weight\n  shape: layers.1.linear.bias is \(5,\), wanted \(4,\)"
     with pytest.raises(InputError, match=said):
         weights.load_state_dict(net, table)
+
+
+class Wide(nnx.Module):
+    """Twelve layers of a quarter of a megabyte."""
+
+    def __init__(self, rngs):
+        self.layers = Stack(lambda rngs: nnx.Linear(256, 256, use_bias=False, rngs=rngs), 12, rngs)
+
+
+def test_a_stack_is_written_a_layer_at_a_time(tmp_path):
+    made = []
+
+    def read(key):
+        made.append(key)
+        return np.full((256, 256), int(key.split(".")[1]), np.float32)
+
+    table = {f"layers.{i}.weight": weights.TensorInfo((256, 256), np.dtype(np.float32)) for i in range(12)}
+    arrays = weights.convert_state_dict(nnx.eval_shape(lambda: Wide(nnx.Rngs(0))), weights.Tensors(table, read))
+    made.clear()  # what the checker of types has looked at
+    tracemalloc.start()
+    first = [piece[0, 5, 5] for piece in arrays.pieces("layers.block.kernel")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made == list(table) and first == list(range(12)) and peak < 4 * 256 * 256 * 4
+    # What is written is the pieces, whatever the whole would be.
+    odd = weights.Tensors(arrays.table, lambda name: np.zeros((12, 256, 256), np.float32), pieces=arrays.pieces)
+    weights.write_tensors(tmp_path / "a.safetensors", odd)
+    back = weights.open_tensors(tmp_path / "a.safetensors")["layers.block.kernel"]
+    np.testing.assert_array_equal(back[:, 5, 5], np.arange(12))
+    np.testing.assert_array_equal(arrays["layers.block.kernel"], back)
+    short = weights.Tensors(arrays.table, arrays.__getitem__, pieces=lambda name: [back[:5], back[5:11]])
+    with pytest.raises(ValueError, match="has 11 rows, announced"):
+        weights.write_tensors(tmp_path / "b.safetensors", short)
+    assert not (tmp_path / "b.safetensors").exists()
