@@ -46,6 +46,8 @@ class ObjectShape:
     """Middle of the mesh's box in its own frame, metres."""
     diagonal: Float[ArrayLike, ""] | Any
     """Of the box, metres."""
+    spacing: Float[ArrayLike, ""] | Any
+    """Half of what neighbours among `points` are apart, metres."""
 
 
 @struct.dataclass
@@ -58,6 +60,10 @@ class ObjectTarget:
     """Share of each pixel of which that is known: 0 outside of the picture and on what hides the object."""
     hidden: Float[ArrayLike, "S S"] | Any
     """Share of each pixel that is the person, who may stand before the object."""
+    edges: Float[ArrayLike, "S S"] | Any
+    """How strong the picture's edges are, 0 to 1."""
+    inside: Float[ArrayLike, "S S"] | Any
+    """1 where these are the object's own and not its outline's, else 0; 0 everywhere without a picture."""
     box: Float[ArrayLike, "4"] | Any
     """Left, top, width and height of the square, pixels of the picture."""
     matrix: Float[ArrayLike, "3 3"] | Any
@@ -110,6 +116,8 @@ def object_shape(mesh: LoadedMesh | Mesh) -> ObjectShape:
         size *= 2
     neighbours = edge_neighbours(faces)
     points = surface_points(used - centre, faces, OBJECT_POINTS)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
     return ObjectShape(
         vertices=_fill(used - centre, size, 0.0).astype(np.float32),
         faces=_fill(faces, size, 0),
@@ -117,6 +125,7 @@ def object_shape(mesh: LoadedMesh | Mesh) -> ObjectShape:
         points=points.astype(np.float32),
         centre=centre.astype(np.float32),
         diagonal=np.float32(diagonal),
+        spacing=np.float32(0.5 * np.median(apart.min(axis=1))),
     )
 
 
@@ -151,6 +160,7 @@ def object_target(
     *,
     person: np.ndarray | None = None,
     hidden: np.ndarray | None = None,
+    image: np.ndarray | None = None,
     size: int = 96,
     margin: float = 0.45,
 ) -> ObjectTarget:
@@ -161,6 +171,7 @@ def object_target(
       matrix: intrinsics of the picture.
       person: booleans (H, W), where the person is seen.
       hidden: booleans (H, W), other pixels of which nothing is known: captions, things before the object.
+      image: the picture (H, W, 3), uint8, whose edges inside of the mask are looked at; None: the mask alone.
       size: S, a multiple of 2.
       margin: share of the mask's longer side left free on each side.
 
@@ -173,6 +184,8 @@ def object_target(
             raise InputError(
                 f"the object's mask is {mask.shape}, the {name} {np.shape(other)}; wanted is the picture's size"
             )
+    if image is not None and (np.ndim(image) != 3 or image.shape[:2] != mask.shape or image.shape[2] != 3):
+        raise InputError(f"the picture is {np.shape(image)}; wanted is the mask's {mask.shape} with three colours")
     if size < 16 or size % 2:
         raise InputError(f"a target of {size} pixels; wanted is an even number from 16 on")
     mask = clean_mask(mask)
@@ -187,13 +200,33 @@ def object_target(
     valid = cut_square(known.astype(np.float32), box, size)
     covered = cut_square((mask & known).astype(np.float32), box, size)
     view = crop(Camera(np.asarray(matrix, np.float32), np.eye(4, dtype=np.float32), mask.shape), box, (size, size))
+    covered = np.where(valid > 1e-3, covered / np.maximum(valid, 1e-3), 0.0).astype(np.float32)
+    edges, inside = _edges_inside(image, covered * valid, box)
     return ObjectTarget(
-        covered=np.where(valid > 1e-3, covered / np.maximum(valid, 1e-3), 0.0).astype(np.float32),
+        covered=covered,
         valid=valid,
         hidden=cut_square(person.astype(np.float32), box, size),
+        edges=edges,
+        inside=inside,
         box=np.asarray(box, np.float32),
         matrix=np.asarray(view.intrinsics, np.float32),
     )
+
+
+def _edges_inside(image: np.ndarray | None, covered: np.ndarray, box: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Strength of a picture's edges in the square, as a share of the strong ones inside of the mask, and where inside
+    is: two pixels from the outline on."""
+    size = covered.shape[0]
+    if image is None:
+        return np.zeros_like(covered), np.zeros_like(covered)
+    colours = [cut_square(image[..., k].astype(np.float32) / 255, box, size) for k in range(3)]
+    slopes = [np.gradient(ndimage.gaussian_filter(colour, 0.7)) for colour in colours]
+    strength = np.sqrt(np.sum(np.square(slopes), axis=(0, 1)))
+    inside = ndimage.binary_erosion(covered > 0.9, iterations=2)
+    if not inside.any():
+        return np.zeros_like(covered), np.zeros_like(covered)
+    strong = np.percentile(strength[inside], 95) + 1e-3
+    return np.minimum(strength / strong, 1).astype(np.float32), inside.astype(np.float32)
 
 
 @jax.jit

@@ -25,12 +25,21 @@ from jaxtyping import Bool, Float
 
 from hoijax.camera import Camera
 from hoijax.errors import InputError
-from hoijax.geometry import RigidPose, einsum, rotation_from_axis_angle, safe_norm
+from hoijax.geometry import RigidPose, einsum, face_normals, rotation_from_axis_angle, safe_norm
 from hoijax.optim.fitting.object_starts import Hypotheses, choose_apart, hypothesis_rotations
 from hoijax.optim.fitting.object_target import ObjectScene, ObjectShape, ObjectTarget
 from hoijax.render import blur_images, rasterize
 
 ArrayLike = jax.Array | np.ndarray
+
+EDGE_BLUR = 0.02
+"""Least blur under which edges are compared, a share of the target's side."""
+STEP = 0.05
+"""Step in depth between two pixels that is an edge, a share of the object's diagonal."""
+COARSE = 60
+"""Pixels of a side beyond which differences are pooled before they are blurred: pixels are finer than the blur."""
+MOSTLY_INSIDE = 0.3
+"""Share of the mask that must lie off its outline for edges to count in full."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,28 +48,34 @@ class ObjectFitConfig:
 
     hypotheses: Hypotheses = dataclasses.field(default_factory=Hypotheses)
     """The turns."""
-    placings: int = 4
+    placings: int = 3
     """Rounds of putting each hypothesis where the mask's area and middle want it."""
-    kept: tuple[int, int] = (24, 6)
+    kept: tuple[int, int] = (24, 10)
     """Hypotheses that descend at half the target's side, and then at the full one."""
-    steps: tuple[int, int] = (5, 16)
+    steps: tuple[int, int] = (5, 14)
     """Steps of Levenberg-Marquardt of each."""
-    blur: tuple[float, float, float] = (0.026, 0.02, 0.008)
+    blur: tuple[float, float, float] = (0.035, 0.025, 0.008)
     """Of the masks, shares of the target's side: at the first step, where the full side begins, at the last one."""
     size_std: float = 0.1
     """Standard deviation of the logarithm of the object's size about its mesh's."""
     size_weight: float = 0.02
     """Cost of a size that is off by one of them."""
-    hiding: float = 0.15
+    hiding: float = 0.07
     """Cost of what is hidden behind the person."""
     order: float = 1.0
     """Cost of standing before the person where the person is seen, or behind where the object is."""
     depth_slack: float = 0.1
     """Metres by which depths may be in the wrong order without a cost: hands reach around things, bodies are fitted."""
     floor: float = 0.05
-    """Cost of not standing on the floor; it ends to grow about a decimetre above it."""
+    """Cost of not standing on the floor; it ends to grow about a decimetre above `floor_slack`."""
     touch: float = 0.05
-    """Cost of not touching the body, likewise."""
+    """Cost of not touching the body, likewise beyond `touch_slack`."""
+    floor_slack: float = 0.1
+    """Metres about the floor that cost nothing: upwards is a guess, and large things reach far from the body's feet."""
+    touch_slack: float = 0.02
+    """Metres from the body that cost nothing, beside what the surfaces' points are apart."""
+    edges: float = 0.04
+    """Cost of edges inside of the mask that are not at all where the mesh has creases and steps."""
     same: float = 0.03
     """Answers whose surfaces are nearer to each other than this, in diagonals, are one."""
 
@@ -69,7 +84,7 @@ class ObjectFitConfig:
             raise InputError(f"an object fit needs at least one hypothesis, placing and step, got {self}")
         if not min(self.size_std, self.depth_slack, self.same, *self.blur) > 0:
             raise InputError(f"blur, standard deviations and `same` must be above zero, got {self}")
-        if min(self.size_weight, self.hiding, self.order, self.floor, self.touch) < 0:
+        if min(self.size_weight, self.hiding, self.order, self.floor, self.touch, self.edges) < 0:
             raise InputError(f"costs must not be negative, got {self}")
 
 
@@ -159,9 +174,8 @@ def _halved(target: ObjectTarget, scene: ObjectScene) -> tuple[ObjectTarget, Obj
     known = fours(target.valid)
     covered = jnp.sum(fours(target.covered) * known, axis=-1) / jnp.maximum(jnp.sum(known, axis=-1), 1e-3)
     matrix = target.matrix * jnp.asarray([[0.5], [0.5], [1.0]], target.matrix.dtype)
-    small = target.replace(
-        covered=covered, valid=jnp.mean(known, -1), hidden=jnp.mean(fours(target.hidden), -1), matrix=matrix
-    )
+    means = {name: jnp.mean(fours(getattr(target, name)), axis=-1) for name in ("hidden", "edges", "inside")}
+    small = target.replace(covered=covered, valid=jnp.mean(known, -1), matrix=matrix, **means)
     return small, scene.replace(depth=jnp.min(fours(scene.depth), axis=-1))
 
 
@@ -174,16 +188,48 @@ def _camera(target: ObjectTarget) -> Camera:
     return Camera(target.matrix, jnp.eye(4, dtype=target.matrix.dtype), (int(size[0]), int(size[1])))
 
 
-def _draw(place: _Place, shape: ObjectShape, target: ObjectTarget) -> tuple[jax.Array, jax.Array]:
-    """Masks and depths (N, S, S)."""
+@struct.dataclass
+class _Drawing:
+    """What hypotheses look like, (N, S, S)."""
+
+    mask: Any
+    depth: Any
+    edges: Any
+    """0 to 1: creases by their angle, steps in depth."""
+
+
+def _draw(place: _Place, shape: ObjectShape, target: ObjectTarget) -> _Drawing:
     camera = _camera(target)
 
     def one(rotation, middle, size):
         moved = size * einsum("ij,vj->vi", rotation, shape.vertices)
-        return rasterize(moved + jnp.broadcast_to(middle, moved.shape), shape.faces, camera).depth
+        moved = moved + jnp.broadcast_to(middle, moved.shape)
+        seen = rasterize(moved, shape.faces, camera)
+        normals = face_normals(moved, shape.faces)
+        return seen.depth, normals[jnp.maximum(seen.face_id, 0)]
 
-    depth = jax.vmap(one)(place.rotation, place.middle, place.size)
-    return jnp.isfinite(depth).astype(depth.dtype), depth
+    depth, normals = jax.vmap(one)(place.rotation, place.middle, place.size)
+    seen = jnp.isfinite(depth)
+    step = STEP * shape.diagonal * place.size[:, None, None]
+    return _Drawing(seen.astype(depth.dtype), depth, _find_edges(jnp.where(seen, depth, 0.0), normals, seen, step))
+
+
+def _find_edges(depth: jax.Array, normals: jax.Array, seen: jax.Array, step: jax.Array) -> jax.Array:
+    """Between neighbours that both see the object: how much it turns, up to sixty degrees, or 1 for a step in depth."""
+    edges = jnp.zeros_like(depth)
+    for axis in (1, 2):
+        here, there = (
+            lambda x, k=k, axis=axis: jax.lax.slice_in_dim(x, k, x.shape[axis] - 1 + k, axis=axis) for k in (0, 1)
+        )
+        # Faces may wind either way: a crease turns by less than a right angle or is seen as one.
+        turn = 2.0 * (1.0 - jnp.abs(jnp.sum(here(normals) * there(normals), axis=-1)))
+        far = jnp.abs(here(depth) - there(depth)) > step
+        strength = jnp.where(here(seen) & there(seen), jnp.where(far, 1.0, jnp.clip(turn, 0.0, 1.0)), 0.0)
+        for before in (0, 1):
+            pads = [(0, 0)] * 3
+            pads[axis] = (before, 1 - before)
+            edges = jnp.maximum(edges, jnp.pad(strength, pads))
+    return edges
 
 
 def _moments(weights: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -219,7 +265,7 @@ def _place_all(
 
         def step(carry, _):
             at, depth = carry
-            mask, _ = _draw(place(at, depth), shape, target)
+            mask = _draw(place(at, depth), shape, target).mask
             seen, mean = _moments(mask * target.valid[None])
             shift = jnp.where((seen > 0.5)[:, None], middle[None] - mean, 0.0)
             factor = jnp.clip(jnp.sqrt(jnp.maximum(seen, 0.25) / area), 0.6, 1.6)
@@ -228,7 +274,7 @@ def _place_all(
         start = jnp.broadcast_to(middle, (*turns.shape[:1], 2)), jnp.broadcast_to(first, turns.shape[:1])
         (at, depth), _ = jax.lax.scan(step, start, None, config.placings)
         found = place(at, depth)
-        cost = _judge(found, shape, target, scene, config)[0]
+        cost = _energy(found, shape, target, scene, config, config.blur[0])
         better = cost < best[1]
         middle_of = jnp.where(better[:, None], found.middle, best[0].middle)
         return (found.replace(middle=middle_of), jnp.minimum(cost, best[1])), None
@@ -275,33 +321,71 @@ def _residuals(
     blur: float | jax.Array,
 ) -> jax.Array:
     """Residuals (N, M) whose squared sum is the energy."""
-    mask, depth = _draw(place, shape, target)
-    side = target.covered.shape[0]
+    drawn = _draw(place, shape, target)
+    mask, depth, side = drawn.mask, drawn.depth, target.covered.shape[0]
     area = jnp.sqrt(jnp.maximum(jnp.sum(target.valid * target.covered), 1.0))
-    seen = blur_images(target.valid[None] * (mask - target.covered[None]), blur * side)
     hidden, behind = _order_costs(mask, depth, target, scene, config)
-    hidden = blur_images(jnp.sqrt(hidden), blur * side) + jnp.sqrt(behind)
-    images = jnp.concatenate([seen, hidden], axis=1).reshape(mask.shape[0], -1) / area
+    wrong = jnp.stack([target.valid[None] * (mask - target.covered[None]), jnp.sqrt(hidden), jnp.sqrt(behind)])
+    wrong = _pool(wrong) if side > COARSE else wrong
+    images = blur_images(wrong[:2], blur * wrong.shape[-1]) + jnp.stack([jnp.zeros_like(wrong[2]), wrong[2]])
+    # As many squares as pixels: a pooled one stands for four.
+    images = jnp.moveaxis(images, 0, 1).reshape(mask.shape[0], -1) * (side / wrong.shape[-1]) / area
+    edges = _edge_residuals(drawn.edges, target, config, blur)
     size = math.sqrt(config.size_weight) / config.size_std * jnp.log(place.size)
-    floor, touch = _distances(place, shape, scene)
+    floor, touch = _distances(place, shape, scene, config)
     drawn = [math.sqrt(w) * x / jnp.sqrt(1 + x * x) for w, x in ((config.floor, floor), (config.touch, touch))]
     rest = jnp.stack([size, *(scene.present * x for x in drawn)], axis=1)
-    return jnp.concatenate([images, rest], axis=1)
+    return jnp.concatenate([images, edges, rest], axis=1)
+
+
+def _energy(place, shape, target, scene, config, blur) -> jax.Array:
+    return jnp.sum(jnp.square(_residuals(place, shape, target, scene, config, blur)), axis=1)
 
 
 def _judge(
     place: _Place, shape: ObjectShape, target: ObjectTarget, scene: ObjectScene, config: ObjectFitConfig
 ) -> tuple[jax.Array, jax.Array]:
     """Energy without blur (N,), in which the masks' difference counts as 1 - overlap, and overlap (N,)."""
-    mask, depth = _draw(place, shape, target)
+    drawn = _draw(place, shape, target)
+    mask, depth = drawn.mask, drawn.depth
     area = jnp.maximum(jnp.sum(target.valid * target.covered), 1.0)
     both = jnp.sum(target.valid[None] * jnp.minimum(mask, target.covered[None]), axis=(1, 2))
     either = jnp.sum(target.valid[None] * jnp.maximum(mask, target.covered[None]), axis=(1, 2))
     overlap = both / jnp.maximum(either, 1.0)
     cost = 1 - overlap + sum(jnp.sum(x, axis=(1, 2)) for x in _order_costs(mask, depth, target, scene, config)) / area
     cost += config.size_weight * jnp.square(jnp.log(place.size) / config.size_std)
-    near = [w * x * x / (1 + x * x) for w, x in zip((config.floor, config.touch), _distances(place, shape, scene))]
+    cost += jnp.sum(jnp.square(_edge_residuals(drawn.edges, target, config, EDGE_BLUR)), axis=1)
+    near = [
+        w * x * x / (1 + x * x) for w, x in zip((config.floor, config.touch), _distances(place, shape, scene, config))
+    ]
     return cost + scene.present * (near[0] + near[1]), overlap
+
+
+def _edge_residuals(edges: jax.Array, target: ObjectTarget, config: ObjectFitConfig, blur: float | jax.Array):
+    """Residuals (N, S S) whose squared sum is the cost of edges, times 1 less their correlation with the picture's.
+
+    Both are seen inside of the mask alone, under a blur. An object of thin parts has little inside, which says little.
+    """
+    inside, seen = target.inside[None], target.edges[None]
+    if inside.shape[-1] > COARSE:
+        inside, seen, edges = _pool(inside), _pool(inside * seen), _pool(inside * edges)
+    blur = jnp.maximum(blur, EDGE_BLUR) * inside.shape[-1]
+
+    def normal(images):
+        images = blur_images(inside * images, blur)
+        mean = jnp.sum(inside * images, axis=(1, 2), keepdims=True) / jnp.maximum(jnp.sum(inside), 1.0)
+        images = (jnp.sqrt(inside) * (images - mean)).reshape(images.shape[0], -1)
+        return images / jnp.maximum(safe_norm(images)[:, None], 1e-6)
+
+    area = jnp.maximum(jnp.sum(target.valid * target.covered), 1.0)
+    weight = config.edges * jnp.clip(jnp.sum(target.inside) / area / MOSTLY_INSIDE, 0.0, 1.0)
+    return jnp.sqrt(0.5 * weight) * (normal(edges) - normal(seen))
+
+
+def _pool(images: jax.Array) -> jax.Array:
+    """Means of two by two pixels."""
+    size = images.shape[-1] // 2
+    return jnp.mean(images.reshape(*images.shape[:-2], size, 2, size, 2), axis=(-3, -1))
 
 
 def _order_costs(mask, depth, target, scene, config):
@@ -313,8 +397,9 @@ def _order_costs(mask, depth, target, scene, config):
     return hidden, (target.valid * target.covered)[None] * behind * config.order
 
 
-def _distances(place, shape, scene):
-    """Height (N,) of the lowest point over the floor and distance (N,) of the nearest one from the body, 8 cm units.
+def _distances(place, shape, scene, config):
+    """Height (N,) of the lowest point over the floor and distance (N,) of the nearest one from the body, 8 cm units,
+    both less their slack.
 
     Nothing forbids to be far below the floor: people lie and sit on things, and then their lowest point is no floor.
     """
@@ -322,7 +407,8 @@ def _distances(place, shape, scene):
     points = points + jnp.broadcast_to(place.middle[:, None], points.shape)
     height = jnp.min(einsum("npi,i->np", points, scene.up), axis=1) - scene.floor
     gap = points[:, :, None] - jnp.broadcast_to(scene.points[None, None], (*points.shape[:2], *scene.points.shape))
-    return height / 0.08, jnp.min(safe_norm(gap), axis=(1, 2)) / 0.08
+    touch = jnp.min(safe_norm(gap), axis=(1, 2)) - shape.spacing - config.touch_slack
+    return jax.nn.relu(jnp.abs(height) - config.floor_slack) / 0.08, jax.nn.relu(touch) / 0.08
 
 
 def _descend(

@@ -38,7 +38,9 @@ def test_shares_are_of_all_three_limits():
     rows = [row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8, best=4), row(3, 0.2, 0.02, 0.3), row(3, 0.01, 0.3, 0.2)]
     s = score(rows)
     assert (s["samples"], s["hit"], s["rotation"], s["any_rotation"]) == (4, 0.25, 0.75, 1.0)
-    assert (s["across"], s["along"], s["hit_if_sure"], s["hit_if_unsure"]) == (0.75, 0.75, 0.5, 0.0)
+    assert (s["across"], s["along"]) == (0.75, 0.75)
+    # In thirds by falling confidence, the first of two samples.
+    np.testing.assert_allclose(s["reliability"], [[0.85, 0.5], [0.3, 0.0], [0.2, 0.0]])
     assert score([row(*LIMITS, 0.5)])["hit"] == 1.0
 
 
@@ -50,4 +52,5 @@ def test_the_page_is_made_of_its_record():
         "cases": [{"category": "ball"}, {"category": "door"}], "each": {name: rows},
     }  # fmt: skip
     text = markdown(record)
-    assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 50 %" in text and "2 samples" in text
+    assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 2 | 50 %" in text
+    assert f"| {name} | surest | 90 % | 100 % |" in text and f"| {name} | middle | 80 % | 0 % |" in text

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import trimesh
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from hoijax.errors import InputError
@@ -22,7 +23,7 @@ from hoijax.optim.fitting import (
 )
 from hoijax.optim.fitting.object_starts import choose_apart, even_rotations, hypothesis_rotations, standing_frame
 from hoijax.optim.fitting.object_target import clean_mask, guess_up
-from hoijax.optim.fitting.objects import _draw, _judge, _Place, _residuals, _slide
+from hoijax.optim.fitting.objects import EDGE_BLUR, _draw, _judge, _Place, _residuals, _slide
 
 SIZE = (200, 240)
 MATRIX = np.array([[260.0, 0, 120], [0, 260, 100], [0, 0, 1]], np.float32)
@@ -128,7 +129,9 @@ def test_energy_counts_what_each_term_is_about(shape, truth, wall):
     target = jax.tree.map(jnp.asarray, target)
     scene = jax.tree.map(jnp.asarray, object_scene(target, wall, up=rotation[:, 1]))
     area = float(jnp.sum(target.valid * target.covered))
-    plain = ObjectFitConfig(size_weight=0.0, hiding=0.0, order=0.0, floor=0.0, touch=0.0)
+    plain = ObjectFitConfig(
+        size_weight=0.0, hiding=0.0, order=0.0, floor=0.0, touch=0.0, floor_slack=0.0, touch_slack=0.0
+    )
 
     def cost(config, depth=1.0, size=1.0, scene=scene):
         """Of the true turn, moved along its ray; as large in the picture if the size goes along."""
@@ -164,9 +167,21 @@ def test_energy_counts_what_each_term_is_about(shape, truth, wall):
         beyond = points[:1] + (points[0] - middle) / np.linalg.norm(points[0] - middle) * 5
         touching = points[:1] if gap == 0 else beyond
         cloud = scene.replace(points=jnp.asarray(np.repeat(touching, 256, axis=0), jnp.float32))
-        distance = np.linalg.norm(points - touching, axis=1).min() / 0.08
+        distance = max(np.linalg.norm(points - touching, axis=1).min() - float(shape.spacing), 0) / 0.08
         want = 0.2 * distance**2 / (1 + distance**2)
         assert cost(dataclasses.replace(plain, touch=0.2), scene=cloud)[0] - base == pytest.approx(want, abs=2e-3)
+    # Within the slack, to either side of the floor, nothing is asked.
+    loose = dataclasses.replace(plain, floor=0.2, touch=0.2, floor_slack=0.1, touch_slack=0.05)
+    for gap, far in ((0.09, 0.0), (-0.09, 0.04), (0.18, 0.0), (-0.18, 0.13)):
+        out = (points[:1] - middle) / np.linalg.norm(points[0] - middle)
+        cloud = points[:1] + (far + float(shape.spacing)) * out
+        near = scene.replace(
+            floor=jnp.asarray(height - gap, jnp.float32), points=jnp.asarray(np.repeat(cloud, 256, 0), jnp.float32)
+        )
+        reach = np.linalg.norm(points - cloud, axis=1).min() - float(shape.spacing)
+        beyond = [max(abs(gap) - 0.1, 0) / 0.08, max(reach - 0.05, 0) / 0.08]
+        want = sum(0.2 * x * x / (1 + x * x) for x in beyond)
+        assert cost(loose, scene=near)[0] - base == pytest.approx(want, abs=3e-3)
     # Without a body nothing is near.
     alone = scene.replace(present=jnp.zeros((), jnp.float32))
     assert cost(dataclasses.replace(plain, floor=0.2, touch=0.2), scene=alone)[0] == pytest.approx(base, abs=1e-6)
@@ -194,17 +209,113 @@ def test_residuals_are_the_energy_under_a_blur(shape, truth, wall):
     rotation, _, vertices, faces, middle = truth
     seen = drawn(vertices, faces)
     hidden = drawn(*wall) & seen
-    target = jax.tree.map(jnp.asarray, object_target(seen & ~hidden, MATRIX, person=hidden))
+    target = jax.tree.map(jnp.asarray, object_target(seen & ~hidden, MATRIX, person=hidden, size=48))
     scene = jax.tree.map(jnp.asarray, object_scene(target, wall, up=rotation[:, 1]))
     turned = Rotation.from_rotvec([0, 0.2, 0.1]).as_matrix() @ rotation
     place = _Place(*(jnp.asarray(x, jnp.float32)[None] for x in (turned, 1.05 * middle, 1.3)))
     config = ObjectFitConfig()
     residuals = _residuals(place, shape, target, scene, config, 1e-4)
     cost, overlap = _judge(place, shape, target, scene, config)
-    mask, _ = _draw(place, shape, target)
+    mask = _draw(place, shape, target).mask
     area = jnp.sum(target.valid * target.covered)
     squares = jnp.sum(jnp.square(target.valid * (mask[0] - target.covered))) / area
     np.testing.assert_allclose(jnp.sum(jnp.square(residuals)), cost[0] - (1 - overlap[0]) + squares, rtol=0.02)
+
+
+def test_pooled_differences_are_those_of_the_whole_picture(shape, truth):
+    """At the full side residuals are of half as many pixels; under a blur of some pixels nothing is lost by it."""
+    rotation, _, vertices, faces, middle = truth
+    target = jax.tree.map(jnp.asarray, object_target(drawn(vertices, faces), MATRIX, size=96))
+    scene = jax.tree.map(jnp.asarray, object_scene(target))
+    turned = Rotation.from_rotvec([0, 0.2, 0.1]).as_matrix() @ rotation
+    place = _Place(*(jnp.asarray(x, jnp.float32)[None] for x in (turned, 1.05 * middle, 1.0)))
+    config = ObjectFitConfig(size_weight=0.0)
+    wrong = np.asarray(target.valid * (_draw(place, shape, target).mask[0] - target.covered))
+    want = (ndimage.gaussian_filter(wrong, 0.03 * 96, mode="constant", truncate=6) ** 2).sum()
+    area = float(jnp.sum(target.valid * target.covered))
+    residuals = _residuals(place, shape, target, scene, config, 0.03)
+    np.testing.assert_allclose(jnp.sum(jnp.square(residuals)), want / area, rtol=0.08)
+
+
+def ridged():
+    """A plate, and a bar on it off its middle: from the front the same outline upside down."""
+    parts = [((0.8, 0.6, 0.1), (0, 0, 0)), ((0.8, 0.1, 0.1), (0, 0.17, 0.1))]
+    mesh = trimesh.util.concatenate(
+        [trimesh.creation.box(s, trimesh.transformations.translation_matrix(at)) for s, at in parts]
+    )
+    return Mesh(vertices=np.asarray(mesh.vertices, np.float32), faces=np.asarray(mesh.faces, np.int32))
+
+
+def test_edges_inside_tell_what_the_outline_does_not():
+    mesh = ridged()
+    shape = object_shape(mesh)
+    upright, middle = np.diag([1.0, -1, -1]), np.array([0.0, 0.0, 2.2])
+    placed = mesh.vertices @ upright.T + middle
+    mask = drawn(placed, mesh.faces)
+    bar = drawn(placed[8:], mesh.faces[12:] - 8)
+    image = np.full((*SIZE, 3), 90, np.uint8)
+    image[mask], image[bar] = 150, 190
+    target = jax.tree.map(jnp.asarray, object_target(mask, MATRIX, image=image))
+    scene = jax.tree.map(jnp.asarray, object_scene(target))
+    # The picture's edges: the bar's rims, none of the outline's.
+    inside = np.asarray(target.inside) > 0
+    assert 0.4 < inside.sum() / float(jnp.sum(target.covered)) < 0.98
+    assert np.asarray(target.covered)[inside].min() > 0.9
+    assert ndimage.distance_transform_edt(np.asarray(target.covered) > 0.9)[inside].min() >= 2
+    rows = np.asarray(target.edges * target.inside).mean(axis=1)
+    assert (np.asarray(target.edges).max() <= 1) and rows.max() > 10 * np.median(rows)
+    config = ObjectFitConfig(edges=0.3, size_weight=0.0)
+    turns = np.stack([upright, np.diag([-1.0, -1, 1]) @ upright])  # half a turn in the picture
+    places = _Place(
+        jnp.asarray(turns, jnp.float32), jnp.asarray(np.stack([middle, middle]), jnp.float32), jnp.ones(2, jnp.float32)
+    )
+    with_edges, _ = _judge(places, shape, target, scene, config)
+    without, _ = _judge(places, shape, target, scene, dataclasses.replace(config, edges=0.0))
+    np.testing.assert_allclose(without[0], without[1], atol=0.02)
+    assert float(with_edges[1] - with_edges[0]) > 0.15
+    # Their cost is 1 less the correlation of both under a blur.
+    side = target.covered.shape[0]
+    edges = np.asarray(_draw(places, shape, target).edges)
+
+    def pooled(x):
+        return np.asarray(x).reshape(side // 2, 2, side // 2, 2).mean(axis=(1, 3))
+
+    weights = pooled(target.inside)
+    for k in range(2):
+        blur = {"sigma": EDGE_BLUR * side / 2, "mode": "constant", "truncate": 6}
+        a, b = (ndimage.gaussian_filter(weights * pooled(target.inside * e), **blur) for e in (edges[k], target.edges))
+        a, b = (x - np.average(x, weights=weights) for x in (a, b))
+        correlation = (weights * a * b).sum() / np.sqrt((weights * a * a).sum() * (weights * b * b).sum())
+        np.testing.assert_allclose(with_edges[k] - without[k], 0.3 * (1 - correlation), atol=0.01)
+    assert correlation < 0.3
+    # Without a picture edges cost nothing.
+    bare = jax.tree.map(jnp.asarray, object_target(mask, MATRIX))
+    np.testing.assert_allclose(_judge(places, shape, bare, scene, config)[0], without, atol=1e-6)
+
+
+def test_creases_and_steps_are_edges():
+    """A plate and its bar, seen obliquely: edges lie on the projected edges of both and nowhere else."""
+    mesh = ridged()
+    shape = object_shape(mesh)
+    rotation = Rotation.from_euler("x", 0.35).as_matrix() @ np.diag([1.0, -1, -1])
+    middle = np.array([0.0, 0.0, 2.2])
+    mask = drawn(mesh.vertices @ rotation.T + middle, mesh.faces)
+    target = jax.tree.map(jnp.asarray, object_target(mask, MATRIX))
+    place = _Place(*(jnp.asarray(x, jnp.float32)[None] for x in (rotation, middle, 1.0)))
+    edges = np.asarray(_draw(place, shape, target).edges[0])
+    lines = np.zeros(edges.shape, bool)
+    for part in (mesh.vertices[:8], mesh.vertices[8:]):
+        corners = (part - np.asarray(shape.centre)) @ rotation.T + middle
+        for i in range(8):
+            for j in range(i):
+                if (np.abs(part[i] - part[j]) > 1e-6).sum() == 1:  # an edge of the box
+                    along = corners[i] + np.linspace(0, 1, 400)[:, None] * (corners[j] - corners[i])
+                    spot = along @ np.asarray(target.matrix).T
+                    column, row = (spot[:, :2] / spot[:, 2:]).astype(int).T
+                    lines[np.clip(row, 0, 95), np.clip(column, 0, 95)] = True
+    near = ndimage.binary_dilation(lines, iterations=2)
+    assert edges.max() == 1 and (edges > 0.2).sum() > 60
+    assert edges[~near].max() < 1e-3
 
 
 def test_rotations_are_spread_evenly():
@@ -276,6 +387,7 @@ def test_targets_say_what_is_known():
         ({"mask": np.zeros((50, 50), bool)}, "at least 30"),
         ({"person": np.zeros((5, 5), bool)}, "picture's size"),
         ({"size": 33}, "even number"),
+        ({"image": np.zeros((50, 50), np.uint8)}, "three colours"),
     ],
 )
 def test_targets_refuse(change, told):
