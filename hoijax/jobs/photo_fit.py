@@ -13,6 +13,7 @@ from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import SIZE, draw_view
 from hoijax.jobs.photo_objects import FrameBefore, find_object
 from hoijax.jobs.photo_people import find_person, mask_in_picture, truncation_notes
+from hoijax.jobs.photo_refine import PhotoRefiner
 from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.videos import is_video
 from hoijax.nets.blaze import Region, load
@@ -62,6 +63,8 @@ class PhotoFitter:
     """Kind of object and weights of the network that finds it where nobody says where it is; None: none does."""
     prepared: dict[tuple[str, ...], PreparedBody] = dataclasses.field(default_factory=dict, repr=False)
     """`prepare_body` of the model, by the names of the points; filled by the first picture."""
+    refiner: PhotoRefiner | None = None
+    """What has the last word on contact and penetration; None: what was fitted is the answer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +114,7 @@ def make_fitter(asset: ObjectAsset, config: ObjectFitConfig, kind: str | None = 
         asset=asset,
         shape=object_shape(asset.light),
         config=config,
+        refiner=PhotoRefiner.of(free_body("light"), asset.template),
     )
 
 
@@ -161,27 +165,40 @@ def fit_photograph(
     notes.append(_describe_focal(intrinsics))
     prepared = _prepare(fitter, observation.names)
     fit = fit_people(prepared, observation, intrinsics)
-    if human.sum() >= 64:
-        target = outline_target(human, hidden=photograph.object & ~human)
-        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, target)
-    params = jax.tree.map(np.asarray, fit.params)
-    if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
+    outline = outline_target(human, hidden=photograph.object & ~human) if human.sum() >= 64 else None
+    if outline is not None:
+        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline)
+    fit = jax.tree.map(np.asarray, fit)
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(fit.params)):
         raise InputError(f"{photograph.name}: no body fits the landmarks that were found")
     matrix = np.asarray(fit.intrinsics, np.float32)
-    vertices = np.asarray(pose_body_compiled(fitter.model, params).vertices)
-    surface = np.asarray(pose_body_compiled(fitter.surface, params).vertices), np.asarray(fitter.surface.faces)
-    aim = object_target(photograph.object, matrix, person=human)
-    scene = object_scene(aim, surface)
-    object_fit = jax.tree.map(np.asarray, fit_object_compiled(fitter.shape, aim, scene, fitter.config))
+    surface = np.asarray(pose_body_compiled(fitter.surface, fit.params).vertices), np.asarray(fitter.surface.faces)
+    aim = object_target(photograph.object, matrix, person=human, image=photograph.image)
+    object_fit = jax.tree.map(
+        np.asarray, fit_object_compiled(fitter.shape, aim, object_scene(aim, surface), fitter.config)
+    )
+    params = fit.params
+    if outline is not None and fitter.refiner is not None:
+        refined = fitter.refiner.refine(observation, matrix, outline, aim, fitter.shape, fit, object_fit.best)
+        params, object_fit = refined.params, with_best(object_fit, refined.pose, refined.fall)
+        notes.append(refined.note)
+    posed = jax.tree.map(np.asarray, pose_body_compiled(fitter.model, params))
+    vertices = posed.vertices
+    fit = fit.replace(params=params, joints=posed.joints)
     low, side = view_box(photograph)
     body, mesh = (vertices, np.asarray(fitter.model.faces)), place_mesh(fitter.asset.light, object_fit.best)
     label, drawn = draw_view(body, (mesh, fitter.asset.light.faces), view_intrinsics(matrix, low, side))
     overlap = {"body": _body_overlap(label, photograph, low, side), "object": float(object_fit.overlap[0])}
-    person_fit = jax.tree.map(np.asarray, fit)
     return PhotoFit(
-        photograph, params, vertices, person_fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes),
+        photograph, params, vertices, fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes),
         person.next_region,
     )  # fmt: skip
+
+
+def with_best(found: ObjectFit, pose: RigidPose, fall: float) -> ObjectFit:
+    """The answers with another pose in the place of the first one's, whose overlap is lower by `fall`."""
+    poses = jax.tree.map(lambda old, new: np.concatenate([np.asarray(new)[None], old[1:]]), found.pose, pose)
+    return found.replace(pose=poses, overlap=np.concatenate([found.overlap[:1] - fall, found.overlap[1:]]))
 
 
 def _prepare(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:

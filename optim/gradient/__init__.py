@@ -4,6 +4,7 @@ from hoijax.optim.gradient.config import (
     ALIASES,
     DEFAULT_STAGES,
     GROUPS,
+    PICTURE_STAGES,
     PerGroup,
     RefineConfig,
     RefineStage,
@@ -21,6 +22,14 @@ from hoijax.optim.gradient.contacts import (
     touch_within,
 )
 from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.picture import (
+    Picture,
+    Surfaces,
+    body_surfaces,
+    outline_overlaps,
+    picture_of,
+    picture_terms,
+)
 from hoijax.optim.gradient.refiner import refine, refine_batch
 from hoijax.optim.gradient.result import Progress, RefineMetrics, RefineResult
 
@@ -28,9 +37,11 @@ __all__ = [
     "ALIASES",
     "DEFAULT_STAGES",
     "GROUPS",
+    "PICTURE_STAGES",
     "ContactTargets",
     "Floor",
     "PerGroup",
+    "Picture",
     "Progress",
     "RefineConfig",
     "RefineMetrics",
@@ -38,9 +49,14 @@ __all__ = [
     "RefineStage",
     "Sizes",
     "Starts",
+    "Surfaces",
     "Weights",
+    "body_surfaces",
     "open_side",
+    "outline_overlaps",
     "part_targets",
+    "picture_of",
+    "picture_terms",
     "probability_targets",
     "propose_parts",
     "refine",

@@ -72,6 +72,12 @@ class Weights:
     """Joints inside their limits."""
     stay: float = 1.0
     """Everything near the estimate."""
+    landmarks: float = 1.0
+    """Landmarks where a picture shows them; this and the next two where a picture is given (`picture`)."""
+    outline: float = 1.0
+    """Body and object within their outlines."""
+    order: float = 1.0
+    """Of body and object that in front which is seen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +125,13 @@ DEFAULT_STAGES: tuple[RefineStage, ...] = (
 """Objects and bodies first find each other as rigid things, hardly minding what is inside what; then limbs reach; then
 penetration is driven out, with matches that prefer what is near to what faces the right way; at last contact lets go
 where it held something inside."""
+
+PICTURE_STAGES: tuple[RefineStage, ...] = (
+    RefineStage("reach", 60, rate=0.5, weights=Weights(penetration=0.1, interior=0.1)),
+    RefineStage("settle", 80, rate=0.5, facing=0.25, let_go=0.1, weights=Weights(penetration=2.0, interior=2.0)),
+    RefineStage("clear", 60, rate=0.25, facing=0.1, let_go=0.05, weights=Weights(penetration=8.0, interior=8.0)),
+)
+"""For what was fitted to a picture: near already, so nothing is brought together from afar."""
 
 
 @dataclasses.dataclass(frozen=True)

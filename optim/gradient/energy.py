@@ -48,6 +48,9 @@ class Terms:
     floor: Float[ArrayLike, ""] | Any
     limits: Float[ArrayLike, ""] | Any
     stay: Float[ArrayLike, ""] | Any
+    landmarks: Float[ArrayLike, ""] | Any
+    outline: Float[ArrayLike, ""] | Any
+    order: Float[ArrayLike, ""] | Any
 
 
 @struct.dataclass
@@ -316,6 +319,9 @@ def evaluate(
         floor=zero if floor is None else floor_term(own, pose, field, cloud, targets, floor, let_go),
         limits=joint_limit_penalty(state.rotations, limits) / LIMIT**2,
         stay=stay_term(state, start, inverse_width),
+        landmarks=zero,
+        outline=zero,
+        order=zero,
     )
 
 

@@ -18,6 +18,7 @@ from hoijax.optim.gradient.config import Sizes
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.energy import Cloud, Terms, evaluate, find_matches, squared_distances
 from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.picture import Picture, Surfaces, picture_terms
 from hoijax.optim.gradient.state import State, retract, tangent
 
 ADAM = (0.9, 0.95, 0.3)
@@ -42,6 +43,10 @@ class RefineProblem:
     """1 / width of each tangent coordinate."""
     freedom: Float[ArrayLike, "2 3 3"] | Any
     """Projections of the object's turns (canonical frame) and shifts (world) on what is free."""
+    picture: Picture | None = None
+    """What is seen; None: nothing, and the terms of a picture are not compiled."""
+    surfaces: Surfaces | None = None
+    """Of the body, what is seen; of a problem with a picture."""
 
 
 @struct.dataclass
@@ -177,6 +182,9 @@ def run_round(problem: RefineProblem, setting: Setting, carry: Carry, sizes: Siz
             place(state), state, problem.start, problem.object, cloud, problem.targets, matches, problem.floor,
             problem.inverse_width, problem.body.limits, setting.let_go,
         )  # fmt: skip
+        if problem.picture is not None:
+            landmarks, outline, order = picture_terms(state.params, state.pose, problem.picture, problem.surfaces)
+            terms = terms.replace(landmarks=landmarks, outline=outline, order=order)
         products = jax.tree.map(jnp.multiply, setting.weights, terms)
         return sum(jax.tree.leaves(products))
 

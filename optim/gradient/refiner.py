@@ -14,6 +14,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, judge
 from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
+from hoijax.optim.fields.body import cast_floating
 from hoijax.optim.gradient.config import GROUPS, RefineConfig, RefineStage, Sizes
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
@@ -28,6 +29,7 @@ from hoijax.optim.gradient.energy import Terms
 from hoijax.optim.gradient.engine import Carry, RefineProblem, Setting, begin, run_round
 from hoijax.optim.gradient.evaluation import measure, shift
 from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.picture import Picture, Surfaces
 from hoijax.optim.gradient.result import Progress, RefineResult
 from hoijax.optim.gradient.starts import badness, ranked_starts, shortfall
 from hoijax.optim.gradient.state import State, keep_frozen, moves_object, rates, spread_over_groups
@@ -48,6 +50,8 @@ def refine(
     config: RefineConfig = DEFAULT,
     *,
     floor: Floor | None = None,
+    picture: Picture | None = None,
+    surfaces: Surfaces | None = None,
 ) -> RefineResult:
     """Refines one interaction: a pure function of arrays, for `jit` and `vmap`.
 
@@ -62,12 +66,15 @@ def refine(
       targets: what should touch, without leading axes.
       config: stages, weights, frozen groups; static under `jit`.
       floor: the floor, or None.
+      picture: what a photograph shows of it (`picture_of`), or None.
+      surfaces: `body_surfaces`; with a picture.
 
     Returns:
       The refined interaction with metrics before and after.
     """
     given = State.of(params, pose)
     problem = _problem(body, object, targets, config, floor, given)
+    problem = problem.replace(**_with_picture(picture, surfaces, given.translation.dtype))
     start = problem.start
     settings = [stage_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
 
@@ -99,6 +106,8 @@ def refine_batch(
     feet: bool | None = None,
     object_rests: bool | None = None,
     body: BodyField | None = None,
+    picture: Picture | None = None,
+    surfaces: Surfaces | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RefineResult:
     """Refines a batch of interactions, compiled and vmapped.
@@ -120,6 +129,8 @@ def refine_batch(
       feet: see `stand_on_floor`.
       object_rests: see `stand_on_floor`.
       body: `body_field(model)`, to save its second when many batches are refined.
+      picture: what photographs show of them (`picture_of`), leading axis B; None: nothing, and nothing is compiled.
+      surfaces: `body_surfaces`; with a picture.
       progress: called on the host after each round.
 
     Returns:
@@ -153,8 +164,11 @@ def refine_batch(
         each = {id(t): object_field(t, dtype=dtype, quick=quick) for t in templates}
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
     given = State.of(params, pose)
-    over = RefineProblem(body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0)
+    over = RefineProblem(
+        body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0, picture=0
+    )
     shared = _problems(body, fields, targets, config, floor, given)
+    shared = shared.replace(**_with_picture(picture, surfaces, dtype, batch))
     result = _run(shared, given, shared.start, over, config, progress)
     for turn in range(config.starts.tries if config.steps else 0):
         result = _try_others(shared, given, result, over, config, turn, progress)
@@ -232,6 +246,8 @@ def _try_others(
         start=_rows(problem.start, rows),
         inverse_width=problem.inverse_width,
         freedom=_rows(problem.freedom, rows),
+        picture=_rows(problem.picture, rows),
+        surfaces=problem.surfaces,
     )
     ranked = _screen(some, over, config, quick=_is_small(config, batch))
     other_start = jax.tree.map(lambda x: np.asarray(x)[:, turn], ranked)
@@ -286,10 +302,24 @@ def _problem(
     )
 
 
+def _with_picture(
+    picture: Picture | None, surfaces: Surfaces | None, dtype: Any, batch: int | None = None
+) -> dict[str, Any]:
+    """Both as arrays of one dtype, checked; `batch` is the picture's leading axis."""
+    if (picture is None) != (surfaces is None):
+        raise InputError("a picture and the body's surfaces (`body_surfaces`) go together; one of them is missing")
+    if picture is not None:
+        found = tuple(np.shape(picture.matrix)[:-2])
+        if found != (() if batch is None else (batch,)):
+            raise InputError(f"the picture has the leading axes {found}, the interactions {batch or 'none'}")
+        picture, surfaces = jax.tree.map(lambda x: cast_floating(x, dtype), (picture, surfaces))
+    return {"picture": picture, "surfaces": surfaces}
+
+
 def stage_setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dtype: Any) -> Setting:
     """The numbers of a stage as arrays."""
     w = stage.weights
-    weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay)
+    weights = Terms(w.contact, w.penetration, w.interior, w.floor, w.limits, w.stay, w.landmarks, w.outline, w.order)
     return Setting(
         weights=jax.tree.map(lambda x: np.asarray(x, dtype), weights),
         rates=np.asarray(stage.rate * rates(model, config, stage.groups), dtype),
