@@ -170,7 +170,7 @@ def test_gradients_are_finite_differences(carry, picture, surfaces, axis):
         return found[which]
 
     zero = jnp.zeros(3, jnp.float32)
-    for which, argument, step, tolerance in ((0, 0, 1e-3, 0.02), (1, 0, 0.02, 0.35), (1, 1, 0.015, 0.15)):
+    for which, argument, step, tolerance in ((0, 0, 1e-3, 0.02), (1, 0, 0.02, 0.5), (1, 1, 0.015, 0.15)):
         slope = jax.grad(value, argnums=argument)(zero, zero, which)
         assert np.isfinite(np.asarray(slope)).all()
         ends = [[zero, zero], [zero, zero]]
