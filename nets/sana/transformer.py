@@ -32,7 +32,8 @@ TIME_FEATURES = 256
 
 def _modulate(norm: nnx.LayerNorm, x: jax.Array, shift: jax.Array, scale: jax.Array) -> jax.Array:
     """Tokens (B, N, D), normalised, then scaled and shifted by (B, 1, D)."""
-    return norm(x) * (1 + scale) + shift
+    exact = x.astype(np.promote_types(x.dtype, np.float32))
+    return norm(exact).astype(x.dtype) * (1 + scale) + shift
 
 
 class SanaBlock(nnx.Module):
@@ -103,7 +104,7 @@ class Sana(nnx.Module):
           text: features of the text encoder.
           mask: which of them are a text; None: all.
         """
-        latent = jnp.asarray(latent)
+        latent, mask = jnp.asarray(latent), None if mask is None else jnp.asarray(mask)
         kind = self.patch_embed.kernel[...].dtype
         batch, height, width, _ = latent.shape
         x = self.patch_embed(latent.astype(kind)).reshape(batch, height * width, -1)

@@ -1,0 +1,1 @@
+"""HOI3DGen's training: a generator of pictures that obeys views."""
