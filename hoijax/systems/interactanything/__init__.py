@@ -1,7 +1,7 @@
 """InteractAnything: a sentence and any mesh in, interactions out (docs/interactanything.md)."""
 
 from hoijax.systems.interactanything.affordance import blend
-from hoijax.systems.interactanything.optimise import OptimiseConfig, optimise
+from hoijax.systems.interactanything.stages import OptimiseConfig, optimise
 from hoijax.systems.interactanything.system import (
     Candidate,
     Prepared,

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError
 
 from hoijax.body_models import BodyModel
@@ -22,17 +24,28 @@ from hoijax.systems.interactanything.system import Candidate, Prepared
 
 SECONDS, STEP = 2.0, 0.002
 """How long a candidate is let go, and a step, seconds."""
-HELD, BORNE, TILT = 0.03, 0.06, np.radians(20.0)
-"""How far what is held may move, how far who is borne, metres, and how far either may turn, radians."""
+MOVED, TILT = 0.06, np.radians(20.0)
+"""How far what was let go may settle, metres, and turn, radians: a handle sinks into the hand that hooks it."""
+REST = 0.005
+"""How far it may move in the last tenth of the time, metres: it has come to rest."""
 SQUEEZE = 0.004
 """How far off the skin a held object is already felt, metres: muscles press where a surface only touches."""
+PRESS, SOFT = (0.01, 1.0), (0.02, 1.0)
+"""MuJoCo's time constant and damping of contacts, of a grasp and of others. Pressed by `SQUEEZE`, a grasp pushes with
+some four times the object's weight."""
 FRICTION = 1.0
 DENSITY, BODY_DENSITY = 300.0, 985.0
 """Kilograms per cubic metre; objects are mostly hollow."""
 MOST_MASS = 12.0
 """Of what a person holds, kilograms: solid pieces weigh more than the things they stand for."""
-PIECES = 32
-"""Most convex pieces of an object."""
+PIECES = 24
+"""Most convex pieces of a part that hangs together."""
+MOST_PARTS = 80
+"""An object in more parts than this is cut as a whole."""
+CONVEX = 0.9
+"""Share of its hull's volume from which a part counts as convex."""
+SLIM, SHEET = 1e-4, 0.008
+"""A part whose hull has less than this times its length squared (metres) is a sheet, and how thick it is made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,27 +84,82 @@ def available() -> bool:
 def convex_pieces(mesh: Mesh, grid: SDFGrid | None = None) -> list[Float[np.ndarray, "N 3"]]:
     """An object as convex pieces, each by its corners.
 
+    Parts that hang together are cut one by one, so that a handle stays open above a large case; those that are convex
+    stay whole, flat ones get a thickness.
+
     Args:
       mesh: the object.
       grid: its distance grid, for when CoACD is not installed or fails.
     """
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
-    if importlib.util.find_spec("coacd") is not None:
-        import coacd
+    pieces: list[np.ndarray] = []
+    for part in _components(vertices, faces):
+        corners = vertices[np.unique(part)]
+        hull = _hull_volume(corners)
+        if hull < SLIM * np.ptp(corners, axis=0).max() ** 2:
+            pieces.append(_thickened(corners))
+        elif _volume(vertices, part) > CONVEX * hull:
+            pieces.append(corners)
+        else:
+            cut = _cut(vertices, part)
+            if cut is None:
+                return grid_boxes(grid) if grid is not None else [vertices]
+            pieces += cut
+    return pieces
 
-        coacd.set_log_level("error")
-        try:
-            parts = coacd.run_coacd(
-                coacd.Mesh(vertices, faces), threshold=0.06, max_convex_hull=PIECES, preprocess_mode="auto",
-                preprocess_resolution=40, resolution=800, mcts_iterations=40, mcts_nodes=10, mcts_max_depth=2, seed=1,
-            )  # fmt: skip
-            pieces = [np.asarray(p[0], np.float64) for p in parts]
-            pieces = [p for p in pieces if _solid(p)]
-            if pieces:
-                return pieces
-        except RuntimeError:
-            pass
-    return grid_boxes(grid) if grid is not None else [vertices]
+
+def _components(vertices: np.ndarray, faces: np.ndarray) -> list[np.ndarray]:
+    """Faces of each part that hangs together; the whole where there are more than `MOST_PARTS`."""
+    _, same = np.unique(np.round(vertices, 6), axis=0, return_inverse=True)
+    joined = same.reshape(-1)[faces]
+    edges = np.concatenate([joined[:, [0, 1]], joined[:, [1, 2]]])
+    size = int(joined.max()) + 1
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(size, size))
+    label = connected_components(graph, directed=False)[1][joined[:, 0]]
+    names = np.unique(label)
+    return [faces] if len(names) > MOST_PARTS else [faces[label == n] for n in names]
+
+
+def _hull_volume(points: np.ndarray) -> float:
+    try:
+        return float(ConvexHull(points).volume) if len(points) > 3 else 0.0
+    except QhullError:
+        return 0.0
+
+
+def _volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """What faces enclose if they are closed, whichever way they wind."""
+    a, b, c = np.moveaxis(vertices[faces] - vertices[faces].mean(axis=(0, 1)), 1, 0)
+    return abs(float(np.einsum("fc,fc->", a, np.cross(b, c)))) / 6
+
+
+def _thickened(points: np.ndarray) -> np.ndarray:
+    """Points of something flat, moved apart across it by `SHEET`."""
+    centred = points - points.mean(axis=0)
+    across = np.linalg.svd(centred, full_matrices=True)[2][-1]
+    grown = np.concatenate([points + SHEET / 2 * across, points - SHEET / 2 * across])
+    if _solid(grown):
+        return grown
+    return points.mean(axis=0) + SHEET / 2 * np.stack(np.meshgrid(*[[-1, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _cut(vertices: np.ndarray, faces: np.ndarray) -> list[np.ndarray] | None:
+    """A part cut into convex pieces; None without CoACD, or where it fails."""
+    if importlib.util.find_spec("coacd") is None:
+        return None
+    import coacd
+
+    coacd.set_log_level("error")
+    kept, index = np.unique(faces, return_inverse=True)
+    try:
+        parts = coacd.run_coacd(
+            coacd.Mesh(vertices[kept], index.reshape(faces.shape)), threshold=0.06, max_convex_hull=PIECES,
+            preprocess_mode="auto", preprocess_resolution=40, resolution=800, mcts_iterations=40, mcts_nodes=10,
+            mcts_max_depth=2, seed=1,
+        )  # fmt: skip
+    except RuntimeError:
+        return None
+    return [p for p in (np.asarray(part[0], np.float64) for part in parts) if _solid(p)] or None
 
 
 def _solid(points: np.ndarray) -> bool:
@@ -176,6 +244,8 @@ def judge(
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 5
+    # One point a pair of pieces lets what lies flat creep away.
+    spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_MULTICCD
     # Bits: 1 floor, 2 body, 4 object, 8 unseen table.
     floor = spec.worldbody.add_geom(
         type=mujoco.mjtGeom.mjGEOM_PLANE, size=[20, 20, 0.1], quat=_quarter(), contype=1, conaffinity=6
@@ -204,7 +274,7 @@ def judge(
     if standing == "raised":
         every = np.concatenate(place)
         low, high = every.min(axis=0), every.max(axis=0)
-        half = [(high[0] - low[0]) / 2, 0.02, (high[2] - low[2]) / 2]
+        half = [(high[0] - low[0]) / 2 + 0.05, 0.02, (high[2] - low[2]) / 2 + 0.05]
         middle = [(high[0] + low[0]) / 2, low[1] - 0.02, (high[2] + low[2]) / 2]
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=middle, contype=8, conaffinity=4)
     sim = spec.compile()
@@ -212,15 +282,18 @@ def judge(
     mujoco.mj_forward(sim, data)
     watched = sim.body("person" if free_body else "thing").id
     start, turned = data.xipos[watched].copy(), data.xmat[watched].reshape(3, 3).copy()
-    for _ in range(round(seconds / STEP)):
+    steps, late = round(seconds / STEP), start
+    for k in range(steps):
+        if k == steps - steps // 10:
+            late = data.xipos[watched].copy()
         mujoco.mj_step(sim, data)
         if np.linalg.norm(data.xipos[watched] - start) > 0.5:
             break
     move = float(np.linalg.norm(data.xipos[watched] - start))
     angle = np.arccos(np.clip((np.trace(turned.T @ data.xmat[watched].reshape(3, 3)) - 1) / 2, -1, 1))
     touching = _touching(sim, data)
-    limit = BORNE if test == "support" else HELD
-    stays = bool(np.isfinite(move) and move < limit and angle < TILT)
+    creeps = float(np.linalg.norm(data.xipos[watched] - late))
+    stays = bool(np.isfinite(move) and move < MOVED and angle < TILT and creeps < REST)
     return Physics(
         holds=stays and (touching or test == "steady"),
         displacement=move if np.isfinite(move) else 1.0,
@@ -264,7 +337,7 @@ def _add_pieces(spec, body, name: str, pieces, density: float, own: int, others:
         mesh.uservert = hull.astype(np.float32).reshape(-1)
         geom = body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}{k}", density=density, contype=own, conaffinity=others,
-            condim=4, margin=margin,
+            condim=4, margin=margin, solref=PRESS if margin else SOFT,
         )  # fmt: skip
         geom.friction = [FRICTION, 0.01, 0.0001]
 
@@ -295,12 +368,16 @@ def balance(body: Float[np.ndarray, "V 3"], height: float = 0.03) -> float | Non
 def test_of(relations: Relations) -> str | None:
     """Which test suits relations.
 
-    "grasp" where something is carried, held between arms or worn; "support" where the object bears the person;
-    "steady" where it stands by itself; None where it is in the air and only touched.
+    "grasp" where something is carried or held between arms; "support" where the object bears the person; "steady" where
+    it stands by itself; None where it is in the air and only touched, or worn: straps and cloth are no rigid pieces.
     """
-    if relations.standing in ("carried", "worn") and relations.contacts:
+    if relations.standing == "worn":
+        return None
+    if relations.standing == "carried" and relations.contacts:
         touched = relations.contact_kind == "touch" and len(relations.contacts) < 3
         return None if touched else "grasp"
-    if any(c.kind == "support" for c in relations.contacts):
+    bearing = [c for c in relations.contacts if c.kind == "support"]
+    # A single foot or hand that is put on something does not bear the person.
+    if len(bearing) > 1 or any(c.body_part.partition("_")[0] not in ("left", "right") for c in bearing):
         return "support"
     return "steady"

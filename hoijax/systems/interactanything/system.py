@@ -11,14 +11,19 @@ from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body
 from hoijax.data.synth.rig import turn
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, RigidPose, query_sdf
-from hoijax.interaction import ObjectRegion, ObjectTemplate, region_of_box
+from hoijax.interaction import THRESHOLDS, ObjectRegion, ObjectTemplate, region_of_box
+from hoijax.metrics import signed_distance_host
 from hoijax.optim.fields import BodyField, body_field
 from hoijax.systems.interactanything import affordance as aff
-from hoijax.systems.interactanything.optimise import OptimiseConfig, optimise
 from hoijax.systems.interactanything.relations import Relations, place
 from hoijax.systems.interactanything.relations.shape import Box
+from hoijax.systems.interactanything.stages import OptimiseConfig, optimise
 from hoijax.systems.interactanything.starts import Start, Thing, draw_starts
 
+DOUBTED = 0.005
+"""Depth from which the refiner's quick measure is checked exactly, metres."""
+PROBED = 4096
+"""Most vertices of an object that are looked for in a body, beside samples of its surface."""
 Watch = Callable[[float, str], None]
 
 
@@ -169,11 +174,12 @@ def run(
     settings = config.optimise if config.refine else config.optimise.scaled(0.0)
     placed, fine = optimise(
         model, prepared.field, prepared.template, params, pose, parts, regions,
-        rests=standing == "floor", held=standing in ("carried", "worn"), feet=feet, config=settings,
+        rests=standing == "floor", held=standing in ("carried", "worn"), feet=feet, worn=standing == "worn",
+        config=settings,
         watch=lambda share, text: tell(0.1 + 0.8 * share, text),
     )  # fmt: skip
     bodies = _pose_params(model, fine.params)
-    candidates = [_candidate(starts[i], fine, placed, bodies, i) for i in range(len(starts))]
+    candidates = [_candidate(prepared, starts[i], fine, placed, bodies, i) for i in range(len(starts))]
     ranked = sorted(candidates, key=lambda c: -c.score)
     best = ranked[0].start
     return Result(tuple(ranked), maps, _regions(prepared, best, cache))
@@ -259,14 +265,15 @@ def _regions(prepared: Prepared, start: Start, cache: dict[Any, ObjectRegion]) -
             continue
         key = (part, boxes)
         if key not in cache:
-            cache[key] = _region(part, prepared.thing.mesh, boxes)
+            word = next(c.object_part for c in prepared.relations.contacts if c.body_part == part)
+            cache[key] = _region(word, prepared.thing.mesh, boxes)
         found[part] = cache[key]
     return found
 
 
-def _region(part: str, mesh: Mesh, boxes: tuple[Box, ...]) -> ObjectRegion:
+def _region(word: str, mesh: Mesh, boxes: tuple[Box, ...]) -> ObjectRegion:
     """The surface within boxes; of several, points of each."""
-    each = [region_of_box(f"place of {part}", mesh, b.lower, b.upper) for b in boxes]
+    each = [region_of_box(word, mesh, b.lower, b.upper) for b in boxes]
     if len(each) == 1:
         return each[0]
     share = len(each[0].points) // len(each)
@@ -280,17 +287,20 @@ def _region(part: str, mesh: Mesh, boxes: tuple[Box, ...]) -> ObjectRegion:
     return ObjectRegion(each[0].name, points, normals, float(np.mean([r.spacing for r in each]) * np.sqrt(len(each))))
 
 
-def _candidate(start: Start, fine: Any, placed: Any, bodies: Any, i: int) -> Candidate:
-    parts = [name for name in fine.parts[i] if name]
-    contact = {name: float(fine.after.contact[i][k]) for k, name in enumerate(fine.parts[i]) if name}
+def _candidate(prepared: Prepared, start: Start, fine: Any, placed: Any, bodies: Any, i: int) -> Candidate:
+    # The refiner calls them "part: region".
+    parts = [name.partition(":")[0] for name in fine.parts[i]]
+    contact = {name: float(fine.after.contact[i][k]) for k, name in enumerate(parts) if name}
     depth = float(fine.after.max_penetration[i])
+    if depth > DOUBTED:
+        depth = exact_depth(prepared, bodies.vertices[i], jax.tree.map(lambda x: x[i], fine.pose))
     before = {
-        "contact": {name: float(placed.before.contact[i][k]) for k, name in enumerate(placed.parts[i]) if name},
+        "contact": {name: float(placed.before.contact[i][k]) for k, name in enumerate(parts) if name},
         "max_penetration": float(placed.before.max_penetration[i]),
     }
-    missed = [n for n in parts if not contact[n] < 0.02]
+    missed = [n for n, gap in contact.items() if not gap < THRESHOLDS.far]
     words = [f"missed: {', '.join(missed)}"] if missed else ["reached"]
-    words += ["penetrates"] if not depth < 0.01 else []
+    words += ["penetrates"] if not depth < THRESHOLDS.deep else []
     candidate = Candidate(
         params=jax.tree.map(lambda x: x[i], fine.params),
         pose=jax.tree.map(lambda x: x[i], fine.pose),
@@ -302,7 +312,7 @@ def _candidate(start: Start, fine: Any, placed: Any, bodies: Any, i: int) -> Can
         before=before,
         start=start,
         verdict=tuple(words),
-        good=not missed and depth < 0.01,
+        good=not missed and depth < THRESHOLDS.deep,
     )
     score, reason = score_of(candidate)
     return dataclasses.replace(candidate, score=score, reason=reason)
@@ -315,6 +325,26 @@ def rank(candidates: Sequence[Candidate], verdicts: Sequence[Any]) -> list[tuple
         score, reason = score_of(candidate, physics)
         both.append((dataclasses.replace(candidate, score=score, reason=reason), physics))
     return sorted(both, key=lambda pair: -pair[0].score)
+
+
+def exact_depth(prepared: Prepared, body: np.ndarray, pose: RigidPose) -> float:
+    """Deepest vertex of a body in the object, by its grid, or deepest point of the object in the body, exactly, metres.
+
+    Args:
+      prepared: from `prepare`.
+      body: vertices, `(V, 3)`.
+      pose: of the object.
+    """
+    rotation, translation = np.asarray(pose.rotation, np.float64), np.asarray(pose.translation, np.float64)
+    local = (body - translation) @ rotation
+    deep = max(0.0, -float(np.asarray(_distance(prepared.template.sdf, local.astype(np.float32))).min()))
+    probes = np.concatenate([prepared.thing.points, np.asarray(prepared.thing.mesh.vertices)[:PROBED]])
+    probes = probes @ rotation.T + translation
+    probes = probes[np.all((probes > body.min(axis=0)) & (probes < body.max(axis=0)), axis=1)]
+    if not len(probes):
+        return deep
+    inside = signed_distance_host(probes.astype(np.float32), Mesh(body, np.asarray(prepared.model.faces)))
+    return max(deep, -float(np.min(inside)))
 
 
 def score_of(candidate: Candidate, physics: Any = None) -> tuple[float, str]:

@@ -8,6 +8,8 @@ from hoijax.systems.interactanything.starts.setting import Setting
 
 BAR = 0.06
 """A place that is thinner than this in two directions is a bar to close the hand round, metres."""
+LOCAL = 0.055
+"""Radius within which a point's surroundings are looked at for a bar, metres."""
 TRIES = 8
 """Points and ways that are tried for each hand."""
 
@@ -69,11 +71,15 @@ def place_hand(s: Setting, side: str, part: str, both: bool) -> float:
     sign = 1.0 if side == "left" else -1.0
     shoulder = p.position(f"{side}_shoulder")
     kind = s.contact(part).kind
-    rod = _bar(points)
+    whole, thin = _bar(points), s.thin(part)
     arm = 0.5 * p.size
     away = np.abs(np.linalg.norm(points - shoulder, axis=1) - 0.8 * arm)
     cost = away + 0.06 * rng.random(len(points))
     middle = points.mean(axis=0)
+    if kind == "grasp" and not both and thin.sum() >= 8:  # one hand holds what it can close round
+        cost += 10.0 * ~thin
+    if kind == "grasp" and both and s.flat:  # what is flat lies on the fingers
+        cost += 0.4 * (normals[:, 1] > -0.5)
     cost += 0.25 * np.linalg.norm(points - middle, axis=1) if kind == "grasp" and not both else 0.0
     if both:  # each hand stays on its own side
         cost += 2.0 * np.maximum(0.0, 0.05 - sign * (points[:, 0] - p.position("spine3")[0]))
@@ -82,12 +88,15 @@ def place_hand(s: Setting, side: str, part: str, both: bool) -> float:
         np.linalg.norm(points - shoulder, axis=1), 1e-6
     )
     cost += 0.12 * np.maximum(0.0, back - 0.2)
-    order = np.argsort(cost)[: max(200, len(points) // 8)]
+    good = np.flatnonzero(cost < cost.min() + 5.0)
+    order = good[np.argsort(cost[good])][: max(200, len(points) // 8)]
     order = order[rng.permutation(len(order))][: TRIES - 3].tolist() + np.argsort(cost)[:3].tolist()
     best, best_error, kept = None, np.inf, p.rotations.copy()
     own = slice(22, 37) if side == "left" else slice(37, 52)
     chain = [joint(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist")]
     for k in order:
+        near = points[np.linalg.norm(points - points[k], axis=1) < LOCAL]
+        rod = whole if whole is not None or kind != "grasp" or both or len(near) < 6 else _bar(near)
         for fingers, palm, along in _ways(points[k], normals[k], rod, side, shoulder, rng):
             p.rotations = kept.copy()
             if rod is not None:

@@ -12,6 +12,8 @@ from hoijax.systems.interactanything.relations.shape import Box
 
 SAMPLES = 6000
 """Of the surface."""
+THICK = 0.07
+"""What a hand can close round, metres."""
 ROUNDING = 1e-4
 """By how much boxes are larger than they say, metres."""
 
@@ -25,6 +27,10 @@ class Thing:
     """Samples of its surface."""
     normals: Float[np.ndarray, "S 3"]
     """Unit normals there, outward where the mesh's faces wind outward."""
+    thickness: Float[np.ndarray, "S"]
+    """How thick the object is behind each sample, metres; infinite beyond `THICK`, or where it was not measured."""
+    area: float = 1.0
+    """Of the surface that the samples are spread over, square metres."""
 
     @classmethod
     def of(cls, mesh: Mesh, signed_distance=None) -> "Thing":
@@ -35,10 +41,13 @@ class Thing:
           signed_distance: of points (N, 3), positive outside; where given, normals look outward whichever way faces
             wind, and samples within the object are left out.
         """
+        thickness = np.full(SAMPLES, np.inf)
         corners = np.asarray(mesh.vertices, np.float64)[np.asarray(mesh.faces)]
         points, face = stratified_samples(corners, SAMPLES)
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[face]
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
+        sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = float(np.linalg.norm(sides, axis=1).sum() / 2)
         if signed_distance is not None:
             step = 0.01
             ahead, behind = (
@@ -48,7 +57,11 @@ class Thing:
             free = np.maximum(ahead, behind) > 0
             if free.sum() > 100:
                 points, normal = points[free], normal[free]
-        return cls(mesh, points, normal)
+            thickness = np.full(len(points), np.inf)
+            for depth in step * np.arange(round(THICK / step), 0, -1):
+                outside = np.asarray(signed_distance((points - depth * normal).astype(np.float32))) > 0
+                thickness[outside] = depth
+        return cls(mesh, points, normal, thickness, area * len(points) / SAMPLES)
 
     def inside(self, boxes: tuple[Box, ...]) -> np.ndarray:
         """Which samples lie in one of some boxes of the thing's own frame, (S,); all where none does."""
@@ -93,6 +106,18 @@ class Setting:
         mask = self.thing.inside(boxes)
         return self.world(self.thing.points[mask]), self.thing.normals[mask] @ self.rotation.T
 
+    @property
+    def flat(self) -> bool:
+        """Whether the thing is carried level and is low enough to lie on the fingers of two hands."""
+        wide, tall, deep = np.subtract(*self.box()[::-1])
+        return bool(self.relations.standing == "carried" and tall < THICK < min(wide, deep))
+
+    def thin(self, part: str) -> np.ndarray:
+        """Which of a part's `samples` are on something that a hand can close round."""
+        contact = self.contact(part)
+        mask = self.thing.inside(self.chosen.get(part, contact.places if contact else ()))
+        return self.thing.thickness[mask] <= THICK
+
     def box(self, part: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Corners, along the world's axes, of what a part is to touch, or of the whole thing."""
         points = self.world(self.thing.points) if part is None else self.samples(part)[0]
@@ -121,7 +146,7 @@ class Setting:
 
     def stand_thing(self, height: float = 0.0) -> None:
         """Puts the thing's lowest point at a height."""
-        self.move(y=height - self.box()[0][1])
+        self.move(y=height - self.world(np.asarray(self.thing.mesh.vertices))[:, 1].min())
 
     def centre_thing(self, x: float | None = None, y: float | None = None, z: float | None = None) -> None:
         """Puts the middle of the thing's box at coordinates."""

@@ -4,11 +4,14 @@ import numpy as np
 
 from hoijax.data.synth.rig import SIDES
 from hoijax.data.synth.start import hang, sway
+from hoijax.systems.interactanything.relations.shape import Box
 from hoijax.systems.interactanything.starts.hands import hand_parts, place_hands
 from hoijax.systems.interactanything.starts.setting import Setting
 
 THIGH = 0.41
 """From hip to knee of the mean body, metres."""
+FLAT, BEARS = 0.8, 0.02
+"""Cosine to the vertical of what bears somebody, and how much of it at least, square metres."""
 SEATS = ("seat", "buttocks", "left_thigh_back", "right_thigh_back", "hips")
 
 
@@ -17,6 +20,7 @@ def sit(s: Setting) -> None:
     p, rng = s.puppet, s.rng
     part = next((n for n in SEATS if s.contact(n)), "seat")
     back = s.contact("back", "upper_back", "lower_back")
+    _widen(s, part)
     s.stand_thing(_level(s))
     s.centre_thing(x=0.0, z=0.0)
     low, high = s.box(part)
@@ -47,6 +51,24 @@ def sit(s: Setting) -> None:
     p.move_pelvis(y=top - p.points("buttocks")[:, 1].min() + rng.uniform(-0.01, 0.01))
     s.floor = _seated_legs(s, top, front)
     _seated_arms(s)
+
+
+def _widen(s: Setting, part: str) -> None:
+    """Where the place named is too small to bear anybody, such as a handle above a case, the level face below it."""
+    normals = s.samples(part)[1]
+    own = s.thing.area / len(s.thing.points)
+    up = s.thing.normals[:, 1] > FLAT
+    if (normals[:, 1] > FLAT).sum() * own >= BEARS or not up.any():
+        return
+    heights = s.thing.points[up, 1]
+    for height in np.arange(heights.max(), heights.min(), -0.01):
+        near = up & (np.abs(s.thing.points[:, 1] - height) < 0.015)
+        if near.sum() * own >= BEARS:
+            level = s.thing.points[near]
+            low, high = level.min(axis=0) - [0, 0.02, 0], level.max(axis=0) + [0, 0.005, 0]
+            s.chosen[part] = (Box(tuple(map(float, low)), tuple(map(float, high))),)
+            s.notes.append(f"the {part} is put on the next wide enough face")
+            return
 
 
 def _level(s: Setting) -> float:
@@ -229,10 +251,11 @@ def stand_on(s: Setting) -> None:
         if pose == "crouch":
             p.move_pelvis(middle[0], top + 0.42 * p.size, middle[2] - 0.02)
         else:
-            p.move_pelvis(middle[0], top + 0.975 * p.hip_height, middle[2] - 0.03)
+            p.move_pelvis(middle[0], top + 0.975 * p.hip_height, middle[2] + 0.03)
         for side, sign in zip(SIDES, (1.0, -1.0)):
             ahead = rng.uniform(-0.05, 0.05) if high[2] - low[2] > 0.36 else 0.0
-            z = middle[2] - 0.05 + ahead
+            # Somewhat to the front: heels and calves need room before a back.
+            z = min(middle[2] + 0.01, max(high[2] - 0.2, middle[2] - 0.05)) + ahead
             under = _height_under(s, part, np.array([middle[0] + sign * across, 0.0, z + 0.05]), top)
             p.step(side, middle[0] + sign * across, z, height=under, yaw=rng.uniform(0, 12))
     s.floor = False

@@ -91,6 +91,7 @@ def optimise(
     rests: bool,
     held: bool,
     feet: bool | None,
+    worn: bool = False,
     config: OptimiseConfig = OptimiseConfig(),
     watch: Watch | None = None,
 ) -> tuple[RefineResult, RefineResult]:
@@ -107,6 +108,7 @@ def optimise(
       rests: whether the object stands on the floor.
       held: whether the object may turn and rise freely in stage D; else it keeps its height and stays level.
       feet: whether the feet stand on the floor; None: those that are near it.
+      worn: whether it is worn: legs and hands then stay as they are.
       config: the stages.
       watch: called with the share done and the stage.
 
@@ -128,9 +130,13 @@ def optimise(
         stages=config.global_stages, freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests
     )
     placed = refine_batch(model, params, template, pose, parts, first, progress=show(0.0, 0.25), **common)
+    limbs = ("legs", "hands") if worn else ()
     second = RefineConfig(
-        stages=config.fine_stages, freeze=("object", "betas"), sizes=config.sizes, upright=rests,
+        stages=config.fine_stages,
+        freeze=("object", "betas", *limbs),
+        sizes=config.sizes,
+        upright=rests,
         starts=Starts(tries=config.tries, placed=1),
-    )  # fmt: skip
+    )
     fine = refine_batch(model, params, template, placed.pose, parts, second, progress=show(0.25, 0.75), **common)
     return jax.tree.map(np.asarray, placed), jax.tree.map(np.asarray, fine)

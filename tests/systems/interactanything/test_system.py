@@ -1,0 +1,140 @@
+"""From a sentence to candidates: frozen numbers, ranks, affordance, the same again."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import trimesh
+
+from hoijax.body_models import BodyParams, free_body, named_pose
+from hoijax.errors import InputError
+from hoijax.geometry import Mesh
+from hoijax.interaction import make_template
+from hoijax.optim.gradient import Sizes
+from hoijax.systems.interactanything import (
+    OptimiseConfig,
+    SynthesisConfig,
+    given_starts,
+    prepare,
+    rank,
+    run,
+    stages,
+    system,
+)
+from hoijax.systems.interactanything.physics import Physics
+from hoijax.systems.interactanything.relations import reason
+
+CONFIG = SynthesisConfig(
+    count=2,
+    draws=2,
+    optimise=dataclasses.replace(OptimiseConfig(tries=0, sizes=Sizes(10, 96, 16, 64))).scaled(0.3),
+)
+
+
+@pytest.fixture(scope="module")
+def stool():
+    made = trimesh.creation.box((0.42, 0.45, 0.4))
+    mesh = Mesh(np.asarray(made.vertices, np.float32), np.asarray(made.faces))
+    return prepare(free_body("test"), make_template(mesh, resolution=24), reason("A person sits on the stool", mesh))
+
+
+@pytest.fixture(scope="module")
+def made(stool):
+    """The result, and what went into and came out of both stages."""
+    seen, told = [], []
+    own = stages.refine_batch
+
+    def watched(model, params, template, pose, *args, **how):
+        out = own(model, params, template, pose, *args, **how)
+        seen.append((params, pose, out))
+        return out
+
+    stages.refine_batch = watched
+    try:
+        result = run(stool, CONFIG, watch=lambda share, text: told.append((share, text)))
+    finally:
+        stages.refine_batch = own
+    return result, seen, told
+
+
+def test_the_person_is_frozen_first_and_then_the_object_bit_for_bit(made):
+    _, ((params, pose, placed), (params2, pose2, fine)), _ = made
+    same = jax.tree.map(lambda a, b: np.array_equal(a, b), placed.params, jax.tree.map(np.asarray, params))
+    assert all(jax.tree.leaves(same))
+    assert not np.array_equal(placed.pose.translation, pose.translation)
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: np.array_equal(a, b), fine.pose, placed.pose)))
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: np.array_equal(a, b), pose2, placed.pose)))
+    assert np.array_equal(fine.params.betas, params.betas)
+    assert not np.array_equal(fine.params.rotations, params2.rotations)
+    assert (np.asarray(fine.pose.scale) == 1).all()
+
+
+def test_who_sits_touches_the_seat_and_the_stool_stands(made):
+    result, _, told = made
+    assert len(result.candidates) == 2 and result.candidates[0].score >= result.candidates[1].score
+    best = result.candidates[0]
+    assert set(best.contact) == {"seat"} and best.contact["seat"] < 0.02 and best.max_penetration < 0.02
+    assert best.before["contact"].keys() == best.contact.keys()
+    world = np.asarray(best.start.object_rotation)
+    bottom = -0.225 + float(best.pose.translation[1])
+    assert abs(bottom) < 0.02 and abs(np.asarray(best.pose.rotation)[1, 1] - 1) < 1e-3 and world.shape == (3, 3)
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
+
+
+def test_affordance_marks_the_top(made, stool):
+    result, _, _ = made
+    weights = result.affordance["seat"]
+    assert abs(weights.sum() - 1) < 1e-6
+    top = np.asarray(stool.template.mesh.vertices)[:, 1] > 0
+    assert weights[top].mean() > 2 * weights[~top].mean()
+    region = result.regions["seat"]
+    assert region.points[:, 1].min() > 0.15
+
+
+def test_the_same_again(made, stool):
+    again = run(stool, CONFIG)
+    for a, b in zip(made[0].candidates, again.candidates):
+        np.testing.assert_array_equal(a.body, b.body)
+        assert a.score == b.score
+
+
+def test_without_refinement_and_affordance_the_starts_come_out(stool):
+    bare = run(stool, dataclasses.replace(CONFIG, refine=False, use_affordance=False))
+    for c in bare.candidates:
+        np.testing.assert_allclose(c.params.rotations, c.start.rotations, atol=1e-6)
+        np.testing.assert_allclose(c.pose.translation, c.start.object_translation, atol=1e-6)
+    assert not bare.regions or bare.regions.keys() == {"seat"}
+
+
+def test_physics_ranks(made):
+    result, _, _ = made
+    fails = Physics(False, 0.4, 0.0, False, None, "support")
+    holds = Physics(True, 0.01, 0.0, True, 0.1, "support")
+    ranked = rank(result.candidates, [fails, holds])
+    assert ranked[0][1] is holds and "holds in physics" in ranked[0][0].reason
+    assert [c.score for c, _ in ranked] == sorted((c.score for c, _ in ranked), reverse=True)
+    assert system.score_of(result.candidates[0], holds)[0] > system.score_of(result.candidates[0])[0]
+
+
+def test_a_given_pose_gets_the_object_under_it(stool):
+    params = BodyParams.from_axis_angle(stool.model, **named_pose("sit"))
+    starts = given_starts(stool, jax.tree.map(lambda x: np.asarray(x, np.float32), params), 3, 0)
+    assert len(starts) == 3 and len({s.object_translation.tobytes() for s in starts}) == 3
+    for s in starts:
+        np.testing.assert_array_equal(s.rotations, np.asarray(params.rotations, np.float32))
+    vertices = system._pose(stool.model, starts).vertices[0]
+    from hoijax.body_models import contact_regions
+
+    seat = vertices[contact_regions(stool.model)["seat"]]
+    assert abs(seat[:, 1].min() - 0.45) < 0.02
+
+
+def test_other_joints_are_refused(stool):
+    with pytest.raises(InputError, match="52 joints"):
+        prepare(
+            stool.model.replace(parents=stool.model.parents[:24], joint_names=stool.model.joint_names[:24]),
+            stool.template,
+            stool.relations,
+        )
