@@ -122,14 +122,16 @@ def markdown(record: Mapping[str, Any]) -> str:
     lines = [
         "# The fifty prompts",
         "",
-        f"`python -m hoijax.experiments.interactanything.run`: the prompts of our benchmark, {settings['count']} candidates "
-        "each, on procedural shapes, with nothing but what ships (offline reasoner, bank of poses, no diffusion). A "
-        "candidate is valid if every asked part is within 2 cm of its place, nothing is deeper than 1 cm, the object is "
-        "where the relations say, and support or grasp hold in the physics judge for two seconds; a prompt counts by its "
-        "best candidate. The prompts and shapes were at hand while the scripts were written.",
+        "`python -m hoijax.experiments.interactanything.run`: the prompts of our benchmark,",
+        f"{settings['count']} candidates each, on procedural shapes, with nothing but what ships (offline reasoner,",
+        "bank of poses, no diffusion). A candidate is valid if every asked part is within 2 cm of its place, nothing",
+        "is deeper than 1 cm, the object is where the relations say, and support or grasp hold in the physics judge",
+        "for two seconds; a prompt counts by its best candidate. Prompts and shapes were at hand while the scripts",
+        "were written.",
         "",
-        f"**{total['valid']} of {total['prompts']} prompts valid**; parts {total['parts']}, depth {total['depth']}, place "
-        f"{total['place']}, physics {total['physics']}; {100 * total['candidates_valid']:.0f} % of all candidates.",
+        f"**{total['valid']} of {total['prompts']} prompts valid**; parts {total['parts']}, depth {total['depth']},",
+        f"place {total['place']}, physics {total['physics']}; of all candidates "
+        f"{100 * total['candidates_valid']:.0f} %.",
         "",
         "![the best candidate of each prompt](../images/interactanything.jpg)",
         "",
@@ -141,9 +143,8 @@ def markdown(record: Mapping[str, Any]) -> str:
         moves = "–" if row["physics"] is None else f"{100 * row['physics']['displacement']:.1f}"
         wrong = ", ".join(k for k, v in row["checks"].items() if not v)
         valid = f"{sum(c['valid'] for c in row['candidates'])} of {len(row['candidates'])}"
-        lines.append(
-            f"| {int(number) + 1} | {row['sentence']} | {valid} | {1000 * far:.0f} | {1000 * row['depth']:.0f} | {moves} | {wrong} |"
-        )
+        numbers = f"{1000 * far:.0f} | {1000 * row['depth']:.0f} | {moves}"
+        lines.append(f"| {int(number) + 1} | {row['sentence']} | {valid} | {numbers} | {wrong} |")
     lines += ["", "– : nothing rests, so nothing is judged: what is worn by straps, a ball that is dribbled.", ""]
     return "\n".join(lines)
 

@@ -131,4 +131,4 @@ def test_nobody_sits_on_a_handle():
     _, _, starts, bodies, _ = drawn("A person sits on the suitcase", make_object("suitcase").mesh, 2)
     for start, body in zip(starts, bodies):
         assert "wide enough" in start.notes[0]
-        assert abs(body[REGIONS["buttocks"], 1].min() - 0.6) < 0.03
+        assert 0.5 < body[REGIONS["buttocks"], 1].min() < 0.65  # the handle is at a metre
