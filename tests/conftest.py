@@ -128,3 +128,13 @@ def chat_server():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.chat_server
+
+
+@pytest.fixture(scope="session")
+def held_box():
+    """`held_box.make_world`: a person who holds a box before a camera."""
+    spec = importlib.util.spec_from_file_location("held_box", Path(__file__).with_name("held_box.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["held_box"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.make_world()

@@ -41,6 +41,8 @@ VERBS: dict[str, Verb] = {
     "inspect": Verb("hoijax.cli.inspect", "what a file of any method is, what of it will be used, and what not"),
     "reconstruct": Verb("hoijax.cli.reconstruct", "picture + masks + object mesh -> body and object"),
     "synthesize": Verb("hoijax.cli.synthesize", "a sentence + object mesh -> interactions, ranked"),
+    "contact": Verb("hoijax.cli.contact", "picture + object mesh -> which vertices of body and object touch"),
+    "fit": Verb("hoijax.cli.fit", "picture + object mesh or folder + contacts -> body and object, fitted together"),
     "demo": Verb("hoijax.cli.demo", "run `refine` on the shipped cases and make a page of before and after"),
     "render": Verb("hoijax.cli.render", "picture of a scene: PNG views, or a turntable as GIF or MP4"),
     "export": Verb("hoijax.cli.export", "result -> animated GLB, BVH, another method's keys, or a report by parts"),

@@ -84,7 +84,7 @@ def soft_contacts(file: ContactFile, model: BodyModel, mesh: LoadedMesh) -> Soft
     """
     parts, notes = {}, []
     if file.body is not None:
-        values = _on_model(file, model)
+        values = labels_on_body(file, model)
         confidence = part_confidence(model, values)
         kept = sorted(confidence, key=confidence.get, reverse=True)[:MOST_PARTS]
         kept = [name for name in kept if confidence[name] >= _LEAST]
@@ -144,8 +144,12 @@ def _members(model: BodyModel) -> dict[str, np.ndarray]:
     return out
 
 
-def _on_model(file: ContactFile, model: BodyModel) -> np.ndarray:
-    """The labels on the vertices of the model."""
+def labels_on_body(file: ContactFile, model: BodyModel) -> np.ndarray:
+    """The labels of a file on the vertices of a model, `(V,)`.
+
+    Raises:
+      InputError: labels of a body that do not come to this one.
+    """
     kind = VERTICES.get(len(file.body))
     own = {"smplh": "smpl"}.get(model.kind, model.kind)
     if len(file.body) == model.num_vertices and kind in (None, own):

@@ -188,7 +188,7 @@ def fit_photograph(
     low, side = view_box(photograph)
     body, mesh = (vertices, np.asarray(fitter.model.faces)), place_mesh(fitter.asset.light, object_fit.best)
     label, drawn = draw_view(body, (mesh, fitter.asset.light.faces), view_intrinsics(matrix, low, side))
-    overlap = {"body": _body_overlap(label, photograph, low, side), "object": float(object_fit.overlap[0])}
+    overlap = {"body": body_overlap(label, photograph, low, side), "object": float(object_fit.overlap[0])}
     return PhotoFit(
         photograph, params, vertices, fit, object_fit, matrix, (low, side), drawn, overlap, people, tuple(notes),
         person.next_region,
@@ -240,7 +240,7 @@ def view_intrinsics(matrix: np.ndarray, low: np.ndarray, side: float) -> np.ndar
     return (shift @ matrix).astype(np.float32)
 
 
-def _body_overlap(label: np.ndarray, photograph: Photograph, low: np.ndarray, side: float) -> float:
+def body_overlap(label: np.ndarray, photograph: Photograph, low: np.ndarray, side: float) -> float:
     """Of the drawn body and the person's mask, outside of the object's and inside of the picture."""
     zoom = side / SIZE
     affine = (zoom, 0.0, float(low[0]), 0.0, zoom, float(low[1]))

@@ -11,12 +11,28 @@ callbacks: `jit`, `vmap`, any device.
     fit.source, fit.joints, fit.joint_std
 """
 
+from hoijax.optim.fitting.contact_align import (
+    AlignConfig,
+    ContactClouds,
+    align_contacts,
+    contact_clouds,
+    legacy_align,
+)
 from hoijax.optim.fitting.intrinsics import (
     Intrinsics,
     choose_intrinsics,
     estimated_intrinsics,
     exif_intrinsics,
     given_intrinsics,
+)
+from hoijax.optim.fitting.joint import JointFit, fit_joint, fit_joint_compiled
+from hoijax.optim.fitting.joint_config import JOINT, PICO, PRESETS, RELEASED, JointConfig, Rates, Stage
+from hoijax.optim.fitting.joint_problem import (
+    ContactEvidence,
+    JointProblem,
+    joint_problem,
+    movable_joints,
+    stack_problems,
 )
 from hoijax.optim.fitting.keypoint_files import FilePerson, read_keypoints
 from hoijax.optim.fitting.layouts import (
@@ -64,15 +80,25 @@ __all__ = [
     "BODY_25",
     "COCO_BODY",
     "COCO_WHOLEBODY",
+    "JOINT",
     "MEDIAPIPE_BODY",
     "MHR_70",
+    "PICO",
     "POINT_NAMES",
+    "PRESETS",
+    "RELEASED",
     "SWAPS",
+    "AlignConfig",
     "BodyFit",
+    "ContactClouds",
+    "ContactEvidence",
     "FilePerson",
     "FitConfig",
     "Hypotheses",
     "Intrinsics",
+    "JointConfig",
+    "JointFit",
+    "JointProblem",
     "Minimum",
     "ObjectFit",
     "ObjectFitConfig",
@@ -85,11 +111,17 @@ __all__ = [
     "PointTable",
     "PosePrior",
     "PreparedBody",
+    "Rates",
+    "Stage",
+    "align_contacts",
     "choose_intrinsics",
+    "contact_clouds",
     "draw_outline",
     "estimated_intrinsics",
     "exif_intrinsics",
     "fit_body",
+    "fit_joint",
+    "fit_joint_compiled",
     "fit_object",
     "fit_object_compiled",
     "fit_people",
@@ -97,7 +129,10 @@ __all__ = [
     "follow_outlines",
     "given_intrinsics",
     "hand_names",
+    "joint_problem",
+    "legacy_align",
     "levenberg_marquardt",
+    "movable_joints",
     "object_scene",
     "object_shape",
     "object_target",
@@ -111,5 +146,6 @@ __all__ = [
     "read_keypoints",
     "spread_of",
     "stack_observations",
+    "stack_problems",
     "with_hands",
 ]

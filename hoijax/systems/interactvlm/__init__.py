@@ -1,14 +1,28 @@
 """InteractVLM (Dwivedi et al. 2025): canonical views of bodies and objects, the lift from their pixels to contact."""
 
 from hoijax.systems.interactvlm.lifting import LiftOperator, apply_lift, lift_operator
+from hoijax.systems.interactvlm.parts import parts_in_words
+from hoijax.systems.interactvlm.retrieval import (
+    Candidate,
+    find_meshes,
+    label_words,
+    rank_by_likeness,
+    rank_by_silhouette,
+)
 from hoijax.systems.interactvlm.views import Views, body_views, cached_embedding, object_views
 
 __all__ = [
+    "Candidate",
     "LiftOperator",
     "Views",
     "apply_lift",
     "body_views",
     "cached_embedding",
+    "find_meshes",
+    "label_words",
     "lift_operator",
     "object_views",
+    "parts_in_words",
+    "rank_by_likeness",
+    "rank_by_silhouette",
 ]

@@ -5,6 +5,8 @@ again, a body's in every step of a training, its weights are constants; here the
 nothing left out and rows in order, so that a lift is one gather and one sum of segments.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,15 +25,15 @@ MODES: tuple[str, ...] = ("soft", "kept_mean", "legacy")
 class LiftOperator:
     """Entries of a sparse matrix from the pixels of N views of S x S to V vertices; E entries, zeros fill up."""
 
-    pixel: Int[ArrayLike, "E"]
+    pixel: Int[ArrayLike, "E"] | Any
     """Index into the flattened views."""
-    row: Int[ArrayLike, "E"]
+    row: Int[ArrayLike, "E"] | Any
     """View times V plus vertex, in order; N V for what fills up."""
-    bary: Float[ArrayLike, "E"]
+    bary: Float[ArrayLike, "E"] | Any
     """Barycentric weight of the vertex in the pixel."""
-    soft: Float[ArrayLike, "E"]
+    soft: Float[ArrayLike, "E"] | Any
     """`bary` over its sum in the view and over the number of views that see the vertex."""
-    visible: Bool[ArrayLike, "V"]
+    visible: Bool[ArrayLike, "V"] | Any
     """Vertices that some pixel sees with positive weight."""
     views: tuple[int, int, int] = struct.field(pytree_node=False)
     """N, S, S."""

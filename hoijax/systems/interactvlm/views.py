@@ -6,6 +6,7 @@ A body's views never change, so neither does what an image encoder says of them:
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Bool, Float, Int
 
-from hoijax.body_models import BodyModel, BodyParams, pose_body
+from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.geometry import face_areas
 from hoijax.geometry.safe import ArrayLike
@@ -39,17 +40,17 @@ SIZE = 1024
 class Views:
     """A surface of V vertices in N views of S x S pixels."""
 
-    images: Float[ArrayLike, "N S S 3"]
+    images: Float[ArrayLike, "N S S 3"] | Any
     """Colours in [0, 1] on white; `hoijax.render.render_canonical`."""
     fragments: Fragments
     """What the pixels show."""
-    cameras: Float[ArrayLike, "N 5"]
+    cameras: Float[ArrayLike, "N 5"] | Any
     """What the camera gate takes: `CameraRig.network_vector`."""
     lift: LiftOperator
     """From pixels to vertices."""
-    vertices: Float[ArrayLike, "V 3"]
+    vertices: Float[ArrayLike, "V 3"] | Any
     """As they are seen: the canonical pose, or `unit_extent`."""
-    faces: Int[ArrayLike, "F 3"]
+    faces: Int[ArrayLike, "F 3"] | Any
     """Of the surface."""
     names: tuple[str, ...] = struct.field(pytree_node=False)
     """Of the views, in the networks' order."""
@@ -85,18 +86,31 @@ def body_views(model: BodyModel, size: int = SIZE) -> Views:
     Raises:
       InputError: a body without hips.
     """
+    return _views(canonical_body(model), np.asarray(model.faces), interactvlm_body_rig(size), colors=None)
+
+
+def canonical_body(model: BodyModel) -> Float[np.ndarray, "V 3"]:
+    """Vertices of the mean shape with its legs spread, as the views show it, metres.
+
+    Raises:
+      InputError: a body without hips.
+    """
     if model.joint_names[1:3] != ("left_hip", "right_hip"):
         raise InputError(f"the canonical views spread the legs of a whole body; a {model.kind} model has none")
     rotations = vitruvian_rotations(model.num_joints)
     params = BodyParams(rotations, jnp.zeros(model.num_betas, jnp.float32), jnp.zeros(3, jnp.float32))
-    vertices = np.asarray(pose_body(model, params).vertices, np.float32)
-    return _views(vertices, np.asarray(model.faces), interactvlm_body_rig(size), colors=None)
+    return np.asarray(pose_body_compiled(model, params).vertices, np.float32)
 
 
 def object_views(
-    vertices: Float[ArrayLike, "V 3"], faces: Int[ArrayLike, "F 3"], size: int = SIZE, *, distance: float = 1.5
+    vertices: Float[ArrayLike, "V 3"],
+    faces: Int[ArrayLike, "F 3"],
+    size: int = SIZE,
+    *,
+    distance: float = 1.5,
+    colors: Float[ArrayLike, "V 3"] | None = None,
 ) -> Views:
-    """The four views of an object's mesh, coloured by its places.
+    """The four views of an object's mesh.
 
     Args:
       vertices: in any unit, y up.
@@ -104,6 +118,7 @@ def object_views(
       size: S.
       distance: of the cameras, in longest sides of the mesh's box. The released code renders meshes at 1.5 and tells
         the network 2; here `Views.cameras` is what was rendered.
+      colors: of the vertices, in [0, 1]; None: by their places, as InteractVLM has them.
 
     Raises:
       InputError: no faces, no extent, or numbers that are not finite.
@@ -115,7 +130,8 @@ def object_views(
         raise InputError("the mesh's vertices are not finite, or all at one place")
     vertices = np.asarray(unit_extent(vertices))
     rig = interactvlm_object_rig(size, distance)
-    return _views(vertices, faces, rig, colors=np.asarray(nocs_colors(jnp.asarray(vertices))))
+    colors = np.asarray(nocs_colors(jnp.asarray(vertices))) if colors is None else np.asarray(colors, np.float32)
+    return _views(vertices, faces, rig, colors)
 
 
 _render = jax.jit(render_canonical)

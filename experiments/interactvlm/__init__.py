@@ -1,0 +1,1 @@
+"""InteractVLM: what is measured of it."""

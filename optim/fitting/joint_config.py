@@ -1,0 +1,123 @@
+"""Stages of a joint fit and the named settings: hoijax's own, InteractVLM's as released, PICO's."""
+
+import dataclasses
+from typing import Literal
+
+from hoijax.errors import InputError
+from hoijax.optim.fitting.contact_align import AlignConfig
+from hoijax.optim.fitting.object_starts import Hypotheses
+
+WEIGHTS = ("contact", "mask", "centroid", "penetration", "normals", "scale_prior", "order", "pose_prior", "person")
+"""The terms that a stage weighs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """Step sizes of Adam; 0 holds a variable."""
+
+    rotation: float = 0.05
+    """Of the object's six numbers."""
+    translation: float = 0.01
+    """Metres."""
+    scale: float = 0.0
+    """Of the object's size."""
+    joints: float = 0.0
+    """Radians, of the limbs that touch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Some steps under one energy; static. Weights of zero switch terms off."""
+
+    steps: int
+    rates: Rates = dataclasses.field(default_factory=Rates)
+    decay: float = 1.0
+    """The rates' factor at the last step, reached along a cosine."""
+    contact: float = 0.0
+    """Weight of contact, of metres (squared metres for pairs)."""
+    contact_form: Literal["nearest", "mean", "pairs"] = "nearest"
+    """"nearest": soft nearest points both ways; "mean": the released mean over all pairs weighted by both
+    probabilities, which no extended contact makes zero; "pairs": squared distances of points that belong together."""
+    mask: float = 0.0
+    """Weight of the object's silhouette."""
+    mask_form: Literal["dice", "half_dice", "iou"] = "dice"
+    """"dice": 1 - Dice over pixels that nobody hides, outlines blurred by `blur`; "half_dice": the released
+    1 - Dice / 2, the mask of what is seen against all of a soft silhouette; "iou": PICO's, with a third of the middles'
+    distance."""
+    blur: tuple[float, float] = (0.03, 0.01)
+    """Of "dice", shares of the target's side at the first and the last step."""
+    centroid: float = 0.0
+    """Weight of the squared distance in pixels of the silhouette's middle from the mask's box's (released)."""
+    penetration: float = 0.0
+    """Weight of the mean depth of the deepest of the body's points in the object, metres."""
+    normals: float = 0.0
+    """Weight of 1 + cosine between the normals at contact."""
+    scale_prior: float = 0.0
+    """Weight of the squared logarithm of the size (of the squared difference from 1 with "iou")."""
+    order: float = 0.0
+    """Weight of standing before the person where the person is seen, or behind where the object is."""
+    pose_prior: float = 0.0
+    """Weight of the mean squared change of the limbs' joints, radians."""
+    person: float = 0.0
+    """Weight of the person's silhouette, 1 - overlap."""
+
+    def __post_init__(self):
+        if self.steps < 1 or not 0 < self.decay <= 1 or min(self.blur) <= 0:
+            raise InputError(f"a stage needs a step, a decay in (0, 1] and blurs above zero, got {self}")
+        if min(dataclasses.astuple(self.rates)) < 0 or min(getattr(self, name) for name in WEIGHTS) < 0:
+            raise InputError(f"rates and weights must not be negative, got {self}")
+
+
+@dataclasses.dataclass(frozen=True)
+class JointConfig:
+    """How body and object are fitted together; static."""
+
+    stages: tuple[Stage, ...]
+    """One after the other."""
+    start: Literal["contacts", "released", "standing"] = "contacts"
+    """"contacts": closest points from many turns, the best by contact and mask; "released": the released alignment;
+    "standing": upright, its middle at the body's."""
+    turns: Hypotheses = dataclasses.field(default_factory=lambda: Hypotheses(yaws=16, tilts=(0.0,), lying=3, free=49))
+    """Of the start "contacts"."""
+    kept: int = 3
+    """How many starts are followed."""
+    align: AlignConfig = dataclasses.field(default_factory=AlignConfig)
+    """Of the start "contacts"."""
+    apart: float = 0.35
+    """Radians between starts that are followed."""
+
+    def __post_init__(self):
+        if not self.stages or not 1 <= self.kept <= self.turns.count:
+            raise InputError(f"a joint fit needs a stage and a start, got {self}")
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether points must be paired."""
+        return any(stage.contact > 0 and stage.contact_form == "pairs" for stage in self.stages)
+
+
+_COARSE = Stage(
+    60, Rates(0.05, 0.015, 0.01), contact=10.0, mask=3.0, blur=(0.05, 0.02), normals=0.1, scale_prior=10.0, order=0.5,
+)  # fmt: skip
+_FINE = Stage(
+    120, Rates(0.03, 0.01, 0.01, 0.01), decay=0.1, contact=10.0, mask=5.0, blur=(0.02, 0.006), penetration=60.0,
+    normals=0.1, scale_prior=10.0, order=0.5, pose_prior=5.0,
+)  # fmt: skip
+JOINT = JointConfig((_COARSE, _FINE))
+"""hoijax's own: many starts, then contact, masks, depth order and penetration, then the limbs too."""
+RELEASED = JointConfig(
+    (Stage(250, Rates(0.05, 0.01), contact=10.0, contact_form="mean", mask=5.0, mask_form="half_dice", centroid=1e-4),),
+    start="released", kept=1,
+)  # fmt: skip
+"""InteractVLM's code: one alignment, one stage, the size fixed, the body too, nothing against penetration."""
+PICO = JointConfig(
+    (
+        Stage(250, Rates(0.04, 0.02), contact=1.0, contact_form="pairs"),
+        Stage(1500, Rates(0.04, 0.03, 0.02), contact=8.0, contact_form="pairs", mask=0.3, mask_form="iou",
+              scale_prior=4.0),
+        Stage(1000, Rates(0.0, 0.0, 0.0, 0.01), contact=8.0, contact_form="pairs", pose_prior=0.05, person=0.1),
+    ),
+    start="standing", kept=1,
+)  # fmt: skip
+"""PICO-fit: paired points, then the picture and the size, then the limbs that touch."""
+PRESETS: dict[str, JointConfig] = {"joint": JOINT, "released": RELEASED, "pico": PICO}

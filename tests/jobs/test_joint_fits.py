@@ -1,0 +1,238 @@
+"""`hoijax fit` and `hoijax contact` on a drawn person with a box: what is written, chosen and refused."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from hoijax.cli import main
+from hoijax.io import write_npz
+from hoijax.io.sources.contacts import read_contacts
+from hoijax.jobs import contact_map, joint_fit, joint_fits, objects
+from hoijax.jobs.joint_fit import contact_by_distance, fit_by_itself
+from hoijax.nets import clip
+from hoijax.nets.clip.model import facts_of as clip_facts
+from hoijax.nets.weights import save_network
+from hoijax.optim.fitting import Hypotheses, JointConfig, ObjectFitConfig, Rates, Stage
+from hoijax.systems.interactvlm import find_meshes, label_words, parts_in_words, rank_by_likeness, retrieval
+from hoijax.viz.read import read_scene
+
+STAGE = Stage(4, Rates(0.02, 0.005, 0.005, 0.005), contact=10.0, mask=5.0, penetration=20.0, order=0.5, pose_prior=5.0)
+TINY = JointConfig((STAGE,), turns=Hypotheses(yaws=3, tilts=(0.0,), lying=0, free=2), kept=2)
+QUICK = ObjectFitConfig(hypotheses=Hypotheses(yaws=4, tilts=(0.0,), lying=0, free=4), kept=(2, 2), steps=(1, 1))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, held_box):
+    """The picture, turned as a camera turns it and in CMYK; masks, mesh, body, contacts."""
+    folder, world = tmp_path_factory.mktemp("held"), held_box
+    obj, person = world.masks
+    image = np.full((*obj.shape, 3), 230, np.uint8)
+    image[obj], image[person] = (200, 120, 40), (60, 90, 160)
+    turned = Image.fromarray(np.rot90(image, 1)).convert("CMYK")  # shown upright by orientation 6
+    exif = Image.Exif()
+    exif[274] = 6
+    (folder / "pictures").mkdir()
+    turned.save(folder / "pictures/held.jpg", exif=exif, quality=95)
+    Image.fromarray(image[..., 0]).save(folder / "grey.png")
+    for name, mask in (("object", obj), ("person", person)):
+        (folder / name).mkdir()
+        Image.fromarray(255 * mask.astype(np.uint8)).save(folder / name / "held.png")
+    world.box.export(folder / "box.obj")
+    (folder / "meshes/wood").mkdir(parents=True)
+    world.box.export(folder / "meshes/wood/card_box_1.obj")
+    trimesh.creation.box((0.9, 0.02, 0.9)).export(folder / "meshes/flat box.ply")
+    trimesh.creation.icosphere(2, 0.2).export(folder / "meshes/ball.stl")
+    (folder / "empty.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    arrays = {k: np.asarray(v) for k, v in world.params.to_axis_angle(world.model).items()}
+    (folder / "bodies").mkdir()
+    write_npz(
+        folder / "bodies/held.npz", arrays | {"intrinsics": np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]])}
+    )
+    write_npz(folder / "noted.npz", {"contact": padded(world), "object_contact": world.contact.object})
+    (folder / "words.txt").write_text("left hand\n")
+    return folder
+
+
+def padded(world):
+    """The coarse body's contact on all of the free body's vertices, whose first ones are its own."""
+    return np.pad(world.contact.body, (0, 6900 - len(world.contact.body)))
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch, capsys):
+    """Runs a verb with small settings; returns exit code, stdout, stderr."""
+    small = lambda size_std: dataclasses.replace(QUICK, size_std=size_std)  # noqa: E731
+    for module in (joint_fits, contact_map):
+        monkeypatch.setattr(module, "ObjectFitConfig", small)
+    monkeypatch.setattr(retrieval, "QUICK", QUICK)
+    monkeypatch.setitem(joint_fits.PRESETS, "joint", TINY)
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 24)
+
+    def call(verb, *options, image="pictures/held.jpg", mesh="box.obj", masks="held.png", out=tmp_path / "out"):
+        given = [] if mesh is None else [f"--object={folder / mesh}"]
+        code = main([
+            verb, f"--image={folder / image}", f"--out={out}", f"--object-mask={folder / 'object' / masks}",
+            f"--human-mask={folder / 'person' / masks}", *given, *options,
+        ])  # fmt: skip
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+def load(path):
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.mark.slow
+def test_a_picture_becomes_body_and_object_in_contact(run, folder, tmp_path, held_box):
+    given = (f"--body={folder / 'bodies/held.npz'}", f"--contacts={folder / 'noted.npz'}")
+    code, told, _ = run("fit", *given)
+    out = tmp_path / "out"
+    assert code == 0 and "contact from noted.npz" in told
+    record = json.loads((out / "metrics.json").read_text())
+    assert (record["method"], record["preset"]) == ("joint", "joint") and record["focal"]["pixels"] == 260
+    assert record["contacts"] == {
+        "from": "noted.npz",
+        "touching": {"contact": int(held_box.contact.body.sum()), "object_contact": int(held_box.contact.object.sum())},
+    }
+    assert set(record["energy"]) == {"contact", "mask", "penetration", "order", "pose_prior"}
+    arrays = load(out / "reconstruction.npz")
+    np.testing.assert_allclose(arrays["transl"], held_box.params.translation, atol=1e-6)
+    pose = arrays["obj_rot"], arrays["obj_trans"], arrays["obj_scale"]
+    turn = trimesh.transformations.rotation_matrix(np.linalg.norm(pose[0]), pose[0])[:3, :3]
+    scene = trimesh.load(out / "interaction.glb", process=False)
+    want = (float(pose[2]) * held_box.box.vertices @ turn.T + pose[1]) * [1, -1, -1]
+    np.testing.assert_allclose(scene.geometry["object"].bounds, [want.min(axis=0), want.max(axis=0)], atol=2e-3)
+    back = read_contacts(out / "contacts.npz")
+    np.testing.assert_array_equal(back.body, padded(held_box))
+    np.testing.assert_array_equal(back.object, held_box.contact.object)
+    assert (out / "report.html").is_file() and (out / "overlay.png").is_file()
+    # The second run has nothing to do; other contacts are another result.
+    assert "1 of 1 are finished already" in run("fit", *given)[1]
+    code, told, _ = run("fit", given[0])
+    assert code == 0 and "finished already" not in told and "contact from distances" in told
+    assert json.loads((out / "metrics.json").read_text())["contacts"]["from"] == "distances"
+
+
+@pytest.mark.slow
+def test_folders_of_pictures_and_of_meshes(run, folder, tmp_path, random_module):
+    config = clip.Config(clip.TextConfig.of_size("tiny"), clip.VisionConfig.of_size("tiny"))
+    weights = tmp_path / "clip.safetensors"
+    save_network(weights, random_module(lambda rngs: clip.Model(config, rngs)), clip_facts(config))
+    pictures = folder / "two"
+    shutil.copytree(folder / "pictures", pictures)
+    shutil.copy(folder / "grey.png", pictures / "other.png")
+    given = (f"--body={folder / 'bodies'}", "--label=Boxes", f"--clip={weights}")
+    code, told, _ = run("fit", *given, image="two", mesh="meshes", masks="")
+    assert code == 1 and "not used: other" in told  # it has no mask
+    record = json.loads((tmp_path / "out/held/metrics.json").read_text())
+    assert record["object"].endswith("card_box_1.obj")
+    assert [row["name"] for row in record["retrieved"]] == [1.0, 1.0]
+    first, second = record["retrieved"]
+    assert first["overlap"] > second["overlap"] and 0 < abs(first["likeness"]) <= 1
+    assert first["score"] == pytest.approx(first["name"] + first["overlap"] + first["likeness"])
+
+
+@pytest.mark.slow
+def test_contact_is_written_coloured_and_said(run, folder, tmp_path, monkeypatch, held_box):
+    def known(fitter, photograph, focal):
+        params = held_box.params
+        return fit_by_itself(fitter, photograph, focal, (params, np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]])))
+
+    monkeypatch.setattr(contact_map, "fit_photograph", known)
+    code, told, _ = run("contact", "--label=card_box")
+    out = tmp_path / "out"
+    assert code == 0 and "the card box" in told
+    record, arrays = json.loads((out / "metrics.json").read_text()), load(out / "contact.npz")
+    assert record["label"] == "card box" and record["method"] == "geometry"
+    assert arrays["contact"].shape == (6900,) and arrays["object_contact"].shape == (len(held_box.box.vertices),)
+    assert record["touching"]["body"] == (arrays["contact"] >= 0.5).sum()
+    back = read_contacts(out / "contact.npz")
+    assert len(back.body) == 6900 and len(back.object) == len(held_box.box.vertices)
+    picture = np.asarray(Image.open(out / "contact.png"))
+    assert picture.shape == (2 * contact_map.VIEW, 4 * contact_map.VIEW, 3)
+    shown = {mesh.name: mesh.colors for mesh in read_scene(out / "contact.glb")}
+    for name, values in (("body", arrays["contact"]), ("object", arrays["object_contact"])):
+        np.testing.assert_allclose(shown[name][:, :3], contact_map.contact_colors(values), atol=0.02)
+    np.testing.assert_allclose(contact_map.contact_colors(np.array([0.0, 1.0])), [contact_map.COLD, contact_map.WARM])
+
+
+def test_distances_become_probabilities(held_box):
+    world = held_box
+    pose = world.pose.replace(scale=np.float32(1.2))
+    body, obj = contact_by_distance(world.vertices, world.template.sdf, np.asarray(world.box.vertices), pose)
+    placed = 1.2 * np.asarray(world.box.vertices) @ np.asarray(pose.rotation, float).T + pose.translation
+    whole = trimesh.Trimesh(placed, world.box.faces, process=False)
+    gap = -trimesh.proximity.signed_distance(whole, world.vertices)
+    near = np.abs(gap - joint_fit.NEAR) > 0.006  # the grid's error aside
+    np.testing.assert_array_equal((body >= 0.5)[near], (gap < joint_fit.NEAR)[near])
+    back = np.linalg.norm(placed[:, None] - world.vertices[None], axis=-1).min(axis=1)
+    np.testing.assert_allclose(obj, 1 / (1 + np.exp((back - joint_fit.NEAR) / joint_fit.SOFT)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "change", "said"),
+    [
+        ("fit", ["--label=chair"], {}, "is not one"),
+        ("fit", ["--label=tennis racket"], {"mesh": "meshes"}, "there are ball, card_box_1, flat box"),
+        ("fit", ["--label=123"], {"mesh": "meshes"}, "no word"),
+        ("fit", [], {"mesh": "empty.obj"}, "face"),
+        ("fit", ["--contacts={}/words.txt"], {}, "in words"),
+        ("fit", ["--contacts={}/missing.npz"], {}, "missing.npz"),
+        ("fit", ["--contacts-of=chair"], {}, "--contacts too"),
+        ("fit", ["--clip=x.safetensors"], {}, "ranks a folder"),
+        ("fit", ["--body-model=x.npz"], {}, "--body"),
+        ("fit", ["--body={}/bodies"], {}, "held"),
+        ("fit", ["--size-std=7"], {}, "0.001 to 1"),
+        ("fit", ["--focal=0"], {}, "above 1"),
+        ("fit", [], {"mesh": "pictures"}, "holds no meshes"),
+        ("contact", ["--label=box"], {"mesh": None}, "--object"),
+        ("contact", ["--label=?"], {}, "no word"),
+        ("contact", ["--label=box"], {"mesh": "empty.obj"}, "face"),
+        ("contact", ["--label=box", "--pictures=-1"], {}, "0 or more"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_written(run, folder, tmp_path, verb, options, change, said):
+    if options == ["--body={}/bodies"]:
+        (folder / "none").mkdir(exist_ok=True)
+        options = ["--body={}/none"]
+    code, _, err = run(verb, *(option.format(folder) for option in options), **change)
+    assert code == 2 and said in err and not (tmp_path / "out").exists()
+
+
+def test_labels_choose_among_names(folder):
+    assert label_words("Tennis_Rackets 2") == ("tennis", "rackets")
+    names = lambda label: {c.path.stem for c in find_meshes(folder / "meshes", label)}  # noqa: E731
+    assert names("box") == {"card_box_1", "flat box"} and names("flat box") == {"flat box"}
+    assert names("wood boxes") == {"card_box_1"} and len(names(None)) == 3
+    found = find_meshes(folder / "meshes", None)
+    views = [np.full((4, 8, 8, 3), value, np.float32) for value in (0.2, 0.9, 0.5)]
+    ranked = rank_by_likeness(
+        found, views, np.full((5, 5, 3), 0.88, np.float32),
+        lambda x: np.stack([np.cos(3 * x.mean(axis=(1, 2, 3))), np.sin(3 * x.mean(axis=(1, 2, 3)))], axis=1),
+    )  # fmt: skip
+    assert ranked[0].path == found[1].path and ranked[-1].path == found[0].path
+    np.testing.assert_allclose(ranked[0].likeness, np.cos(3 * 0.02), atol=1e-5)
+
+
+def test_parts_from_a_tenth_on(held_box):
+    from hoijax.body_models import part_labels, part_names
+
+    model = held_box.model
+    labels, names = part_labels(model, "15"), part_names("15")
+    values = np.zeros(model.num_vertices)
+    head, hand = (np.flatnonzero(labels == names.index(name)) for name in ("head", "left_hand"))
+    values[head[: len(head) // 10 - 1]] = 1.0
+    values[hand[: -(-len(hand) // 10)]] = 0.5
+    assert parts_in_words(model, values) == ("left hand",)
+    assert parts_in_words(model, values, threshold=0.6) == ()
+    assert contact_map.sentence(("left hand", "hips"), "chair") == "The left hand and hips touch the chair."
+    assert contact_map.sentence((), "chair") == "No part of the body touches the chair."
+    assert contact_map.sentence(("head",), "chair") == "The head touches the chair."
