@@ -1,6 +1,6 @@
 """Converts a checkpoint of InteractVLM 13 B whose arrays are holes of the true shapes, and says what memory that took.
 
-    python -m experiments.benchmarks.large_checkpoint --folder /tmp/large
+    python -m hoijax.experiments.benchmarks.large_checkpoint --folder /tmp/large
 
 Wants 28 GB of disk below the folder, and removes them.
 """

@@ -9,11 +9,18 @@ from hoijax.systems.interactvlm.retrieval import (
     rank_by_likeness,
     rank_by_silhouette,
 )
+from hoijax.systems.interactvlm.system import Inputs, Prepared, Result, RunConfig, Stages, Surface, prepare, run
 from hoijax.systems.interactvlm.views import Views, body_views, cached_embedding, object_views
 
 __all__ = [
     "Candidate",
+    "Inputs",
     "LiftOperator",
+    "Prepared",
+    "Result",
+    "RunConfig",
+    "Stages",
+    "Surface",
     "Views",
     "apply_lift",
     "body_views",
@@ -23,6 +30,8 @@ __all__ = [
     "lift_operator",
     "object_views",
     "parts_in_words",
+    "prepare",
     "rank_by_likeness",
     "rank_by_silhouette",
+    "run",
 ]
