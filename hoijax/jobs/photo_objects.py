@@ -19,6 +19,8 @@ PROPOSED = (0.35, 0.6, 0.9)
 """Sides of the squares that are looked at for it, in persons."""
 PRESENT = 0.5
 """Least probability that it is there."""
+MARGIN = 0.25
+"""Added on each side of the box that is found, in its longer sides: corners lie within chairs with thin legs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,8 @@ def propose_box(network: Params, photograph: Photograph, person: Person) -> tupl
     better = jax.tree.map(np.asarray, find_boxes(network, picture, again))
     if better.score[0] > PRESENT:
         corners = better.points[0]
-    left, top, right, bottom = np.concatenate([corners.min(axis=0) * scale, corners.max(axis=0) * scale])
+    margin = MARGIN * float(np.ptp(corners, axis=0).max())
+    (left, top), (right, bottom) = (corners.min(axis=0) - margin) * scale, (corners.max(axis=0) + margin) * scale
     left, right = np.clip([left, right], 0, width * scale[0])
     top, bottom = np.clip([top, bottom], 0, height * scale[1])
     return float(left), float(top), float(right), float(bottom)
