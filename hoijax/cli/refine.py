@@ -10,6 +10,7 @@ With --scene instead of --object the body, or all people of BODY, are fitted to 
 
 import dataclasses
 import functools
+import math
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,12 +51,19 @@ class Options:
     source: str | None = None
     """The method that BODY is of, where its keys do not say: a name of docs/sources.md."""
     person: str | None = None
-    """Whom to take where BODY has several people; `hoijax inspect` names them."""
+    """Whom to take where BODY has several people, "all" for each of them; `hoijax inspect` names them."""
     ignore: str = ""
     """Keys of BODY and OBJECT_POSE that look like a pose and are to be left out, separated by commas."""
     betas: Literal["auto", "mean", "keep"] = "auto"
     """Shape coefficients of one body model on another: auto leaves those out of which the file says so, mean all, keep
     takes the numbers as they are."""
+    sequence: bool = False
+    """Rows of BODY are frames of one person: they are refined together, smooth in time, with one shape and floor.
+    Files that say so (docs/sequences.md) need no such word."""
+    each_frame: bool = False
+    """Refine every frame by itself, also where BODY says that rows are frames."""
+    fps: float | None = None
+    """Frames a second of a sequence; without it as the file says, else 30."""
     features: pathlib.Path | None = None
     """With --prior graft, a depth or point map, and weights of the full mode: image features of the scene's camera, an
     .npz with features_0, features_1, ... and intrinsics, such as MapAnything's."""
@@ -75,6 +83,8 @@ class Options:
     InteractVLM, DAMON, LEMON, PICO), or lines of text such as "right hand: handle"."""
     contacts_of: str | None = None
     """Which object of CONTACTS, where it has labels for several."""
+    contacts_body: Literal["smpl", "smplx"] | None = None
+    """The body whose vertices a bare list in CONTACTS numbers, where no key says so."""
     floor: str = "none"
     """Height of the floor in metres; "auto" takes the lowest points of the estimated body; a plane "a,b,c,d"; a scan's
     file (PLY, .npz, a mesh), whose floor is found; "none" for no floor."""
@@ -134,6 +144,7 @@ def run(options: Options) -> int:
     _check_inputs(options)
     _check_prior(options)
     _check_companions(options)
+    _check_sequence(options)
     check_output_directory(options.out)
     if options.pairs is None:
         options = dataclasses.replace(options, up=options.up or _up(options))
@@ -150,7 +161,7 @@ def reading(options: Options) -> "Reading":
 
     ignore = keys_of(options.ignore)
     return Reading(
-        options.source, options.person, ignore, options.betas, options.object_pose, options.object_name
+        options.source, options.person, ignore, options.betas, options.object_pose, options.object_name, grid_folder()
     )  # fmt: skip
 
 
@@ -167,19 +178,26 @@ def _run_object(
     """Interactions with an object; name to message of what could not be used."""
     from hoijax.jobs.directions import parse_direction
     from hoijax.jobs.interactions import refine_files
-    from hoijax.jobs.requests import RefineRequest, prepare_job
+    from hoijax.jobs.requests import RefineRequest, prepare_job, prepare_sequences
     from hoijax.jobs.runners import executor
 
     object_up = None if options.object_up is None else parse_direction(options.object_up, "--object-up")
     request = RefineRequest(
         body=options.body, object=options.object, pairs=options.pairs, out=options.out, choice=choice,
         config=refine_config(options), contact=options.contact, regions=options.regions,
-        contacts=options.contacts, contacts_of=options.contacts_of, floor=options.floor,
-        units=options.units, object_up=object_up, scorehoi=options.prior == "scorehoi", weights=options.weights, up=up,
-        batch_size=options.batch_size, cache=grid_folder(), options=asked, reading=reading(options),
+        contacts=options.contacts, contacts_of=options.contacts_of, contacts_body=options.contacts_body,
+        floor=options.floor, units=options.units, object_up=object_up, scorehoi=options.prior == "scorehoi",
+        weights=options.weights, up=up, batch_size=options.batch_size, cache=grid_folder(), options=asked,
+        reading=reading(options),
+        sequence=True if options.sequence else False if options.each_frame else None, fps=options.fps,
+        whole=options.steps is None,
     )  # fmt: skip
-    execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
-    return refine_files(request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute)
+    where = options.runner, options.beam_options
+    execute = executor(*where, functools.partial(prepare_job, request), options.out)
+    return refine_files(
+        request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute,
+        execute_sequences=executor(*where, functools.partial(prepare_sequences, request), options.out),
+    )  # fmt: skip
 
 
 def _run_scene(
@@ -256,20 +274,33 @@ def _check_prior(options: Options) -> None:
 
 def _check_companions(options: Options) -> None:
     """Refuses what only says something of a file that is not given."""
-    for name, of in (("contacts_of", "contacts"), ("object_name", "object_pose")):
+    for name, of in (("contacts_of", "contacts"), ("contacts_body", "contacts"), ("object_name", "object_pose")):
         if getattr(options, name) is not None and getattr(options, of) is None and options.scene is None:
             shown = (f"--{x.replace('_', '-')}" for x in (name, of))
-            raise InputError("{} says which object of {}; give that file too".format(*shown))
+            raise InputError("{} says something of {}; give that file too".format(*shown))
+
+
+def _check_sequence(options: Options) -> None:
+    """Refuses what contradicts itself about frames."""
+    if options.sequence and options.each_frame:
+        raise InputError("--sequence and --each-frame contradict each other; leave one out")
+    if options.pairs is not None and options.sequence:
+        raise InputError("--pairs refines rows one by one; give a sequence as --body with --object")
+    if options.fps is not None and not (math.isfinite(options.fps) and 0.1 <= options.fps <= 1000):
+        raise InputError(f"--fps {options.fps:g}: wanted 0.1 to 1000 frames a second")
+    if options.fps is not None and options.each_frame:
+        raise InputError("--fps goes with a sequence; leave --each-frame out")
 
 
 def _check_scene_options(options: Options) -> None:
     """Refuses what only interactions with an object have."""
     fields = {field.name: field.default for field in dataclasses.fields(options)}
-    own = ("object_pose", "object_name", "source", "person", "ignore", "betas")
+    own = ("object_pose", "object_name", "source", "person", "ignore", "betas", "sequence", "each_frame", "fps")
     for name in (
         "contact",
         "contacts",
         "contacts_of",
+        "contacts_body",
         "regions",
         "floor",
         "object_up",

@@ -25,6 +25,7 @@ and shape and that no row of that table understands is refused, since what it sa
 """
 
 import dataclasses
+import io
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,10 @@ class ParameterFile:
     """How another method's file was read; None for a file in the keys above."""
     notes: tuple[str, ...] = ()
     """What its user should know."""
+    frames: np.ndarray | None = None
+    """`(T,)` numbers of the frames, rising, where the file says that rows are frames; None: it does not."""
+    fps: float | None = None
+    """Frames a second, where the file says them."""
 
     def item(self, index: int) -> dict[str, np.ndarray]:
         """Quantities of one interaction, without leading axis."""
@@ -113,7 +118,9 @@ def read_parameters(
     path = pathlib.Path(path)
     own = _read_own(path, source, person, ignore)
     if own is not None:
-        return _build(path, *own, keep_broken=keep_broken)
+        file = _build(path, *own, keep_broken=keep_broken)
+        frames, fps = _video(file)
+        return dataclasses.replace(file, frames=frames, fps=fps)
     estimate = read_estimate(path, source=source, person=person, ignore=ignore)
     return parameters_of(estimate, keep_broken=keep_broken)
 
@@ -141,7 +148,46 @@ def parameters_of(estimate: SourceEstimate, *, keep_broken: bool = False) -> Par
     if estimate.vertices is not None or estimate.anchors is not None:
         arrays["transl"] = np.zeros((count, 3))
     found = _build(estimate.path, arrays, {}, keep_broken=keep_broken)
-    return dataclasses.replace(in_own_keys(found), estimate=estimate, notes=estimate.notes)
+    frames = estimate.frames if estimate.frames is not None and len(estimate.frames) == found.count else None
+    extras = {} if frames is None else {"frames.npy": _as_bytes(frames)}
+    return dataclasses.replace(
+        in_own_keys(found), estimate=estimate, notes=estimate.notes, frames=frames, extras=extras
+    )  # fmt: skip
+
+
+_FRAMES, _RATES = ("frames", "frame_ids", "frame_id", "frame"), ("fps", "mocap_framerate", "mocap_frame_rate")
+
+
+def _video(file: ParameterFile) -> tuple[np.ndarray | None, float | None]:
+    """Numbers of the frames and frames a second, where an archive in hoijax's own keys has them."""
+    frames, rates = (
+        next((x for key in keys if (x := _extra(file, key)) is not None), None) for keys in (_FRAMES, _RATES)
+    )
+    fps = float(rates.reshape(-1)[0]) if rates is not None and rates.size == 1 else None
+    fps = fps if fps is not None and 0 < fps < 1e4 else None
+    if frames is not None and frames.size == file.count and (frames == np.round(frames)).all():
+        frames = frames.reshape(-1).astype(np.int64)
+        if (np.diff(frames) <= 0).any():
+            raise InputError(f"{file.path}: its numbers of frames do not rise; sort the rows, or leave the key out")
+        return (frames if file.count > 1 else None), fps
+    return (np.arange(file.count) if fps is not None and file.count > 1 else None), fps
+
+
+def _extra(file: ParameterFile, key: str) -> np.ndarray | None:
+    """A member of the archive as an array of numbers; None: it is not there, or none."""
+    if f"{key}.npy" not in file.extras:
+        return None
+    try:
+        array = np.lib.format.read_array(io.BytesIO(file.extras[f"{key}.npy"]), allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return None
+    return array if array.dtype.kind in "iuf" and np.isfinite(array).all() else None
+
+
+def _as_bytes(array: np.ndarray) -> bytes:
+    data = io.BytesIO()
+    np.lib.format.write_array(data, array, allow_pickle=False)
+    return data.getvalue()
 
 
 def with_object(file: ParameterFile, object: SourceEstimate) -> ParameterFile:
@@ -163,7 +209,13 @@ def with_object(file: ParameterFile, object: SourceEstimate) -> ParameterFile:
             f"{file.path} has the object's {', '.join(both)} itself, and {object.path} too; leave --object-pose away, "
             f"or those keys with --ignore {','.join(key for key, s in file.slots.items() if s[0].quantity in both)}"
         )
-    found = object_of(object)
+    found, notes = object_of(object), object.notes
+    if found.count not in (1, file.count) and _has_frames(file, object):
+        rows = np.searchsorted(object.frames, file.frames)
+        found = dataclasses.replace(
+            found, count=file.count, values={name: value[rows] for name, value in found.values.items()}
+        )
+        notes = (*notes, f"the object's poses are taken by the numbers of the body's {file.count} frames")
     if found.count not in (1, file.count):
         raise InputError(
             f"{object.path} has {found.count} poses of the object and {file.path} {file.count} of the body; wanted one "
@@ -176,8 +228,17 @@ def with_object(file: ParameterFile, object: SourceEstimate) -> ParameterFile:
     slots = {name: (Slot(name, 0, value.shape[1]),) for name, value in values.items()}
     return dataclasses.replace(
         file, values=file.values | values, raw=file.raw | raw, slots=file.slots | slots, shared=file.shared | shared,
-        notes=(*file.notes, *object.notes),
+        notes=(*file.notes, *notes),
     )  # fmt: skip
+
+
+def _has_frames(file: ParameterFile, object: SourceEstimate) -> bool:
+    """Whether a file with poses of an object has all frames of the body's."""
+    return (
+        file.frames is not None
+        and object.frames is not None
+        and set(file.frames.tolist()) <= set(object.frames.tolist())
+    )
 
 
 def object_of(estimate: SourceEstimate) -> ParameterFile:

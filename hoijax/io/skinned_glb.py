@@ -56,7 +56,7 @@ def write_skinned_glb(
     weights: np.ndarray,
     motion: Motion,
     *,
-    fps: float,
+    times: np.ndarray,
     influences: int = 4,
     object: tuple[ScenePart, Track] | None = None,
     extras: Mapping[str, Any] | None = None,
@@ -71,7 +71,7 @@ def write_skinned_glb(
       body: its mesh in the rest pose of `motion`.
       weights: `(V, J)` of its vertices, rows that sum to one.
       motion: metres, y up.
-      fps: frames a second.
+      times: `(T,)` of the frames, seconds, rising.
       influences: of `INFLUENCES`, how many joints move a vertex; weaker ones are left out.
       object: its mesh in its own coordinates, and where it is in each of the motion's frames.
       extras: JSON values kept in the scene's `extras`.
@@ -110,7 +110,7 @@ def write_skinned_glb(
     tree["skins"].append(skin | {"inverseBindMatrices": bind})
     tree["scenes"] = [{"nodes": list(range(first + 1))} | ({"extras": dict(extras)} if extras else {})]
     if motion.count > 1:
-        animation = _Animation(tree, chunks, np.arange(motion.count) / fps)
+        animation = _Animation(tree, chunks, times)
         for i in range(joints):
             animation.channel(first + i, "rotation", quaternions[:, i])
         animation.channel(first, "translation", motion.places)

@@ -13,20 +13,22 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel
 from hoijax.body_models.host import host_joints, host_vertices
-from hoijax.body_models.mhr import mhr_faces
+from hoijax.body_models.mhr import mhr_faces, mhr_keypoints
 from hoijax.errors import InputError
 from hoijax.io import ParameterFile, read_parameters
 from hoijax.io.params import in_own_keys, object_of, parameters_of, with_object
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import NAMES, SUFFIXES, SourceEstimate, find_source, people_of, read_estimate, source_by_name
 from hoijax.jobs.bodies import RefinerStart, start_of
-from hoijax.jobs.surfaces import align_object, check_projection, fit_surface, told_alignment
+from hoijax.jobs.surfaces import align_object, check_projection, kept_fit, told_alignment
+from hoijax.optim.fitting.layouts import MHR_70
 
 PELVIS: dict[str, tuple[float, float, float]] = {
-    "smpl": (-0.002, -0.235, 0.028), "smplh": (-0.002, -0.235, 0.028), "smplx": (0.003, -0.351, 0.012),
+    "smpl": (-0.0022, -0.2408, 0.0286), "smplh": (-0.0022, -0.2408, 0.0286), "smplx": (0.0031, -0.3514, 0.0120),
 }  # fmt: skip
-"""About where the pelvis of each body's mean shape lies at rest, metres: no licensed file is at hand to take it from,
-and it moves by centimetres with gender and shape. What is placed by it is told to be approximate."""
+"""Where the pelvis of each body's neutral mean shape lies at rest, metres, as several public programs print it to five
+digits for SMPL and SMPL-X; no licensed file was at hand to take it from. SMPL-H's male file has it 1.8 cm higher; it
+moves by centimetres with gender and shape: what is placed by it is told to be approximate."""
 _SAME = {"smpl": "smpl", "smplh": "smpl"}
 _UP = {"cv": "-y", "opengl": "-y", "y-up": "+y", "z-up": "+z"}
 
@@ -48,6 +50,8 @@ class Reading:
     """File with the object's pose."""
     object_name: str | None = None
     """Which object of it."""
+    cache: pathlib.Path | None = None
+    """Folder that keeps fits to surfaces; None: they are made every time."""
 
 
 FARTHEST_MESH = 2.0
@@ -77,15 +81,41 @@ def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
             with contextlib.suppress(InputError):  # one bad file of a folder is named later
                 return up_of(path, reading)
         return None
-    file = read_parameters(
-        body, source=reading.source, person=reading.person, ignore=reading.ignore, keep_broken=True
-    )  # fmt: skip
+    person = reading.person
+    if person == "all":  # they share a frame
+        person = next(iter(people_of(body, reading.source)), "") or None
+    file = read_parameters(body, source=reading.source, person=person, ignore=reading.ignore, keep_broken=True)
     return up_in(file)
 
 
 def up_in(file: ParameterFile) -> str | None:
     """Which way is up in a file's frame, as `--up` names it; None: it does not say."""
+    file = with_frame(file)
     return None if file.estimate is None else _UP.get(file.estimate.source.frame)
+
+
+UPRIGHT = 0.7
+"""Cosine between the way from the ankles to the nose and an axis from which on a body stands along it."""
+
+
+def with_frame(file: ParameterFile) -> ParameterFile:
+    """The file; of vertices about the origin, whose camera nobody says, with the frame in which the body stands."""
+    estimate = file.estimate
+    if estimate is None or estimate.source.name != "mesh" or estimate.vertices is None or estimate.body is None:
+        return file
+    points = estimate.keypoints if estimate.keypoints is not None else mhr_keypoints(estimate.body, estimate.vertices)
+    nose, *ankles = (MHR_70.index(name) for name in ("nose", "left_ankle", "right_ankle"))
+    up = np.median(points[:, nose] - points[:, ankles].mean(axis=1), axis=0)
+    cosine = float(up[1] / max(np.linalg.norm(up), 1e-9))
+    frame = "y-up" if cosine > UPRIGHT else "cv" if cosine < -UPRIGHT else "free"
+    said = {
+        "y-up": "the body stands about the origin with y up: it is taken to be in a world, not in a camera",
+        "cv": "the body stands about the origin with y down, as in a camera, which the file has not",
+        "free": "the body lies about the origin, and nothing says which way is up: give --up",
+    }[frame]
+    source = dataclasses.replace(estimate.source, frame=frame)
+    notes = tuple(dict.fromkeys((*file.notes, said)))
+    return dataclasses.replace(file, estimate=dataclasses.replace(estimate, source=source), notes=notes)
 
 
 def read_object(reading: Reading) -> SourceEstimate | None:
@@ -116,10 +146,13 @@ def settle(
     Raises:
       InputError: body and object are in different frames, the body is behind its camera.
     """
+    file = with_frame(file)
     if file.estimate is not None:
         _check_camera(file)
-        fitted = file.estimate.vertices is not None
-        file = _fit_surface(model, file) if fitted else _place_anchor(model, _match_shape(model, file, reading))
+        if file.estimate.vertices is not None:
+            file = _fit_surface(model, file, reading.cache)
+        else:
+            file = _place_anchor(model, _match_shape(model, file, reading))
     elif "betas" in file.values and reading.betas == "mean":
         file = in_own_keys(file, {"betas": np.zeros_like(file.values["betas"])})
     elif model.kind == "free" and np.abs(file.values.get("betas", np.zeros(1))).max() > 0:
@@ -137,7 +170,7 @@ def settle(
     return with_object(file, _align_object(model, file, object))
 
 
-def _fit_surface(model: BodyModel, file: ParameterFile) -> ParameterFile:
+def _fit_surface(model: BodyModel, file: ParameterFile, cache: pathlib.Path | None = None) -> ParameterFile:
     """With a model's parameters for a surface."""
     estimate, notes = file.estimate, list(file.notes)
     camera = check_projection(estimate)
@@ -146,7 +179,7 @@ def _fit_surface(model: BodyModel, file: ParameterFile) -> ParameterFile:
             f"keypoints fall on their pixels to {camera.error:.2g} px with a focal length of "
             f"{camera.intrinsics[0, 0]:.1f} px"
         )
-    found = fit_surface(model, estimate)
+    found = kept_fit(model, estimate, cache)
     title = {"free": "free body"}.get(model.kind, NAMES.get(model.kind, model.kind))
     notes.append(
         f"the {title} was fitted to {found.points} of {NAMES[estimate.body]}'s surface, to {1000 * found.error:.2g} mm "
@@ -191,7 +224,7 @@ def _check_camera(file: ParameterFile) -> None:
     estimate = file.estimate
     place = estimate.anchors if estimate.anchors is not None else file.values.get("transl", np.zeros((1, 3)))
     given = estimate.anchors is not None or "transl" in estimate.arrays
-    if estimate.source.frame == "cv" and given and np.median(place[:, 2]) < 0:
+    if estimate.source.frame == "cv" and estimate.source.name != "mesh" and given and np.median(place[:, 2]) < 0:
         raise InputError(
             f"{file.path}, read as {estimate.source.title}: the body is {-np.median(place[:, 2]):.2f} m behind the "
             "camera, which looks along +z (y down); a file in OpenGL's axes has y and z negated. Turn it, or name "
@@ -375,6 +408,9 @@ def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ign
     else:
         file = read_parameters(path, source=source, person=person, ignore=ignore)
         estimate = file.estimate
+    if file is not None:
+        file = with_frame(file)
+        estimate = estimate if file.estimate is None else file.estimate
     lines = list(summary(file, estimate))
     if estimate is not None and (camera := check_projection(estimate)) is not None:
         lines.append(
@@ -383,4 +419,9 @@ def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ign
         )
     if file is not None and (doubt := upside_down(file)):
         lines.append(f"doubt: {doubt}")
+    if file is not None and file.frames is not None:
+        first, last = int(file.frames[0]), int(file.frames[-1])
+        missing = last - first + 1 - file.count
+        gaps = f", {missing} of them missing" if missing else ""
+        lines.append(f"frames {first} to {last} of one person{gaps}: refined as a sequence (--each-frame: one by one)")
     return lines

@@ -82,6 +82,13 @@ class Result:
     """What the refinement said of the rows, as far as it is there."""
     notes: tuple[str, ...]
     """What its user should know."""
+    frames: np.ndarray | None = None
+    """`(T,)` numbers of the frames, where they are known: some may be missing."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """`(T,)` of the frames from the first on, in frames."""
+        return np.arange(self.count) if self.frames is None else self.frames - self.frames[0]
 
     @property
     def count(self) -> int:
@@ -141,6 +148,7 @@ def read_result(request: ExportRequest) -> Result:
         Track(*(np.stack([np.asarray(getattr(s.pose, name), np.float64) for s in starts])
                 for name in ("rotation", "translation", "scale"))),
         mesh, up, tuple(kept), tuple(note for s in starts for note in (*s.notes, *file.notes)),
+        None if file.frames is None or request.row is not None else file.frames,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Results as files for other programs: a moving scene, a skeleton's motion, another method's keys, a report."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -104,13 +105,33 @@ def _turned_note(result: Result) -> tuple[str, ...]:
 
 
 def _write_glb(request: ExportRequest, result: Result) -> list[str]:
+    return write_scene(
+        request.out, result, fps=request.fps, influences=request.influences, by_contact=request.colors == "contact"
+    )  # fmt: skip
+
+
+def write_scene(
+    out: pathlib.Path, result: Result, *, fps: float, influences: int | None = None, by_contact: bool = False
+) -> list[str]:
+    """Writes a GLB with the body on its skeleton and the object, both moving.
+
+    Args:
+      out: the file.
+      result: what it shows.
+      fps: frames a second; frames that are missing are passed over.
+      influences: joints that move a vertex; None: 4, or 8 where that brings the skin nearer by `GAIN`.
+      by_contact: the body is coloured by its distance to the object.
+
+    Returns:
+      What was written and what of the result is not in it, a line each.
+    """
     motion, betas, lost = _motion(result)
     model = result.model
     surface = np.asarray(model.v_template, np.float64) + np.asarray(model.shape_dirs, np.float64) @ betas
     weights = np.asarray(model.skin_weights, np.float64)
     plain = BODY_COLOR if model.colors is None else np.asarray(model.colors)
     colors, told = plain, "plain colours"
-    if request.colors == "contact" and result.mesh is not None:
+    if by_contact and result.mesh is not None:
         colors = contact_colors(nearest_to_object(result.vertices, result.count, result.track, result.mesh))
         told = "coloured by its smallest distance to the object over the frames"
     object = None
@@ -118,24 +139,21 @@ def _write_glb(request: ExportRequest, result: Result) -> list[str]:
         mesh, track = result.mesh, result.track.rotate(_turn(result))
         color = OBJECT_COLOR if mesh.colors is None else mesh.colors
         object = ScenePart("object", mesh.vertices, mesh.faces, color, smooth=False), track
-    influences = request.influences or 4
+    asked, influences = influences, influences or 4
     worst, mean, measured = _skin_error(result, motion, surface, weights, influences)
-    if request.influences is None:
+    if asked is None:
         more = _skin_error(result, motion, surface, weights, 8)
         if more[0] < worst - GAIN:
             influences, (worst, mean, measured) = 8, more
     facts = {
-        "fps": request.fps, "units": "metres", "body": model.kind, "influences": influences,
+        "fps": fps, "units": "metres", "body": model.kind, "influences": influences,
         "skin_error_max": worst, "skin_error_mean": mean,
     }  # fmt: skip
     write_skinned_glb(
-        request.out, ScenePart("body", surface, np.asarray(model.faces), colors), weights, motion, fps=request.fps,
+        out, ScenePart("body", surface, np.asarray(model.faces), colors), weights, motion, times=result.times / fps,
         influences=influences, object=object, extras={"hoijax": facts},
     )  # fmt: skip
-    lines = [
-        f"wrote {request.out}: {_frames(result)} at {request.fps:g} a second, body on {len(motion.names)} joints, "
-        f"{told}"
-    ]
+    lines = [f"wrote {out}: {_frames(result)} at {fps:g} a second, body on {len(motion.names)} joints, {told}"]
     if object is None:
         lines.append("no object: nothing says which mesh it is; give it with --object MESH")
     if model.pose_basis is not None:
@@ -173,6 +191,8 @@ def _skin_error(
 def _write_bvh(request: ExportRequest, result: Result) -> list[str]:
     motion, _, lost = _motion(result)
     write_bvh(request.out, motion, fps=request.fps, unit=request.length)
+    if result.times[-1] != result.count - 1:
+        lost = (*lost, "times of frames: those that are missing close up in a BVH")
     lost = (*lost, "a BVH has no surface and no object, and does not say its unit")
     return [
         f"wrote {request.out}: {_frames(result)} at {request.fps:g} a second, {len(motion.names)} joints, lengths in "

@@ -14,6 +14,7 @@ from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.io import write_json
 from hoijax.jobs import refinement_files as files
+from hoijax.jobs import sequence_files
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, run_job
 from hoijax.jobs.plans import Plan
 from hoijax.jobs.requests import RefineRequest, prepare_refinement
@@ -28,6 +29,7 @@ def refine_files(
     redo: bool = False,
     strict: bool = False,
     execute: Executor | None = None,
+    execute_sequences: Executor | None = None,
 ) -> dict[str, str]:
     """Refines what a request asks for and writes everything.
 
@@ -37,6 +39,7 @@ def refine_files(
       redo: also what is finished.
       strict: see `run_plans`.
       execute: where; None: in this process.
+      execute_sequences: the same for what are frames.
 
     Returns:
       Name to message of what could not be used.
@@ -50,6 +53,13 @@ def refine_files(
     for note in made.notes or ():
         tell(note)
     failures = dict(made.failures)
+    if made.sequences is not None:
+        run_sequences(
+            made.model, made.sequences, request.out, failures, pictures=pictures, redo=redo, strict=strict,
+            execute=execute_sequences, phases=phases, page="sequences.html" if made.plans else "report.html",
+        )  # fmt: skip
+        if not made.plans:
+            return failures
     run_plans(
         made.model, made.plans, made.job, request.out, failures,
         pictures=pictures, redo=redo, strict=strict, execute=execute, phases=phases, meshes_told=made.notes is not None,
@@ -117,6 +127,71 @@ def run_plans(
             write_page(out / page, title, cases, text=_counts(records))
     _tell_table(records)
     _tell_notes(items, records, meshes_told)
+    for name, text in failures.items():
+        print(f"not used: {name}: {text}", file=sys.stderr)
+    if strict:
+        poor = {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
+        for name, text in poor.items():
+            print(f"not good: {name}: {text}", file=sys.stderr)
+        failures |= poor
+    tell(f"results: {out}")
+    return outcome
+
+
+def run_sequences(
+    model: BodyModel,
+    job: Job,
+    out: pathlib.Path,
+    failures: dict[str, str],
+    *,
+    pictures: int,
+    redo: bool = False,
+    strict: bool = False,
+    execute: Executor | None = None,
+    phases: Phases | None = None,
+    page: str = "report.html",
+) -> Outcome:
+    """Refines sequences that are not finished yet; writes results, films and the page that plays.
+
+    Args:
+      model: the body.
+      job: of sequences.
+      out: the folder of the whole job.
+      failures: name to message of what could not be used; what fails here is added.
+      pictures: how many sequences get pictures, a film and a section of the page.
+      redo: also what is finished.
+      strict: what is finished but not good counts among the failures.
+      execute: where; None: in this process.
+      phases: tells what took how long.
+      page: the page's file name.
+
+    Returns:
+      What is finished.
+
+    Raises:
+      InputError: the output folder cannot be made or written to; nothing could be refined.
+    """
+    phases = phases or Phases()
+    with phases("refinement of sequences"):
+        outcome = run_job(job, out, redo=redo, execute=execute)
+    failures |= outcome.failures
+    if not outcome.finished:
+        raise InputError(next(iter(failures.values())))
+    records = outcome.records()
+    if pictures:
+        with phases("film and page"):
+            cases = []
+            for item in tqdm.tqdm(outcome.finished[:pictures], desc="films", unit="film", disable=None):
+                if item.name in outcome.fresh or not (item.folder / files.PICTURE).is_file():
+                    sequence_files.write_pictures(model, item)
+                cases.append(sequence_files.moving_case(model, item, records[item.name], item.name))
+            write_page(out / page, "hoijax refine", cases)
+    for name, record in records.items():
+        own = record["sequence"]
+        shake = ", ".join(f"{k} {_arrow(*(row[k] for row in own['jitter']))}" for k in ("joints", "object"))
+        tell(f"{name}: {own['frames']} frames; jitter, mm: {shake}; {'; '.join(record['verdict'])}")
+        for note in record["notes"]:
+            tell(f"{name}: {note}")
     for name, text in failures.items():
         print(f"not used: {name}: {text}", file=sys.stderr)
     if strict:

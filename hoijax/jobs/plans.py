@@ -12,7 +12,7 @@ from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
 from hoijax.interaction import ObjectRegion
 from hoijax.io import ParameterFile, read_parameters, single, value_digest
-from hoijax.io.sources import SourceEstimate
+from hoijax.io.sources import SourceEstimate, people_of
 from hoijax.jobs.bodies import RefinerStart, start_of
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.engine import Item
@@ -137,6 +137,8 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
     Raises:
       InputError: nothing can be used.
     """
+    if not body.is_dir() and reading.person == EVERYONE:
+        return _read_everyone(body, reading)
     if not body.is_dir():
         source = read_body(body, reading)
         return {"": source}, {row_name("", source, row): text for row, text in source.broken.items()}
@@ -159,6 +161,26 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
             f"none of the {len(paths)} {paths[0].suffix} files of {body} can be used; the first: "
             f"{failures[paths[0].stem]}"
         )
+    return files, failures
+
+
+EVERYONE = "all"
+"""Instead of a person's name: all of a file's people."""
+
+
+def _read_everyone(body: pathlib.Path, reading: Reading) -> tuple[dict[str, ParameterFile], dict[str, str]]:
+    """The people of a file, each under a name of their own."""
+    files, failures = {}, {}
+    for person in people_of(body, reading.source):
+        name = f"person_{person or 0}"
+        try:
+            files[name] = read_body(body, dataclasses.replace(reading, person=person or None))
+        except InputError as error:
+            failures[name] = str(error)
+            continue
+        failures |= {row_name(name, files[name], row): text for row, text in files[name].broken.items()}
+    if not files:
+        raise InputError(next(iter(failures.values()), f"{body} holds nobody"))
     return files, failures
 
 

@@ -98,13 +98,24 @@ def join_rows(model: BodyModel, items: Mapping[int, Item], folder: pathlib.Path,
       Keys that were added.
     """
     rows = {i: read_parameters(item.folder / "refined.npz").values for i, item in items.items()}
+    first = {i: {name: value[0] for name, value in values.items()} for i, values in rows.items()}
+    return write_parameters(folder / "refined.npz", source, join_values(first, source))
+
+
+def join_values(rows: Mapping[int, Mapping[str, np.ndarray]], source: Any) -> dict[str, np.ndarray]:
+    """Quantities of rows as those of their file, `(T, N)`.
+
+    Args:
+      rows: row to its quantities `(N,)`; rows that are absent, and quantities that a row lacks, stay as they were.
+      source: the `ParameterFile` of all rows.
+    """
     names = dict.fromkeys(name for values in rows.values() for name in values)
     joined = {}
     for name in names:
-        rest = {"obj_scale": np.ones(1)}.get(name, np.zeros(next(v[name].shape[1] for v in rows.values() if name in v)))
+        rest = {"obj_scale": np.ones(1)}.get(name, np.zeros(next(len(v[name]) for v in rows.values() if name in v)))
         old = source.values.get(name, np.broadcast_to(rest, (source.count, len(rest))))
-        joined[name] = np.stack([rows[i][name][0] if name in rows.get(i, ()) else old[i] for i in range(source.count)])
-    return write_parameters(folder / "refined.npz", source, joined)
+        joined[name] = np.stack([rows[i][name] if name in rows.get(i, ()) else old[i] for i in range(source.count)])
+    return joined
 
 
 def scenes(model: BodyModel, item: Item) -> tuple[list[NamedMesh], list[NamedMesh]]:

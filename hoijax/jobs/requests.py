@@ -26,6 +26,8 @@ from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, mesh_digest, se
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
+from hoijax.jobs.sequence_files import write_sequence
+from hoijax.jobs.sequences import FEWEST, is_sequence, sequence_config, sequence_items, sequence_job
 from hoijax.optim.fields import body_field
 from hoijax.optim.gradient import RefineConfig
 
@@ -54,6 +56,8 @@ class RefineRequest:
     """File with probabilities of contact, or pairs of parts in words (`hoijax.io.sources.contacts`)."""
     contacts_of: str | None = None
     """Which object of it."""
+    contacts_body: str | None = None
+    """The body whose vertices a bare list in it numbers."""
     folder: pathlib.Path = pathlib.Path()
     """Where the names of files start that `contact` has."""
     floor: str = "none"
@@ -76,6 +80,12 @@ class RefineRequest:
     """What the command was, for the records."""
     reading: Reading = BY_KEYS
     """How the files are read."""
+    sequence: bool | None = None
+    """Rows are frames of one person, refined together; None: where the files say so."""
+    fps: float | None = None
+    """Frames a second; None: as the files say."""
+    whole: bool = True
+    """The configuration has the refiner's own number of steps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +97,13 @@ class Refinement:
     plans: tuple[Plan, ...]
     """With their items."""
     job: Job
-    """The items of all plans."""
+    """The items of all plans whose rows are refined one by one."""
     failures: dict[str, str]
     """Name to message of what could not be read."""
     notes: tuple[str, ...] | None
     """What a person should know about the object; None: of many objects, each has its own in its results."""
+    sequences: Job | None = None
+    """The plans whose rows are frames; None: there are none."""
 
 
 def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lambda text: None) -> Refinement:
@@ -111,12 +123,44 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     model, digest = load_body(request.choice, list(sources.values()))
     plans = _plans(request, sources, mesh, model, failures)
     prior, inputs = _prior(request, model)
-    _tell_count(told, plans, model)
+    tracks = [plan for plan in plans if is_sequence(plan, request.sequence)]
+    if request.scorehoi and tracks and request.sequence is None:
+        tracks = []  # the prior knows single frames
+    _check_tracks(request, plans, tracks)
+    alone = [plan for plan in plans if plan not in tracks]
+    _tell_count(told, alone, model, tracks)
     asset = ObjectAsset.of(set_up(mesh, request.object_up, request.up), request.cache)
     notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
-    plans = tuple(plan.with_object(asset, _inputs(request, mesh, digest) | inputs) for plan in plans)
-    job = refinement_job(model, plans, request.options, request.batch_size, prior)
-    return Refinement(model, plans, job, failures, notes)
+    inputs = _inputs(request, mesh, digest) | inputs
+    alone = tuple(plan.with_object(asset, inputs) for plan in alone)
+    job = refinement_job(model, alone, request.options, request.batch_size, prior)
+    if not tracks:
+        return Refinement(model, alone, job, failures, (*notes, *_rows_note(request, alone)))
+    config = sequence_config(request.config, whole=request.whole, fps=request.fps)
+    items = sequence_items(tracks, asset, inputs, config)
+    sequences = sequence_job(model, items, request.options, request.batch_size, write_sequence)
+    return Refinement(model, alone, job, failures, notes, sequences)
+
+
+def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequence[Plan]) -> None:
+    """Refuses a sequence where there can be none."""
+    if request.sequence and not tracks:
+        most = max(len(plan.starts) for plan in plans)
+        raise InputError(
+            f"--sequence: the longest file has {most} usable rows, wanted {FEWEST} or more frames of one person "
+            "in one file"
+        )
+    if request.sequence and request.scorehoi:
+        raise InputError("--prior scorehoi refines single frames; leave --sequence or the prior away")
+    if request.fps is not None and not tracks:
+        raise InputError("--fps goes with a sequence; no file says that its rows are frames: add --sequence")
+
+
+def _rows_note(request: RefineRequest, plans: Sequence[Plan]) -> tuple[str, ...]:
+    """That rows may be frames, where nobody says that they are not."""
+    if request.sequence is not None or not any(len(plan.starts) >= FEWEST for plan in plans):
+        return ()
+    return ("rows are refined one by one; if they are frames of one person, --sequence ties them together",)
 
 
 def _prepare_pairs(request: RefineRequest, told: Callable[[str], None]) -> Refinement:
@@ -204,7 +248,9 @@ def _plans(
     """Plans of parameter files with one object, as its file has it, without their items."""
     asked, soft = parse_contact(request.contact, model), None
     if request.contacts is not None:
-        asked, soft = with_file(asked, read_contacts(request.contacts, request.contacts_of), model, mesh)
+        asked, soft = with_file(
+            asked, read_contacts(request.contacts, request.contacts_of, request.contacts_body), model, mesh
+        )
     turn = np.eye(3) if request.object_up is None else turn_between(request.object_up, request.up)
     found = find_regions(asked, mesh, request.object, request.regions, request.folder)
     if soft is not None and soft.region is not None:
@@ -252,14 +298,25 @@ def _prior(request: RefineRequest, model: BodyModel) -> tuple[Prior | None, dict
     return prior, {"prior": prior.digest, "guidance": guidance, "up": direction_name(up)}
 
 
-def _tell_count(told: Callable[[str], None], plans: Sequence[Plan], model: BodyModel) -> None:
-    count = sum(len(plan.starts) for plan in plans)
-    told(f"{count} interaction{'s' * (count != 1)}, {model.kind} body of {model.num_vertices:,} vertices")
+def _tell_count(
+    told: Callable[[str], None], plans: Sequence[Plan], model: BodyModel, tracks: Sequence[Plan] = ()
+) -> None:  # fmt: skip
+    count, frames = (sum(len(plan.starts) for plan in some) for some in (plans, tracks))
+    what = [f"{count} interaction{'s' * (count != 1)}"] * bool(count or not tracks)
+    what += [f"{len(tracks)} sequence{'s' * (len(tracks) != 1)} of {frames} frames"] * bool(tracks)
+    told(f"{' and '.join(what)}, {model.kind} body of {model.num_vertices:,} vertices")
 
 
 def prepare_job(request: RefineRequest) -> Job:
     """The job of a request, as the machine of an executor makes it."""
     return prepare_refinement(request).job
+
+
+def prepare_sequences(request: RefineRequest) -> Job:
+    """The same of the sequences of a request."""
+    job = prepare_refinement(request).sequences
+    assert job is not None
+    return job
 
 
 def refinement_job(

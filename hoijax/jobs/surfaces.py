@@ -1,6 +1,7 @@
 """Bodies given by their surface as parameters of a model, and SAM 3D Objects' results in the body's camera."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +11,8 @@ from hoijax.body_models import BodyModel
 from hoijax.body_models.mhr import from_mhr, mhr_keypoints
 from hoijax.body_models.registration import BodyPoints, register
 from hoijax.errors import InputError
+from hoijax.io import output_directory, value_digest, write_npz
+from hoijax.io.archives import read_npz
 from hoijax.io.sources import NAMES, SourceEstimate
 from hoijax.jobs.bodies import joint_ranges
 from hoijax.optim.fitting.layouts import MHR_70
@@ -70,6 +73,45 @@ def fit_surface(model: BodyModel, estimate: SourceEstimate) -> SurfaceFit:
         values["expression"] = betas[:, betas.shape[1] - model.num_expression :]
     values["transl"] = np.stack([fit.translation for fit in fits])
     return SurfaceFit(values, max(fit.error for fit in fits), what)
+
+
+RULE = 1
+"""Version of how surfaces are fitted; another one fits those of a cache anew."""
+
+
+def kept_fit(model: BodyModel, estimate: SourceEstimate, cache: pathlib.Path | None) -> SurfaceFit:
+    """`fit_surface`, or what an earlier call with the same surface and model has left in the cache.
+
+    Args:
+      model: any whole body.
+      estimate: with vertices.
+      cache: the folder; None: nothing is kept. One that cannot be read or written is done without.
+
+    Raises:
+      InputError: see `fit_surface`.
+    """
+    if cache is None:
+        return fit_surface(model, estimate)
+    parts = [model.kind, model.v_template, model.shape_dirs, model.skin_weights, model.num_expression]
+    digest = value_digest([RULE, *parts, estimate.body, estimate.vertices, estimate.keypoints])
+    path = cache / "fits" / f"{digest}.npz"
+    try:
+        arrays = dict(read_npz(path)) if path.is_file() else {}
+        error, points = float(arrays.pop("error")), str(bytes(arrays.pop("points")).decode())
+        if arrays and all(value.ndim == 2 and np.isfinite(value).all() for value in arrays.values()):
+            return SurfaceFit(arrays, error, points)
+    except (InputError, KeyError, OSError, TypeError, ValueError):
+        pass
+    found = fit_surface(model, estimate)
+    try:
+        told = np.frombuffer(found.points.encode(), np.uint8)
+        write_npz(
+            output_directory(path.parent) / path.name,
+            {**found.values, "error": np.asarray(found.error), "points": told},
+        )
+    except (InputError, OSError):
+        pass
+    return found
 
 
 def _for(model: BodyModel, kind: str | None, vertices: np.ndarray) -> np.ndarray | None:

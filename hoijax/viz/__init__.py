@@ -11,12 +11,14 @@ name ("body...", "object...", anything else).
 * `write_report(path_html, title, before, after, metrics, *, pictures=(), text="")`: one self-contained page with
   an orbitable 3D view; `metrics` maps a name to `Metric(before, after, unit, better)` or to a pair of numbers.
 * `write_page(path_html, title, cases, *, text="")`: the same for several cases, each a
-  `Case(name, before, after, metrics, pictures, text)`.
+  `Case(name, before, after, metrics, pictures, text)`; with `motion=Motion3D(times, before, after)` it plays.
+* `write_moments(path_png, before, after)`: frames of a motion side by side, before above after.
 
 Every writer puts the file in place by renaming, so that a stopped run leaves no half-written file.
 """
 
 from hoijax.viz.figures import join_scene, render_views, write_comparison, write_turntable, write_views
+from hoijax.viz.moments import Motion3D, MovingMesh, render_moments, write_moments
 from hoijax.viz.read import read_scene
 from hoijax.viz.report import Case, Metric, write_page, write_report
 from hoijax.viz.scene import NamedMesh, SceneMeshes, corner_normals, scene_bounds, vertex_colors
@@ -24,15 +26,19 @@ from hoijax.viz.scene import NamedMesh, SceneMeshes, corner_normals, scene_bound
 __all__ = [
     "Case",
     "Metric",
+    "Motion3D",
+    "MovingMesh",
     "NamedMesh",
     "SceneMeshes",
     "corner_normals",
     "join_scene",
     "read_scene",
+    "render_moments",
     "render_views",
     "scene_bounds",
     "vertex_colors",
     "write_comparison",
+    "write_moments",
     "write_page",
     "write_report",
     "write_turntable",

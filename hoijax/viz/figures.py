@@ -55,12 +55,12 @@ def write_views(
     Raises:
       InputError: the scene is empty, or the file cannot be written.
     """
-    images = list(render_views(scene, _rig(views, size, scene), floor=floor, studio=studio))
+    images = list(render_views(scene, make_rig(views, size, scene), floor=floor, studio=studio))
     columns = math.ceil(math.sqrt(len(images))) if len(images) != 3 else 3
     blank = np.full_like(images[0], 255)
     cells = [*images, *[blank] * (-len(images) % columns)]
     rows = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
-    return _write_png(path, np.concatenate(rows, axis=0))
+    return write_png(path, np.concatenate(rows, axis=0))
 
 
 def write_comparison(
@@ -96,7 +96,7 @@ def write_comparison(
     """
     if floor is None:
         floor = float(scene_bounds(before, after)[0][1])
-    rig = _rig(views, size, before, after)
+    rig = make_rig(views, size, before, after)
     rows = [
         np.concatenate(list(render_views(scene, rig, floor=floor, studio=studio)), axis=1) for scene in (before, after)
     ]
@@ -112,7 +112,7 @@ def write_comparison(
         y = top + i * (height + pad)
         sheet.paste(Image.fromarray(row), (left, y))
         draw.text((2 * pad, y + pad), label, fill=_INK, font=font)
-    return _write_png(path, np.asarray(sheet))
+    return write_png(path, np.asarray(sheet))
 
 
 def write_turntable(
@@ -158,7 +158,7 @@ def write_turntable(
         except ImportError as error:
             raise InputError("writing MP4 needs ffmpeg: pip install 'hoijax[video]', or choose .gif") from error
     turn = [(azimuth + 2 * math.pi * i / frames, elevation) for i in range(frames)]
-    images = render_views(scene, _rig(turn, size, scene), floor=floor, studio=studio)
+    images = render_views(scene, make_rig(turn, size, scene), floor=floor, studio=studio)
     if kind == ".gif":
         write_bytes(path, gif(list(images), fps))
     else:
@@ -265,7 +265,7 @@ def _round_up(count: int) -> int:
     return size
 
 
-def _rig(views: Views, size: int, *scenes: SceneMeshes) -> CameraRig:
+def make_rig(views: Views, size: int, *scenes: SceneMeshes) -> CameraRig:
     """Cameras that hold all of the scenes."""
     if isinstance(views, int):
         if views < 1:
@@ -277,7 +277,7 @@ def _rig(views: Views, size: int, *scenes: SceneMeshes) -> CameraRig:
     return frame_points(points, azimuth=angles[:, 0], elevation=angles[:, 1], image_size=(size, size))
 
 
-def _write_png(path: pathlib.Path | str, image: np.ndarray) -> pathlib.Path:
+def write_png(path: pathlib.Path | str, image: np.ndarray) -> pathlib.Path:
     """Writes an RGB image, whole or not at all."""
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":

@@ -18,6 +18,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io.files import write_text
+from hoijax.viz.moments import Motion3D, MovingMesh
 from hoijax.viz.scene import NamedMesh, SceneMeshes, corner_normals, scene_bounds, vertex_colors
 
 __all__ = ["Case", "Metric", "write_page", "write_report"]
@@ -57,6 +58,8 @@ class Case:
     """A paragraph under the heading, plain text."""
     floor: float | None = None
     """Height of the floor that the view shows, metres; None: the lowest vertex."""
+    motion: Motion3D | None = None
+    """How the meshes move, in the order of `before` and `after`; None: they stand."""
 
 
 def write_report(
@@ -206,6 +209,8 @@ def _scene(case: Case, buffers: dict[str, tuple[str, str]]) -> dict:
     """What the viewer needs of one case; arrays go to `buffers`, equal ones once."""
     states = [("before", case.before), ("after", case.after)] if case.before is not None else [("scene", case.after)]
     lower, upper = scene_bounds(*(scene for _, scene in states))
+    if case.motion is not None:
+        return _moving_scene(case.motion, buffers)
     return {
         "lower": [float(x) for x in lower],
         "upper": [float(x) for x in upper],
@@ -221,6 +226,44 @@ def _scene(case: Case, buffers: dict[str, tuple[str, str]]) -> dict:
             for name, scene in states
         ],
     }
+
+
+def _moving_scene(motion: Motion3D, buffers: dict[str, tuple[str, str]]) -> dict:
+    """The same of a case that plays: the meshes stand as in the first frame, and hold where they go."""
+    named = [("before", motion.before), ("after", motion.after)] if motion.before else [("scene", motion.after)]
+    ends = [[mesh.at(k) for mesh in meshes] for _, meshes in named for k in range(len(motion.times))]
+    lower, upper = scene_bounds(*ends)
+    states = []
+    for name, meshes in named:
+        scene = [mesh.mesh if mesh.points is None else mesh.at(0) for mesh in meshes]
+        colors = vertex_colors(scene, bake=True)
+        states.append(
+            {"name": name, "meshes": [_moving_mesh(*both, buffers) for both in zip(meshes, colors, strict=True)]}
+        )
+    return {
+        "lower": [float(x) for x in lower], "upper": [float(x) for x in upper], "floor": float(lower[1]),
+        "states": states, "times": [round(float(t), 4) for t in motion.times],
+    }  # fmt: skip
+
+
+def _moving_mesh(moving: MovingMesh, colors: np.ndarray, buffers: dict[str, tuple[str, str]]) -> dict:
+    """A mesh with its frames: 3 x 4 matrices, or points in steps of a 65,535th of the box that holds them all."""
+    if moving.rigid is not None:
+        row = _mesh(moving.mesh, colors, buffers)
+        return row | {"rigid": _buffer(np.asarray(moving.rigid, "<f4"), buffers)}
+    mesh, points = moving.at(0), np.asarray(moving.points, np.float64)
+    row = _mesh(mesh, colors, buffers)
+    corner = mesh.faces.reshape(-1)
+    normals = np.round(corner_normals(mesh.vertices, mesh.faces).reshape(-1, 3) * 127).astype(np.int8)
+    keys = np.concatenate([corner[:, None].astype(np.int64), normals.astype(np.int64)], axis=1)
+    source = np.unique(keys, axis=0)[:, 0]  # the order of `_mesh`
+    low = points.min(axis=(0, 1))
+    step = np.maximum(np.ptp(points, axis=(0, 1)), 1e-6) / 65535
+    frames = np.round((points - low) / step).astype("<u2")
+    return row | {
+        "source": _buffer(source.astype("<u4"), buffers), "points": _buffer(frames, buffers),
+        "low": low.tolist(), "step": step.tolist(), "own": len(mesh.vertices),
+    }  # fmt: skip
 
 
 def _mesh(mesh: NamedMesh, colors: np.ndarray, buffers: dict[str, tuple[str, str]]) -> dict:

@@ -120,6 +120,62 @@
     gl.vertexAttribPointer(location, size, type, normalized, stride, 0);
   }
 
+  // ---- meshes that move ------------------------------------------------------------------------------------
+
+  // Positions and normals of a moving mesh at a time between two frames, as arrays for the device.
+  function moved(mesh, frame, share) {
+    const still = mesh.base || (mesh.base = {
+      vertices: decode(mesh.vertices), normals: decode(mesh.normals), faces: decode(mesh.faces),
+      frames: decode(mesh.rigid || mesh.points), source: mesh.source && decode(mesh.source),
+    });
+    const count = still.vertices.length / 3, points = new Float32Array(3 * count), normals = new Int8Array(4 * count);
+    if (mesh.rigid) {
+      const m = new Float32Array(12);
+      for (let k = 0; k < 12; k++)
+        m[k] = (1 - share) * still.frames[12 * frame + k] + share * still.frames[12 * (frame + (share > 0)) + k];
+      const size = Math.hypot(m[0], m[4], m[8]) || 1;
+      for (let i = 0; i < count; i++) {
+        const [x, y, z] = still.vertices.subarray(3 * i, 3 * i + 3);
+        const [a, b, c] = still.normals.subarray(4 * i, 4 * i + 3);
+        for (let r = 0; r < 3; r++) {
+          points[3 * i + r] = m[4 * r] * x + m[4 * r + 1] * y + m[4 * r + 2] * z + m[4 * r + 3];
+          normals[4 * i + r] = (m[4 * r] * a + m[4 * r + 1] * b + m[4 * r + 2] * c) / size;
+        }
+      }
+      return { points, normals };
+    }
+    const first = 3 * mesh.own * frame, next = first + (share > 0 ? 3 * mesh.own : 0);
+    for (let i = 0; i < count; i++)
+      for (let r = 0; r < 3; r++) {
+        const at = 3 * still.source[i] + r;
+        points[3 * i + r] = mesh.low[r] + mesh.step[r] *
+          ((1 - share) * still.frames[first + at] + share * still.frames[next + at]);
+      }
+    const sums = new Float32Array(3 * count), faces = still.faces, p = points;
+    for (let f = 0; f < faces.length; f += 3) {
+      const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
+      const n = cross([p[b] - p[a], p[b + 1] - p[a + 1], p[b + 2] - p[a + 2]],
+        [p[c] - p[a], p[c + 1] - p[a + 1], p[c + 2] - p[a + 2]]);
+      for (const v of [a, b, c]) for (let r = 0; r < 3; r++) sums[v + r] += n[r];
+    }
+    for (let i = 0; i < count; i++) {
+      const n = unit(sums.subarray(3 * i, 3 * i + 3));
+      for (let r = 0; r < 3; r++) normals[4 * i + r] = 127 * n[r];
+    }
+    return { points, normals };
+  }
+
+  function refresh(mesh, frame, share) {
+    if (mesh.shown === frame + share) return;
+    const { points, normals } = moved(mesh, frame, share);
+    mesh.device = mesh.device || { points: gl.createBuffer(), normals: gl.createBuffer() };
+    gl.bindBuffer(gl.ARRAY_BUFFER, mesh.device.points);
+    gl.bufferData(gl.ARRAY_BUFFER, points, gl.DYNAMIC_DRAW);
+    gl.bindBuffer(gl.ARRAY_BUFFER, mesh.device.normals);
+    gl.bufferData(gl.ARRAY_BUFFER, normals, gl.DYNAMIC_DRAW);
+    mesh.shown = frame + share;
+  }
+
   // ---- one view --------------------------------------------------------------------------------------------
 
   class View {
@@ -130,6 +186,8 @@
       this.hidden = new Set();
       this.state = scene.states.length > 1 ? "both" : scene.states[0].name;
       this.fov = 0.6;
+      this.time = 0;
+      this.playing = false;
       this.reset();
       this.controls(root.querySelector(".controls"));
       this.listen();
@@ -163,6 +221,7 @@
         for (const name of states) choose(name, name);
         choose("side by side", "both");
       }
+      if (this.scene.times) this.player(root);
       const names = [...new Set(this.scene.states.flatMap((s) => s.meshes.map((m) => m.name)))];
       for (const name of names) {
         const label = document.createElement("label"), box = document.createElement("input");
@@ -179,6 +238,47 @@
       home.textContent = "reset";
       home.onclick = () => { this.reset(); this.request(); };
       root.append(home);
+    }
+
+    player(root) {
+      const last = this.scene.times[this.scene.times.length - 1];
+      const button = document.createElement("button"), slider = document.createElement("input");
+      const label = document.createElement("label"), told = document.createElement("span");
+      button.textContent = "play";
+      Object.assign(slider, { type: "range", min: 0, max: last, step: "any", value: 0 });
+      slider.setAttribute("aria-label", "time in seconds");
+      const tell = () => {
+        slider.value = this.time;
+        told.textContent = `${this.time.toFixed(2)} s`;
+        this.request();
+      };
+      const tick = (now) => {
+        if (!this.playing) return;
+        this.time = (this.time + (now - this.clock) / 1000) % (last || 1);
+        this.clock = now;
+        tell();
+        requestAnimationFrame(tick);
+      };
+      button.onclick = () => {
+        this.playing = !this.playing;
+        button.textContent = this.playing ? "pause" : "play";
+        this.clock = performance.now();
+        if (this.playing) requestAnimationFrame(tick);
+      };
+      slider.oninput = () => { this.time = Number(slider.value); tell(); };
+      label.append(slider, " ", told);
+      root.append(button, label);
+      tell();
+    }
+
+    // The frame before the time that is shown, and how far it is on the way to the next.
+    between() {
+      const times = this.scene.times;
+      let frame = 0;
+      while (frame + 2 < times.length && times[frame + 1] <= this.time) frame++;
+      if (times.length < 2) return [0, 0];
+      const share = (this.time - times[frame]) / (times[frame + 1] - times[frame]);
+      return [frame, Math.max(0, Math.min(1, share))];
     }
 
     listen() {
@@ -302,8 +402,12 @@
       let triangles = 0;
       for (const mesh of state.meshes) {
         if (this.hidden.has(mesh.name) || !mesh.count) continue;
-        bind(shaded, "position", buffer(mesh.vertices, gl.ARRAY_BUFFER).id, gl.FLOAT, false);
-        bind(shaded, "normal", buffer(mesh.normals, gl.ARRAY_BUFFER).id, gl.BYTE, true, 3, 4);
+        const moves = mesh.rigid || mesh.points;
+        if (moves) refresh(mesh, ...this.between());
+        const own = moves ? mesh.device : { points: buffer(mesh.vertices, gl.ARRAY_BUFFER).id,
+          normals: buffer(mesh.normals, gl.ARRAY_BUFFER).id };
+        bind(shaded, "position", own.points, gl.FLOAT, false);
+        bind(shaded, "normal", own.normals, gl.BYTE, true, 3, 4);
         bind(shaded, "color", buffer(mesh.colors, gl.ARRAY_BUFFER).id, gl.UNSIGNED_BYTE, true, 3, 4);
         const faces = buffer(mesh.faces, gl.ELEMENT_ARRAY_BUFFER);
         gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, faces.id);

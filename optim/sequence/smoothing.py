@@ -181,6 +181,8 @@ def still_spans(
     """
     count, tolerance = len(places), max(1.5 * noise, slack)
     needed = min(least * fps, frames[-1] - frames[0]) if count else 0
+    if count and _is_still(places, tolerance, noise, frames):
+        return [(0, count)]
     spans, first = [], 0
     while first < count:
         last = _reach(places, first, tolerance, noise, frames)

@@ -80,7 +80,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_labels_of_smpl_ask_for_the_same_parts_of_the_free_body(tmp_path, name, box):
-    file = read_contacts(WRITERS[name](tmp_path))
+    file = read_contacts(WRITERS[name](tmp_path), body="smpl" if name.startswith("vertices") else None)
     assert file.object is None
     np.testing.assert_array_equal(file.body > 0, LABELS > 0)
     soft = soft_contacts(file, MODEL, read_mesh(box))
@@ -90,6 +90,18 @@ def test_labels_of_smpl_ask_for_the_same_parts_of_the_free_body(tmp_path, name, 
         inside[REGIONS[part]] = True
         assert (weight[~inside] == 0).all() and (weight[inside] > 0.7).mean() > 0.8 and weight.max() <= 1
     assert "buttocks" in soft.notes[0] and "confidence" in soft.notes[0]
+
+
+@pytest.mark.parametrize("name", ["vertices as text", "vertices as JSON"])
+def test_bare_lists_of_vertices_are_of_the_body_that_is_named(tmp_path, name):
+    path = WRITERS[name](tmp_path)
+    with pytest.raises(InputError, match="no key says of which body; say it with --contacts-body"):
+        read_contacts(path)
+    found = read_contacts(path, body="smplx").body
+    assert len(found) == 10475
+    assert np.flatnonzero(found).tolist() == IDS.tolist()
+    beyond = read_contacts(js(tmp_path / "x.json", [5, 9000])).body  # only one body has so many
+    assert len(beyond) == 10475
 
 
 def test_weights_are_probabilities_times_confidence(tmp_path, box):

@@ -463,7 +463,8 @@ def test_inspect_says_what_is_used_and_what_not(tmp_path):
     assert lines[0] == (
         "wham_output.pkl: WHAM, in the camera: 3 frames, SMPL, metres, camera (x right, y down, z forward)"
     )
-    assert lines[1] == "used: pose, trans, betas"
+    assert lines[1] == "used: pose, trans, betas, frame_ids"
+    assert lines[-1] == "frames 0 to 2 of one person: refined as a sequence (--each-frame: one by one)"
     assert any("pose_world, trans_world" in line and "--source wham-world" in line for line in lines)
     lines = inspect_file(writers.foundation_pose(tmp_path, scene))
     assert "4 x 4 pose" in lines[0] and "3 frames, an object's pose" in lines[0]

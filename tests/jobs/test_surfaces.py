@@ -31,9 +31,9 @@ def sample():
 @pytest.fixture(autouse=True)
 def one_fit_of_the_sample(monkeypatch, cache={}):  # noqa: B006 - shared on purpose
     """The free body is fitted to the sample once for the module."""
-    from hoijax.jobs import estimates
+    from hoijax.jobs import surfaces
 
-    fit = estimates.fit_surface
+    fit = surfaces.fit_surface
 
     def remember(model, estimate):
         key = model.kind, estimate.path
@@ -41,7 +41,7 @@ def one_fit_of_the_sample(monkeypatch, cache={}):  # noqa: B006 - shared on purp
             cache[key] = fit(model, estimate)
         return cache[key]
 
-    monkeypatch.setattr(estimates, "fit_surface", remember)
+    monkeypatch.setattr(surfaces, "fit_surface", remember)
 
 
 def load():

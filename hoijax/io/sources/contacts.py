@@ -50,19 +50,21 @@ class ContactFile:
     """Pairs of parts in the words of `--contact`."""
 
 
-def read_contacts(path: PathLike, name: str | None = None) -> ContactFile:
+def read_contacts(path: PathLike, name: str | None = None, body: str | None = None) -> ContactFile:
     """Reads a file of contacts; nothing in it is executed.
 
     Args:
       path: see the module's table.
       name: which object, of a file with labels for several.
+      body: "smpl" or "smplx", whose vertices a bare list numbers.
 
     Raises:
-      InputError: nothing there, damaged, several objects and none named, or numbers that are no probabilities.
+      InputError: nothing there, damaged, several objects and none named, a bare list of vertices of nobody knows which
+        body, or numbers that are no probabilities.
     """
     path = existing_file(path, "file of contacts")
     if format_of(path) in ("txt", "csv"):
-        return _text(path)
+        return _text(path, body)
     tree = read_tree(path)
     if isinstance(tree, list) and tree and all(isinstance(item, Mapping) for item in tree):
         if len(tree) > 1:
@@ -70,7 +72,7 @@ def read_contacts(path: PathLike, name: str | None = None) -> ContactFile:
         tree = tree[0]
     bare = numbers(tree)
     if bare is not None:
-        return _of_one(path, "its array", bare)
+        return _of_one(path, "its array", bare, bare=body or "?")
     if not isinstance(tree, Mapping):
         raise InputError(f"{shown(path)} holds a {type(tree).__name__}, wanted probabilities of contact")
     objectwise_key = next((key for key in _OBJECTWISE if key in tree), "")
@@ -109,7 +111,9 @@ def _merge(one: ContactFile, two: ContactFile) -> ContactFile:
     return dataclasses.replace(one, body=body, object=one.object if one.object is not None else two.object)
 
 
-def _of_one(path: pathlib.Path, key: str, value: np.ndarray, *, keep: bool = False) -> ContactFile:
+def _of_one(
+    path: pathlib.Path, key: str, value: np.ndarray, *, keep: bool = False, bare: str = "smpl"
+) -> ContactFile:  # fmt: skip
     """Of a body if its length is a body's, or its entries name vertices of one; otherwise of an object."""
     value = value.reshape(value.shape[1:]) if value.ndim > 1 and value.shape[0] == 1 else value
     value = value[..., 0] if value.ndim == 2 and value.shape[1] == 1 else value
@@ -122,9 +126,14 @@ def _of_one(path: pathlib.Path, key: str, value: np.ndarray, *, keep: bool = Fal
     if value.ndim != 1:
         raise InputError(f"{shown(path)}: {key} has the shape {value.shape}, wanted (V,) probabilities")
     if len(value) in VERTICES or keep or _names_vertices(value):
-        return ContactFile(
-            path, body=_probabilities(path, key, value, _vertex_count(key) if _names_vertices(value) else None)
-        )
+        listed = _names_vertices(value)
+        if listed and bare == "?" and value.min() >= 0 and value.max() < 6890:
+            raise InputError(
+                f"{shown(path)}: {key} lists numbers of vertices and no key says of which body; say it with "
+                "--contacts-body smpl or smplx"
+            )
+        count = 10475 if bare == "smplx" else _vertex_count(key)
+        return ContactFile(path, body=_probabilities(path, key, value, count if listed else None))
     return ContactFile(path, object=_probabilities(path, key, value, None))
 
 
@@ -184,7 +193,7 @@ def _points(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
     return value.astype(np.float64)
 
 
-def _text(path: pathlib.Path) -> ContactFile:
+def _text(path: pathlib.Path, body: str | None) -> ContactFile:
     """Words, numbers of vertices or probabilities, or rows of a point and its probability."""
     with reading(path, "a file of contacts"):
         if path.stat().st_size > _LARGEST_TEXT:
@@ -200,4 +209,4 @@ def _text(path: pathlib.Path) -> ContactFile:
         if len({len(row) for row in rows}) != 1:
             raise InputError(f"{shown(path)}: its lines have different lengths")
         array = np.asarray(rows)
-        return _of_one(path, MATRIX, array[:, 0] if array.shape[1] == 1 else array)
+        return _of_one(path, MATRIX, array[:, 0] if array.shape[1] == 1 else array, bare=body or "?")

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from hoijax.errors import InputError
 from hoijax.io.reading import PathLike, reading, shown
 from hoijax.io.sources.containers import MATRIX, MESH, read_tree
-from hoijax.io.sources.records import Record, flat, numbers
+from hoijax.io.sources.records import Record, flat, in_order, numbers, numbers_in
 from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, source_by_name
 
 POSE_NAME = re.compile(
@@ -70,6 +70,8 @@ class SourceEstimate:
     """`(H, W, 3)` of SAM 3D Objects, turned to OpenCV's axes."""
     mask: np.ndarray | None = None
     """`(H, W)` of the person in the picture."""
+    frames: np.ndarray | None = None
+    """`(T,)` numbers of the frames in their video, rising; None: rows are not said to be frames."""
     notes: tuple[str, ...] = ()
     """What its user should know."""
 
@@ -159,14 +161,15 @@ def _people(path: pathlib.Path, row: Source, tree: Any) -> dict[str, Record]:
 
 def _folder(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The 4 x 4 poses of a folder as one array, in the order of their names."""
-    files = sorted(path.glob("*.txt"))
+    files = in_order(path.glob("*.txt"))
     if not files:
         raise InputError(f"the folder {shown(path)} holds no .txt files; wanted 4 x 4 poses, one a frame")
+    frames = np.asarray(numbers_in(file.name for file in files))
     poses = [read_tree(file)[MATRIX] for file in files]
     wrong = [file.name for file, pose in zip(files, poses) if pose.shape != (4, 4)]
     if wrong:
         raise InputError(f"{shown(path)}: {', '.join(wrong[:4])}: no 4 x 4 pose")
-    return {MATRIX: np.stack(poses)}
+    return {MATRIX: np.stack(poses), "frames": frames}
 
 
 def _row(path: pathlib.Path, tree: Any, name: str | None) -> Source:
@@ -326,7 +329,24 @@ def _fill_from_beside(estimate: SourceEstimate, record: Record, beside: Record) 
     if "pointmap" in get:
         fields["pointmap"] = get["pointmap"][1] @ _FROM_PYTORCH3D
     found = dataclasses.replace(estimate, arrays=arrays, **fields)
-    return dataclasses.replace(found, body=found.body or _kind(arrays))
+    found = dataclasses.replace(found, body=found.body or _kind(arrays))
+    return dataclasses.replace(found, frames=_frame_numbers(found, get.get("frames")))
+
+
+def _frame_numbers(estimate: SourceEstimate, given: tuple[str, np.ndarray] | None) -> np.ndarray | None:
+    """Numbers of the frames, as the file has them, or as a video's rows count."""
+    count = estimate.count
+    if given is not None:
+        key, value = given
+        value = value.reshape(-1)
+        if value.size == count and (value == value.round()).all() and np.abs(value).max(initial=0) < 2**31:
+            if (np.diff(value) <= 0).any():
+                raise InputError(
+                    f"{shown(estimate.path)}: the numbers of frames in {key!r} do not rise; sort the rows, or leave "
+                    f"key out with --ignore {key}"
+                )
+            return value.astype(np.int64)
+    return np.arange(count) if estimate.source.video and count > 1 else None
 
 
 def _pose53(path: pathlib.Path, key: str, value: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,7 +3,10 @@
 Each function takes a tree and returns `{person: Record}`; the person is "" where the file is of one by nature.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,16 +84,30 @@ def inside(path: str):
         people = find(tree, before.strip("/")) if before else tree
         pairs = people.items() if isinstance(people, Mapping) else enumerate(people)
         rest = after.strip("/")
-        found = {str(key): find(value, rest) if rest else value for key, value in pairs}
-        return {key: _flatten(value) for key, value in found.items() if isinstance(value, Mapping)}
+        found = {str(key): (find(value, rest) if rest else value, value) for key, value in pairs}
+        return {
+            key: _numbered(value) | _flatten(inner)
+            for key, (inner, value) in found.items()
+            if isinstance(inner, Mapping)
+        }
 
     return split
 
 
+def _numbered(person: Any) -> Record:
+    """The numbers of a person's frames, which may stand beside what is theirs."""
+    frames = numbers(person.get("frames")) if isinstance(person, Mapping) else None
+    return {} if frames is None else {"frames": frames}
+
+
 def phalp(tree: Any) -> dict[str, Record]:
-    """PHALP's tracks: `{frame: {smpl: [one a person], camera: [...], tid: [...]}}`, matched by `tid`."""
+    """PHALP's tracks: `{frame: {smpl: [one a person], camera: [...], tid: [...]}}`, matched by `tid`.
+
+    Frames in which a person is not seen are gaps in their `frames`, which count as the names of the frames do
+    (`000012.jpg`), or else in the file's order.
+    """
     tracks: dict[str, list[dict[str, np.ndarray]]] = {}
-    for frame in tree.values():
+    for number, frame in zip(numbers_in(tree), tree.values()):
         if not isinstance(frame, Mapping):
             continue
         people, cameras = frame.get("smpl", []), frame.get("camera", [])
@@ -102,9 +119,27 @@ def phalp(tree: Any) -> dict[str, Record]:
             )
         for person, camera, name in zip(people, cameras, names):
             row = {key: numbers(value) for key, value in person.items()} if isinstance(person, Mapping) else {}
-            row["camera"] = numbers(camera)
+            row |= {"camera": numbers(camera), "frames": np.asarray(number)}
             tracks.setdefault(str(name), []).append({k: v for k, v in row.items() if v is not None})
     return {name: _stack(rows, name) for name, rows in tracks.items()}
+
+
+def numbers_in(names: Iterable[Any]) -> list[int]:
+    """The numbers of frames by their names: the last digits of each, if they rise; else 0, 1, 2, ..."""
+    names = list(names)
+    found = [re.findall(r"\d+", pathlib.PurePath(str(name)).stem)[-1:] for name in names]
+    values = [int(digits[0]) for digits in found if digits and len(digits[0]) < 10]
+    rising = len(values) == len(names) and all(a < b for a, b in itertools.pairwise(values))
+    return values if rising else list(range(len(names)))
+
+
+def in_order(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+    """Files by the last number in their names, where all have one, else by their names: 2.txt before 10.txt."""
+    paths = sorted(paths)
+    digits = [re.findall(r"\d+", path.stem)[-1:] for path in paths]
+    if not all(digits):
+        return paths
+    return [path for _, path in sorted(zip((int(found[0]) for found in digits), paths))]
 
 
 def _stack(rows: list[dict[str, np.ndarray]], name: str) -> Record:

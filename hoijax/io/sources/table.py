@@ -58,13 +58,14 @@ ALIASES: dict[str, str] = {
     **{key: "obj_scale" for key in ("obj_scale", "object_scale")},
     **{key: "obj_pose" for key in ("obj_pose", "object_pose", "obj_T", "object_T", "pose_abs", "ob_in_cam")},
     "obj_quat_wxyz": "obj_quat_wxyz", "obj_quat_xyzw": "obj_quat_xyzw",
+    **{key: "frames" for key in ("frames", "frame_ids", "frame_id", "frame")},
     **{key: "intrinsics" for key in ("intrinsics", "K", "cam_int", "cam_K", "K_fullimg", "camera_matrix")},
 }  # fmt: skip
 """Key to what it means, of any file without a more particular row. Means are keys of `hoijax.io.layouts.KEYS` and
 
 `obj_pose` (4 x 4), `obj_quat_wxyz`, `obj_quat_xyzw`, `pose53` (SMPL-X without eyes), `pelvis` and `head` (where that
 point is, instead of a translation), `vertices`, `vertices_mm`, `offset` (added to vertices and keypoints), `keypoints`
-(MHR's 70), `pixels`, `mask`, `intrinsics`, `focal`."""
+(MHR's 70), `pixels`, `mask`, `intrinsics`, `focal`, `frames` (their numbers in the video)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Source:
     """What was tried of it."""
     unread: str = ""
     """What of it is not read."""
+    video: bool = False
+    """Whether rows are frames of one person, in their order."""
     metric: bool = True
     """Whether its depth is in metres; False: it depends on an assumed focal length."""
 
@@ -130,6 +133,14 @@ def _width(path: str, *sizes: int) -> Callable[[Any], bool]:
 def _matrix(tree: Any) -> bool:
     array = numbers(find(tree, MATRIX)) if isinstance(tree, Mapping) else numbers(tree)
     return array is not None and array.shape[-2:] == (4, 4) and array.ndim in (2, 3)
+
+
+def _matrices(tree: Any) -> dict[str, Record]:
+    """The poses of a file or a folder, with the numbers of their frames where the folder says them."""
+    if not isinstance(tree, Mapping):
+        return {"": {MATRIX: numbers(tree)}}
+    frames = numbers(tree.get("frames"))
+    return {"": {MATRIX: numbers(find(tree, MATRIX))} | ({} if frames is None else {"frames": frames})}
 
 
 def _phalp(tree: Any) -> bool:
@@ -189,14 +200,14 @@ SOURCES: tuple[Source, ...] = (
         "gvhmr", "GVHMR, in the camera", _has("smpl_params_incam/body_pose"),
         ALIASES, records.inside("smpl_params_incam"), "smplx", prefix="smpl_params_incam",
         skip={"smpl_params_global": _WORLD.format("gvhmr-world"), "net_outputs": "the network's own"},
-        files="hmr4d_results.pt", note="SMPL-X without hands", unread="net_outputs",
+        video=True, files="hmr4d_results.pt", note="SMPL-X without hands", unread="net_outputs",
     ),
     Source(
         "gvhmr-world", "GVHMR, in the world", _has("smpl_params_global/body_pose"),
         ALIASES, records.inside("smpl_params_global"), "smplx", frame="y-up",
         prefix="smpl_params_global",
         skip={"smpl_params_incam": _WORLD.format("gvhmr").replace("world", "camera"), "K_fullimg": "of the camera"},
-        files="hmr4d_results.pt", note="SMPL-X without hands",
+        video=True, files="hmr4d_results.pt", note="SMPL-X without hands",
     ),
     Source(
         "prompthmr-video", "PromptHMR (video), in the camera", _has("people/*/smplx_cam"),
@@ -204,42 +215,44 @@ SOURCES: tuple[Source, ...] = (
         prefix="people",
         skip={"camera_world": _WORLD.format("prompthmr-video-world"), "rotmat": "the same as pose",
               "contact": "labels of the feet"},
-        files="results.pkl (joblib)",
+        video=True, files="results.pkl (joblib)",
     ),
     Source(
         "prompthmr-video-world", "PromptHMR (video), in the world", _has("people/*/smplx_world"),
         {k: v for k, v in ALIASES.items() if k != "rotmat"}, records.inside("people/*/smplx_world"), "smplx",
         frame="y-up", prefix="people", skip={"camera_world": "the camera", "rotmat": "the same as pose"},
-        files="results.pkl (joblib)",
+        video=True, files="results.pkl (joblib)",
     ),
     Source(
         "cari4d", "CARI4D", _has("pr/pose_abs", "pr/smpl_pose"), ALIASES, records.inside("pr"), "smplh", prefix="pr",
-        skip={"gt": "ground truth", "in": "the network's input"}, holds="both", files="{seq}.pth",
+        skip={"gt": "ground truth", "in": "the network's input"}, holds="both", video=True, files="{seq}.pth",
         unread="contact_logits (a probability a frame, not of places)",
     ),
     Source(
         "wham", "WHAM, in the camera", _has("*/pose", "*/trans", "*/pose_world"), ALIASES, records.inside("*"), "smpl",
         skip={"pose_world": _WORLD.format("wham-world"), "trans_world": _WORLD.format("wham-world"),
               "verts": "the pose says the same"},
-        files="wham_output.pkl (joblib)",
+        video=True, files="wham_output.pkl (joblib)",
     ),
     Source(
         "wham-world", "WHAM, in the world", _has("*/pose_world", "*/trans_world"),
-        {"pose_world": "poses", "trans_world": "transl", "betas": "betas"}, records.inside("*"), "smpl", frame="y-up",
+        {"pose_world": "poses", "trans_world": "transl", "betas": "betas", "frame_ids": "frames"},
+        records.inside("*"), "smpl", frame="y-up",
         skip={"pose": "in the camera", "trans": "in the camera", "verts": "the pose says the same"},
-        files="wham_output.pkl (joblib)",
+        video=True, files="wham_output.pkl (joblib)",
     ),
     Source(
         "4d-humans", "4D-Humans (PHALP's tracks)", _phalp,
         {**ALIASES, "camera": "transl"}, records.phalp, "smpl", metric=False,
-        files="results/*.pkl (joblib)", note="the depth follows from an assumed focal length and is not metric",
+        video=True, files="results/*.pkl (joblib)",
+        note="the depth follows from an assumed focal length and is not metric",
         unread="masks, boxes, appearance",
     ),
     Source(
         "tram", "TRAM", _has("pred_rotmat", "pred_trans"),
-        {"pred_rotmat": "poses", "pred_trans": "transl", "pred_shape": "betas"}, body="smpl",
+        {"pred_rotmat": "poses", "pred_trans": "transl", "pred_shape": "betas", "frame": "frames"}, body="smpl",
         skip={"pred_cam": "of the crop", "pred_pose": "the same as pred_rotmat"},
-        files="hps/hps_track_{k}.npy", unread="camera.npy (the camera's path)",
+        video=True, files="hps/hps_track_{k}.npy", unread="camera.npy (the camera's path)",
     ),
     Source(
         "multi-hmr", "Multi-HMR", _of_people(_has("rotvec", "transl_pelvis")),
@@ -321,8 +334,8 @@ SOURCES: tuple[Source, ...] = (
         {"angles": "obj_rot", "trans": "obj_trans"}, holds="object", frame="y-up", files="object.npz",
     ),
     Source(
-        "matrix", "a 4 x 4 pose (FoundationPose, BundleSDF)", _matrix, {MATRIX: "obj_pose"},
-        lambda tree: {"": {MATRIX: numbers(find(tree, MATRIX) if isinstance(tree, Mapping) else tree)}},
+        "matrix", "a 4 x 4 pose (FoundationPose, BundleSDF)", _matrix, {MATRIX: "obj_pose", "frames": "frames"},
+        _matrices,
         holds="object", files="ob_in_cam/*.txt", note="in metres, of the mesh as the method was given it",
     ),
     Source(
