@@ -391,7 +391,8 @@ def inspect_file(
     lines = _one_summary(path, source, person, ignore)
     if len(people) > 1:
         told = ", ".join(f"{name} ({frames})" for name, frames in list(people.items())[:20])
-        lines.insert(1, f"several in one file: {told}; choose one with --person, an object with --object-name")
+        how = "choose one with --person, an object with --object-name; --person all takes each"
+        lines.insert(1, f"several in one file: {told}; {how}")
     return lines
 
 
