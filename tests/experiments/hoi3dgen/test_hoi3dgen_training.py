@@ -144,6 +144,23 @@ def test_wrong_settings_are_refused():
         train.make_trainer(config(), SIZES, NULL, other).start()
 
 
+def test_gradients_are_clipped_and_the_rate_rises():
+    def moves(**changes):
+        optimiser = train.make_trainer(config(**changes), SIZES, NULL).task.optimiser()
+        weight, out = jnp.ones(3), []
+        state = optimiser.init(weight)
+        for _ in range(3):
+            with jax.numpy_dtype_promotion("standard"):
+                update, state = optimiser.update(jnp.full(3, 100.0), state, weight)
+            out.append(float(-update[0]))
+        return out
+
+    rising = moves(rate=0.1, warmup=2)
+    np.testing.assert_allclose(rising, [0.0, 0.05, 0.1], rtol=1e-5)
+    # Adam forgets how long a gradient is, but for its epsilon of 1e-8.
+    assert moves(rate=0.1, warmup=2, clip=1e-9)[2] < 0.01
+
+
 @pytest.mark.slow
 def test_eight_pictures_are_learnt_by_heart():
     small = dataclasses.replace(SIZES, depth=1, head_width=8, hidden=32)

@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.nets import sana, weights
+from hoijax.nets.blocks.streams import StillStream, describe
 
 COUNTS = {
     "sana_0.6b": (591_747_872, None),
@@ -115,3 +117,18 @@ def test_the_fine_tuned_file_drops_what_means_nothing(cases):
     with pytest.raises(InputError, match=r"unexpected: t_block.2.bias"):
         weights.convert_state_dict(shapes, state | {"t_block.2.bias": np.zeros(3)}, ignore=entry.ignore,
                                    rules=entry.rules)  # fmt: skip
+
+
+def test_the_authors_constants_reach_the_layers(cases):
+    config = sana.authors_layout(cases.SANA_NORMED)
+    network = weights.abstract(lambda rngs: sana.Sana(config, rngs))
+    block = network.blocks.block
+    assert block.cross.config.norm_epsilon == block.cross.key_norm.epsilon == 1e-6
+    assert block.attention.config.linear_epsilon == 1e-8 and block.attention.config.norm_epsilon == 1e-5
+    assert network.null_text.shape == (300, config.text_channels)
+
+
+def test_a_described_network_has_usual_streams_of_random_numbers():
+    network = describe(lambda rngs: nnx.Dropout(0.5, rngs=rngs))
+    kinds = {type(node) for _, node in nnx.iter_graph(network)}
+    assert nnx.RngStream in kinds and StillStream not in kinds

@@ -1,5 +1,7 @@
 """SANA's sampler and texts, and inpainting, with networks whose answers are known."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -196,7 +198,7 @@ def test_the_mask_shrinks_to_the_person_after_the_steps_that_look():
     still = lambda latent, time, text: jnp.zeros((*latent.shape[:3], 4), latent.dtype)  # noqa: E731
     person = np.zeros((8, 12), bool)
     person[4:6, 5:7] = True
-    got = fill(still, lambda picture: person, steps=6, share=1.0, looks=(2, 4), margins=(5, 1, 1, 0), least=0.01)
+    got = fill(still, lambda picture: person, steps=6, share=1.0, looks=(2, 4), margins=(5, 1, 2, 0), least=0.01)
     assert (got.masks[:2] == MASK).all()
     around = np.zeros((8, 12), bool)
     around[3:7, 4:8] = True
@@ -220,3 +222,23 @@ def test_what_cannot_be_filled_is_refused():
         stable_diffusion.inpaint(Says(abs, inputs=4), HalfSize(), PICTURE, MASK, TEXT, NULL, np.asarray, key=KEY)
     with pytest.raises(ValueError, match=r"the mask is \(4, 4\), the picture \(8, 12\)"):
         stable_diffusion.inpaint(Says(abs), HalfSize(), PICTURE, MASK[:4, :4], TEXT, NULL, np.asarray, key=KEY)
+
+
+class Same:
+    """A network that changes nothing."""
+
+    class conv_in:
+        kernel = np.zeros(1, np.float32)
+
+    def __call__(self, x):
+        return x
+
+
+@pytest.mark.parametrize("kind", [sana.AutoencoderDC, stable_diffusion.AutoencoderKL])
+def test_latents_are_scaled_both_ways(kind):
+    sizes = types.SimpleNamespace(scaling=0.25, factor=1)
+    coder = types.SimpleNamespace(config=sizes, encoder=Same(), decoder=Same(), post_quant_conv=Same())
+    x = normal(1, 2, 2, 3)
+    np.testing.assert_array_equal(kind.decode(coder, x), 4 * x)
+    if kind is sana.AutoencoderDC:
+        np.testing.assert_array_equal(kind.encode(coder, x), x / 4)
