@@ -144,7 +144,7 @@ def markdown(record: dict[str, Any]) -> str:
     return page(
         "Refining with a picture",
         "Made by `python -m hoijax.experiments.refine_pictures`, whose docstring says how.",
-        f"Samples of SynthHOI's {record['config']['split']} split: means, and shares of samples.",
+        f"{len(record['each'])} samples of SynthHOI's {record['config']['split']} split: means, and shares of samples.",
         table(head, cells),
         f"{record['machine']}, shared with other work; the first sample's seconds include compilation; "
         f"{record['seconds']:.0f} s.",
