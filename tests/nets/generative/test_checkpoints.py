@@ -132,3 +132,17 @@ def test_a_described_network_has_usual_streams_of_random_numbers():
     network = describe(lambda rngs: nnx.Dropout(0.5, rngs=rngs))
     kinds = {type(node) for _, node in nnx.iter_graph(network)}
     assert nnx.RngStream in kinds and StillStream not in kinds
+
+
+def test_constants_that_answers_of_order_one_do_not_show(cases):
+    unet, vae = cases.CASES["unet"].network, cases.CASES["vae_encode"].network
+    level = unet.down_blocks[0]
+    assert level.resnets[0].norm1.epsilon == level.resnets[0].norm2.epsilon == unet.conv_norm_out.epsilon == 1e-5
+    assert level.attentions[0].norm.epsilon == 1e-6
+    assert level.attentions[0].transformer_blocks.block.norm1.epsilon == 1e-5
+    middle = vae.decoder.mid_block
+    assert middle.resnets[0].norm1.epsilon == middle.attentions[0].group_norm.epsilon == 1e-6
+    assert vae.encoder.conv_norm_out.epsilon == vae.decoder.conv_norm_out.epsilon == 1e-6
+    transformer = cases.CASES["sana"].network
+    assert transformer.norm.epsilon == transformer.blocks.block.norm.epsilon == 1e-6
+    assert transformer.text_norm.epsilon == 1e-5 and cases.CASES["gemma"].network.norm.epsilon == 1e-6
