@@ -44,7 +44,8 @@ MANY_MAPPINGS = 30_000
 # Half a minute of CPU and more each, dearest first: begun first, they leave short files for the end of `-n 2`.
 LONG_FILES = (
     "experiments/scorehoi/test_scorehoi_training.py", "optim/gradient/test_refiner.py",
-    "nets/test_scorehoi_regressor.py", "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
+    "nets/test_scorehoi_regressor.py", "nets/interactvlm/test_model.py",
+    "systems/scorehoi/test_converted.py", "cli/test_refine_whole.py",
     "cli/test_refine_scene.py", "nets/test_graft.py", "nets/test_scorehoi_authors.py", "geometry/test_mesh.py",
     "nets/blaze/test_hands_boxes.py", "experiments/scorehoi/test_scorehoi_views.py", "nets/blaze/test_networks.py",
     "experiments/scorehoi/test_scorehoi_tables.py", "jobs/test_people.py", "nets/test_scorehoi_denoiser.py",
