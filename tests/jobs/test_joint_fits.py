@@ -166,9 +166,9 @@ def test_contact_is_written_coloured_and_said(run, folder, tmp_path, monkeypatch
 
 def test_distances_become_probabilities(held_box):
     world = held_box
-    pose = world.pose.replace(scale=np.float32(1.2))
+    pose = world.pose.replace(scale=np.float32(1.5))
     body, obj = contact_by_distance(world.vertices, world.template.sdf, np.asarray(world.box.vertices), pose)
-    placed = 1.2 * np.asarray(world.box.vertices) @ np.asarray(pose.rotation, float).T + pose.translation
+    placed = 1.5 * np.asarray(world.box.vertices) @ np.asarray(pose.rotation, float).T + pose.translation
     whole = trimesh.Trimesh(placed, world.box.faces, process=False)
     gap = -trimesh.proximity.signed_distance(whole, world.vertices)
     near = np.abs(gap - joint_fit.NEAR) > 0.006  # the grid's error aside

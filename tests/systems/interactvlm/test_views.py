@@ -45,6 +45,7 @@ def test_the_operator_is_the_lift(ball, mode):
 
 def test_what_fills_an_operator_up_changes_nothing_and_too_little_room_is_named(ball):
     masks = np.random.default_rng(1).uniform(size=ball.lift.views)
+    masks[0, 0, 0] = 1.0  # the pixel that fillings point at
     count = len(ball.lift.pixel)
     wide = lift_operator(ball.fragments, ball.faces, len(ball.vertices), capacity=count + 37)
     assert len(wide.pixel) == count + 37
@@ -151,6 +152,7 @@ def test_surfaces_that_cannot_be_seen_are_refused():
     triangle = np.array([[0, 1, 2]])
     for vertices, faces, said in (
         (np.zeros((3, 3)), triangle, "one place"), (np.full((3, 3), np.nan), triangle, "finite"),
+        (np.diag([1.0, np.inf, 1.0]), triangle, "finite"),
         (np.eye(3), np.zeros((0, 3), int), "0 faces"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):
