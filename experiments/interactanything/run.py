@@ -25,7 +25,7 @@ from hoijax.render.framing import frame_points
 from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig
 from hoijax.viz import NamedMesh, render_views
 
-SIZE, COLUMNS, AZIMUTH, ELEVATION = 200, 10, 45.0, 12.0
+SIZE, COLUMNS, AZIMUTH, ELEVATION = 176, 10, 45.0, 12.0
 """Side of a picture, pixels; pictures in a row; direction of view, degrees."""
 NEAR = 1.3
 """Of an object larger than `LARGE` metres only what is so near to the person is framed, metres."""
@@ -110,7 +110,7 @@ def sheet(rows: Mapping[int, Mapping[str, Any]], folder: pathlib.Path, lod: str)
         azimuth, elevation = np.radians(np.array([[AZIMUTH], [ELEVATION]], np.float32))
         rig = frame_points(np.concatenate([body, seen]), azimuth=azimuth, elevation=elevation, image_size=(SIZE, SIZE))
         meshes = [NamedMesh("body", body, faces), NamedMesh("object", thing, scene["faces"])]
-        picture = render_views(meshes, rig, floor=0.0, studio=Studio(samples=3))[0]
+        picture = render_views(meshes, rig, floor=0.0, studio=Studio(samples=2))[0]
         wrong = ", ".join(k for k, v in row["checks"].items() if not v)
         cells.append((picture, f"{number + 1}. {row['sentence'][9:]}{': FAILS ' + wrong if wrong else ''}"))
     return contact_sheet(cells, cell=SIZE, columns=COLUMNS)

@@ -146,7 +146,7 @@ def test_ferrari_canny_grows_with_friction():
 def test_support_bears_a_weight_above_it():
     legs = np.array([[x, 0.0, z] for x in (-0.2, 0.2) for z in (-0.2, 0.2)])
     up = np.tile([[0.0, 1, 0]], (4, 1))
-    assert support_residual(legs, up, np.array([0.1, 0.6, 0.1])) < 1e-9
+    assert support_residual(legs + [1.0, 0, 0], up, np.array([1.1, 0.6, 0.1])) < 1e-9
     # Beside the legs a moment is left: no push from below lowers it without lifting too little.
     beside = support_residual(legs, up, np.array([0.5, 0.6, 0.0]), friction=0.0)
     arm = 0.3

@@ -298,11 +298,23 @@ def lean_on_hands(s: Setting) -> None:
     place_hands(s)
 
 
+def _face_place(s: Setting, part: str) -> None:
+    """Of several sides takes one, and turns the thing by quarters so that it looks at the person before it."""
+    places = s.contact(part).places
+    if len(places) > 1:
+        s.chosen[part] = (places[int(s.rng.integers(len(places)))],)
+    low, high = s.box()
+    away = s.samples(part)[0].mean(axis=0) - (low + high) / 2
+    if np.hypot(away[0], away[2]) > 0.1 * max(high[0] - low[0], high[2] - low[2]):
+        s.turn_thing(90.0 * round(float(np.degrees(np.arctan2(-away[0], away[2]))) / 90.0))
+
+
 def lean_back(s: Setting) -> None:
     """The back, or the lower back, against something."""
     p, rng = s.puppet, s.rng
     s.stand_thing(_raised(s))
     part = next((n for n in ("back", "upper_back", "lower_back", "buttocks") if s.contact(n)), "back")
+    _face_place(s, part)
     points = s.samples(part)[0]
     top = float(np.percentile(points[:, 1], 97))
     p.pose("stand")
