@@ -10,7 +10,7 @@ import trimesh
 from hoijax.cli import main
 from hoijax.io import read_parameters
 from hoijax.io.sources import read_estimate
-from hoijax.jobs import sequences
+from hoijax.jobs import objects, sequences
 from hoijax.jobs.estimates import Reading
 from hoijax.jobs.plans import read_files
 from hoijax.optim.gradient import RefineMetrics
@@ -63,7 +63,8 @@ def calls(monkeypatch):
 
 
 @pytest.fixture
-def refine(tmp_path, calls):
+def refine(tmp_path, calls, monkeypatch):
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 16)
     trimesh.creation.box((0.3, 0.3, 0.3)).export(tmp_path / "box.obj")
 
     def run(values, *options, out="out"):

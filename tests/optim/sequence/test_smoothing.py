@@ -131,6 +131,7 @@ def test_what_stands_is_found_still_and_what_moves_is_not(seed):
     assert spans(np.zeros((90, 3)), seed=seed) == [(0, 90)]
     assert spans(wave(), seed=seed) == []
     assert spans(0.05 * t * [1, 0, 0], seed=seed) == []  # slowly is no staircase
+    assert (0, 90) not in spans(0.02 * t * [1, 0, 0], seed=seed)  # a steady drift within the tolerance is none
     (a, b), (c, d) = spans(np.clip(t - 1, 0, 1) * [0.5, 0.2, 0.0], seed=seed)
     assert (a, d) == (0, 90)
     assert 24 <= b <= 34

@@ -29,8 +29,8 @@ def moving(rng):
 
 
 def test_a_natural_acceleration_costs_one_a_frame():
-    time = jnp.arange(FRAMES) * 1.0
-    points = jnp.stack([0.005 * time**2, time, 0 * time], axis=1)[:, None] * jnp.ones((1, 3, 1))
+    time = np.arange(FRAMES) * 1.0
+    points = jnp.asarray(np.stack([0.005 * time**2, time, 0 * time], axis=1)[:, None] * np.ones((1, 3, 1)))
     np.testing.assert_allclose(acceleration_term(points, jnp.ones(3), ties()), FRAMES - 2, rtol=1e-5)
     np.testing.assert_allclose(acceleration_term(points, jnp.array([1.0, 0, 0]), ties()), FRAMES - 2, rtol=1e-5)
     one = points.at[:, 1:].set(0.0)
@@ -45,8 +45,8 @@ def test_points_that_move_with_the_object_do_not_slide():
     still = states.replace(
         object_rotation=jnp.broadcast_to(jnp.eye(3), (FRAMES, 3, 3)), object_translation=jnp.zeros((FRAMES, 3))
     )
-    shift = 0.01 * jnp.arange(FRAMES)[:, None, None] * jnp.array([1.0, 0, 0])
-    found = sliding_term(own + shift, still, jnp.ones((FRAMES, 5)), ties())
+    shift = 0.01 * np.arange(FRAMES)[:, None, None] * np.array([1.0, 0, 0])
+    found = sliding_term(jnp.asarray(np.asarray(own) + shift), still, jnp.ones((FRAMES, 5)), ties())
     cost = 2 * (SLIP / 0.01) ** 2 * (np.sqrt(1 + (0.01 / SLIP) ** 2) - 1)
     np.testing.assert_allclose(found, (FRAMES - 1) * cost, rtol=1e-4)
 
@@ -55,9 +55,9 @@ def test_only_what_touches_in_both_of_two_frames_that_follow_each_other_slides()
     still = moving(np.random.default_rng(0)).replace(
         object_rotation=jnp.broadcast_to(jnp.eye(3), (FRAMES, 3, 3)), object_translation=jnp.zeros((FRAMES, 3))
     )
-    points = 0.01 * jnp.arange(FRAMES)[:, None, None] * jnp.ones((1, 1, 3))
+    points = jnp.asarray(0.01 * np.arange(FRAMES)[:, None, None] * np.ones((1, 1, 3)))
     every = sliding_term(points, still, jnp.ones((FRAMES, 1)), ties())
-    alternating = (jnp.arange(FRAMES) % 2)[:, None] * 1.0
+    alternating = jnp.asarray((np.arange(FRAMES) % 2)[:, None] * 1.0)
     assert sliding_term(points, still, alternating, ties()) == 0
     gap = jnp.ones(FRAMES - 1).at[4].set(0.0)
     np.testing.assert_allclose(
@@ -67,10 +67,10 @@ def test_only_what_touches_in_both_of_two_frames_that_follow_each_other_slides()
 
 def test_feet_slide_along_the_floor_and_not_across_it():
     floor = Floor.at(0.0)
-    time = 0.01 * jnp.arange(FRAMES)[:, None, None]
+    time = 0.01 * np.arange(FRAMES)[:, None, None]
     ones = jnp.ones((FRAMES, 1))
-    assert standing_term(time * jnp.array([0.0, 1, 0]), ones, floor, ties()) == 0
-    assert standing_term(time * jnp.array([0.0, 0, 1]), ones, floor, ties()) > FRAMES - 2
+    assert standing_term(jnp.asarray(time * np.array([0.0, 1, 0])), ones, floor, ties()) == 0
+    assert standing_term(jnp.asarray(time * np.array([0.0, 0, 1])), ones, floor, ties()) > FRAMES - 2
 
 
 def test_gradients_are_finite_where_nothing_moves():
