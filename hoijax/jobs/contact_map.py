@@ -103,8 +103,8 @@ def prepare_contacts(request: ContactRequest) -> tuple[Job, dict[str, str], tupl
     """
     label = " ".join(label_words(request.label))
     masks = MaskFiles(request.human_mask, request.object_mask, request.instances)
-    seen, failures = look_at_photographs(request.image, masks, picture_digest, find_person=True)
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
+    seen, failures = look_at_photographs(request.image, masks, picture_digest, find_person=True)
     fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std))
     common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units, "label": label,
               "size": request.size_std, "focal": request.focal}  # fmt: skip

@@ -14,7 +14,7 @@ from hoijax.camera import Camera
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose, SDFGrid, query_sdf
 from hoijax.interaction import contact_probability
-from hoijax.io import value_digest, write_npz
+from hoijax.io import LoadedMesh, value_digest, write_npz
 from hoijax.io.sources.contacts import ContactFile
 from hoijax.jobs.contact_files import labels_on_body
 from hoijax.jobs.objects import ObjectAsset, place_mesh
@@ -86,26 +86,35 @@ def contact_by_distance(
     return tuple(np.asarray(x) for x in found)
 
 
+def contact_of_file(file: ContactFile, model: BodyModel, mesh: LoadedMesh) -> ContactEvidence:
+    """What a file says of contact on a body and a mesh.
+
+    Raises:
+      InputError: labels of a body or a mesh that this is not.
+    """
+    if file.body is None:
+        raise InputError(f"{file.path} says nothing of the body's vertices; wanted probabilities of those that touch")
+    body = np.asarray(labels_on_body(file, model), np.float32)
+    if file.object is None:
+        return ContactEvidence(body)
+    points = mesh.vertices if file.points is None else file.points * mesh.report.metres_per_unit
+    if len(points) != len(file.object):
+        raise InputError(
+            f"{file.path} has labels of {len(file.object):,} vertices of an object, the mesh has {len(points):,}"
+        )
+    return ContactEvidence(body, np.asarray(file.object, np.float32), np.asarray(points, np.float32))
+
+
 def evidence_of(file: ContactFile | None, fitted: PhotoFit, model: BodyModel, asset: ObjectAsset) -> ContactEvidence:
     """What is known of contact: a file's labels, or distances between what was fitted each by itself.
 
     Raises:
       InputError: labels of a body or a mesh that this is not.
     """
-    if file is None:
-        body, obj = contact_by_distance(fitted.vertices, asset.template.sdf, asset.mesh.vertices, fitted.pose)
-        return ContactEvidence(body.astype(np.float32), obj.astype(np.float32), asset.mesh.vertices)
-    if file.body is None:
-        raise InputError(f"{file.path} says nothing of the body's vertices; wanted probabilities of those that touch")
-    body = np.asarray(labels_on_body(file, model), np.float32)
-    if file.object is None:
-        return ContactEvidence(body)
-    points = asset.mesh.vertices if file.points is None else file.points * asset.mesh.report.metres_per_unit
-    if len(points) != len(file.object):
-        raise InputError(
-            f"{file.path} has labels of {len(file.object):,} vertices of an object, the mesh has {len(points):,}"
-        )
-    return ContactEvidence(body, np.asarray(file.object, np.float32), np.asarray(points, np.float32))
+    if file is not None:
+        return contact_of_file(file, model, asset.mesh)
+    body, obj = contact_by_distance(fitted.vertices, asset.template.sdf, asset.mesh.vertices, fitted.pose)
+    return ContactEvidence(body.astype(np.float32), obj.astype(np.float32), asset.mesh.vertices)
 
 
 def paired(contact: ContactEvidence, fitted: PhotoFit) -> ContactEvidence:

@@ -9,14 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from hoijax.body_models import BodyModel, BodyParams
+from hoijax.body_models import BodyModel, BodyParams, free_body
 from hoijax.errors import InputError
-from hoijax.io import file_digest, read_mesh, read_parameters, value_digest, write_json
+from hoijax.io import file_digest, read_mesh, read_npz, read_parameters, value_digest, write_json
 from hoijax.io.sources.contacts import ContactFile, read_contacts
 from hoijax.jobs.bodies import BodyChoice, load_body, start_of
 from hoijax.jobs.engine import Item, Job, Outcome, Watch
 from hoijax.jobs.estimates import settle
-from hoijax.jobs.joint_fit import JointFitted, evidence_of, fit_by_itself, fit_together, picture_digest, save_contacts
+from hoijax.jobs.joint_fit import (
+    JointFitted,
+    contact_of_file,
+    evidence_of,
+    fit_by_itself,
+    fit_together,
+    picture_digest,
+    save_contacts,
+)
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
 from hoijax.jobs.photo_fit import PhotoFitter, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, closeness, page_case, write_fit
@@ -155,7 +163,13 @@ def prepare_joint_fits(request: JointRequest) -> tuple[Job, dict[str, str], tupl
     """
     several = request.object.is_dir()
     candidates = find_meshes(request.object, request.label) if several else [Candidate(request.object, 1.0)]
-    own = {} if several else {"mesh": mesh_digest(request.object, read_mesh(request.object, units=request.units))}
+    if len(candidates) > MOST:
+        raise InputError(
+            f"{len(candidates)} meshes of {request.object} are called alike; wanted at most {MOST}: name the object "
+            "with --label, or give a folder of fewer"
+        )
+    mesh = None if several else read_mesh(request.object, units=request.units)
+    own = {} if mesh is None else {"mesh": mesh_digest(request.object, mesh)}
     model, digest = (
         (None, "") if request.body is None else load_body(BodyChoice(request.body_model), _files(request.body))
     )
@@ -165,9 +179,14 @@ def prepare_joint_fits(request: JointRequest) -> tuple[Job, dict[str, str], tupl
         "clip": None if request.clip is None else file_digest(request.clip),
     } | own  # fmt: skip
 
+    fitters = _Fitters(request, model)
+    answered = free_body() if model is None else model
+
     def look(photograph: Photograph) -> str:
         beside = _read_beside(request, photograph, model)
         contact = beside.contacts
+        if contact is not None and mesh is not None:
+            contact_of_file(contact, answered, mesh)
         told = None if contact is None else [contact.body, contact.object, contact.points]
         given = None if beside.given is None else [
             *(np.asarray(getattr(beside.given[0], name)) for name in ("rotations", "betas", "translation")),
@@ -177,7 +196,6 @@ def prepare_joint_fits(request: JointRequest) -> tuple[Job, dict[str, str], tupl
 
     masks = MaskFiles(request.human_mask, request.object_mask, request.instances)
     seen, failures = look_at_photographs(request.image, masks, look, find_person=True)
-    fitters = _Fitters(request, model)
     job = Job(
         photograph_items(seen, request.image, request.out, (*FILES, "contacts.npz")),
         functools.partial(_compute, request, fitters, candidates),
@@ -188,19 +206,27 @@ def prepare_joint_fits(request: JointRequest) -> tuple[Job, dict[str, str], tupl
     return job, failures, tuple(notes)
 
 
+WRITTEN = {"contacts": "contact.npz", "body": "reconstruction.npz"}
+"""What `hoijax contact` and `hoijax reconstruct` call the files of a picture, in a folder of its name."""
+
+
 def _beside(path: pathlib.Path | None, photograph: Photograph, what: str) -> pathlib.Path | None:
-    """The file of a picture: the one given, or that of the picture's name in a folder."""
+    """The file of a picture: the one given, or of a folder that of the picture's name, or what another verb wrote."""
     if path is None or not path.is_dir():
         return path
     found = sorted(p for p in path.iterdir() if p.stem == photograph.name and p.is_file())
+    found = found or [p for p in [path / photograph.name / WRITTEN[what]] if p.is_file()]
     if len(found) != 1:
-        raise InputError(f"{path} has {len(found)} files called {photograph.name}; wanted one with its {what}")
+        raise InputError(
+            f"{path} has {len(found)} files called {photograph.name} with its {what}; wanted one, or {WRITTEN[what]} "
+            f"in a folder {photograph.name}"
+        )
     return found[0]
 
 
 def _files(path: pathlib.Path) -> list[Any]:
-    paths = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    return [read_parameters(p) for p in paths]
+    several = [*path.glob("*.npz"), *path.glob(f"*/{WRITTEN['body']}")] if path.is_dir() else [path]
+    return [read_parameters(p) for p in sorted(several)]
 
 
 def _read_beside(request: JointRequest, photograph: Photograph, model: BodyModel | None) -> _Inputs:
@@ -223,10 +249,8 @@ def _intrinsics(path: pathlib.Path) -> np.ndarray | None:
     """Of a file that has them, such as those of `hoijax reconstruct`."""
     if path.suffix != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        if "intrinsics" not in arrays or arrays["intrinsics"].shape != (3, 3):
-            return None
-        return np.asarray(arrays["intrinsics"], np.float32)
+    matrix = read_npz(path, keys={"intrinsics"}).get("intrinsics")
+    return np.asarray(matrix, np.float32) if np.shape(matrix) == (3, 3) else None
 
 
 def prepare_job(request: JointRequest) -> Job:
@@ -285,11 +309,6 @@ def _one(request: JointRequest, fitters: _Fitters, candidates: Sequence[Candidat
     inputs = _read_beside(request, photograph, fitters.model)
     ranked = list(candidates)
     if len(ranked) > 1:
-        if len(ranked) > MOST:
-            raise InputError(
-                f"{len(ranked)} meshes of {request.object} are called alike; wanted at most {MOST}: name the object "
-                "with --label, or give a folder of fewer"
-            )
         ranked = fitters.choose(inputs.photograph, ranked, request.focal)
     fitter = fitters.of(ranked[0].path)
     before = fit_by_itself(fitter, inputs.photograph, request.focal, inputs.given)

@@ -21,9 +21,9 @@ NEEDED = (
 
 
 WHERE = (
-    "where is the object? Wanted --object-mask (bright where it is seen), --object-box left,top,right,bottom or "
-    "--object-click x,y (a mask is grown from there), --instances (a PNG with person 1 and object 2), or a picture "
-    "whose alpha channel is 0 but for the object"
+    "where is the object? Wanted --object-mask (bright where it is seen), --instances (a PNG with person 1 and object "
+    "2), a picture whose alpha channel is 0 but for the object, or, of hoijax reconstruct, --object-box "
+    "left,top,right,bottom or --object-click x,y (a mask is grown from there)"
 )
 
 

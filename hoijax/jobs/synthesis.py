@@ -13,7 +13,7 @@ import numpy as np
 from hoijax.body_models import NAMED_POSES, BodyModel, BodyParams, free_body, named_pose
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
-from hoijax.io import LoadedMesh, read_mesh, read_parameters, value_digest
+from hoijax.io import LoadedMesh, read_json, read_mesh, read_parameters, value_digest
 from hoijax.jobs.bodies import start_of
 from hoijax.jobs.directions import Direction
 from hoijax.jobs.engine import Executor, Item, Job, Watch, run_job
@@ -29,6 +29,8 @@ PRIOR = "prior"
 """`--pose-init` that draws poses from the bank."""
 LARGEST = 9.0
 """Longest side of what a person is put beside, metres; more is a room or a house."""
+LARGEST_RELATIONS = 16 << 20
+"""Bytes of a file of relations that are read; a dialogue of many votes has a hundredth of it."""
 REFUSED = {
     "language": "the sentence is in no language that the offline reasoner reads",
     "no person": "the sentence names no person",
@@ -91,12 +93,10 @@ def relate(request: SynthesisRequest, mesh: LoadedMesh) -> Relations:
       InputError: no sentence, no person in it, a language nobody here reads, a mesh that is no object.
     """
     if request.relations is not None:
-        import json
-
         try:
-            relations = Relations.from_json(json.loads(request.relations.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{request.relations} cannot be read: {error}") from error
+            relations = Relations.from_json(read_json(request.relations, limit=LARGEST_RELATIONS))
+        except InputError as error:
+            raise InputError(f"--relations {request.relations}: {error}") from error
     else:
         relations = reason(
             request.sentence, Mesh(mesh.vertices.astype(np.float64), mesh.faces), request.model, votes=request.votes
@@ -146,6 +146,8 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
     )
     item = Item(name=request.object.stem, folder=request.out, key=key, files=FILES, inputs=(relations, asset, starts))
     notes = [f"{n.kind}: {n.text}" for n in relations.notes]
+    if request.relations is not None and relations.sentence != request.sentence.strip():
+        notes.append(f"the relations are those of {relations.sentence!r}; nobody asks what the sentence given says")
     notes += [f"{request.object.name}: {note}" for note in asset.light.report.notes()]
     if request.physics and not mujoco_judge.available():
         notes.append("MuJoCo is not installed (extra [physics]); candidates are ranked by touch and depth alone")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def write_synthesis(folder: pathlib.Path, made: Synthesized, options: Mapping[st
       The contents of the record.
     """
     _model, relations = made.prepared.model, made.prepared.relations
-    (folder / "candidates").mkdir(exist_ok=True)
+    _clear_candidates(folder / "candidates")
     rows, cells, cases = [], [], []
     for k, (candidate, physics) in enumerate(zip(made.result.candidates, made.verdicts)):
         name = f"{k:02d}"
@@ -90,6 +91,14 @@ def write_synthesis(folder: pathlib.Path, made: Synthesized, options: Mapping[st
         "notes": [*(f"{n.kind}: {n.text}" for n in relations.notes), *made.asset.light.report.notes()],
         "options": plain_options(options),
     }
+
+
+def _clear_candidates(folder: pathlib.Path) -> None:
+    """Makes the folder, without candidates of an earlier result, which may have had more of them."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if re.fullmatch(r"\d{2,4}\.(glb|npz|png)", path.name):
+            path.unlink()
 
 
 def write_affordance(path: pathlib.Path, made: Synthesized) -> None:

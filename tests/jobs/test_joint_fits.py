@@ -1,6 +1,7 @@
 """`hoijax fit` and `hoijax contact` on a drawn person with a box: what is written, chosen and refused."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -10,10 +11,12 @@ import trimesh
 from PIL import Image
 
 from hoijax.cli import main
+from hoijax.errors import InputError
 from hoijax.io import write_npz
 from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs import contact_map, joint_fit, joint_fits, objects
 from hoijax.jobs.joint_fit import contact_by_distance, fit_by_itself
+from hoijax.jobs.photographs import Photograph
 from hoijax.nets import clip
 from hoijax.nets.clip.model import facts_of as clip_facts
 from hoijax.nets.weights import save_network
@@ -54,6 +57,8 @@ def folder(tmp_path_factory, held_box):
         folder / "bodies/held.npz", arrays | {"intrinsics": np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]])}
     )
     write_npz(folder / "noted.npz", {"contact": padded(world), "object_contact": world.contact.object})
+    write_npz(folder / "odd.npz", {"contact": np.ones(5)})
+    write_npz(folder / "faces.npz", {"contact": padded(world), "object_contact": np.ones(7)})
     (folder / "words.txt").write_text("left hand\n")
     return folder
 
@@ -186,6 +191,8 @@ def test_distances_become_probabilities(held_box):
         ("fit", [], {"mesh": "empty.obj"}, "face"),
         ("fit", ["--contacts={}/words.txt"], {}, "in words"),
         ("fit", ["--contacts={}/missing.npz"], {}, "missing.npz"),
+        ("fit", ["--contacts={}/odd.npz"], {}, "labels have 5 rows"),
+        ("fit", ["--contacts={}/faces.npz"], {}, "the mesh has"),
         ("fit", ["--contacts-of=chair"], {}, "--contacts too"),
         ("fit", ["--clip=x.safetensors"], {}, "ranks a folder"),
         ("fit", ["--body-model=x.npz"], {}, "--body"),
@@ -205,6 +212,27 @@ def test_bad_input_is_named_before_anything_is_written(run, folder, tmp_path, ve
         options = ["--body={}/none"]
     code, _, err = run(verb, *(option.format(folder) for option in options), **change)
     assert code == 2 and said in err and not (tmp_path / "out").exists()
+
+
+def test_too_many_meshes_are_named_before_pictures_are_read(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(joint_fits, "MOST", 2)
+    code, _, err = run("fit", mesh="meshes", image="nowhere.jpg")
+    assert code == 2 and "3 meshes of" in err and not (tmp_path / "out").exists()
+
+
+def test_files_of_a_picture_by_its_name_or_as_other_verbs_write_them(tmp_path):
+    nothing = np.zeros((4, 4), bool)
+    picture = Photograph("held", tmp_path / "held.jpg", np.zeros((4, 4, 3), np.uint8), nothing, nothing)
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held/contact.npz").touch()
+    (tmp_path / "held/reconstruction.npz").touch()
+    beside = functools.partial(joint_fits._beside, tmp_path, picture)
+    assert beside("contacts") == tmp_path / "held/contact.npz" and beside("body").name == "reconstruction.npz"
+    (tmp_path / "held.npz").touch()
+    assert beside("contacts") == beside("body") == tmp_path / "held.npz"
+    (tmp_path / "held.json").touch()
+    with pytest.raises(InputError, match="2 files called held"):
+        beside("contacts")
 
 
 def test_labels_choose_among_names(folder):
