@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from hoijax.body_models import pose_body
 from hoijax.errors import InputError
-from hoijax.geometry import RigidPose, einsum, procrustes_rotation
+from hoijax.geometry import RigidPose, einsum, face_areas, procrustes_rotation
 from hoijax.geometry.safe import ArrayLike
 from hoijax.optim.fitting.joint_problem import BODY_CONTACT, LEAST_CONTACT, PAIRS, JointProblem
 
@@ -59,15 +59,20 @@ class ContactClouds:
     """Probabilities."""
     known: Float[ArrayLike, ""] | Any
     """0: the object's points are any of its surface, so they need not all be touched."""
+    middle: Float[ArrayLike, "3"] | Any
+    """Centroid of the whole body's surface, camera frame: where published fits begin with the object."""
 
 
 def contact_clouds(problem: JointProblem) -> ContactClouds:
     """Both sides of a problem, the body as it was estimated."""
     body = pose_body(problem.model, problem.params).vertices
+    whole = pose_body(problem.surface, problem.params).vertices
+    corners = whole[jnp.asarray(problem.surface.faces)]
+    middle = _mean(jnp.mean(corners, axis=1), face_areas(whole, problem.surface.faces))
     return ContactClouds(
         body[:TOUCHING], jnp.asarray(problem.normals)[:TOUCHING], jnp.asarray(problem.touching)[:TOUCHING],
         jnp.asarray(problem.points),
-        jnp.asarray(problem.point_normals), jnp.asarray(problem.likely), jnp.asarray(problem.known),
+        jnp.asarray(problem.point_normals), jnp.asarray(problem.likely), jnp.asarray(problem.known), middle,
     )  # fmt: skip
 
 
@@ -122,7 +127,7 @@ def legacy_align(clouds: ContactClouds) -> tuple[RigidPose, int]:
     Returns:
       The pose of the object's middle, scale 1, and the number of iterations.
     """
-    middle = jnp.mean(clouds.body, axis=0)
+    middle = jnp.asarray(clouds.middle)
     points = _turned(jnp.asarray(FLIP), clouds.points)
     points = points + jnp.broadcast_to(middle, points.shape)
     ours = jnp.concatenate([points, _turned(jnp.asarray(FLIP), clouds.normals)], axis=1)

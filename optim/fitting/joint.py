@@ -120,7 +120,7 @@ def _starts(problem: JointProblem, config: JointConfig, more: RigidPose | None) 
     """Poses (K) of the object's middle."""
     clouds = contact_clouds(problem)
     if config.start != "contacts":
-        middle = jnp.mean(clouds.body, axis=0)
+        middle = clouds.middle
         flip = jnp.asarray(FLIP, middle.dtype)
         pose = RigidPose(flip, middle, jnp.ones((), middle.dtype))
         if config.start == "released":

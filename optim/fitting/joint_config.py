@@ -64,6 +64,8 @@ class Stage:
     def __post_init__(self):
         if self.steps < 1 or not 0 < self.decay <= 1 or min(self.blur) <= 0:
             raise InputError(f"a stage needs a step, a decay in (0, 1] and blurs above zero, got {self}")
+        if self.centroid > 0 and self.mask_form == "dice":
+            raise InputError("the centroid is that of a soft silhouette: wanted mask_form half_dice or iou with it")
         if min(dataclasses.astuple(self.rates)) < 0 or min(getattr(self, name) for name in WEIGHTS) < 0:
             raise InputError(f"rates and weights must not be negative, got {self}")
 
@@ -76,7 +78,7 @@ class JointConfig:
     """One after the other."""
     start: Literal["contacts", "released", "standing"] = "contacts"
     """"contacts": closest points from many turns, the best by contact and mask; "released": the released alignment;
-    "standing": upright, its middle at the body's."""
+    "standing": upright, its middle at the centroid of the body's surface."""
     turns: Hypotheses = dataclasses.field(default_factory=lambda: Hypotheses(yaws=16, tilts=(0.0,), lying=3, free=49))
     """Of the start "contacts"."""
     kept: int = 3

@@ -10,6 +10,7 @@ import trimesh
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from hoijax.body_models import pose_body_compiled
 from hoijax.errors import InputError
 from hoijax.optim.fitting import (
     JOINT,
@@ -30,6 +31,8 @@ from hoijax.optim.fitting import (
     stack_problems,
 )
 from hoijax.optim.fitting import joint_terms as terms
+from hoijax.optim.fitting.contact_align import contact_clouds
+from hoijax.optim.fitting.joint import _starts
 from hoijax.optim.fitting.joint_problem import contact_set
 
 STAGE = Stage(
@@ -81,7 +84,16 @@ def clouds_of(rotation, translation, weight=None):
     points, normals = half_sphere()
     weight = np.ones(len(points)) if weight is None else weight
     body, body_normals = points @ rotation.T + translation, -normals @ rotation.T
-    values = (body, body_normals, np.ones(len(points)), points, normals, weight, np.ones(()))
+    values = (
+        body,
+        body_normals,
+        np.ones(len(points)),
+        points,
+        normals,
+        weight,
+        np.ones(()),
+        body.mean(axis=0) + [0.03, 0, 0.02],
+    )
     return ContactClouds(*(jnp.asarray(x, jnp.float32) for x in values))
 
 
@@ -106,7 +118,7 @@ def test_the_released_alignment_is_one_matching_and_one_solution():
     got, _ = legacy_align(clouds)
     body, points = np.asarray(clouds.body, np.float64), np.asarray(clouds.points, np.float64)
     flip = np.diag([1.0, -1.0, -1.0])
-    ours = np.concatenate([points @ flip + body.mean(axis=0), np.asarray(clouds.normals) @ flip], axis=1)
+    ours = np.concatenate([points @ flip + np.asarray(clouds.middle), np.asarray(clouds.normals) @ flip], axis=1)
     partner = body[cKDTree(np.concatenate([body, -np.asarray(clouds.body_normals)], axis=1)).query(ours)[1]]
     kept = weight > 0
     want, _ = Rotation.align_vectors(
@@ -115,6 +127,14 @@ def test_the_released_alignment_is_one_matching_and_one_solution():
     np.testing.assert_allclose(got.rotation, want.as_matrix(), atol=1e-4)
     moved = partner[kept].mean(axis=0) - want.as_matrix() @ points[kept].mean(axis=0)
     np.testing.assert_allclose(got.translation, moved, atol=1e-4)
+
+
+def test_published_fits_begin_at_the_centroid_of_the_bodys_surface(problem):
+    body = pose_body_compiled(problem.surface, problem.params).vertices
+    whole = trimesh.Trimesh(np.asarray(body), np.asarray(problem.surface.faces), process=False)
+    np.testing.assert_allclose(contact_clouds(problem).middle, whole.centroid, atol=1e-4)
+    start = _starts(problem, dataclasses.replace(PICO, kept=1), None)
+    np.testing.assert_allclose(start.translation[0], whole.centroid, atol=1e-4)
 
 
 def test_mirrored_contacts_turn_and_do_not_mirror_and_none_stay():
@@ -337,6 +357,7 @@ def test_presets_are_the_published_numbers():
     assert third.rates.rotation == third.rates.translation == third.rates.scale == 0
     assert PICO.needs_pairs and not RELEASED.needs_pairs and not JOINT.needs_pairs and PRESETS["joint"] is JOINT
     for wrong in (lambda: Stage(0), lambda: Stage(1, decay=0.0), lambda: Stage(1, contact=-1.0),
-                  lambda: JointConfig(()), lambda: JointConfig((STAGE,), kept=0)):  # fmt: skip
+                  lambda: Stage(1, mask=1.0, centroid=1.0), lambda: JointConfig(()),
+                  lambda: JointConfig((STAGE,), kept=0)):  # fmt: skip
         with pytest.raises(InputError):
             wrong()
