@@ -5,6 +5,7 @@ Finished prompts are kept in the folder and not run again, so that it can be sto
 """
 
 import dataclasses
+import functools
 import io
 import json
 import pathlib
@@ -17,12 +18,13 @@ from PIL import Image
 
 from hoijax.body_models import free_body
 from hoijax.data.sheet import contact_sheet
+from hoijax.errors import InputError
 from hoijax.experiments.interactanything.evaluate import Case, evaluate, prompt_cases, summary
-from hoijax.io import read_npz, write_bytes, write_json, write_npz
+from hoijax.io import read_json, read_npz, write_bytes, write_json, write_npz
 from hoijax.io.files import write_text
 from hoijax.render import Studio
 from hoijax.render.framing import frame_points
-from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig
+from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, physics
 from hoijax.viz import NamedMesh, render_views
 
 SIZE, COLUMNS, AZIMUTH, ELEVATION = 176, 10, 45.0, 12.0
@@ -54,7 +56,13 @@ class Config:
 
 
 def main(config: Config) -> None:
-    """Runs what is not finished and writes the page."""
+    """Runs what is not finished and writes the page.
+
+    Raises:
+      InputError: MuJoCo, the judge, is not installed.
+    """
+    if not physics.available():
+        raise InputError("the prompts are judged in physics: pip install 'hoijax[physics]'")
     cases = prompt_cases()
     chosen = [int(k) for k in config.only.split(",") if k.strip()] or list(range(len(cases)))
     folder = config.work / config.ablation
@@ -66,15 +74,12 @@ def main(config: Config) -> None:
         refine=config.ablation != "no_refine",
         use_affordance=config.ablation != "no_affordance",
     )
-    for number in chosen:
-        if not (folder / f"{number:02d}.json").is_file():
-            _run(cases[number], number, settings, config.lod, folder)
-    rows = {k: json.loads((folder / f"{k:02d}.json").read_text()) for k in chosen}
+    made_with = {"count": config.count, "draws": config.draws, "tries": config.tries, "lod": config.lod}
+    rows = {k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder) for k in chosen}
     print(json.dumps(summary(list(rows.values())), indent=1))
     if config.ablation != "full":
         return
-    record = {"settings": {"count": config.count, "draws": config.draws, "tries": config.tries, "lod": config.lod},
-              "summary": summary(list(rows.values())), "rows": rows}  # fmt: skip
+    record = {"settings": made_with, "summary": summary(list(rows.values())), "rows": rows}
     write_json(config.out / "interactanything.json", record)
     write_text(config.out / "interactanything.md", markdown(record))
     if config.picture is not None:
@@ -83,7 +88,16 @@ def main(config: Config) -> None:
         write_bytes(config.picture, out.getvalue())
 
 
-def _run(case: Case, number: int, settings: SynthesisConfig, lod: str, folder: pathlib.Path) -> None:
+def _finished(folder: pathlib.Path, number: int, made_with: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A prompt's row, if it was made with these settings."""
+    path = folder / f"{number:02d}.json"
+    row = read_json(path) if path.is_file() else {}
+    return row if row.get("settings") == made_with else None
+
+
+def _run(
+    case: Case, number: int, settings: SynthesisConfig, made_with: Mapping[str, Any], folder: pathlib.Path
+) -> dict[str, Any]:
     def keep(row: Mapping[str, Any], prepared: Any, candidates: Sequence[Any]) -> None:
         best, mesh = candidates[0], prepared.template.mesh
         place = np.asarray(mesh.vertices) @ np.asarray(best.pose.rotation).T + np.asarray(best.pose.translation)
@@ -94,8 +108,10 @@ def _run(case: Case, number: int, settings: SynthesisConfig, lod: str, folder: p
         }
         write_npz(folder / f"{number:02d}.npz", scene)
 
-    rows = evaluate([case], settings, lod=lod, picture=keep, tell=lambda text: print(text, flush=True))
-    write_json(folder / f"{number:02d}.json", rows[0])
+    lod, tell = made_with["lod"], functools.partial(print, flush=True)
+    row = evaluate([case], settings, lod=lod, picture=keep, tell=tell)[0] | {"settings": dict(made_with)}
+    write_json(folder / f"{number:02d}.json", row)
+    return read_json(folder / f"{number:02d}.json")
 
 
 def sheet(rows: Mapping[int, Mapping[str, Any]], folder: pathlib.Path, lod: str) -> np.ndarray:
