@@ -1,5 +1,6 @@
 """`hoijax synthesize` end to end, and what it refuses."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,9 @@ import trimesh
 
 from hoijax.cli import main
 from hoijax.io import read_npz
+from hoijax.jobs import synthesis_files
+from hoijax.jobs.synthesis import SynthesisRequest, prepare_synthesis
+from hoijax.systems.interactanything import SynthesisConfig
 from hoijax.viz import read_scene
 
 SIT = "A person sits on the stool"
@@ -52,6 +56,25 @@ def test_everything_is_written_and_agrees(made):
     assert set(parts) == {"all", "seat"}
     colors, top = np.asarray(parts["seat"].colors), parts["seat"].vertices[:, 1] > 0
     assert colors[top, 1].mean() < colors[~top, 1].mean()  # redder
+
+
+def test_relations_of_a_file_are_said_and_older_candidates_go(made, stool, tmp_path, capsys):
+    candidates = made / "candidates"
+    (tmp_path / "candidates").mkdir()
+    for name in ("02.glb", "17.png", "notes.txt"):
+        (tmp_path / "candidates" / name).write_text("earlier")
+    synthesis_files._clear_candidates(tmp_path / "candidates")
+    assert [p.name for p in (tmp_path / "candidates").iterdir()] == ["notes.txt"] and (candidates / "01.glb").is_file()
+    request = SynthesisRequest(
+        "A person lifts the stool", stool, tmp_path / "out", SynthesisConfig(count=1), lod="test", physics=False,
+        relations=made / "relations.json",
+    )  # fmt: skip
+    assert any(SIT in note for note in prepare_synthesis(request)[1])
+    assert not any(SIT in note for note in prepare_synthesis(dataclasses.replace(request, sentence=f" {SIT}"))[1])
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    assert run(SIT, "--object", stool, "--out", tmp_path / "out", "--relations", deep) == 2
+    assert "damaged" in capsys.readouterr().err
 
 
 def test_the_same_command_has_nothing_to_do(made, stool, capsys):

@@ -200,11 +200,15 @@ def given_starts(prepared: Prepared, params: BodyParams, count: int, seed: int) 
     regions = contact_regions(model)
     asked = [vertices[regions[p]] for p in relations.body_parts if p in regions]
     touching = np.concatenate(asked) if asked else vertices
-    sized = dataclasses.replace(relations, mesh_scale=1.0)
+    # The mesh has its size already: neither the scale nor one of the four sizes counts again.
+    size = float(np.ptp(np.asarray(prepared.thing.mesh.vertices), axis=0).max())
+    sized = dataclasses.replace(relations, mesh_scale=1.0, size_m=(size, size))
     put = place(
         sized, (low, high), np.asarray(prepared.thing.mesh.vertices), parts_low=float(touching[:, 1].min()),
         parts_centre=touching.mean(axis=0),
     )  # fmt: skip
+    corners = np.asarray(prepared.thing.mesh.vertices, np.float64)
+    middle = put.rotation @ (corners.min(axis=0) + corners.max(axis=0)) / 2
     starts = []
     for k in range(count):
         rng = np.random.default_rng([seed, k])
@@ -217,7 +221,8 @@ def given_starts(prepared: Prepared, params: BodyParams, count: int, seed: int) 
                 translation=lifted.astype(np.float32),
                 betas=np.asarray(params.betas, np.float32),
                 object_rotation=(yaw @ put.rotation).astype(np.float32),
-                object_translation=(put.translation + shift).astype(np.float32),
+                # About its middle, wherever the mesh's origin is.
+                object_translation=(put.translation + middle - yaw @ middle + shift).astype(np.float32),
                 places={c.body_part: c.places for c in relations.contacts},
                 feet=put.lift <= 0,
                 script="given",

@@ -24,6 +24,7 @@ from hoijax.systems.interactanything import (
 )
 from hoijax.systems.interactanything.physics import Physics
 from hoijax.systems.interactanything.relations import reason
+from hoijax.systems.interactanything.starts import Thing
 
 CONFIG = SynthesisConfig(
     count=2,
@@ -129,6 +130,20 @@ def test_a_given_pose_gets_the_object_under_it(stool):
 
     seat = vertices[contact_regions(stool.model)["seat"]]
     assert abs(seat[:, 1].min() - 0.45) < 0.02
+
+
+def test_a_mesh_about_another_origin_and_a_model_that_says_no_size_change_nothing(stool):
+    params = jax.tree.map(
+        lambda x: np.asarray(x, np.float32), BodyParams.from_axis_angle(stool.model, **named_pose("sit"))
+    )
+    moved = Mesh(np.asarray(stool.thing.mesh.vertices) + np.float32([2, 0, 1]), stool.thing.mesh.faces)
+    relations = reason("A person sits on the stool", moved)
+    relations = dataclasses.replace(relations, reasoner="somebody", size_m=None)
+    away = dataclasses.replace(stool, thing=Thing.of(moved), relations=relations)
+    for here, there in zip(*(given_starts(prepared, params, 3, 0) for prepared in (stool, away))):
+        np.testing.assert_allclose(there.translation, here.translation, atol=1e-5)
+        back = there.object_translation + there.object_rotation @ np.array([2, 0, 1])
+        np.testing.assert_allclose(back, here.object_translation, atol=1e-5)
 
 
 def test_other_joints_are_refused(stool):
