@@ -13,6 +13,9 @@ from hoijax.errors import InputError
 from hoijax.io.files import PathLike
 from hoijax.io.reading import existing_file, read_json
 
+LARGEST_ADDED = 4 << 20
+"""Bytes of an `added_tokens.json` that are read."""
+
 
 @runtime_checkable
 class Tokenizer(Protocol):
@@ -95,8 +98,8 @@ class SentencePieceTokenizer:
             self._model = library.SentencePieceProcessor(model_file=str(self.path))
         except (RuntimeError, OSError) as error:
             raise InputError(f"cannot read a tokenizer from {path}: {error}") from error
-        self._own = self._model.get_piece_size()
-        self._added = {token: self._own + i for i, token in enumerate(dict.fromkeys(added))}
+        self.size = self._model.get_piece_size()
+        self._added = {token: self.size + i for i, token in enumerate(dict.fromkeys(added))}
         kept = [self._model.id_to_piece(i) for i in (self._model.bos_id(), self._model.eos_id()) if i >= 0]
         self._special = {token: self._model.piece_to_id(token) for token in kept} | self._added
 
@@ -149,10 +152,27 @@ def load_tokenizer(path: PathLike, added: Sequence[str] = ()) -> Tokenizer:
     if path.suffix == ".json":
         return HuggingFaceTokenizer(path, added)
     if path.suffix == ".model":
-        beside = path.parent / "added_tokens.json"
-        numbers = read_json(beside) if beside.is_file() else {}
-        return SentencePieceTokenizer(path, [*sorted(numbers, key=numbers.get), *added])
+        return SentencePieceTokenizer(path, [*_added_beside(path), *added])
     raise InputError(f"a tokenizer is a tokenizer.json or a tokenizer.model, got {path}")
+
+
+def _added_beside(path: pathlib.Path) -> list[str]:
+    """Tokens of the `added_tokens.json` beside a `tokenizer.model`, by their ids, which follow those of the model.
+
+    Raises:
+      InputError: ids that are no numbers, or that leave some out.
+    """
+    beside = path.parent / "added_tokens.json"
+    if not beside.is_file():
+        return []
+    numbers, own = read_json(beside, limit=LARGEST_ADDED), SentencePieceTokenizer(path).size
+    if not all(isinstance(number, int) for number in numbers.values()):
+        raise InputError(f"{beside} gives tokens ids that are no whole numbers")
+    names = sorted((name for name, number in numbers.items() if number >= own), key=numbers.get)
+    if [numbers[name] for name in names] != list(range(own, own + len(names))):
+        given = ", ".join(str(numbers[name]) for name in names[:8])
+        raise InputError(f"{beside} gives the ids {given}; wanted each from {own} on, where {path.name} ends")
+    return names
 
 
 def _package(name: str) -> Any:

@@ -61,19 +61,22 @@ class Config:
         Raises:
           InputError: a size is missing, or it describes another kind of network.
         """
-        said = {**said, **said.get("text_config", {})}
+        said = {**said, **(said.get("text_config") or {})}
         names = {"vocab_size": "vocabulary", "hidden_size": "width", "intermediate_size": "hidden",
                  "num_hidden_layers": "layers", "num_attention_heads": "heads"}  # fmt: skip
         missing = [name for name in names if not isinstance(said.get(name), int)]
         if missing:
             raise InputError(f"the configuration says no {', '.join(missing)}")
-        if said.get("rope_scaling"):
-            raise InputError(f"rotary positions are scaled by {said['rope_scaling']}; hoijax knows those of LLaMA-2")
+        turned = said.get("rope_parameters") or {}
+        kind = turned.get("rope_type", "default")
+        if said.get("rope_scaling") or kind != "default":
+            scaled = said.get("rope_scaling") or kind
+            raise InputError(f"rotary positions are scaled by {scaled}; hoijax knows those of LLaMA-2")
         if said.get("hidden_act", "silu") != "silu" or said.get("attention_bias") or said.get("mlp_bias"):
             raise InputError("a LLaMA has no biases and SiLU; the configuration says otherwise")
         sizes = {ours: said[theirs] for theirs, ours in names.items()}
         groups = said.get("num_key_value_heads")
-        rope = said.get("rope_theta", (said.get("rope_parameters") or {}).get("rope_theta", 1e4))
+        rope = said.get("rope_theta", turned.get("rope_theta", 1e4))
         return cls(
             **sizes, groups=None if groups in (None, sizes["heads"]) else groups, head_width=said.get("head_dim"),
             epsilon=float(said.get("rms_norm_eps", 1e-6)), rope=float(rope),

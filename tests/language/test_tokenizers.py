@@ -68,6 +68,12 @@ def test_tokens_that_were_added_beside_the_file_come_first(folder, tmp_path):
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<im_end>": size + 1, "[SEG]": size}))
     tokenizer = load_tokenizer(tmp_path, ["[OSEG]", "[SEG]"])
     np.testing.assert_array_equal([tokenizer.id_of(t) for t in ("[SEG]", "<im_end>", "[OSEG]")], size + np.arange(3))
+    for numbers, said in (({"<a>": size + 1}, f"from {size} on"), ({"<a>": "1"}, "whole numbers")):
+        (tmp_path / "added_tokens.json").write_text(json.dumps(numbers))
+        with pytest.raises(InputError, match=said):
+            load_tokenizer(tmp_path)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"</s>": 2, "<a>": size}))
+    assert [load_tokenizer(tmp_path).id_of(t) for t in ("</s>", "<a>")] == [2, size]
 
 
 def test_what_is_no_tokenizer(tmp_path):

@@ -181,6 +181,7 @@ def test_configurations_that_are_not_llamas():
     said = {"vocab_size": 8, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     assert llama.Config.published(said) == llama.Config(8, 8, 8, 1, 2, epsilon=1e-6)
     for more, text in (({"hidden_size": None}, "no hidden_size"), ({"rope_scaling": {"factor": 2}}, "scaled"),
+                       ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5}}, "scaled by llama3"),
                        ({"hidden_act": "gelu"}, "SiLU"), ({"attention_bias": True}, "no biases")):  # fmt: skip
         with pytest.raises(InputError, match=text):
             llama.Config.published({**said, **more})
