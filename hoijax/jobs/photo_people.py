@@ -64,7 +64,8 @@ def find_person(
     if not len(found):
         raise InputError(
             f"{photograph.name}: no person is found in the picture of {width} x {height} pixels; wanted is one who "
-            "can be seen, at least some 100 pixels tall; with masks of both, --method scorehoi needs no detection"
+            "can be seen, at least some 100 pixels tall; with masks of both, hoijax reconstruct --method scorehoi "
+            "needs no detection"
         )
     best = found[np.argmax(scores[found])]
     if expected is not None and _seen_again(people, expected).any():

@@ -10,9 +10,6 @@ from hoijax.systems.interactanything.relations.schema import Relations
 from hoijax.systems.interactanything.starts import standing, weight
 from hoijax.systems.interactanything.starts.setting import Setting, Start, Thing
 
-STATURE = 1.72
-"""Of the mean free body, metres."""
-
 Script = Callable[[Setting], None]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from hoijax.data.synth.rig import Puppet, hand_frame, joint, unit
 from hoijax.data.synth.start import grasp, hang
+from hoijax.systems.interactanything.relations.schema import is_hand
 from hoijax.systems.interactanything.starts.setting import Setting
 
 BAR = 0.06
@@ -23,20 +24,8 @@ def hand_parts(s: Setting) -> dict[str, str]:
     """Side to the part of that hand that touches, the palm's side first."""
     parts: dict[str, str] = {}
     for contact in s.relations.contacts:
-        side, _, rest = contact.body_part.partition("_")
-        if rest in (
-            "hand",
-            "palm",
-            "fingers",
-            "finger_pads",
-            "thumb",
-            "index",
-            "middle",
-            "ring",
-            "pinky",
-            "back_of_hand",
-        ):
-            parts.setdefault(side, contact.body_part)
+        if is_hand(contact.body_part):
+            parts.setdefault(contact.body_part.partition("_")[0], contact.body_part)
     return parts
 
 

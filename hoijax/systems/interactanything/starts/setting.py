@@ -7,9 +7,11 @@ from jaxtyping import Float
 
 from hoijax.data.synth.rig import Puppet, turn
 from hoijax.geometry import Mesh, stratified_samples
-from hoijax.systems.interactanything.relations.schema import Contact, Relations
+from hoijax.systems.interactanything.relations.schema import BANDS, Contact, Relations
 from hoijax.systems.interactanything.relations.shape import Box
 
+STATURE = 1.72
+"""Of the mean free body, metres."""
 SAMPLES = 6000
 """Of the surface."""
 THICK = 0.07
@@ -153,6 +155,10 @@ class Setting:
         low, high = self.box()
         middle = (low + high) / 2
         self.move(*(0.0 if v is None else v - m for v, m in zip((x, y, z), middle)))
+
+    def band(self) -> float:
+        """Height that the relations give the thing's middle, metres."""
+        return BANDS[self.relations.height_band] * STATURE * self.puppet.size
 
     def clear_of_trunk(self, direction: np.ndarray, gap: float = 0.03) -> None:
         """Moves the thing along a horizontal direction until it is beside head, trunk and thighs."""

@@ -5,7 +5,6 @@ import numpy as np
 from hoijax.data.synth.rig import SIDES, turn
 from hoijax.data.synth.start import hang, stance, sway
 from hoijax.systems.interactanything.relations.placement import DIRECTIONS
-from hoijax.systems.interactanything.relations.schema import BANDS
 from hoijax.systems.interactanything.starts.hands import hand_parts, place_hands
 from hoijax.systems.interactanything.starts.setting import Setting
 
@@ -14,11 +13,6 @@ def height_of(s: Setting, part: str | None = None) -> float:
     """Middle height of what a part is to touch."""
     low, high = s.box(part)
     return float(0.5 * (low[1] + high[1]))
-
-
-def band(s: Setting) -> float:
-    """Height that the relations give the thing's middle, metres."""
-    return BANDS[s.relations.height_band] * 1.72 * s.puppet.size
 
 
 def stand_or_stoop(s: Setting, height: float, tilt: float = 0.0) -> None:
@@ -93,8 +87,8 @@ def hold(s: Setting) -> None:
         if len(parts) == 1 and side_of == "front":
             s.turn_thing(float(rng.choice([0.0, 0.0, 90.0, -90.0, 180.0])) + rng.uniform(-15, 15))
             s.choose_sides()
-        s.centre_thing(0.0, band(s), 0.0)
-        grip = np.mean([height_of(s, n) for n in parts.values()]) if parts else band(s)
+        s.centre_thing(0.0, s.band(), 0.0)
+        grip = np.mean([height_of(s, n) for n in parts.values()]) if parts else s.band()
         lower, upper = 0.62 * p.size, 1.3 * p.size
         s.move(y=float(np.clip(grip, lower, upper) - grip))
         if s.box()[0][1] < 0.02:
@@ -123,7 +117,7 @@ def _raised(s: Setting) -> float:
     if s.relations.standing != "raised":
         return 0.0
     low, high = s.box()
-    middle = band(s) if s.relations.pose != "sit" else 0.68 * s.puppet.size
+    middle = s.band() if s.relations.pose != "sit" else 0.68 * s.puppet.size
     return max(0.0, middle - float(high[1] - low[1]) / 2)
 
 
@@ -141,7 +135,6 @@ def _bring_near(s: Setting, parts: dict[str, str], direction: np.ndarray) -> Non
     goals, places = [], []
     ahead = np.abs(direction[2]) > 0.5
     for side, part in parts.items():
-        sign = 1.0 if side == "left" else -1.0
         shoulder = p.position(f"{side}_shoulder")
         points = s.samples(part)[0]
         height = np.clip(shoulder[1] - 0.25 * p.size, np.percentile(points[:, 1], 10), np.percentile(points[:, 1], 90))
@@ -156,7 +149,6 @@ def _bring_near(s: Setting, parts: dict[str, str], direction: np.ndarray) -> Non
             + (0 if ahead else np.array([0, 0, 0.15]))
         )
         places.append(spot)
-        del sign
     if not goals:
         s.centre_thing(x=0.0, z=0.0)
     else:
@@ -217,7 +209,7 @@ def hug(s: Setting) -> None:
     stance(p, rng)
     carried = s.relations.standing == "carried" or s.relations.movable
     if carried:
-        s.centre_thing(0.0, band(s), 0.0)
+        s.centre_thing(0.0, s.band(), 0.0)
         chest = p.position("spine3")[1]
         low, high = s.box()
         if high[1] < chest + 0.05:
@@ -358,7 +350,7 @@ def on_back(s: Setting) -> None:
     for side in SIDES:
         hang(p, rng, side)
     back = p.points("upper_back")
-    _low, high = s.box()
+    high = s.box()[1]
     s.centre_thing(x=0.0)
     top = p.position("neck")[1] + rng.uniform(-0.06, 0.02)
     level = s.samples("back")[0] if s.contact("back") else s.world(s.thing.points)
@@ -383,7 +375,7 @@ def on_shoulder(s: Setting) -> None:
 
 def on_head(s: Setting) -> None:
     """Balanced on the head."""
-    p, _rng = s.puppet, s.rng
+    p = s.puppet
     stand_or_stoop(s, 1.1 * p.size)
     top = p.points("head")
     s.centre_thing(x=float(top[:, 0].mean()), z=float(top[:, 2].mean()))
@@ -393,7 +385,7 @@ def on_head(s: Setting) -> None:
 
 def cradle(s: Setting) -> None:
     """Lying across the forearms before the chest."""
-    p, _rng = s.puppet, s.rng
+    p = s.puppet
     stand_or_stoop(s, 1.1 * p.size)
     low, high = s.box()
     if high[1] - low[1] > 1.2 * (high[0] - low[0]):  # what stands is laid down, its front up, its head to the left arm
@@ -427,8 +419,7 @@ def foot_on(s: Setting) -> None:
     kick = foot.endswith(("toes", "foot")) and s.relations.contact_kind == "touch"
     p.move_pelvis(0.0, 0.975 * p.hip_height, 0.0)
     p.step("right" if side == "left" else "left", -0.08 * sign, 0.0, yaw=rng.uniform(0, 15))
-    points, _normals = s.samples(foot)
-    _low, _high = s.box()
+    points = s.samples(foot)[0]
     s.centre_thing(x=0.1 * sign, z=0.0)
     if kick:
         s.move(z=0.36 * p.size - s.box()[0][2])
@@ -449,17 +440,15 @@ def foot_on(s: Setting) -> None:
 
 def at_face(s: Setting) -> None:
     """Held before the face or the head, which touches it."""
-    p, _rng = s.puppet, s.rng
+    p = s.puppet
     stand_or_stoop(s, 1.1 * p.size)
     part = "face" if s.contact("face") else "head"
     points = s.samples(part)[0]
     spot = points.mean(axis=0)
     face = p.points("face")
     goal = np.array([0.0, np.percentile(face[:, 1], 35), face[:, 2].max() + 0.005])
-    normal = s.samples(part)[1].mean(axis=0)
     near = points[np.argmin(points[:, 2])]
     s.move(*(goal - (near if np.ptp(points[:, 2]) > 0.02 else spot)))
-    del normal
     s.clear_of_trunk(np.array([0.0, 0.0, 1.0]), 0.0)
     place_hands(s)
 
@@ -478,10 +467,10 @@ def beside(s: Setting) -> None:
 
 def climb(s: Setting) -> None:
     """Hands and feet on something upright."""
-    p, rng = s.puppet, s.rng
+    p = s.puppet
     s.stand_thing(0.0)
     s.centre_thing(x=0.0, z=0.0)
-    _low, high = s.box()
+    high = s.box()[1]
     p.pose("stand")
     p.set("pelvis", "X", 8.0)
     raised = float(np.clip(0.35 * (high[1] - 0.6), 0.15, 0.6))
@@ -491,7 +480,6 @@ def climb(s: Setting) -> None:
     for k, (side, sign) in enumerate(zip(SIDES, (1.0, -1.0))):
         p.step(side, 0.1 * sign, s.box()[0][2] - 0.1, height=raised + 0.25 * k, knee=(0.5 * sign, 0.3, 1.0))
     s.floor = False
-    del rng
     place_hands(s)
 
 

@@ -73,10 +73,10 @@ def _widen(s: Setting, part: str) -> None:
 
 def _level(s: Setting) -> float:
     """Height at which the thing stands: on the floor, or on something unseen."""
-    bands = {"ground": 0.0, "knee": 0.28, "hip": 0.53, "chest": 0.72, "head": 0.93, "overhead": 1.15}
     if s.relations.standing != "raised":
         return 0.0
-    return bands[s.relations.height_band] * 1.7 * s.puppet.size - float(np.ptp(s.box()[0:2], axis=0)[1]) / 2
+    low, high = s.box()
+    return s.band() - float(high[1] - low[1]) / 2
 
 
 def _height_under(s: Setting, part: str, at: np.ndarray, otherwise: float) -> float:
@@ -229,12 +229,10 @@ def stand_on(s: Setting) -> None:
     """Both soles on top of the thing; or knees and palms, where those are asked."""
     p, rng = s.puppet, s.rng
     part = next((n for n in ("left_sole", "left_foot", "left_knee", "left_shin") if s.contact(n)), "left_sole")
-    s.stand_thing(_level(s) if s.relations.standing == "raised" else 0.0)
+    s.stand_thing(_level(s))
     low, high = s.box(part)
     wide, deep = high[0] - low[0], high[2] - low[2]
     pose = s.relations.pose
-    if wide < 0.3 and deep < 0.3 and pose in ("stand", "jump", "crouch"):
-        pass
     if deep > 1.5 * wide and wide < 0.4:  # a board: across it
         s.turn_thing(90.0)
     s.centre_thing(x=0.0, z=0.0)
