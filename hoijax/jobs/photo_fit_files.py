@@ -108,14 +108,15 @@ def write_fit(
     }
 
 
-def frame_before(folder: pathlib.Path) -> FrameBefore | None:
+def frame_before(folder: pathlib.Path, key: str) -> FrameBefore | None:
     """What a finished frame hands to the next; None if it is not finished.
 
     Args:
       folder: of its results.
+      key: of its item; what another command has left there is of another video, object or mask.
     """
     record = read_record(folder / "metrics.json")
-    if "person_square" not in record or not (folder / "object_mask.png").is_file():
+    if record.get("key") != key or not (folder / "object_mask.png").is_file():
         return None
     region = Region(**{key: np.float32(value) for key, value in record["person_square"].items()})
     mask = np.asarray(Image.open(folder / "object_mask.png").convert("L")) > 127

@@ -88,9 +88,10 @@ def prepare_fits(request: FitRequest, times: Phases) -> tuple[Job, dict[str, str
     common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units,
               "config": dataclasses.asdict(request.config), "kind": kind}  # fmt: skip
     files = [(file, value_digest(common | {"seen": digest})) for file, digest in seen]
+    keys = {file.name: key for file, key in files}
     job = Job(
         photograph_items(files, request.image, request.out, FILES),
-        functools.partial(_compute, fitter, request, times),
+        functools.partial(_compute, fitter, request, keys, times),
         functools.partial(_write, fitter, request),
         units="frames" if is_video(request.image) else "pictures",
     )
@@ -115,14 +116,18 @@ def _list_frames(
     files = list_frames(video, masks, request.every, find_object)
     files[0].read()  # what cannot be used is said before anything is written
     video.close()
-    common = {"video": file_digest(request.image), "every": request.every, "focal": request.focal}
     spot = None if request.spot is None else dataclasses.asdict(request.spot)
+    common = {"video": file_digest(request.image), "every": request.every, "focal": request.focal, "spot": spot}
+    first = _mask_digests(files[0])  # all that follows depends on what was said of it
 
     def digest(file: PhotographFile) -> str:
-        own = {option: None if p is None else file_digest(p) for option, p in file.masks.items().items()}
-        return value_digest(common | {"frame": file.frame, "masks": own, "spot": spot})
+        return value_digest(common | {"frame": file.frame, "first": first, "masks": _mask_digests(file)})
 
     return [(file, digest(file)) for file in files], {}
+
+
+def _mask_digests(file: PhotographFile) -> dict[str, str | None]:
+    return {option: None if path is None else file_digest(path) for option, path in file.masks.items().items()}
 
 
 def _camera(photograph: Photograph, focal: float | None) -> list[Any] | None:
@@ -168,28 +173,33 @@ def fit_photographs(
 
 
 def _compute(
-    fitter: PhotoFitter, request: FitRequest, times: Phases, batch: Sequence[Item], watch: Watch
+    fitter: PhotoFitter,
+    request: FitRequest,
+    keys: Mapping[str, str],
+    times: Phases,
+    batch: Sequence[Item],
+    watch: Watch,
 ) -> list[PhotoFit | InputError]:
     answers: list[PhotoFit | InputError] = []
     for item in batch:
         watch(0.0, f"fitting {item.name}")
         with times(item.name):
             try:
-                before = None if item.inputs.video is None else _frame_before(request, item.inputs)
+                before = None if item.inputs.video is None else _frame_before(request, item.inputs, keys)
                 answers.append(fit_photograph(fitter, item.inputs.read(), request.focal, before))
             except InputError as error:
                 answers.append(error)
     return answers
 
 
-def _frame_before(request: FitRequest, file: PhotographFile) -> FrameBefore | None:
-    """The nearest frame before this one that is fitted, from its files, so that a job that was stopped goes on.
+def _frame_before(request: FitRequest, file: PhotographFile, keys: Mapping[str, str]) -> FrameBefore | None:
+    """The nearest frame before this one that this job has fitted, from its files, so that one that was stopped goes on.
 
     Raises:
       InputError: there is none, and nothing says where the object is in this frame.
     """
     for frame in range(file.frame - request.every, -1, -request.every):
-        found = frame_before(request.out / f"{frame:06d}")
+        found = frame_before(request.out / f"{frame:06d}", keys[f"{frame:06d}"])
         if found is not None:
             return found
     if file.frame and file.masks.object is None and file.masks.instances is None and not known_kind_of(request):
@@ -215,8 +225,8 @@ def _write_summary(request: FitRequest, outcome: Outcome, failures: Mapping[str,
     cases = [page_case(i.folder, i.name, records[i.name], i.inputs.read()) for i in shown]
     if is_video(request.image):
         folders = [item.folder for item in outcome.finished]
-        fps = outcome.finished[0].inputs.video.fps / request.every
-        write_motion(request.out, folders, fps, request.object, request.units)
+        fps = outcome.finished[0].inputs.video.fps
+        write_motion(request.out, folders, fps, request.every, request.object, request.units)
     if cases:
         write_page(request.out / "report.html", "hoijax reconstruct", cases)
     for name, record in list(records.items())[:20]:

@@ -19,14 +19,20 @@ LONGEST = 960
 
 
 def write_motion(
-    out: pathlib.Path, folders: Sequence[pathlib.Path], fps: float, mesh: pathlib.Path, units: str | None
+    out: pathlib.Path,
+    folders: Sequence[pathlib.Path],
+    fps: float,
+    every: int,
+    mesh: pathlib.Path,
+    units: str | None,
 ) -> None:
     """Writes `motion.npz`, `motion.glb` and `overlay.mp4`.
 
     Args:
       out: folder of the whole video.
       folders: results of the frames, in their order.
-      fps: of these frames.
+      fps: of the video.
+      every: distance of the frames in it.
       mesh: the object's file.
       units: its unit.
 
@@ -40,12 +46,13 @@ def write_motion(
                 rows[key].append(arrays[key].reshape(-1))
     arrays = {key: np.stack(values) for key, values in rows.items()}
     arrays["obj_scale"] = arrays["obj_scale"][:, 0]
-    write_npz(out / "motion.npz", arrays | {"frames": np.array([int(folder.name) for folder in folders])})
+    numbers = np.array([int(folder.name) for folder in folders])
+    write_npz(out / "motion.npz", arrays | {"frames": numbers, "fps": np.float64(fps)})
     export(ExportRequest(
         result=out / "motion.npz", out=out / "motion.glb", format="glb", fps=fps, lod="default", object=mesh,
         units=units, up="-y", colors="plain",
     ))  # fmt: skip
-    write_film(out / "overlay.mp4", (_overlay(folder) for folder in folders), fps)
+    write_film(out / "overlay.mp4", (_overlay(folder) for folder in folders), fps / every)
 
 
 def _overlay(folder: pathlib.Path) -> np.ndarray:

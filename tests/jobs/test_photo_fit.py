@@ -16,6 +16,7 @@ from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.cli import main
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
+from hoijax.io import read_parameters
 from hoijax.jobs import objects, photo_fit, photo_fits, photo_objects, photo_people, photograph_files
 from hoijax.jobs.overlays import SIZE
 from hoijax.jobs.photo_fit import PhotoFit, PhotoFitter, view_box, view_intrinsics
@@ -358,6 +359,34 @@ def test_every_second_frame_follows_the_one_before_it(video, tmp_path):
     assert code == 0 and sorted(seen) == ["000000", "000002", "000004"]
     np.testing.assert_array_equal(np.flatnonzero(seen["000004"][2].object.any(0))[[0, -1]], [32, 51])
     assert Video(tmp_path / "out" / "overlay.mp4").fps == pytest.approx(5)
+    # Motion has the times of the video: the last of these frames is shown at 0.4 seconds.
+    found = read_parameters(tmp_path / "out" / "motion.npz")
+    assert found.fps == 10 and found.frames.tolist() == [0, 2, 4]
+    data = (tmp_path / "out" / "motion.glb").read_bytes()
+    tree = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    times = tree["accessors"][tree["animations"][0]["samplers"][0]["input"]]
+    assert times["max"] == [pytest.approx(0.4)]
+
+
+def test_frames_depend_on_what_was_said_of_the_first_and_on_no_other_command(video, tmp_path, monkeypatch):
+    assert video()[0] == 0
+    Image.fromarray(np.full((HEIGHT, WIDTH), 255, np.uint8)).save(tmp_path / "things" / "a.png")
+    moving(tmp_path / "film.mp4", 3)
+    fit = photo_fits.fit_photograph
+
+    def first_fails(fitter, photo, focal, before):
+        if photo.name == "000000":
+            raise InputError("000000: no person is found")
+        return fit(fitter, photo, focal, before)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_fits, "fit_photograph", first_fails)
+        code, told, seen = video()
+    # What lies in the folders is of the other film: nobody follows it.
+    assert code == 2 and not seen and "000000: no person is found" in told
+    assert sorted(video()[2]) == ["000000", "000001", "000002"]
+    Image.fromarray(np.full((HEIGHT, WIDTH), 250, np.uint8)).save(tmp_path / "things" / "a.png")
+    assert sorted(video()[2]) == ["000000", "000001", "000002"]
 
 
 def test_masks_of_a_video_may_be_given_for_every_frame(video, tmp_path):
