@@ -53,18 +53,27 @@ def refine_files(
     for note in made.notes or ():
         tell(note)
     failures = dict(made.failures)
+    tracks: dict[str, str] = {}
     if made.sequences is not None:
-        run_sequences(
-            made.model, made.sequences, request.out, failures, pictures=pictures, redo=redo, strict=strict,
-            execute=execute_sequences, phases=phases, page="sequences.html" if made.plans else "report.html",
-        )  # fmt: skip
-        if not made.plans:
-            return failures
+        try:
+            outcome = run_sequences(
+                made.model, made.sequences, request.out, tracks if made.plans else failures,
+                pictures=pictures, redo=redo, strict=strict, execute=execute_sequences, phases=phases,
+                page="sequences.html" if made.plans else "report.html",
+            )  # fmt: skip
+        except InputError:
+            if not made.plans:
+                raise
+            failures |= tracks  # what is no sequence goes on
+        else:
+            if not made.plans:
+                return failures
+            failures |= outcome.failures
     run_plans(
         made.model, made.plans, made.job, request.out, failures,
         pictures=pictures, redo=redo, strict=strict, execute=execute, phases=phases, meshes_told=made.notes is not None,
     )  # fmt: skip
-    return failures
+    return failures | tracks
 
 
 def run_plans(

@@ -153,7 +153,13 @@ def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequenc
     if request.sequence and request.scorehoi:
         raise InputError("--prior scorehoi refines single frames; leave --sequence or the prior away")
     if request.fps is not None and not tracks:
-        raise InputError("--fps goes with a sequence; no file says that its rows are frames: add --sequence")
+        said = any(plan.source.frames is not None for plan in plans)
+        why = "no file says that its rows are frames: add --sequence"
+        if said and request.scorehoi:
+            why = "--prior scorehoi refines single frames: leave one of the two away"
+        elif said:
+            why = f"no file has {FEWEST} usable frames or more: leave it away"
+        raise InputError(f"--fps goes with a sequence; {why}")
 
 
 def _rows_note(request: RefineRequest, plans: Sequence[Plan]) -> tuple[str, ...]:

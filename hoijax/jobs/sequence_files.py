@@ -21,7 +21,7 @@ from hoijax.jobs.sequences import GOOD, RefinedSequence, SequenceInputs, jitter,
 from hoijax.viz import Case, Metric, Motion3D, MovingMesh, NamedMesh, film
 
 FILM = "motion.mp4"
-"""A sequence's film, where an encoder is there (extra [render])."""
+"""A sequence's film, where an encoder is there (extra [video])."""
 SHOWN = 100
 """Most frames of the page."""
 FILMED = 120

@@ -247,6 +247,8 @@ def refine_sequences(
 ) -> list[RefinedSequence | InputError]:
     """Refines tracks side by side; windows that an interrupted run has finished are taken up.
 
+    A track that cannot be used takes no other along: where one is found they are refined one by one.
+
     Args:
       model: the body.
       field: `body_field(model)`.
@@ -254,12 +256,6 @@ def refine_sequences(
       watch: called with the share of the work that is done and the stage.
     """
     began = time.perf_counter()
-    tracks: list[EstimatedTrack] = []
-    for item in batch:
-        try:
-            tracks.append(item.inputs.track())
-        except InputError as error:
-            return [error] * len(batch)
 
     def show(progress: Progress) -> None:
         window = f"{progress.stage}, window {progress.finished + 1} of {progress.batch}"
@@ -272,11 +268,14 @@ def refine_sequences(
             write_npz(_window_file(item, k), arrays)
 
     try:
+        tracks = [item.inputs.track() for item in batch]
         results = refine_tracks(
             model, tracks, batch[0].inputs.config, body=field, kept=Kept(_known_windows(batch), keep), progress=show
         )
     except InputError as error:
-        return [error] * len(batch)
+        if len(batch) == 1:
+            return [error]
+        return [result for item in batch for result in refine_sequences(model, field, [item], watch)]
     seconds = (time.perf_counter() - began) / len(batch)
     return [_finished(model, track, result, seconds) for track, result in zip(tracks, results)]
 

@@ -57,7 +57,7 @@ class RefinedTrack:
     parts: tuple[str, ...] = struct.field(pytree_node=False, default=())
     """Names of the parts."""
     still: tuple[tuple[int, int], ...] = struct.field(pytree_node=False, default=())
-    """Stretches in which the object stands still: first row and the row after the last."""
+    """Stretches in which the object stands still, if it may move: first row and the row after the last."""
     noise: Any = None
     """Of the estimates: "body" and "object" in metres, "turns" in radians."""
 
@@ -317,6 +317,7 @@ class _Run:
             for out, of in zip(measured, (given, states)):
                 out.append(jax.device_get(_measure(windows, self._cut(of, where), self.shared)))
         results = []
+        held = {"object_rotation", "object_translation"} & set(expand_groups(self.config.frame.freeze))
         for b, (track, state) in enumerate(zip(self.own, states)):
             before, after = (
                 jax.tree.map(lambda *x, b=b, n=track.count: np.concatenate([y[b] for y in x])[:n], *parts)
@@ -325,7 +326,7 @@ class _Run:
             results.append(
                 RefinedTrack(
                     params=state.params, pose=state.pose, before=before, after=after, asked=track.asked,
-                    parts=track.names, still=tuple(track.still), noise=track.noise,
+                    parts=track.names, still=() if held else tuple(track.still), noise=track.noise,
                 )
             )  # fmt: skip
         return results

@@ -10,7 +10,7 @@ import trimesh
 from hoijax.cli import main
 from hoijax.io import read_parameters
 from hoijax.io.sources import read_estimate
-from hoijax.jobs import objects, sequences
+from hoijax.jobs import interactions, objects, sequences
 from hoijax.jobs.estimates import Reading
 from hoijax.jobs.plans import read_files
 from hoijax.optim.gradient import RefineMetrics
@@ -159,7 +159,9 @@ def test_rows_that_nobody_calls_frames_are_refined_together_on_request_alone(tmp
         (arrays(frames=FRAMES[::-1]), [], "numbers of frames do not rise"),
         (arrays(), ["--sequence", "--each-frame"], "contradict each other"),
         (arrays(), ["--sequence", "--fps", "0"], "wanted 0.1 to 1000"),
-        (arrays(), ["--fps", "30"], "--fps goes with a sequence"),
+        (arrays(), ["--fps", "30"], "--fps goes with a sequence; no file says that its rows are frames"),
+        (arrays(3, frames=FRAMES[:3]), ["--fps", "30"], "no file has 4 usable frames or more"),
+        (arrays(frames=FRAMES), ["--prior", "scorehoi", "--fps", "30"], "--prior scorehoi refines single frames"),
         (arrays(), ["--sequence", "--prior", "scorehoi"], "single frames"),
     ],
 )
@@ -178,6 +180,51 @@ def test_a_row_that_is_broken_is_a_gap(tmp_path, refine, calls):
     found = read_parameters(tmp_path / "out" / "refined.npz", keep_broken=True)
     assert np.isnan(found.values["transl"][3]).all()
     np.testing.assert_allclose(found.values["transl"][4], values["transl"][4] + MOVE, atol=1e-6)
+
+
+@pytest.fixture
+def folder(tmp_path, refine, calls, monkeypatch):
+    """A folder of two sequences and a single frame; the refiner refuses tracks of 12 frames a second."""
+    made = sequences.refine_tracks
+
+    def picky(model, tracks, *args, **options):
+        if any(track.fps == 12 for track in tracks):
+            raise sequences.InputError("twelve")
+        return made(model, tracks, *args, **options)
+
+    monkeypatch.setattr(sequences, "refine_tracks", picky)
+    (tmp_path / "bodies").mkdir()
+    for name, fps in (("a", 12.0), ("b", 25.0)):
+        np.savez(tmp_path / "bodies" / f"{name}.npz", **arrays(frames=FRAMES, fps=fps))
+
+    def run(*options):
+        trimesh.creation.box((0.3, 0.3, 0.3)).export(tmp_path / "box.obj")
+        return main([
+            "refine", "--body", str(tmp_path / "bodies"), "--object", str(tmp_path / "box.obj"), "--out",
+            str(tmp_path / "out"), "--lod", "test", "--pictures", "0", "--contact", "right_hand", *options,
+        ])  # fmt: skip
+
+    return run
+
+
+def test_a_track_that_cannot_be_used_takes_no_other_along(tmp_path, folder, capsys):
+    assert folder("--batch-size", "32") == 1
+    assert "not used: a: twelve" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "a").exists()
+    assert (tmp_path / "out" / "b" / "metrics.json").is_file()
+
+
+def test_what_is_no_sequence_is_refined_though_no_sequence_can_be(tmp_path, folder, monkeypatch, capsys):
+    (tmp_path / "bodies" / "b.npz").unlink()
+    np.savez(tmp_path / "bodies" / "c.npz", **arrays(1))
+    done = []
+
+    def plans(model, plans, job, out, failures, **options):
+        done.append(([plan.name for plan in plans], dict(failures)))
+
+    monkeypatch.setattr(interactions, "run_plans", plans)
+    assert folder() == 1
+    assert done == [(["c"], {"a": "twelve"})]
 
 
 def phalp(tmp_path):
