@@ -89,7 +89,7 @@ def run(options: Options) -> int:
     check_output_directory(options.out)
     from hoijax.jobs.directions import parse_direction
     from hoijax.jobs.runners import executor
-    from hoijax.jobs.synthesis import SynthesisRequest, prepare_job, synthesize
+    from hoijax.jobs.synthesis import SynthesisRequest, ask_once, prepare_job, synthesize
     from hoijax.language import ServerModel
     from hoijax.systems.interactanything import SynthesisConfig
 
@@ -102,6 +102,8 @@ def run(options: Options) -> int:
         front=options.front, lod=options.lod, physics=options.physics, cache=grid_folder(),
         options={field.name: getattr(options, field.name) for field in dataclasses.fields(options)},
     )  # fmt: skip
+    if options.runner != "local":
+        request = ask_once(request)
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     good = synthesize(request, redo=options.redo, execute=execute)
     return 1 if options.strict and not good else 0

@@ -53,8 +53,8 @@ class SynthesisRequest:
     model: LanguageModel | None = None
     """Who is asked for the relations; None: the offline reasoner."""
     votes: int = 1
-    relations: pathlib.Path | None = None
-    """Relations that were saved before, instead of asking."""
+    relations: pathlib.Path | Relations | None = None
+    """Relations that were saved before, or that somebody has answered, instead of asking."""
     units: str | None = None
     """Unit of the mesh; None: metres, or what its noun's usual size says."""
     object_up: Direction | None = None
@@ -92,6 +92,8 @@ def relate(request: SynthesisRequest, mesh: LoadedMesh) -> Relations:
     Raises:
       InputError: no sentence, no person in it, a language nobody here reads, a mesh that is no object.
     """
+    if isinstance(request.relations, Relations):
+        return request.relations
     if request.relations is not None:
         try:
             relations = Relations.from_json(read_json(request.relations, limit=LARGEST_RELATIONS))
@@ -146,7 +148,7 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
     )
     item = Item(name=request.object.stem, folder=request.out, key=key, files=FILES, inputs=(relations, asset, starts))
     notes = [f"{n.kind}: {n.text}" for n in relations.notes]
-    if request.relations is not None and relations.sentence != request.sentence.strip():
+    if isinstance(request.relations, pathlib.Path) and relations.sentence != request.sentence.strip():
         notes.append(f"the relations are those of {relations.sentence!r}; nobody asks what the sentence given says")
     notes += [f"{request.object.name}: {note}" for note in asset.light.report.notes()]
     if request.physics and not mujoco_judge.available():
@@ -158,6 +160,17 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
         units="sentences",
     )
     return job, tuple(notes)
+
+
+def ask_once(request: SynthesisRequest) -> SynthesisRequest:
+    """The same request with what a language model answers, so that other machines need not ask, and learn the same.
+
+    Raises:
+      InputError: see `relate`.
+    """
+    if request.model is None or request.relations is not None:
+        return request
+    return dataclasses.replace(request, relations=relate(request, read_object(request)), model=None)
 
 
 def prepare_job(request: SynthesisRequest) -> Job:

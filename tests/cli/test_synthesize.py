@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import trimesh
 from hoijax.cli import main
 from hoijax.io import read_npz
 from hoijax.jobs import synthesis_files
-from hoijax.jobs.synthesis import SynthesisRequest, prepare_synthesis
+from hoijax.jobs.synthesis import SynthesisRequest, ask_once, prepare_job, prepare_synthesis
 from hoijax.systems.interactanything import SynthesisConfig
 from hoijax.viz import read_scene
 
@@ -75,6 +76,31 @@ def test_relations_of_a_file_are_said_and_older_candidates_go(made, stool, tmp_p
     deep.write_text("[" * 100_000)
     assert run(SIT, "--object", stool, "--out", tmp_path / "out", "--relations", deep) == 2
     assert "damaged" in capsys.readouterr().err
+
+
+class Mumbler:
+    """A model that says nothing that can be read, and counts how often it is asked."""
+
+    name = "mumbler"
+
+    def __init__(self):
+        self.asked = 0
+
+    def reply(self, messages, *, temperature=0.0, seed=0):
+        self.asked += 1
+        return "?"
+
+
+def test_a_language_model_is_asked_once_for_all_machines(stool, tmp_path):
+    request = SynthesisRequest(
+        SIT, stool, tmp_path / "out", SynthesisConfig(count=1), lod="test", physics=False, model=Mumbler()
+    )
+    settled = ask_once(request)
+    asked = request.model.asked
+    assert asked > 10 and settled.model is None and settled.relations.reasoner == "mumbler"
+    first, second = (prepare_job(pickle.loads(pickle.dumps(settled))) for _ in range(2))
+    assert first.items[0].key == second.items[0].key and request.model.asked == asked
+    assert ask_once(dataclasses.replace(request, model=None)).relations is None
 
 
 def test_the_same_command_has_nothing_to_do(made, stool, capsys):
