@@ -219,7 +219,10 @@ def _one(
         pieces = mujoco_judge.convex_pieces(asset.template.mesh, asset.template.sdf)
         for k, candidate in enumerate(result.candidates):
             watch(0.8 + 0.2 * k / len(verdicts), "physics")
-            verdicts[k] = mujoco_judge.judge_candidate(prepared, candidate, pieces)
+            try:
+                verdicts[k] = mujoco_judge.judge_candidate(prepared, candidate, pieces)
+            except InputError as error:  # what took long is not thrown away for want of a judge
+                tell(f"candidate not judged: {error}")
     ranked = rank(result.candidates, verdicts)
     return Synthesized(
         prepared,

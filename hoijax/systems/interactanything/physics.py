@@ -96,14 +96,14 @@ def convex_pieces(mesh: Mesh, grid: SDFGrid | None = None) -> list[Float[np.ndar
     for part in _components(vertices, faces):
         corners = vertices[np.unique(part)]
         hull = _hull_volume(corners)
-        if hull < SLIM * np.ptp(corners, axis=0).max() ** 2:
+        if hull <= SLIM * np.ptp(corners, axis=0).max() ** 2:
             pieces.append(_thickened(corners))
         elif _volume(vertices, part) > CONVEX * hull:
             pieces.append(corners)
         else:
             cut = _cut(vertices, part)
             if cut is None:
-                return grid_boxes(grid) if grid is not None else [vertices]
+                return (grid_boxes(grid) if grid is not None else []) or [vertices]
             pieces += cut
     return pieces
 
@@ -230,7 +230,7 @@ def judge(
       seconds: how long.
 
     Raises:
-      InputError: MuJoCo is not installed, or an unknown test.
+      InputError: MuJoCo is not installed or refuses a piece, or an unknown test.
     """
     if test not in ("grasp", "support", "steady"):
         raise InputError(f"a test is grasp, support or steady; got {test!r}")
@@ -277,7 +277,10 @@ def judge(
         half = [(high[0] - low[0]) / 2 + 0.05, 0.02, (high[2] - low[2]) / 2 + 0.05]
         middle = [(high[0] + low[0]) / 2, low[1] - 0.02, (high[2] + low[2]) / 2]
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=middle, contype=8, conaffinity=4)
-    sim = spec.compile()
+    try:
+        sim = spec.compile()
+    except ValueError as error:
+        raise InputError(f"MuJoCo cannot judge these pieces: {error}") from error
     data = mujoco.MjData(sim)
     mujoco.mj_forward(sim, data)
     watched = sim.body("person" if free_body else "thing").id

@@ -115,3 +115,19 @@ def test_which_test_suits_which_sentence():
         assert physics.test_of(reason(sentence, make_object(category).mesh)) == test, sentence
     with pytest.raises(InputError, match="grasp, support or steady"):
         judged(np.zeros((3, 3)), [block(1, 1, 1)], NONE, "float")
+
+
+def test_pieces_without_volume_or_inside(standing, monkeypatch):
+    box = trimesh.creation.box((0.4, 0.2, 0.3))
+    vertices = np.concatenate([box.vertices, np.full((3, 3), 1.0)])
+    mesh = Mesh(vertices, np.concatenate([box.faces, [[8, 9, 10]]]))
+    whole, speck = sorted(physics.convex_pieces(mesh), key=lambda p: -np.ptp(p, axis=0).max())
+    assert len(whole) == 8 and np.ptp(speck, axis=0).max() <= 1.001 * physics.SHEET
+    monkeypatch.setattr(physics, "CONVEX", 2.0)
+    monkeypatch.setattr(physics, "_cut", lambda *_: None)
+    outside = SDFGrid(np.ones((8, 8, 8), np.float32), np.zeros(3, np.float32), np.float32(0.1))
+    alone = Mesh(np.asarray(box.vertices), np.asarray(box.faces))
+    (piece,) = physics.convex_pieces(alone, outside)
+    np.testing.assert_array_equal(piece, box.vertices)
+    with pytest.raises(InputError, match="MuJoCo cannot judge"):
+        judged(standing, [], [0, 0, 1.0], "steady")
