@@ -34,6 +34,7 @@ from tqdm import tqdm
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
 from hoijax.data.objects import random_object
 from hoijax.data.synth import open_split
+from hoijax.errors import InputError
 from hoijax.experiments.common.environment import machine
 from hoijax.experiments.common.pages import RESULTS, number, page, settings_of, table, write_page
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
@@ -244,7 +245,11 @@ def fit_case(
 
 
 def main(config: Config, configs: dict[str, JointConfig] = PRESETS) -> dict[str, Any]:
-    """Fits, scores, prints and writes."""
+    """Fits, scores, prints and writes.
+
+    Raises:
+      InputError: no sample can be used.
+    """
     began = time.perf_counter()
     data, reader = open_split(config.root, synth_splits(config.split)[0]), Reader(config.seed)
     configs = {name: configs[name] for name in config.rows}
@@ -268,6 +273,8 @@ def main(config: Config, configs: dict[str, JointConfig] = PRESETS) -> dict[str,
             "seconds": round(time.perf_counter() - began, 1),
         }  # fmt: skip
         write_page(config.out, "interactvlm_joint_fit", record, markdown(record))  # of what there is so far
+    if not cases:
+        raise InputError(f"no sample of {config.split} in {config.root} shows enough of an object that is touched")
     print(markdown(record))
     return record
 

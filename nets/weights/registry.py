@@ -158,14 +158,22 @@ def convert_published(
       config: what the `config.json` beside the checkpoint says, where there is one.
 
     Raises:
-      InputError: the name is unknown, or keys are missing, unexpected or of another shape.
+      InputError: the name is unknown, keys are missing, unexpected or of another shape, or the sizes cannot be told.
     """
     entry = find_checkpoint(name)
     if entry.prepare is not None:
         state_dict = entry.prepare(state_dict)
     facts = entry.published or {}
     if entry.describe is not None:
-        facts = entry.describe({key: info.shape for key, info in table_of(state_dict).items()}, config)
+        shapes = {key: info.shape for key, info in table_of(state_dict).items()}
+        try:
+            facts = entry.describe(shapes, config)
+        except InputError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise InputError(
+                f"arrays and config.json do not say how to build the {entry.title} ({reason(error)})"
+            ) from error
     empty = shapes_of(lambda rngs: entry.make(rngs, facts))
     arrays = convert_state_dict(empty, state_dict, ignore=entry.ignore, rules=entry.rules, dtype=dtype)
     return Tensors(arrays.table, arrays.__getitem__, notes_of({"name": name, **facts}), arrays.where,

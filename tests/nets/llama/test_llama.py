@@ -187,5 +187,8 @@ def test_configurations_that_are_not_llamas():
             llama.Config.published({**said, **more})
     with pytest.raises(InputError, match="no matrix model.embed_tokens.weight"):
         weights.convert_published("llama", {"a": np.zeros(2)})
+    for odd in ({"text_config": 3}, {**said, "rms_norm_eps": None}, {**said, "rope_parameters": [1]}):
+        with pytest.raises(InputError, match="do not say how to build the LLaMA"):
+            weights.convert_published("llama", {"a": np.zeros(2)}, config=odd)
     with pytest.raises(InputError, match="no size '70b'"):
         llama.Config.of_size("70b")
