@@ -38,7 +38,8 @@ class Program:
           args: of the function.
           quick: compile it fast rather than well, where that is possible.
         """
-        if quick not in self._kinds:
-            options = quick_options() if quick else None
-            self._kinds[quick] = jax.jit(self._function, static_argnums=self._static, compiler_options=options)
-        return self._kinds[quick](*args)
+        options = quick_options() if quick else None
+        kind = options is not None
+        if kind not in self._kinds:
+            self._kinds[kind] = jax.jit(self._function, static_argnums=self._static, compiler_options=options)
+        return self._kinds[kind](*args)

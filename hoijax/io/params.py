@@ -221,6 +221,13 @@ def with_object(file: ParameterFile, object: SourceEstimate) -> ParameterFile:
             f"{object.path} has {found.count} poses of the object and {file.path} {file.count} of the body; wanted one "
             "for each, or one for all"
         )
+    elsewhere = file.frames is not None and object.frames is not None and found.count == object.frames.size > 1
+    if elsewhere and found.count == file.count and (file.frames != object.frames).any():
+        notes = (
+            *notes,
+            f"the object's poses are taken in their order, though their frames are {object.frames[0]} to "
+            f"{object.frames[-1]} and the body's {file.frames[0]} to {file.frames[-1]}",
+        )
     values = {name: np.broadcast_to(v, (file.count, v.shape[1])).copy() for name, v in found.values.items()}
     shared = frozenset(values) if found.count == 1 < file.count else frozenset()
     raw = {n: np.asarray(v if file.leading else v[0], np.float32) for n, v in values.items()}

@@ -195,7 +195,8 @@ def describe_picture(
         else:
             person = seen & ~item if person is None else person
             item = seen & ~person if item is None else item
-    if find_person and spot is None and not find_object and not item.any():
+    given = obj is not None or instances is not None  # what somebody says is not looked for elsewhere
+    if find_person and spot is None and (given or not find_object) and not item.any():
         raise InputError(f"{path}: the mask of the object is empty; wanted are the pixels that show it")
     if person is None:
         person = np.zeros(shape, bool)

@@ -17,6 +17,7 @@ from hoijax.jobs.directions import turn_between
 from hoijax.jobs.engine import Item
 from hoijax.jobs.export_result import Result
 from hoijax.jobs.exports import write_scene
+from hoijax.jobs.refinement import FAR_APART
 from hoijax.jobs.sequences import GOOD, RefinedSequence, SequenceInputs, jitter, mean_metrics
 from hoijax.viz import Case, Metric, Motion3D, MovingMesh, NamedMesh, film
 
@@ -71,7 +72,7 @@ def write_sequence(
         "verdict": list(refined.words),
         "good": bool(refined.good.mean() >= GOOD),
         "seconds": round(refined.seconds, 3),
-        "notes": [*_told(track, numbers), *own.notes, *own.object.light.report.notes()],
+        "notes": [*_told(track, numbers), *_far_apart(refined), *own.notes, *own.object.light.report.notes()],
         "keys_added": list(added),
         "options": dict(options),
     }  # fmt: skip
@@ -87,6 +88,16 @@ def _told(track: Any, numbers: np.ndarray) -> list[str]:
     if spans:
         lines.append(f"the object is taken to stand still in frames {spans}")
     return lines
+
+
+def _far_apart(refined: RefinedSequence) -> tuple[str, ...]:
+    """A note if body and object are too far apart in most frames to share one frame of coordinates."""
+    body, object = refined.joints[0], refined.corners[0]
+    gap = np.maximum(object.min(axis=1) - body.max(axis=1), body.min(axis=1) - object.max(axis=1))
+    far = float(np.median(np.linalg.norm(np.maximum(gap, 0), axis=1)))
+    if far < FAR_APART:
+        return ()
+    return (f"the object is {far:.1f} m away from the body in most frames: are both in one frame of coordinates?",)
 
 
 def _values(model: BodyModel, own: SequenceInputs, track: Any) -> dict[str, np.ndarray]:

@@ -20,14 +20,14 @@ from hoijax.render import edge_neighbours, rasterize
 
 ArrayLike = jax.Array | np.ndarray
 
-#: Faces that an object's mesh is decimated to, and the least that its arrays are filled up to.
 MAX_FACES, LEAST_FACES = 700, 1024
-#: Points of an object's surface, and of a body's, that distances are taken between.
+"""Faces that an object's mesh is decimated to, and the least that its arrays are filled up to."""
 OBJECT_POINTS, BODY_POINTS = 96, 256
-#: Pieces of a mask with less than these shares of its largest piece are specks, or captions if they lie apart.
+"""Points of an object's surface, and of a body's, that distances are taken between."""
 SPECK, CAPTION = 0.02, 0.15
-#: Pixels of a mask below which nothing can be fitted.
+"""Pieces of a mask with less than these shares of its largest piece are specks, or captions if they lie apart."""
 LEAST_PIXELS = 30
+"""Pixels of a mask below which nothing can be fitted."""
 
 
 @struct.dataclass

@@ -595,6 +595,8 @@ def test_masks_that_do_not_go_with_the_picture_are_named(tmp_path):
     Image.fromarray(human).save(tmp_path / "human.png")
     with pytest.raises(InputError, match="object is empty"):
         read_photograph(tmp_path / "a.png", tmp_path / "human.png", tmp_path / "empty.png", None, find_person=True)
+    with pytest.raises(InputError, match="object is empty"):  # a mask that is given is not looked for elsewhere
+        read_photograph(tmp_path / "a.png", None, tmp_path / "empty.png", None, find_person=True, find_object=True)
 
 
 def test_a_picture_whose_bytes_are_damaged_does_not_take_the_folder_along(tmp_path):

@@ -146,6 +146,13 @@ def test_windows_of_a_stopped_run_are_taken_up(tmp_path, refine, calls, monkeypa
     assert not (tmp_path / "out" / "windows").exists()
 
 
+def test_an_object_of_another_frame_is_told(tmp_path, refine):
+    assert refine(arrays(frames=FRAMES)) == 0
+    assert not any("away from the body" in note for note in record(tmp_path)["notes"])
+    assert refine(arrays(frames=FRAMES, obj_trans=np.array([4.0, 0.8, 0.1]) + np.zeros((COUNT, 3)))) == 0
+    assert any("m away from the body in most frames" in note for note in record(tmp_path)["notes"])
+
+
 def test_rows_that_nobody_calls_frames_are_refined_together_on_request_alone(tmp_path, refine, calls):
     assert refine(arrays(), "--sequence") == 0
     np.testing.assert_array_equal(calls[0][0][0].frames, np.arange(COUNT))
@@ -270,3 +277,8 @@ def test_poses_of_the_object_are_taken_by_the_numbers_of_the_frames(tmp_path):
     both = with_object(body, read_estimate(folder))
     np.testing.assert_allclose(both.values["obj_trans"][:, 0], [4, 5, 8, 9])
     assert "numbers of the body's 4 frames" in both.notes[-1]
+    for k in (4, 5, 6, 7):
+        (folder / f"{k}.txt").unlink()  # as many as the body has, of others
+    assert "in their order, though their frames are 8 to 11 and the body's 4 to 9" in with_object(
+        body, read_estimate(folder)
+    ).notes[-1]

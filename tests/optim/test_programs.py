@@ -52,7 +52,10 @@ def test_options_reach_the_compiler(monkeypatch):
 def test_an_xla_without_the_options_compiles_as_ever(monkeypatch):
     monkeypatch.setattr(programs, "QUICK", {"xla_no_such_option": 0})
     assert quick_options() is None
-    assert Program(lambda x: x + 1)(1.0, quick=True) == 2.0
+    traces = []
+    program = Program(lambda x: traces.append(0) or x + 1)
+    assert program(1.0, quick=True) == program(1.0) == 2.0
+    assert len(program._kinds) == 1
 
 
 def test_other_devices_compile_as_ever(monkeypatch):

@@ -26,13 +26,13 @@ from hoijax.render.framing import frame_points
 from hoijax.viz import NamedMesh, render_views
 
 ASSETS = pathlib.Path(__file__).resolve().parents[2] / "hoijax" / "assets" / "furniture"
-#: Shares of a patch's faces that are tried, and how far the farthest of its points may end up from its new surface, in
-#: diagonals of the whole shape's box.
 SHARES, NEAR = (0.06, 0.1, 0.16, 0.25, 0.4, 0.63), 0.004
-#: Patches of fewer faces stay as they are. Points of a patch that are looked up, besides its corners.
+"""Shares of a patch's faces that are tried, and how far the farthest of its points may end up from its new surface, in
+diagonals of the whole shape's box."""
 SMALL, PROBES = 40, 1000
-#: Side of a picture on the sheet, pixels.
+"""Patches of fewer faces stay as they are. Points of a patch that are looked up, besides its corners."""
 CELL = 112
+"""Side of a picture on the sheet, pixels."""
 
 
 @dataclasses.dataclass(frozen=True)
