@@ -279,6 +279,7 @@ def test_poses_of_the_object_are_taken_by_the_numbers_of_the_frames(tmp_path):
     assert "numbers of the body's 4 frames" in both.notes[-1]
     for k in (4, 5, 6, 7):
         (folder / f"{k}.txt").unlink()  # as many as the body has, of others
-    assert "in their order, though their frames are 8 to 11 and the body's 4 to 9" in with_object(
-        body, read_estimate(folder)
-    ).notes[-1]
+    assert (
+        "in their order, though their frames are 8 to 11 and the body's 4 to 9"
+        in with_object(body, read_estimate(folder)).notes[-1]
+    )
