@@ -39,6 +39,7 @@ from hoijax.io.files import PathLike
 from hoijax.io.layouts import KEYS, REQUIRED, ROTATIONS, Slot, interpret
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import SUFFIXES, SourceEstimate, find_source, looks_like_a_pose, read_estimate
+from hoijax.io.sources.records import frames_of_times
 
 _BODY_MODEL_KEYS = ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table", "posedirs")
 
@@ -149,10 +150,20 @@ def parameters_of(estimate: SourceEstimate, *, keep_broken: bool = False) -> Par
         arrays["transl"] = np.zeros((count, 3))
     found = _build(estimate.path, arrays, {}, keep_broken=keep_broken)
     frames = estimate.frames if estimate.frames is not None and len(estimate.frames) == found.count else None
-    extras = {} if frames is None else {"frames.npy": _as_bytes(frames)}
-    return dataclasses.replace(
-        in_own_keys(found), estimate=estimate, notes=estimate.notes, frames=frames, extras=extras
-    )  # fmt: skip
+    if frames is None and estimate.source.video and found.count > 1:
+        frames = np.arange(found.count)
+    found = dataclasses.replace(in_own_keys(found), estimate=estimate, notes=estimate.notes)
+    return found if frames is None else with_frames(found, frames)
+
+
+def with_frames(file: ParameterFile, frames: np.ndarray) -> ParameterFile:
+    """The file with the numbers of its frames, which are written with it.
+
+    Args:
+      file: any.
+      frames: `(T,)`, rising.
+    """
+    return dataclasses.replace(file, frames=frames, extras={**file.extras, "frames.npy": _as_bytes(frames)})
 
 
 _FRAMES, _RATES = ("frames", "frame_ids", "frame_id", "frame"), ("fps", "mocap_framerate", "mocap_frame_rate")
@@ -163,6 +174,9 @@ def _video(file: ParameterFile) -> tuple[np.ndarray | None, float | None]:
     frames, rates = (
         next((x for key in keys if (x := _extra(file, key)) is not None), None) for keys in (_FRAMES, _RATES)
     )
+    timed = frames_of_times(_extra(file, "frame_times", "iufUS")) if frames is None else None
+    if timed is not None and len(timed[0]) == file.count > 1:
+        return timed
     fps = float(rates.reshape(-1)[0]) if rates is not None and rates.size == 1 else None
     fps = fps if fps is not None and 0 < fps < 1e4 else None
     if frames is not None and frames.size == file.count and (frames == np.round(frames)).all():
@@ -173,15 +187,16 @@ def _video(file: ParameterFile) -> tuple[np.ndarray | None, float | None]:
     return (np.arange(file.count) if fps is not None and file.count > 1 else None), fps
 
 
-def _extra(file: ParameterFile, key: str) -> np.ndarray | None:
-    """A member of the archive as an array of numbers; None: it is not there, or none."""
+def _extra(file: ParameterFile, key: str, kinds: str = "iuf") -> np.ndarray | None:
+    """A member of the archive as an array of these kinds; None: it is not there, or none."""
     if f"{key}.npy" not in file.extras:
         return None
     try:
         array = np.lib.format.read_array(io.BytesIO(file.extras[f"{key}.npy"]), allow_pickle=False)
     except (ValueError, OSError, EOFError):
         return None
-    return array if array.dtype.kind in "iuf" and np.isfinite(array).all() else None
+    known = array.dtype.kind in kinds
+    return array if known and (array.dtype.kind in "US" or np.isfinite(array).all()) else None
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
@@ -414,7 +429,8 @@ def _out_of_range(path: pathlib.Path, key: str, quantity: str, value: np.ndarray
         )
     elif quantity in ("transl", "obj_trans"):
         worst = np.abs(value).max(axis=1)
-        bad, say = worst > _FARTHEST, "a position {:,.4g} metres away, it looks like millimetres; wanted metres"
+        say = "a position {:,.4g} metres away, it looks like millimetres or centimetres; wanted metres"
+        bad = worst > _FARTHEST
     else:
         worst = np.abs(value).max(axis=1)
         bad, say = worst > _MOST_COEFFICIENT, "a coefficient of {:.4g}, wanted standard deviations of a few"

@@ -20,6 +20,7 @@ from hoijax.io.params import in_own_keys, object_of, parameters_of, with_object
 from hoijax.io.scenes import format_of
 from hoijax.io.sources import NAMES, SUFFIXES, SourceEstimate, find_source, people_of, read_estimate, source_by_name
 from hoijax.jobs.bodies import RefinerStart, start_of
+from hoijax.jobs.directions import AXES, Direction, direction_name
 from hoijax.jobs.surfaces import align_object, check_projection, kept_fit, told_alignment
 from hoijax.optim.fitting.layouts import MHR_70
 
@@ -54,6 +55,8 @@ class Reading:
     """Folder that keeps fits to surfaces; None: they are made every time."""
 
 
+FEWEST = 4
+"""Frames below which rows are refined one by one."""
 FARTHEST_MESH = 2.0
 """Metres between a body and a mesh that nothing places, beyond which they are not of one frame."""
 BY_KEYS = Reading()
@@ -67,7 +70,7 @@ def files_of(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
-    """Which way is up in the frame of a file, as `--up` names it; None: it does not say.
+    """Which way is up in the frame of a file, or else of its object's, as `--up` names it; None: neither says.
 
     Args:
       body: the file, or a folder, of which the first file that can be read is asked.
@@ -76,10 +79,17 @@ def up_of(body: pathlib.Path, reading: Reading = BY_KEYS) -> str | None:
     Raises:
       InputError: a file that cannot be read.
     """
+    said = _up_of_body(body, reading)
+    if said is None and reading.object_pose is not None:
+        said = _UP.get(read_object(reading).source.frame)
+    return said
+
+
+def _up_of_body(body: pathlib.Path, reading: Reading) -> str | None:
     if body.is_dir():
         for path in files_of(body):
             with contextlib.suppress(InputError):  # one bad file of a folder is named later
-                return up_of(path, reading)
+                return _up_of_body(path, reading)
         return None
     person = reading.person
     if person == "all":  # they share a frame
@@ -149,6 +159,7 @@ def settle(
     file = with_frame(file)
     if file.estimate is not None:
         _check_camera(file)
+        file = _check_given(file, object)
         if file.estimate.vertices is not None:
             file = _fit_surface(model, file, reading.cache)
         else:
@@ -230,6 +241,24 @@ def _check_camera(file: ParameterFile) -> None:
             "camera, which looks along +z (y down); a file in OpenGL's axes has y and z negated. Turn it, or name "
             "another method with --source"
         )
+
+
+def _check_given(file: ParameterFile, object: SourceEstimate | None) -> ParameterFile:
+    """Names, and beside an object refuses, a body that no key places in its camera."""
+    estimate = file.estimate
+    placed = estimate.anchors is not None or estimate.vertices is not None or "transl" in estimate.arrays
+    if placed or estimate.source.frame not in ("cv", "opengl"):
+        return file
+    what = (
+        f"no key says where the body is in the camera, so it is put at the camera itself (read as {_title(estimate)})"
+    )
+    if object is not None or {"obj_rot", "obj_trans"} & file.values.keys():
+        raise InputError(f"{file.path}: {what}, and its object elsewhere; wanted a key such as transl or trans")
+    return dataclasses.replace(file, notes=(*file.notes, what))
+
+
+def _title(estimate: SourceEstimate) -> str:
+    return estimate.source.title
 
 
 def _match_shape(model: BodyModel, file: ParameterFile, reading: Reading) -> ParameterFile:
@@ -320,6 +349,30 @@ def upside_down(file: ParameterFile) -> str | None:
     return None
 
 
+def doubtful_up(file: ParameterFile, up: Direction) -> str | None:
+    """A note if by their pose the person stands on their head, or along z where nothing says what is up.
+
+    Args:
+      file: of a body.
+      up: what is taken to be up.
+    """
+    if "global_orient" not in file.values or (file.estimate is not None and file.estimate.vertices is not None):
+        return None
+    good = [row for row in range(file.count) if row not in file.broken]
+    body = np.median(Rotation.from_rotvec(file.values["global_orient"][good]).as_matrix()[:, :, 1], axis=0)
+    axis, cosine = max(((name, float(body @ np.asarray(way))) for name, way in AXES.items()), key=lambda pair: pair[1])
+    if cosine < UPRIGHT:
+        return None
+    if body @ np.asarray(up) < -UPRIGHT:
+        return (
+            f"the person stands on their head: {direction_name(up)} is taken to be up; if {axis} is, give --up={axis}"
+        )
+    lies = abs(body @ np.asarray(up)) < 1 - UPRIGHT
+    if lies and axis[1] == "z" and (file.estimate is None or file.estimate.source.frame == "free"):
+        return f"the person lies along {axis}: {direction_name(up)} is taken to be up; if {axis} is, give --up={axis}"
+    return None
+
+
 def keys_of(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -384,6 +437,9 @@ def inspect_file(
     Raises:
       InputError: it cannot be read.
     """
+    if path.is_dir() and not any(path.glob("*.txt")) and (files := files_of(path)):
+        told = f"{path.name}: {len(files)} files of bodies, each refined by itself; frames of one person: --sequence"
+        return [told, *inspect_file(files[0], source, person, ignore)]
     people = {}
     if person is None and source != "hoijax" and (path.is_dir() or find_source(path) is not None):
         people = people_of(path, source)
@@ -403,11 +459,11 @@ def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ign
         return list(summary(None, read_estimate(path, source=source, person=person, ignore=ignore)))
     if source is None and format_of(path) in SUFFIXES and path.suffix != ".npz":
         estimate = read_estimate(path, person=person, ignore=ignore)
-        file = parameters_of(estimate) if estimate.has_body else None
+        file = parameters_of(estimate, keep_broken=True) if estimate.has_body else None
     elif source is None and (found := find_source(path)) is not None and found.holds == "object":
         file, estimate = None, read_estimate(path, person=person, ignore=ignore)
     else:
-        file = read_parameters(path, source=source, person=person, ignore=ignore)
+        file = read_parameters(path, source=source, person=person, ignore=ignore, keep_broken=True)
         estimate = file.estimate
     if file is not None:
         file = with_frame(file)
@@ -418,11 +474,19 @@ def _one_summary(path: pathlib.Path, source: str | None, person: str | None, ign
             f"check: keypoints fall on their pixels to {camera.error:.2g} px, focal length "
             f"{camera.intrinsics[0, 0]:.1f} px"
         )
-    if file is not None and (doubt := upside_down(file)):
-        lines.append(f"doubt: {doubt}")
-    if file is not None and file.frames is not None:
+    if file is None:
+        return lines
+    doubt = upside_down(file) or doubtful_up(file, AXES[up_in(file) or "+y"])
+    lines += [f"doubt: {doubt}"] if doubt else []
+    if file.broken:
+        first = file.broken[min(file.broken)].removeprefix(f"{path}: ")
+        lines.append(
+            f"rows without usable numbers, which stay as they are: {len(file.broken)} of {file.count}: {first}"
+        )
+    if file.frames is not None and file.count > 1:
         first, last = int(file.frames[0]), int(file.frames[-1])
         missing = last - first + 1 - file.count
         gaps = f", {missing} of them missing" if missing else ""
-        lines.append(f"frames {first} to {last} of one person{gaps}: refined as a sequence (--each-frame: one by one)")
+        how = "as a sequence (--each-frame: one by one)" if file.count >= FEWEST else f"one by one, fewer than {FEWEST}"
+        lines.append(f"frames {first} to {last} of one person{gaps}: refined {how}")
     return lines

@@ -16,8 +16,9 @@ from hoijax.io.sources import SourceEstimate, people_of
 from hoijax.jobs.bodies import RefinerStart, start_of
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.engine import Item
-from hoijax.jobs.estimates import BY_KEYS, Reading, files_of, settle
+from hoijax.jobs.estimates import BY_KEYS, Reading, doubtful_up, files_of, settle
 from hoijax.jobs.floors import FloorRule
+from hoijax.jobs.folders import join_frames
 from hoijax.jobs.objects import ObjectAsset, StoredAsset
 from hoijax.jobs.refinement import Interaction
 from hoijax.optim.gradient import RefineConfig
@@ -124,12 +125,15 @@ def read_body(path: pathlib.Path, reading: Reading = BY_KEYS) -> ParameterFile:
     )  # fmt: skip
 
 
-def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str, ParameterFile], dict[str, str]]:
+def read_files(
+    body: pathlib.Path, reading: Reading = BY_KEYS, *, as_frames: bool = False
+) -> tuple[dict[str, ParameterFile], dict[str, str]]:
     """Reads the parameters that `--body` names.
 
     Args:
       body: a file, or a folder (`hoijax.jobs.estimates.files_of`).
       reading: how.
+      as_frames: the files of a folder that have one row each are frames of one person.
 
     Returns:
       Name to file, the name being "" outside a folder; and name to message for what cannot be used.
@@ -161,6 +165,8 @@ def read_files(body: pathlib.Path, reading: Reading = BY_KEYS) -> tuple[dict[str
             f"none of the {len(paths)} {paths[0].suffix} files of {body} can be used; the first: "
             f"{failures[paths[0].stem]}"
         )
+    if as_frames and len(files) > 1 and all(file.count == 1 for file in files.values()):
+        files = {"": join_frames(body, files)}
     return files, failures
 
 
@@ -226,7 +232,7 @@ def plan_files(
         except InputError as error:
             own[row_name(name, source, 0)] = str(error)
             continue
-        starts = {}
+        starts, doubt = {}, tuple(filter(None, [doubtful_up(source, up)]))
         for row in range(source.count):
             if row in source.broken:
                 continue
@@ -238,7 +244,7 @@ def plan_files(
             # Shape that all rows share has one place in the file, so it cannot differ between them afterwards.
             shared = ("betas",) if "betas" in source.shared else ()
             freeze = tuple(dict.fromkeys((*start.freeze, *shared)))
-            starts[row] = dataclasses.replace(start, freeze=freeze, notes=(*source.notes, *start.notes))
+            starts[row] = dataclasses.replace(start, freeze=freeze, notes=(*source.notes, *doubt, *start.notes))
         if starts:
             plans.append(Plan(name, out / name, source, starts, config, contacts, floor, up, regions or {}))
     failures |= own

@@ -20,14 +20,15 @@ from hoijax.jobs.contact_files import with_file
 from hoijax.jobs.contacts import find_regions, parse_contact
 from hoijax.jobs.directions import AXES, Direction, direction_name, parse_direction, turn_between
 from hoijax.jobs.engine import Item, Job, Watch
-from hoijax.jobs.estimates import BY_KEYS, Reading, check_place, read_object, up_in
+from hoijax.jobs.estimates import BY_KEYS, FEWEST, Reading, check_place, read_object, up_in
 from hoijax.jobs.floors import floor_rule
+from hoijax.jobs.folders import are_numbered
 from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, mesh_digest, set_up
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
 from hoijax.jobs.sequence_files import write_sequence
-from hoijax.jobs.sequences import FEWEST, is_sequence, sequence_config, sequence_items, sequence_job
+from hoijax.jobs.sequences import is_sequence, sequence_config, sequence_items, sequence_job
 from hoijax.optim.fields import body_field
 from hoijax.optim.gradient import RefineConfig
 
@@ -118,7 +119,7 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     """
     if request.pairs is not None:
         return _prepare_pairs(request, told)
-    sources, failures = read_files(request.body, request.reading)
+    sources, failures = read_files(request.body, request.reading, as_frames=bool(request.sequence))
     mesh = read_mesh(request.object, units=request.units)
     model, digest = load_body(request.choice, list(sources.values()))
     plans = _plans(request, sources, mesh, model, failures)
@@ -147,8 +148,8 @@ def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequenc
     if request.sequence and not tracks:
         most = max(len(plan.starts) for plan in plans)
         raise InputError(
-            f"--sequence: the longest file has {most} usable rows, wanted {FEWEST} or more frames of one person "
-            "in one file"
+            f"--sequence: the longest file has {most} usable rows, wanted {FEWEST} or more frames of one person, in "
+            "one file or in a folder of files with one frame each"
         )
     if request.sequence and request.scorehoi:
         raise InputError("--prior scorehoi refines single frames; leave --sequence or the prior away")
@@ -164,7 +165,11 @@ def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequenc
 
 def _rows_note(request: RefineRequest, plans: Sequence[Plan]) -> tuple[str, ...]:
     """That rows may be frames, where nobody says that they are not."""
-    if request.sequence is not None or not any(len(plan.starts) >= FEWEST for plan in plans):
+    if request.sequence is not None:
+        return ()
+    if len(plans) >= FEWEST and all(plan.source.count == 1 for plan in plans) and are_numbered([p.name for p in plans]):
+        return ("files are refined one by one; if they are frames of one person, --sequence ties them together",)
+    if not any(len(plan.starts) >= FEWEST for plan in plans):
         return ()
     return ("rows are refined one by one; if they are frames of one person, --sequence ties them together",)
 

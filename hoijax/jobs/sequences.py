@@ -21,6 +21,7 @@ from hoijax.io.archives import read_npz
 from hoijax.jobs.bodies import RefinerStart
 from hoijax.jobs.directions import Direction
 from hoijax.jobs.engine import Item, Job, Watch
+from hoijax.jobs.estimates import FEWEST
 from hoijax.jobs.objects import ObjectAsset, StoredAsset
 from hoijax.jobs.plans import Plan
 from hoijax.optim.fields import body_field
@@ -31,8 +32,6 @@ from hoijax.optim.sequence import EstimatedTrack, Kept, RefinedTrack, SequenceCo
 RECORD = 1
 """Version of what is recorded of a sequence."""
 FILES = ("refined.npz", "interaction.glb")
-FEWEST = 4
-"""Frames below which rows are refined one by one."""
 GOOD = 0.9
 """Share of the frames that must be good for a sequence to be."""
 WINDOWS = "windows"

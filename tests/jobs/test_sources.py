@@ -15,9 +15,12 @@ from hoijax.errors import InputError
 from hoijax.io import read_parameters
 from hoijax.io.sources import SOURCES, read_estimate
 from hoijax.io.sources.contacts import read_contacts
+from hoijax.io.sources.records import frames_of_times
 from hoijax.jobs.bodies import start_of
+from hoijax.jobs.directions import AXES
 from hoijax.jobs.estimates import PELVIS, Reading, inspect_file, settle, up_of
-from hoijax.jobs.plans import plan_files
+from hoijax.jobs.folders import are_numbered
+from hoijax.jobs.plans import plan_files, read_files
 from hoijax.jobs.requests import _leave_misplaced
 from hoijax.optim.gradient import RefineConfig
 
@@ -454,20 +457,175 @@ def test_a_mesh_is_near_if_it_is_once_it_is_turned(tmp_path):
     assert len(_plans(request, {"": file}, mesh, model, {})) == 1
 
 
+# A second look, as a new user has it
+
+
+def person(**more):
+    """Someone who stands in a camera, as GVHMR has them."""
+    one = {"body_pose": np.zeros((5, 63)), "global_orient": np.tile([np.pi, 0, 0], (5, 1)), "betas": np.zeros((5, 10))}
+    return {"smpl_params_incam": one | more}
+
+
+def test_a_place_under_a_name_that_nobody_knows_is_named(tmp_path):
+    for key in ("location", "Trans", "root_position", "tvec", "root_orientation", "thetas", "world_transform"):
+        path = writers.pkl(tmp_path / "a.pkl", person(transl=np.ones((5, 3)), **{key: np.ones((5, 3))}))
+        with pytest.raises(InputError, match=f"'{key}' .5, 3. look like a pose"):
+            read_parameters(path)
+        assert read_parameters(path, ignore=[key]).count == 5
+    path = writers.pkl(tmp_path / "b.pkl", person(transl=np.ones((5, 3)), positive=np.ones(3), rate=np.ones(3)))
+    assert read_parameters(path).count == 5
+
+
+def test_a_body_that_nothing_places_in_its_camera_is_not_put_beside_an_object(tmp_path):
+    path = writers.pkl(tmp_path / "a.pkl", person())
+    file = read_parameters(path)
+    np.testing.assert_array_equal(file.frames, np.arange(5))  # counted without places
+    told = "no key says where the body is in the camera"
+    assert any(told in note for note in settle(MODELS["smplx"], file).notes)
+    np.savetxt(tmp_path / "pose.txt", np.diag([1.0, 1, 1, 1]))
+    with pytest.raises(InputError, match=told):
+        settle(MODELS["smplx"], file, object=read_estimate(tmp_path / "pose.txt"))
+    scene = make_scene("smplx", 1)
+    for placed in (writers.multi_hmr(tmp_path, scene), writers.smplest_x(tmp_path, scene)):
+        assert not any(told in note for note in settle(MODELS["smplx"], read_parameters(placed)).notes)
+
+
+def test_what_is_up_is_doubted_by_how_the_person_stands(tmp_path):
+    def doubts(turn, frame=AXES["+y"], **more):
+        path = save(tmp_path / "a.npz", body_pose=np.zeros((3, 63)), global_orient=np.tile(turn, (3, 1)), **more)
+        file = settle(MODELS["smplx"], read_parameters(path, keep_broken=True))
+        plans = plan_files({"": file}, tmp_path, MODELS["smplx"], RefineConfig(), (), None, {}, up=frame)
+        notes = next(iter(plans[0].starts.values())).notes
+        return [note for note in notes if "is taken to be up" in note]
+
+    half, quarter = np.pi, np.pi / 2
+    assert doubts([0, 0, 0]) == doubts([half, 0, 0], AXES["-y"]) == doubts([0.6, 0, 0]) == doubts([0, half, 0]) == []
+    assert "stand on" in doubts([half, 0, 0])[0].replace("stands", "stand") and "--up=-y" in doubts([half, 0, 0])[0]
+    assert "lies along +z" in doubts([quarter, 0, 0])[0] and "--up=+z" in doubts([quarter, 0, 0])[0]
+    assert doubts([0, 0, quarter]) == []  # who lies along x lies
+    (tmp_path / "a.npz").unlink()
+    np.savez(tmp_path / "b.npz", body_pose=np.zeros(63), global_orient=np.array([half, 0, 0]))
+    assert any("doubt" in line and "--up=-y" in line for line in inspect_file(tmp_path / "b.npz"))
+
+
+def test_what_is_up_is_what_the_object_says_where_the_body_does_not(tmp_path):
+    scene = make_scene("smplx", 2)
+    body = save(tmp_path / "a.npz", body_pose=np.zeros(63))
+    assert up_of(body) is None
+    assert up_of(body, Reading(object_pose=writers.one_matrix(tmp_path, scene))) == "-y"
+    assert up_of(body, Reading(object_pose=writers.interact_object(tmp_path, scene))) == "+y"
+    world = writers.wham_world(tmp_path, make_scene("smpl", 2))
+    reading = Reading(source="wham-world", object_pose=writers.behave_object(tmp_path, scene))
+    assert up_of(world, reading) == "+y"
+
+
+def test_times_of_behave_are_frames(tmp_path):
+    times = np.array(["t0003.000", "t0003.033", "t0003.067", "t0003.200"])
+    path = save(tmp_path / "a.npz", poses=np.zeros((4, 156)), trans=np.zeros((4, 3)), frame_times=times)
+    file = read_parameters(path)
+    np.testing.assert_array_equal(file.frames, [90, 91, 92, 96])
+    assert file.fps == 30 and "frame_times.npy" in file.extras
+    assert frames_of_times(np.array([3.0, 4.0, 6.0]))[0].tolist() == [3, 4, 6]
+    for wrong in (["t0003.000"], ["t4.0", "t3.0"], ["a", "b"], ["nan", "inf"], None, [[1, 2], [3, -4]]):
+        assert frames_of_times(wrong) is None
+    scene = make_scene("smplh", 7)
+    object = read_estimate(writers.behave_object(tmp_path, scene))
+    np.testing.assert_array_equal(object.frames, np.arange(90, 97))
+    settled = settle(MODELS["smplh"], file, object=object)
+    np.testing.assert_allclose(settled.values["obj_trans"], scene.obj_trans[[0, 1, 2, 6]], atol=1e-6)
+
+
+def test_frames_of_phalp_count_by_their_names_however_they_are_sorted(tmp_path):
+    one = {"global_orient": np.diag([1.0, -1, -1])[None], "body_pose": np.tile(np.eye(3), (23, 1, 1))}
+    frame = lambda t: {"smpl": [one], "camera": [np.array([0, 0, 2.0 + t])], "tid": [1]}  # noqa: E731
+    tree = {f"clip2/{t:06d}.jpg": frame(t) for t in (9, 10, 4, 12)}
+    file = read_parameters(writers.pkl(tmp_path / "a.pkl", tree))
+    np.testing.assert_array_equal(file.frames, [4, 9, 10, 12])
+    np.testing.assert_array_equal(file.values["transl"][:, 2] - 2, file.frames)
+
+
+# Folders of frames
+
+
+def save_frames(folder, names, **more):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        t = float(name.split("_")[0][-3:])
+        arrays = {
+            "body_pose": np.full((1, 63), t / 100),
+            "global_orient": np.zeros((1, 3)),
+            "transl": np.ones((1, 3)) * t,
+        }
+        np.savez(folder / f"{name}.npz", **arrays | more)
+    return folder
+
+
+def test_a_folder_of_frames_is_one_sequence_where_it_is_asked_for(tmp_path):
+    folder = save_frames(tmp_path / "smplx", ["00009_0", "00010_0", "00012_0", "00002_0"])
+    files, failures = read_files(folder, as_frames=True)
+    file = files[""]
+    assert list(files) == [""] and not failures and file.count == 4 and file.leading
+    np.testing.assert_array_equal(file.frames, [2, 9, 10, 12])
+    np.testing.assert_array_equal(file.values["transl"][:, 0], file.frames)
+    np.testing.assert_allclose(file.raw["body_pose"][:, 0], file.frames / 100)
+    assert list(file.extras) == ["frames.npy"]
+    assert len(read_files(folder)[0]) == 4 and are_numbered(list(read_files(folder)[0]))
+    (folder / "00011_0.npz").write_bytes(b"broken")
+    files, failures = read_files(folder, as_frames=True)
+    assert files[""].count == 4 and failures.keys() == {"00011_0"}
+    assert "5 files of bodies" in inspect_file(folder)[0] and "--sequence" in inspect_file(folder)[0]
+
+
+def test_frames_of_another_method_are_joined_with_what_places_them(tmp_path):
+    folder = tmp_path / "smpl"
+    folder.mkdir()
+    scene = make_scene("smplx", 4, (slice(23, 25),))
+    for t in range(4):
+        part = {key: getattr(scene, key)[t : t + 1] for key in ("angles", "transl", "vertices", "joints")}
+        path = writers.human3r(folder, dataclasses.replace(scene, **part))
+        path.rename(folder / f"{3 * t + 1:06d}.npz")
+    reading = Reading(person="9")
+    file = read_files(folder, reading, as_frames=True)[0][""]
+    np.testing.assert_array_equal(file.frames, [1, 4, 7, 10])
+    np.testing.assert_allclose(vertices_of(MODELS["smplx"], settle(MODELS["smplx"], file)), scene.vertices, atol=1e-4)
+
+
+def test_a_folder_that_is_no_sequence_is_named(tmp_path):
+    for k, names in enumerate((["001_0", "002_1", "003_0"], ["a001", "b002"], ["001", "1"])):
+        with pytest.raises(InputError, match="differ in more than the number of a frame"):
+            read_files(save_frames(tmp_path / str(k), names), as_frames=True)
+        assert not are_numbered(names)
+    folder = save_frames(tmp_path / "keys", ["001", "002"])
+    save_frames(folder, ["003"], left_hand_pose=np.zeros((1, 45)))
+    with pytest.raises(InputError, match="003 has other keys"):
+        read_files(folder, as_frames=True)
+    longer = save_frames(tmp_path / "long", ["001", "002"])
+    np.savez(longer / "003.npz", body_pose=np.zeros((5, 63)))
+    assert len(read_files(longer, as_frames=True)[0]) == 3  # files of several rows are sequences of their own
+
+
 # inspect
 
 
+def test_inspect_tells_rows_that_refine_leaves_as_they_are(tmp_path):
+    scene = make_scene("smpl", 5)
+    scene.transl[2] = np.nan
+    lines = inspect_file(writers.wham(tmp_path, scene))
+    assert any("rows without usable numbers" in line and "1 of 5" in line and "nan" in line for line in lines)
+    assert inspect_file(writers.wham(tmp_path, make_scene("smpl", 3)))[-1].endswith("refined one by one, fewer than 4")
+
+
 def test_inspect_says_what_is_used_and_what_not(tmp_path):
-    scene = make_scene("smpl", 3)
+    scene = make_scene("smpl", 4)
     lines = inspect_file(writers.wham(tmp_path, scene))
     assert lines[0] == (
-        "wham_output.pkl: WHAM, in the camera: 3 frames, SMPL, metres, camera (x right, y down, z forward)"
+        "wham_output.pkl: WHAM, in the camera: 4 frames, SMPL, metres, camera (x right, y down, z forward)"
     )
     assert lines[1] == "used: pose, trans, betas, frame_ids"
-    assert lines[-1] == "frames 0 to 2 of one person: refined as a sequence (--each-frame: one by one)"
+    assert lines[-1] == "frames 0 to 3 of one person: refined as a sequence (--each-frame: one by one)"
     assert any("pose_world, trans_world" in line and "--source wham-world" in line for line in lines)
     lines = inspect_file(writers.foundation_pose(tmp_path, scene))
-    assert "4 x 4 pose" in lines[0] and "3 frames, an object's pose" in lines[0]
+    assert "4 x 4 pose" in lines[0] and "4 frames, an object's pose" in lines[0]
     np.savez(tmp_path / "own.npz", body_pose=np.zeros(63), gender=np.array("male"))
     lines = inspect_file(tmp_path / "own.npz")
     assert "hoijax's own keys: 1 frame" in lines[0] and "kept as they are: gender" in lines

@@ -17,7 +17,8 @@ from hoijax.io.sources.records import Record, flat, in_order, numbers, numbers_i
 from hoijax.io.sources.table import NAMES, SOURCES, VERTICES, Source, source_by_name
 
 POSE_NAME = re.compile(
-    r"(?:^|_|/)(?:rot|rots|rotmat|rotation|rotvec|R|t|T|pose|orient|trans|transl|translation|angles|quat)(?:_|\d|$)"
+    r"(?:^|_|/)(?:R|t|T|(?i:rots?|rotmats?|rotations?|rotvecs?|rvecs?|tvecs?|poses?|orient|orientations?|trans|transl|"
+    r"translations?|translate|location|positions?|angles|euler|quats?|quaternions?|thetas?|transforms?))(?:_|\d|$)"
 )
 """Words of a key that say where something is or how it is turned."""
 POSE_SIZES = (3, 4, 6, 9, 63, 66, 69, 72, 135, 144, 156, 159, 165)
@@ -437,8 +438,8 @@ def _metres(path: pathlib.Path, key: str, value: np.ndarray) -> np.ndarray:
         raise InputError(f"{shown(path)}: {key!r} holds numbers that are not finite")
     if np.abs(value).max(initial=0) > _FARTHEST:
         raise InputError(
-            f"{shown(path)}: {key!r} has a position {np.abs(value).max():,.4g} metres away, it looks like millimetres; "
-            "wanted metres"
+            f"{shown(path)}: {key!r} has a position {np.abs(value).max():,.4g} metres away, it looks like millimetres "
+            "or centimetres; wanted metres"
         )
     return value
 

@@ -70,6 +70,32 @@ def _flatten(tree: Any, start: str = "", depth: int = 0) -> Record:
     return out
 
 
+def timed(tree: Any) -> dict[str, Record]:
+    """The same with the numbers of frames that `frame_times` says."""
+    found = frames_of_times(tree.get("frame_times"))
+    return {"": _flatten(tree) | ({} if found is None else {"frames": found[0]})}
+
+
+def frames_of_times(times: Any) -> tuple[np.ndarray, float] | None:
+    """Numbers of frames and frames a second of BEHAVE's `frame_times`, seconds such as `t0003.033`.
+
+    Args:
+      times: one a frame, texts or numbers; anything else is None.
+    """
+    words = [str(word).removeprefix("t") for word in np.asarray(times, object).reshape(-1)]
+    if len(words) < 2 or not all(re.fullmatch(r"\d{1,6}(\.\d+)?", word) for word in words):
+        return None
+    seconds = np.array([float(word) for word in words])
+    steps = np.diff(seconds)
+    if (steps <= 0).any():
+        return None
+    # BEHAVE's video has 30 frames a second, of which its files have all or one each second; times are to a millisecond.
+    video = steps.min() < 0.9 and (np.abs(30 * seconds - np.round(30 * seconds)) < 0.1).all()
+    fps = 30.0 if video else max(1.0, float(np.round(1 / np.median(steps))))
+    frames = np.round(seconds * fps).astype(np.int64)
+    return None if (np.diff(frames) <= 0).any() else (frames, fps)
+
+
 def inside(path: str):
     """The same for the dictionary, or each of the people, at a path; `*` stands for the people.
 
@@ -107,7 +133,7 @@ def phalp(tree: Any) -> dict[str, Record]:
     (`000012.jpg`), or else in the file's order.
     """
     tracks: dict[str, list[dict[str, np.ndarray]]] = {}
-    for number, frame in zip(numbers_in(tree), tree.values()):
+    for number, frame in _by_number(tree):
         if not isinstance(frame, Mapping):
             continue
         people, cameras = frame.get("smpl", []), frame.get("camera", [])
@@ -122,6 +148,16 @@ def phalp(tree: Any) -> dict[str, Record]:
             row |= {"camera": numbers(camera), "frames": np.asarray(number)}
             tracks.setdefault(str(name), []).append({k: v for k, v in row.items() if v is not None})
     return {name: _stack(rows, name) for name, rows in tracks.items()}
+
+
+def _by_number(tree: Mapping[Any, Any]) -> list[tuple[int, Any]]:
+    """Frames with their numbers, rising, however the file sorts them."""
+    counted = list(zip(numbers_in(tree), tree.values()))
+    last = [re.findall(r"\d+", pathlib.PurePath(str(name)).stem)[-1:] for name in tree]
+    digits = [int(found[0]) for found in last if found and len(found[0]) < 10]
+    if len(set(digits)) < len(counted):
+        return counted
+    return sorted(zip(digits, tree.values()), key=lambda pair: pair[0])
 
 
 def numbers_in(names: Iterable[Any]) -> list[int]:

@@ -330,6 +330,11 @@ SOURCES: tuple[Source, ...] = (
         note="xyzw and metres; its mesh is in millimetres: --units mm",
     ),
     Source(
+        "behave-object", "BEHAVE's object", lambda tree: _has("angles", "trans", "frame_times")(tree),
+        {"angles": "obj_rot", "trans": "obj_trans", "frames": "frames"}, records.timed, holds="object",
+        files="object_fit_all.npz", note="in the first camera, y down",
+    ),
+    Source(
         "interact-object", "InterAct's object", lambda tree: _has("angles", "trans")(tree) and not _body_keys(tree),
         {"angles": "obj_rot", "trans": "obj_trans"}, holds="object", frame="y-up", files="object.npz",
     ),

@@ -283,6 +283,12 @@ def interact_object(folder, s):
                name=np.array("chair"))  # fmt: skip
 
 
+def behave_object(folder, s):
+    times = np.array([f"t{3 + t / 30:08.3f}" for t in range(s.count)])
+    angles = Rotation.from_matrix(s.obj_rot).as_rotvec()
+    return npz(folder / "object_fit_all.npz", angles=angles, trans=s.obj_trans, frame_times=times)
+
+
 # name of the row, body of the scene, frames, the file, person
 BODIES = {
     "gvhmr": ("smplx", 3, gvhmr, None), "wham": ("smpl", 3, wham, None), "wham-world": ("smpl", 2, wham_world, None),
@@ -298,4 +304,5 @@ BODIES = {
 OBJECTS = {
     "matrix/folder": (foundation_pose, 3), "matrix/text": (one_matrix, 1), "matrix/npy": (matrices_npy, 3),
     "megapose": (megapose, 1), "sam-3d-objects": (sam3d_objects, 1), "interact-object": (interact_object, 3),
+    "behave-object": (behave_object, 3),
 }  # fmt: skip
