@@ -19,17 +19,20 @@ def results(out):
     return {p.parent.name: p.read_text() for p in out.glob("*/square.txt")}
 
 
-def on_beam(toy, out, count, **options):
+def on_beam(toy, out, count, redo=False, **options):
     pytest.importorskip("apache_beam", reason="extra [beam]")
     prepare = functools.partial(toy.make_job, out, count, **options)
-    return run_job(prepare(), out, execute=executor("direct", ["direct_num_workers=1"], prepare, out))
+    return run_job(prepare(), out, redo=redo, execute=executor("direct", ["direct_num_workers=1"], prepare, out))
 
 
 @pytest.mark.slow
-def test_beam_writes_what_this_process_writes(toy, tmp_path):
+def test_beam_writes_what_this_process_writes(toy, tmp_path, capsys):
     here, there = tmp_path / "here", tmp_path / "there"
     run_job(toy.make_job(here, 15), here)
+    capsys.readouterr()
     outcome = on_beam(toy, there, 15)
+    told = capsys.readouterr().out
+    assert "15 numbers in 8 batches on Beam" in told and "14 of 15 written" in told
     assert results(there) == results(here) and len(outcome.finished) == 14
     assert outcome.failures == {"13": "13 is unlucky"}
     # The same items together, so that padded programs and their sums are the same too.
@@ -39,7 +42,24 @@ def test_beam_writes_what_this_process_writes(toy, tmp_path):
     assert sorted(p.name for p in there.iterdir()) == sorted(map(str, sorted(set(range(15)) - {13}, key=str)))
     # And it goes on where something is missing.
     (there / "4" / "square.txt").unlink()
-    assert on_beam(toy, there, 15).fresh == {"4"} and toy.batches_of(there)[-1] in {(4,), (13,)}
+    # A killed run's notes are not this one's.
+    (there / ".beam").mkdir()
+    (there / ".beam" / "0.json").write_text(json.dumps({"name": "4", "message": "killed"}))
+    again = on_beam(toy, there, 15)
+    assert again.fresh == {"4"} and again.failures == outcome.failures and not (there / ".beam").exists()
+    assert sorted(toy.batches_of(there)[-2:]) == [(4,), (13,)]
+    assert on_beam(toy, there, 3, redo=True).fresh == set("012") and len(toy.batches_of(there)) == 12
+
+
+@pytest.mark.slow
+def test_workers_that_write_elsewhere_are_found_out(toy, tmp_path):
+    pytest.importorskip("apache_beam", reason="extra [beam]")
+    out = tmp_path / "out"
+    prepare = functools.partial(toy.make_job, tmp_path / "else", 2)
+    job = toy.make_job(out, 2)
+    with pytest.raises(InputError, match="the workers wrote no results of 2 numbers, the first 0: do they see"):
+        run_job(job, out, execute=executor("direct", [], prepare, out))
+    assert not any(out.iterdir())
 
 
 @pytest.mark.slow
@@ -89,6 +109,51 @@ def test_a_batch_that_is_tried_again_keeps_what_it_had_written(toy, tmp_path):
         list(worker.process(Work((("0", "2:0"),), 1, False)))
     with pytest.raises(InputError, match="finds no 7"):
         list(worker.process(Work((("7", "1:7"),), 1, False)))
+
+
+def test_what_is_asked_for_again_is_computed_again_and_every_failure_has_its_note(toy, tmp_path):
+    pytest.importorskip("apache_beam", reason="extra [beam]")
+    import pickle
+
+    from hoijax.jobs.beam import Work, _FinishBatch
+
+    out, notes = tmp_path / "out", tmp_path / "notes"
+    notes.mkdir()
+    prepare = pickle.dumps(functools.partial(toy.make_job, out, 27))
+    worker, other = _FinishBatch(prepare, str(notes)), _FinishBatch(prepare, str(notes))
+    for each in (worker, other):
+        each.setup()
+    assert worker._job is other._job  # threads share what is large
+    assert list(worker.process(Work((("3", "1:3"), ("13", "1:13")), 3, False))) == ["3", "13"]
+    assert list(other.process(Work((("26", "1:26"),), 1, False))) == ["26"]
+    assert list(worker.process(Work((("3", "1:3"),), 1, False))) == []
+    assert list(worker.process(Work((("3", "1:3"),), 1, True))) == ["3"]
+    assert toy.batches_of(out) == [(3, 13, 13), (26,), (3,)] and results(out) == {"3": "9"}
+    told = sorted(tuple(json.loads(path.read_text()).values()) for path in notes.iterdir())
+    assert told == [("13", "13 is unlucky"), ("26", "26 is unlucky")]
+
+
+def test_the_pipeline_is_told_the_runner_and_its_options(toy, tmp_path, monkeypatch):
+    pytest.importorskip("apache_beam", reason="extra [beam]")
+    from apache_beam.runners import create_runner
+
+    from hoijax.jobs import beam
+
+    for name in beam.RUNNERS.values():
+        assert type(create_runner(name)).__name__ == name.rpartition(".")[2]
+    given = []
+
+    def read(flags):
+        given.append(flags)
+        raise InputError("no cluster")
+
+    monkeypatch.setattr(beam, "PipelineOptions", read)
+    prepare = functools.partial(toy.make_job, tmp_path, 1)
+    for runner in ("flink", "SomeRunner"):
+        with pytest.raises(InputError, match="no cluster"):
+            run_job(prepare(), tmp_path, execute=executor(runner, ["a=1=2", "--b=3", "c"], prepare, tmp_path))
+        assert not any(tmp_path.iterdir())
+    assert given == [[f"--runner={name}", "--a=1=2", "--b=3", "--c"] for name in ("FlinkRunner", "SomeRunner")]
 
 
 def test_what_cannot_be_run_is_refused(toy, tmp_path, monkeypatch):

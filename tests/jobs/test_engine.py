@@ -63,6 +63,28 @@ def test_what_is_finished_is_skipped_until_its_key_or_files_change(toy, tmp_path
     assert len(toy.batches_of(out)) == 7
 
 
+def test_what_is_not_finished_is_computed_where_it_is_asked_for(toy, tmp_path):
+    """An executor is given the batches of what waits, and its word on who failed is taken."""
+    out, given = tmp_path / "out", []
+    run_job(toy.make_job(out, 1), out)
+
+    def execute(job, batches):
+        given.append([[item.name for item in batch.items] for batch in batches])
+        for item in job.items[1:4]:
+            item.folder.mkdir(exist_ok=True)
+            (item.folder / "square.txt").touch()
+            (item.folder / "metrics.json").write_text(json.dumps({"key": item.key}))
+        return {"3": "lost"}
+
+    outcome = run_job(toy.make_job(out, 5), out, execute=execute)
+    assert given == [[["1", "3"], ["2", "4"]]] and len(toy.batches_of(out)) == 1
+    assert outcome.failures == {"3": "lost"} and outcome.fresh == {"1", "2", "4"}
+    # What no worker has written is not finished, whatever is said.
+    assert [item.name for item in outcome.finished] == ["0", "1", "2"]
+    run_job(toy.make_job(out, 3), out, redo=True, execute=execute)
+    assert given[1] == [["0", "2"], ["1"]]
+
+
 def test_a_failure_is_named_and_the_rest_is_done(toy, tmp_path):
     out = tmp_path / "out"
     outcome = run_job(toy.make_job(out, 15), out)

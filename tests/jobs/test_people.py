@@ -1,16 +1,20 @@
 """`refine --scene` around the refinement: batches, who is whose row, resuming, Ctrl-C, people who cannot be used."""
 
+import functools
 import json
+import pickle
 
 import jax
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.errors import InputError
 from hoijax.jobs import people
 from hoijax.jobs.bodies import BodyChoice
-from hoijax.jobs.people import PeopleRequest, free_parts, refine_people
+from hoijax.jobs.people import PeopleRequest, free_parts, make_refiner, prepare_job, refine_people
 from hoijax.systems.graft import body_spec
 
 RISE = 0.01
@@ -138,7 +142,7 @@ def test_a_body_that_is_not_finite_is_named(job, tmp_path, monkeypatch):
         def spoil(*args):
             after, vertices = lift(*args)
             vertices = np.array(vertices)
-            vertices[0] = np.nan
+            vertices[0, 3, 1] = np.nan
             return after, vertices
 
         return spoil, spec, facts
@@ -177,7 +181,7 @@ def test_what_may_move_is_asked_for_by_name():
     assert jax.tree.leaves(free_parts("")) == jax.tree.leaves(free_parts(" , "))
 
 
-def test_each_sees_the_scene_from_a_camera_before_them(job, scene, monkeypatch):
+def test_each_sees_the_scene_from_a_camera_before_them(job, scene, tmp_path, monkeypatch):
     """A level floor comes back level by the pose that goes with it, its normals up; the camera looks at the face."""
     good, given = people.make_refiner, []
 
@@ -186,19 +190,30 @@ def test_each_sees_the_scene_from_a_camera_before_them(job, scene, monkeypatch):
         return lambda *args: given.append(args) or lift(*args), spec, facts
 
     monkeypatch.setattr(people, "make_refiner", watching)
-    job()
+    values = load(scene / "people.npz")
+    values["global_orient"][1] = [0, 1, 0]
+    np.savez(tmp_path / "turned.npz", **values)
+    job(body=tmp_path / "turned.npz")
     scenes, params, poses = given[0]
+    pelvis = np.asarray(pose_body(free_body("test"), params).joints)[:, 0]
+    floor = cKDTree(load(scene / "floor.npz")["points"])
     assert np.asarray(poses.rotation).shape == (2, 3, 3)
     for row in range(2):
         rotation, translation = np.asarray(poses.rotation[row]), np.asarray(poses.translation[row])
         points, normals = (np.asarray(x) for x in (scenes.blocks.points[row].reshape(3, -1).T, scenes.normals[row]))
         back = (points - translation) @ rotation
         np.testing.assert_allclose(back[:, 1], 0, atol=1e-4)
-        assert np.abs(back[:, [0, 2]]).max() < 4.1 and np.ptp(back[:, 0]) > 0.5
+        assert floor.query(back)[0].max() < 1e-4 and np.ptp(back[:, 0]) > 0.5
         np.testing.assert_allclose(normals.reshape(-1, 3) @ rotation, [[0, 1, 0]] * len(points), atol=1e-5)
         face = np.asarray(params.rotations[row, 0])[:, 2] * [1, 0, 1]
         np.testing.assert_allclose(rotation[2], -face / np.linalg.norm(face), atol=1e-5)
         np.testing.assert_allclose(rotation[1], [0, -1, 0], atol=1e-5)
+        assert (rotation @ pelvis[row] + translation)[0] == pytest.approx(0, abs=1e-5)
+    # Up another way the rotation is no longer its own inverse.
+    job(body=tmp_path / "turned.npz", up=(0.6, 0.8, 0.0))
+    scenes, _, poses = given[3]
+    back = np.asarray(scenes.blocks.points[1]).reshape(3, -1).T - np.asarray(poses.translation[1])
+    assert floor.query(back @ np.asarray(poses.rotation[1]))[0].max() < 1e-4
 
 
 def test_who_changed_in_the_file_is_refined_again_and_nobody_else(job, scene, tmp_path):
@@ -218,6 +233,127 @@ def test_before_is_the_estimate_and_after_the_result(job, tmp_path, monkeypatch)
     for person in written:
         rise = person.after - person.before
         np.testing.assert_allclose(rise, np.broadcast_to([0, RISE, 0], rise.shape), atol=5e-5)
+
+
+def test_numbers_are_of_each_body_and_the_scene_around_it(job, scene, tmp_path, monkeypatch):
+    """People at both ends of the floor with an arm turned by the refiner; the first of all cannot be used."""
+    values = load(scene / "people.npz")
+    values["transl"][:, 0] = [60, -3.9, 3.9, 0, 1]
+    np.savez(tmp_path / "ends.npz", **values)
+    good, written = people.make_refiner, []
+    turn = Rotation.from_rotvec([0, 0, 0.5]).as_matrix().astype(np.float32)
+
+    def turning(request, model):
+        lift, spec, facts = good(request, model)
+
+        def both(scenes, params, poses):
+            rotations = np.array(params.rotations)
+            rotations[:, 16] = rotations[:, 16] @ turn
+            return lift(scenes, params.replace(rotations=rotations), poses)
+
+        return both, spec, facts
+
+    monkeypatch.setattr(people, "make_refiner", turning)
+    monkeypatch.setattr(people, "write_results", lambda out, model, start, done, *args, **options: written.extend(done))
+    failures, batches = job(body=tmp_path / "ends.npz", batch_size=3)
+    assert list(failures) == ["person 0"]
+    np.testing.assert_allclose(batches, [[-3.9, -3.9, 3.9], [0, 1, 1]], atol=1e-6)
+    floor = cKDTree(load(scene / "floor.npz")["points"])
+    for person in written:
+        away = np.linalg.norm(person.after - person.before, axis=1)
+        assert away.max() > 2 * away.mean() and person.metrics["moved"] == pytest.approx(away.mean(), abs=1e-4)
+        for when, body in (("before", person.before), ("after", person.after)):
+            assert person.metrics[when]["nearest"] == pytest.approx(floor.query(body)[0].min(), abs=1e-4)
+
+
+def test_what_one_camera_sees_stays_in_its_frame_where_up_is_against_y(tmp_path, monkeypatch):
+    """A wall three metres before a camera and a person before the wall: nobody is turned, whatever `up` says."""
+    intrinsics = np.array([[30, 0, 16], [0, 30, 12], [0, 0, 1]], np.float32)
+    np.savez(tmp_path / "wall.npz", depth=np.full((24, 32), 3.0, np.float32), intrinsics=intrinsics)
+    pose = named_pose("stand") | {"betas": np.zeros(10, np.float32), "transl": np.float32([0, 0, 2.8])}
+    np.savez(tmp_path / "person.npz", **{name: value[None] for name, value in pose.items()})
+    given, ups = [], []
+
+    def watch(request, model):
+        def stay(scenes, params, poses):
+            given.append((scenes, poses))
+            return params, np.asarray(pose_body(model, params).vertices)
+
+        return stay, body_spec(model), {}
+
+    monkeypatch.setattr(people, "make_refiner", watch)
+    monkeypatch.setattr(people, "write_results", lambda out, model, start, done, geometry, up, *_, **__: ups.append(up))
+    request = PeopleRequest(tmp_path / "person.npz", tmp_path / "wall.npz", tmp_path / "out", BodyChoice(lod="test"))
+    assert refine_people(request, pictures=0) == {}
+    (scenes, poses), (up,) = given[0], ups
+    assert poses is None and up.tolist() == [0, -1, 0]
+    np.testing.assert_allclose(np.asarray(scenes.blocks.points)[0].reshape(3, -1)[2], 3, atol=1e-5)
+
+
+def test_a_key_is_of_everything_that_a_result_depends_on(scene, tmp_path, monkeypatch):
+    """And a worker, who makes the job from a pickled request, has the same keys."""
+    facts, load_body = {}, people.load_body
+    monkeypatch.setattr(people, "make_refiner", lambda request, model: (None, None, dict(facts)))
+
+    def request(**changes):
+        given = {"body": scene / "people.npz", "scene": scene / "floor.npz", "out": tmp_path / "out"}
+        return PeopleRequest(**(given | {"choice": BodyChoice(lod="test")} | changes))
+
+    def changed(**changes):
+        prepare = pickle.loads(pickle.dumps(functools.partial(prepare_job, request(**changes))))
+        return [i for i, item in enumerate(prepare().items) if item.key != first[i]]
+
+    first = [item.key for item in prepare_job(request()).items]
+    assert len(set(first)) == 5 and changed(out=tmp_path / "elsewhere", batch_size=3, options={"lod": "test"}) == []
+    everybody = list(range(5))
+    floor = load(scene / "floor.npz")
+    np.savez(tmp_path / "floor.npz", **(floor | {"points": floor["points"] + 0.001}))
+    for name, value in {
+        "units": "m", "up": (0.0, 0.0, 1.0), "freeze": "hands", "steps": 99, "scene": tmp_path / "floor.npz",
+    }.items():  # fmt: skip
+        assert changed(**{name: value}) == everybody, name
+    assert changed(steps=100) == []
+    for row, name in enumerate(("global_orient", "betas", "transl")):
+        values = load(scene / "people.npz")
+        values[name][row] += 0.01
+        np.savez(tmp_path / "other.npz", **values)
+        assert changed(body=tmp_path / "other.npz") == [row]
+    facts["sha256"] = "x"
+    assert changed() == everybody
+    facts.clear()
+    monkeypatch.setattr(people, "load_body", lambda *args: (load_body(*args)[0], "y"))
+    assert changed() == everybody
+    with pytest.raises(ZeroDivisionError):
+        refine_people(request(), pictures=0, execute=lambda job, batches: 1 / 0)
+    assert [request(graft=graft, steps=n).number_of_steps for graft in (True, False) for n in (None, 0)] == [
+        3,
+        0,
+        100,
+        0,
+    ]
+
+
+def test_a_network_holds_the_shape_of_another_body_than_its_own(scene, tmp_path, monkeypatch, random_module):
+    from hoijax.nets.graft import Graft, GraftConfig, save_graft
+
+    config = GraftConfig(
+        width=16, layers=1, heads=2, feedforward=16, fourier=8, probe_hidden=8, probe_features=8, head_hidden=8,
+        visual=False,
+    )  # fmt: skip
+    rules, network = [], random_module(lambda rngs: Graft(config, rngs))
+    monkeypatch.setattr(people, "RolloutOptions", lambda **rule: rules.append(rule))
+    for body in ("free", "smplx"):
+        path = tmp_path / f"{body}.safetensors"
+        save_graft(path, network, {"body": body})
+        request = PeopleRequest(
+            scene / "people.npz", scene / "floor.npz", tmp_path, BodyChoice(lod="test"), graft=True, weights=path,
+            freeze="hands",
+        )  # fmt: skip
+        facts = make_refiner(request, free_body("test"))[2]
+        assert facts["body"] == body and facts["file"] == str(path) and len(facts["sha256"]) == 64
+    assert [(rule["steps"], rule["update"].betas, rule["update"].hands) for rule in rules] == [
+        (3, True, False), (3, False, False),
+    ]  # fmt: skip
 
 
 def test_nobody_near_the_scene_is_an_error_before_anything_is_written(job, scene, tmp_path):

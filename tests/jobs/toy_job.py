@@ -35,7 +35,7 @@ def make_job(out, count, seconds=0.0, version="1", batch_size=2, die=""):
         numbers = [item.inputs for item in batch]
         (batches / f"{time.monotonic_ns()}-{'-'.join(map(str, numbers))}").touch()
         time.sleep(seconds)
-        return [InputError(f"{n} is unlucky") if n == 13 else n * n for n in numbers]
+        return [InputError(f"{n} is unlucky") if n % 13 == 0 < n else n * n for n in numbers]
 
     def write(item, result):
         mark = out.with_suffix(".died")
