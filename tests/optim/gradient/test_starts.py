@@ -25,6 +25,7 @@ from hoijax.optim.gradient.refiner import _problem
 from hoijax.optim.gradient.starts import (
     DEEP,
     FAR,
+    MISS,
     STRAY,
     Move,
     _by_object,
@@ -105,17 +106,23 @@ def test_posture_bends_the_spine_lifts_thighs_and_stretches_knees_by_the_angles(
 
 
 def test_a_free_object_goes_the_other_way_and_turns_about_its_middle(start):
-    middle = jnp.asarray([0.1, 0.2, 0.3])
+    middle, scale = jnp.asarray([0.1, 0.2, 0.3]), 1.5
+    start = start.replace(object_scale=jnp.asarray(scale))
     got = go(start, by_object=1.0, middle=middle, up=0.2, yaw=0.5, turn=0.7)
     np.testing.assert_array_equal(got.rotations, start.rotations)
     np.testing.assert_array_equal(got.translation, start.translation)
     rotation, was = np.asarray(got.object_rotation), np.asarray(start.object_rotation)
     np.testing.assert_allclose(rotation, matrix(0, 0.7, 0) @ was, atol=1e-12)
     middle = np.asarray(middle)
-    here = rotation @ middle + np.asarray(got.object_translation)
+    here = scale * rotation @ middle + np.asarray(got.object_translation)
     np.testing.assert_allclose(
-        here, was @ middle + np.asarray(start.object_translation) - np.array([0, 0.2, 0]), atol=1e-12
+        here, scale * was @ middle + np.asarray(start.object_translation) - np.array([0, 0.2, 0]), atol=1e-12
     )
+    left = np.asarray(start.rotations[0][:, 0]) * [1, 0, 1]
+    left /= np.linalg.norm(left)
+    for name, axis in (("pitch", left), ("roll", np.cross(left, UP))):
+        turned = go(start, by_object=1.0, **{name: 0.4}).object_rotation
+        np.testing.assert_allclose(turned, matrix(*(0.4 * axis)) @ was, atol=1e-12)
 
 
 def test_an_object_that_stands_slides_and_turns_about_the_vertical_only(start):
@@ -231,6 +238,7 @@ def test_results_are_compared_by_what_is_missed_then_by_how_much_then_by_how_far
     assert bad([0.018, 0.0], 0.008, 0.3) == pytest.approx(0.3 * STRAY)
     assert bad([0.018, 0.0], 0.008, 0.3) < bad([0.018, 0.0], 0.008, 0.4) < bad([0.02, 0.0], 0.008, 0.3)
     assert bad([0.03, 0.0]) < bad([0.04, 0.0]) < bad([0.03, 0.03])
+    assert bad([0.0, 0.0], 0.009) == pytest.approx(MISS + 0.002)
     assert bad([0.0, 0.0], 0.01) < bad([0.0, 0.0], 0.03) < bad([0.0, 0.03], 0.03)
     # The back on a bench: a third as far away is not worth lying down.
     assert bad([0.0, 0.18], moved=0.05) < bad([0.0, 0.045], moved=0.31)
