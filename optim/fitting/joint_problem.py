@@ -166,7 +166,8 @@ def joint_problem(
     scene = object_scene(target, drawn, up=None if up is None else np.asarray(up))
     zoom = np.float32(target.covered.shape[0] / float(target.box[2]))
     return JointProblem(
-        model=_plain(subset(model, chosen)),
+        # Faces among chosen points differ from problem to problem, which then share no batch; nothing reads them.
+        model=_plain(subset(model, chosen)).replace(faces=np.zeros((0, 3), np.int32)),
         params=params,
         normals=normals[chosen].astype(np.float32),
         touching=touching,

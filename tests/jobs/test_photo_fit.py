@@ -654,4 +654,4 @@ def test_body_overlap_leaves_out_what_the_object_hides():
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / zoom + np.array([low[1], low[0]])[:, None, None]
     label = np.where((y > 10) & (y < 40) & (x > 20) & (x < 60), 0, -1)  # a body that reaches behind the object
     want = 600 / (600 + 10 * 20)  # the part above the object is drawn but not masked
-    assert photo_fit._body_overlap(label, photo, low, side) == pytest.approx(want, abs=0.02)
+    assert photo_fit.body_overlap(label, photo, low, side) == pytest.approx(want, abs=0.02)

@@ -42,9 +42,10 @@ def test_a_block_on_the_floor_is_steady_and_one_in_the_air_falls(standing):
 
 def test_a_block_between_two_thin_ones_turns_about_its_edge(standing):
     tipping = judged(
-        standing, [block(0.1, 0.1, 0.1) + [0, 0.05, 0], block(0.1, 0.1, 2.0) + [0, 0.15, 0.9]], [0, 0, 1.0], "steady"
+        standing, [block(0.1, 0.3, 0.1) + [0, 0.15, 0], block(0.1, 0.1, 2.0) + [0, 0.35, 0.9]], [0, 0, 1.0], "steady"
     )
-    assert not tipping.holds and tipping.turn > np.radians(3)
+    # Until its end meets the floor.
+    assert not tipping.holds and tipping.turn == pytest.approx(np.arcsin(0.3 / 1.85), abs=0.02)
 
 
 def test_who_stands_on_a_block_stays_and_who_floats_falls(standing):
