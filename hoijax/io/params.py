@@ -169,13 +169,17 @@ def with_frames(file: ParameterFile, frames: np.ndarray) -> ParameterFile:
 _FRAMES, _RATES = ("frames", "frame_ids", "frame_id", "frame"), ("fps", "mocap_framerate", "mocap_frame_rate")
 
 
+# Frames a second below which times of frames do not make a motion: BEHAVE's one a second are pictures of their own.
+_SLOWEST = 5.0
+
+
 def _video(file: ParameterFile) -> tuple[np.ndarray | None, float | None]:
     """Numbers of the frames and frames a second, where an archive in hoijax's own keys has them."""
     frames, rates = (
         next((x for key in keys if (x := _extra(file, key)) is not None), None) for keys in (_FRAMES, _RATES)
     )
     timed = frames_of_times(_extra(file, "frame_times", "iufUS")) if frames is None else None
-    if timed is not None and len(timed[0]) == file.count > 1:
+    if timed is not None and len(timed[0]) == file.count > 1 and timed[1] >= _SLOWEST:
         return timed
     fps = float(rates.reshape(-1)[0]) if rates is not None and rates.size == 1 else None
     fps = fps if fps is not None and 0 < fps < 1e4 else None

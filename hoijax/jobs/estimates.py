@@ -169,6 +169,12 @@ def settle(
     elif model.kind == "free" and np.abs(file.values.get("betas", np.zeros(1))).max() > 0:
         note = "betas are taken as the free body's; those of SMPL, SMPL-H or SMPL-X mean another shape: --betas mean"
         file = dataclasses.replace(file, notes=(*file.notes, note))
+    if file.estimate is None and model.kind == "free" and "transl" in file.values and _of_licensed_body(file):
+        note = (
+            "transl is taken as the free body's, whose origin is its pelvis; that of SMPL, SMPL-H or SMPL-X is 24 to 35 "
+            "cm above it. If the file is of these, and not written by hoijax, --source named moves the body by as much"
+        )
+        file = dataclasses.replace(file, notes=(*file.notes, note))
     if object is None:
         return file
     body = "free" if file.estimate is None else file.estimate.source.frame
@@ -179,6 +185,12 @@ def settle(
             "the other in the world; choose the same with --source (such as gvhmr instead of gvhmr-world)"
         )
     return with_object(file, _align_object(model, file, object))
+
+
+def _of_licensed_body(file: ParameterFile) -> bool:
+    """Whether a file in hoijax's own keys has what files of SMPL's family have: a gender, a video's times, a face."""
+    own = {f"{key}.npy" for key in ("gender", "frame_times", "mocap_framerate", "mocap_frame_rate")}
+    return bool(own & file.extras.keys() or {"jaw_pose", "leye_pose", "expression"} & file.values.keys())
 
 
 def _fit_surface(model: BodyModel, file: ParameterFile, cache: pathlib.Path | None = None) -> ParameterFile:

@@ -528,6 +528,9 @@ def test_times_of_behave_are_frames(tmp_path):
     assert frames_of_times(np.array([3.0, 4.0, 6.0]))[0].tolist() == [3, 4, 6]
     for wrong in (["t0003.000"], ["t4.0", "t3.0"], ["a", "b"], ["nan", "inf"], None, [[1, 2], [3, -4]]):
         assert frames_of_times(wrong) is None
+    seconds = np.array(["t0003.000", "t0004.000", "t0005.000", "t0006.000"])
+    slow = save(tmp_path / "b.npz", poses=np.zeros((4, 156)), trans=np.zeros((4, 3)), frame_times=seconds)
+    assert read_parameters(slow).frames is None
     scene = make_scene("smplh", 7)
     object = read_estimate(writers.behave_object(tmp_path, scene))
     np.testing.assert_array_equal(object.frames, np.arange(90, 97))
@@ -542,6 +545,23 @@ def test_frames_of_phalp_count_by_their_names_however_they_are_sorted(tmp_path):
     file = read_parameters(writers.pkl(tmp_path / "a.pkl", tree))
     np.testing.assert_array_equal(file.frames, [4, 9, 10, 12])
     np.testing.assert_array_equal(file.values["transl"][:, 2] - 2, file.frames)
+
+
+def test_the_origin_of_a_licensed_body_is_told_in_own_keys(tmp_path):
+    from hoijax.body_models import free_body
+
+    model, told = free_body("test"), "--source named moves the body"
+    arrays = {"poses": np.zeros(156), "trans": np.array([0, 0, 3.0])}
+    for more in ({"gender": np.array("male")}, {"mocap_framerate": np.array(30.0)}, {"expression": np.zeros(10)}):
+        path = save(tmp_path / "a.npz", **arrays | more)
+        file = settle(model, read_parameters(path))
+        assert any(told in note for note in file.notes)
+        np.testing.assert_array_equal(file.values["transl"], [[0, 0, 3]])
+        assert not any(told in note for note in settle(MODELS["smplh"], read_parameters(path)).notes)
+    assert not any(told in n for n in settle(model, read_parameters(save(tmp_path / "b.npz", **arrays))).notes)
+    moved = settle(model, read_parameters(save(tmp_path / "c.npz", **arrays), source="named"))
+    rest = np.asarray(model.joint_template, float)[0]
+    np.testing.assert_allclose(moved.values["transl"][0], arrays["trans"] + PELVIS["smplh"] - rest, atol=1e-6)
 
 
 # Folders of frames
