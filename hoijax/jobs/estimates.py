@@ -171,8 +171,8 @@ def settle(
         file = dataclasses.replace(file, notes=(*file.notes, note))
     if file.estimate is None and model.kind == "free" and "transl" in file.values and _of_licensed_body(file):
         note = (
-            "transl is taken as the free body's, whose origin is its pelvis; that of SMPL, SMPL-H or SMPL-X is 24 to 35 "
-            "cm above it. If the file is of these, and not written by hoijax, --source named moves the body by as much"
+            "transl is taken as the free body's, whose origin is its pelvis; that of SMPL, SMPL-H or SMPL-X is 24 to 35"
+            " cm above it. If the file is of these, and not written by hoijax, --source named moves the body by as much"
         )
         file = dataclasses.replace(file, notes=(*file.notes, note))
     if object is None:
