@@ -22,6 +22,7 @@ Settings were chosen on the val split; another one is scored. Confidence is look
 
 import dataclasses
 import functools
+import json
 import pathlib
 import time
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ class Config:
     """Which rows."""
     seed: int = 0
     """Of the landmarks' noise."""
+    go_on: bool = False
+    """Keep what an earlier run has written to `out` and measure what is missing."""
     out: pathlib.Path = RESULTS
     """Folder of object_from_mask.json and .md."""
 
@@ -249,15 +252,30 @@ def score(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def paired(each: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Scores of all rows over the first samples, those that every row has; nothing if all have the same."""
+    counts = {len(rows) for rows in each.values() if rows}
+    if len(counts) < 2:
+        return {}
+    return {name: score(rows[: min(counts)]) for name, rows in each.items() if rows}
+
+
 def markdown(record: dict[str, Any]) -> str:
     """The page of a record."""
     head = ["", "samples", "hit", "rotation", "one of the answers", "across", "along", "degrees", "cm across",
             "% along", "overlap", "CPU, s"]  # fmt: skip
-    cells, trust = [], []
-    for name, s in record["scores"].items():
+
+    def line(name: str, s: dict[str, float]) -> list[str]:
         shares = [f"{100 * s[key]:.0f} %" for key in ("hit", "rotation", "any_rotation", "across", "along")]
         values = [number(s["median_degrees"], 1), number(s["median_across_cm"], 1), number(100 * s["median_along"], 1)]
-        cells.append([name, str(s["samples"]), *shares, *values, number(s["overlap"], 2), number(s["cpu_s"], 1)])
+        return [name, str(s["samples"]), *shares, *values, number(s["overlap"], 2), number(s["cpu_s"], 1)]
+
+    trust, both = [], []
+    cells = [line(name, s) for name, s in record["scores"].items()]
+    if record.get("paired"):
+        both = ["The same over the first samples, which every row has:"]
+        both.append(table(head, [line(name, s) for name, s in record["paired"].items()]))
+    for name, s in record["scores"].items():
         for rank, (sure, hit) in zip(("surest", "middle", "least sure"), s["reliability"]):
             trust.append([name, rank, f"{100 * sure:.0f} %", f"{100 * hit:.0f} %"])
     kinds: dict[str, list[bool]] = {}
@@ -272,6 +290,7 @@ def markdown(record: dict[str, Any]) -> str:
         f"Shares of samples within {LIMITS[0]:.0f} degrees, {100 * LIMITS[1]:.0f} cm across and "
         f"{100 * LIMITS[2]:.0f} % along the line of sight (hit: all three), medians, and the overlap with the mask.",
         table(head, cells),
+        *both,
         f"Hits of the first row by category: {listed}.",
         "What confidence says, and what is hit, in thirds of the samples:",
         table(["", "third", "confidence", "hit"], trust),
@@ -279,28 +298,42 @@ def markdown(record: dict[str, Any]) -> str:
     )
 
 
+def earlier(config: Config) -> dict[str, Any]:
+    """What an earlier run of the same samples has written: `each`, `cases`, `seconds`."""
+    path = config.out / "object_from_mask.json"
+    if config.go_on and path.is_file():
+        record = json.loads(path.read_text())
+        if all(record["config"][key] == getattr(config, key) for key in ("split", "skip", "seed")):
+            return record
+    return {"each": {}, "cases": [], "seconds": 0.0}
+
+
 def main(config: Config) -> dict[str, Any]:
     """Fits, scores, prints and writes."""
     began = time.perf_counter()
     data, bodies = open_split(config.root, config.split), Bodies(config.seed)
-    each: dict[str, list[dict[str, float]]] = {}
-    cases, kept, record = [], [], {}
-    for index in range(config.skip, min(config.skip + config.count, len(data))):
+    done = earlier(config)
+    each = {name: done["each"].get(name, []) for name in ROWS if name in config.rows or name in done["each"]}
+    cases: list[dict[str, Any]] = []
+    record: dict[str, Any] = {}
+    for index in tqdm(range(config.skip, min(config.skip + config.count, len(data))), disable=None):
         case = read_case(data[index])
-        if case.share > 0.5:
-            kept.append((case, {"true": bodies.true(case), "fitted": bodies.fitted(case), "none": None}))
-            cases.append({"key": case.key, "category": case.category, "share": case.share})
-    for name in config.rows:
-        each[name] = []
-        for case, made in tqdm(kept, desc=name, disable=None):
+        if case.share <= 0.5:
+            continue
+        cases.append({"key": case.key, "category": case.category, "share": case.share})
+        made = {"true": bodies.true(case), "fitted": bodies.fitted(case), "none": None}
+        for name in config.rows:
+            if len(each[name]) >= len(cases):
+                continue
             each[name].append(errors(case, name, made))
             record = {
-                "config": settings_of(config, ("out", "root")),
+                "config": settings_of(config, ("out", "root", "go_on")),
                 "machine": machine(),
-                "scores": {row: score(rows) for row, rows in each.items()},
-                "cases": cases,
+                "scores": {row: score(rows) for row, rows in each.items() if rows},
+                "paired": paired(each),
+                "cases": max(done["cases"], cases, key=len),
                 "each": each,
-                "seconds": round(time.perf_counter() - began, 1),
+                "seconds": round(done["seconds"] + time.perf_counter() - began, 1),
             }
             # After each sample, so that a run that is stopped has its page.
             write_page(config.out, "object_from_mask", record, markdown(record))

@@ -6,7 +6,7 @@
 Samples of SynthHOI whose object is more than half seen. The body is fitted to its landmarks with 5 pixels and 30 mm of
 noise and to the person's mask, the object to its mask (`object_from_mask`); that is what is refined, once with the
 picture's terms as `hoijax reconstruct` does it, once without, by the same stages. Parts that should touch are proposed
-from what is near.
+from what is near, the same for both.
 
 Overlap is intersection over union of what is drawn and the masks, contact the refiner's own measure (mean distance of
 the nearest tenth of each asked part, the farthest part), penetration its deepest point.
@@ -33,7 +33,8 @@ from hoijax.experiments.common.pages import RESULTS, number, page, settings_of, 
 from hoijax.experiments.object_from_mask import FULL, NAMES, Bodies, Case, read_case
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_solid_template
-from hoijax.optim.fields import body_field
+from hoijax.jobs.photo_refine import CONFIG, PhotoRefiner
+from hoijax.optim.fields import body_field, object_field
 from hoijax.optim.fitting import (
     Intrinsics,
     fit_object_compiled,
@@ -45,16 +46,12 @@ from hoijax.optim.fitting import (
     point_table,
 )
 from hoijax.optim.gradient import (
-    PICTURE_STAGES,
-    RefineConfig,
     body_surfaces,
     outline_overlaps,
     picture_of,
     refine_batch,
 )
 
-CONFIG = RefineConfig(stages=PICTURE_STAGES, freeze=())
-"""As `hoijax reconstruct` refines what it has fitted."""
 RESOLUTION = 96
 """Samples of the objects' distance grids along their longest side."""
 ROWS = ("as fitted", "refined with the picture", "refined without")
@@ -79,8 +76,8 @@ class Config:
 _overlaps = jax.jit(outline_overlaps)
 
 
-def run_case(case: Case, bodies: Bodies, body: Any, surfaces: Any) -> dict[str, dict[str, float]]:
-    """One sample: each row's numbers."""
+def run_case(case: Case, bodies: Bodies, body: Any, surfaces: Any) -> dict[str, Any]:
+    """One sample: each row's numbers, and what the refiner said."""
     light = body.model
     observation, fit = bodies.fit(case)
     intrinsics = Intrinsics(case.matrix, np.float32(0), "given")
@@ -94,16 +91,19 @@ def run_case(case: Case, bodies: Bodies, body: Any, surfaces: Any) -> dict[str, 
     mesh = Mesh(np.asarray(whole.vertices, np.float32), np.asarray(whole.faces, np.int32))
     template, _ = make_solid_template(mesh, resolution=RESOLUTION)
     picture = picture_of(observation, case.matrix, outline, target, shape)
-    params, poses, pictures = jax.tree.map(lambda x: jnp.asarray(x)[None], (fit.params, pose, picture))
-    rows = {}
-    for name, seen in (("refined with the picture", True), ("refined without", False)):
-        more = {"picture": pictures, "surfaces": surfaces} if seen else {}
-        began = time.process_time()
-        found = refine_batch(light, params, template, poses, None, CONFIG, body=body, **more)
-        found = jax.tree.map(lambda x: np.asarray(x)[0], found.replace(parts=()))
-        seconds = time.process_time() - began
+    refiner = PhotoRefiner(body, template, object_field(template, quick=True))
+    fit = jax.tree.map(np.asarray, fit)
+    began = time.process_time()
+    seen = refiner.refine(observation, case.matrix, outline, target, shape, fit, pose)
+    seconds = time.process_time() - began
+    params, poses = jax.tree.map(lambda x: jnp.asarray(x)[None], (fit.params, pose))
+    began = time.process_time()
+    blind = refine_batch(light, params, template, poses, [seen.parts], CONFIG, body=body, object=refiner.object)
+    blind = jax.tree.map(lambda x: np.asarray(x)[0], blind.replace(parts=()))
+    rows: dict[str, Any] = {}
+    for name, found, spent in ((ROWS[1], seen, seconds), (ROWS[2], blind, time.process_time() - began)):
         for row, state, metrics in (
-            ("as fitted", (fit.params, pose), found.before),
+            (ROWS[0], (fit.params, pose), found.before),
             (name, (found.params, found.pose), found.after),
         ):
             human, thing = _overlaps(*state, picture, surfaces)
@@ -112,9 +112,9 @@ def run_case(case: Case, bodies: Bodies, body: Any, surfaces: Any) -> dict[str, 
                 "object": float(thing),
                 "contact": float(np.max(metrics.contact, initial=0.0)),
                 "penetration": float(metrics.max_penetration),
-                "cpu_s": 0.0 if row == "as fitted" else seconds,
+                "cpu_s": 0.0 if row == ROWS[0] else spent,
             }
-    return rows
+    return rows | {"note": seen.note}
 
 
 def score(each: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:

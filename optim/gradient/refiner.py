@@ -89,7 +89,7 @@ def refine(
         # A scan, so that the stages share one program.
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *settings)
         (state, total, converged), _ = jax.lax.scan(one_stage, (state, total, converged), stacked)
-    return _result(problem, given, config, state, total, converged)
+    return _result(problem, given, config.freeze, state, total, converged)
 
 
 def refine_batch(
@@ -106,9 +106,11 @@ def refine_batch(
     feet: bool | None = None,
     object_rests: bool | None = None,
     body: BodyField | None = None,
+    object: ObjectField | None = None,
     picture: Picture | None = None,
     surfaces: Surfaces | None = None,
     progress: Callable[[Progress], None] | None = None,
+    quick: bool | None = None,
 ) -> RefineResult:
     """Refines a batch of interactions, compiled and vmapped.
 
@@ -129,9 +131,11 @@ def refine_batch(
       feet: see `stand_on_floor`.
       object_rests: see `stand_on_floor`.
       body: `body_field(model)`, to save its second when many batches are refined.
+      object: `object_field(template)` of the one template of all, likewise.
       picture: what photographs show of them (`picture_of`), leading axis B; None: nothing, and nothing is compiled.
       surfaces: `body_surfaces`; with a picture.
       progress: called on the host after each round.
+      quick: compile fast rather than well (`hoijax.optim.programs`); None: where few steps are asked for.
 
     Returns:
       Refined parameters and poses in the order given, with metrics before and after.
@@ -157,9 +161,11 @@ def refine_batch(
         asked = np.asarray(targets.parts).any(axis=2)
         names = tuple(tuple(n if asked[b, r] else "" for r, n in enumerate(row)) for b, row in enumerate(names))
     targets = jax.tree.map(lambda x: x.astype(dtype), targets)
-    quick = _is_small(config, batch)
+    quick = _is_small(config, batch) if quick is None else quick
     if len({id(t) for t in templates}) == 1:
-        fields, over_fields = object_field(templates[0], dtype=dtype, quick=quick), None
+        fields, over_fields = object_field(templates[0], dtype=dtype, quick=quick) if object is None else object, None
+    elif object is not None:
+        raise InputError("one field is given for several objects; leave `object` out, or give one template")
     else:
         each = {id(t): object_field(t, dtype=dtype, quick=quick) for t in templates}
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
@@ -169,9 +175,9 @@ def refine_batch(
     )
     shared = _problems(body, fields, targets, config, floor, given)
     shared = shared.replace(**_with_picture(picture, surfaces, dtype, batch))
-    result = _run(shared, given, shared.start, over, config, progress)
+    result = _run(shared, given, shared.start, over, config, progress, quick)
     for turn in range(config.starts.tries if config.steps else 0):
-        result = _try_others(shared, given, result, over, config, turn, progress)
+        result = _try_others(shared, given, result, over, config, turn, progress, quick)
     return jax.device_put(result).replace(parts=names)
 
 
@@ -182,13 +188,13 @@ def _run(
     over: RefineProblem,
     config: RefineConfig,
     progress: Callable[[Progress], None] | None,
+    quick: bool,
     stay: float = 1.0,
     first: int = 0,
 ) -> RefineResult:
     """The stages from some start, held to it `stay` times as hard, without the `first`; the loop over rounds runs on
     the host."""
     batch = start.translation.shape[0]
-    quick = _is_small(config, batch)
     state, total, converged = start, np.zeros(batch, np.int32), np.zeros(batch, bool)
     steps_before = 0
     for stage in config.stages[first:]:
@@ -210,7 +216,7 @@ def _run(
                 break
         steps_before += stage.steps
         state, total, converged = carry.best, carry.total, carry.converged
-    return _finish(problem, given, state, total, converged, over, config, quick=quick)
+    return _finish(problem, given, state, total, converged, over, config.freeze, quick=quick)
 
 
 def _is_small(config: RefineConfig, batch: int) -> bool:
@@ -226,6 +232,7 @@ def _try_others(
     config: RefineConfig,
     turn: int,
     progress: Callable[[Progress], None] | None,
+    quick: bool,
 ) -> RefineResult:
     """The result with the interactions that miss the rule run again from screened starts, and the better ones kept.
 
@@ -249,12 +256,20 @@ def _try_others(
         picture=_rows(problem.picture, rows),
         surfaces=problem.surfaces,
     )
-    ranked = _screen(some, over, config, quick=_is_small(config, batch))
+    ranked = _screen(some, over, config, quick=quick)
     other_start = jax.tree.map(lambda x: np.asarray(x)[:, turn], ranked)
     first = min(config.starts.placed, len(config.stages) - 1)
     # What is far from the given start is far for a reason; the result stays near the one it was run from.
     other = _run(
-        some.replace(start=other_start), _rows(given, rows), other_start, over, config, None, config.starts.stay, first
+        some.replace(start=other_start),
+        _rows(given, rows),
+        other_start,
+        over,
+        config,
+        None,
+        quick,
+        config.starts.stay,
+        first,
     )
     old, new = (np.asarray(_badness(r.after, r.moved, config.starts)) for r in (result, other))
     better = new < old[rows]
@@ -333,9 +348,9 @@ def stage_setting(model: BodyModel, config: RefineConfig, stage: RefineStage, dt
 
 
 def _result(
-    problem: RefineProblem, given: State, config: RefineConfig, state: State, total: Any, converged: Any
+    problem: RefineProblem, given: State, freeze: tuple[str, ...], state: State, total: Any, converged: Any
 ) -> RefineResult:
-    state = keep_frozen(problem.body.model, config.freeze, state, given)
+    state = keep_frozen(problem.body.model, freeze, state, given)
     both = jax.tree.map(lambda *x: jnp.stack(x), given, state)
     metrics = jax.vmap(functools.partial(measure, problem))(both)
     before, after = (jax.tree.map(lambda x, i=i: x[i], metrics) for i in (0, 1))
@@ -398,9 +413,9 @@ def _finish(
     total: Any,
     converged: Any,
     over: RefineProblem,
-    config: RefineConfig,
+    freeze: tuple[str, ...],
 ) -> RefineResult:
-    one = functools.partial(_result, config=config)
+    one = functools.partial(_result, freeze=freeze)
     return jax.vmap(lambda p, g, s, t, c: one(p, g, state=s, total=t, converged=c), in_axes=(over, 0, 0, 0, 0))(
         problem, given, state, total, converged
     )

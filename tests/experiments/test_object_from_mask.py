@@ -1,10 +1,23 @@
 """How objects' poses are scored: symmetries, errors, shares, the page."""
 
+import json
+import pathlib
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hoijax.experiments.object_from_mask import LIMITS, ROWS, markdown, rotation_error, score, symmetries
+from hoijax.experiments.object_from_mask import (
+    LIMITS,
+    ROWS,
+    Config,
+    earlier,
+    markdown,
+    paired,
+    rotation_error,
+    score,
+    symmetries,
+)
 
 
 def turn(axis, degrees):
@@ -54,3 +67,22 @@ def test_the_page_is_made_of_its_record():
     text = markdown(record)
     assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 2 | 50 %" in text
     assert f"| {name} | surest | 90 % | 100 % |" in text and f"| {name} | middle | 80 % | 0 % |" in text
+
+
+def test_rows_of_different_lengths_are_compared_on_the_samples_that_all_have():
+    first, second = list(ROWS)[:2]
+    hit, miss = row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8)
+    both = paired({first: [miss, hit, hit], second: [hit], "empty": []})
+    assert both.keys() == {first, second}
+    assert (both[first]["samples"], both[first]["hit"], both[second]["hit"]) == (1, 0.0, 1.0)
+    assert paired({first: [hit], second: [miss]}) == {}
+
+
+def test_a_run_goes_on_with_what_was_written_for_the_same_samples(tmp_path):
+    written = {"config": {"split": "test", "skip": 0, "seed": 0}, "each": {"x": [1]}, "cases": [2], "seconds": 3.0}
+    (tmp_path / "object_from_mask.json").write_text(json.dumps(written))
+    config = Config(root=pathlib.Path(), out=tmp_path)
+    nothing = {"each": {}, "cases": [], "seconds": 0.0}
+    assert earlier(config) == nothing
+    assert earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True)) == written
+    assert earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True, seed=1)) == nothing

@@ -22,6 +22,7 @@ from hoijax.optim.fitting import (
     place_points,
     point_table,
 )
+from hoijax.optim.gradient import RefineMetrics
 from hoijax.render import rasterize
 
 NAMES = ("left_wrist", "right_wrist", "left_knee", "right_knee", "left_elbow", "right_elbow")
@@ -74,39 +75,93 @@ def refiner():
     return PhotoRefiner.of(free_body("test"), make_template(scene()[2], resolution=8))
 
 
-def answer(change):
-    """A refiner that moves the object by `change` and says so."""
+def measures(contact, penetration):
+    deepest = jnp.asarray([penetration])
+    return RefineMetrics(jnp.asarray([contact]), deepest, mean_penetration=deepest, floor=deepest)
 
-    def refine(model, params, template, poses, contacts, config, *, body, picture, surfaces):
-        refine.given = params, poses, picture
-        poses = poses.replace(translation=poses.translation + jnp.asarray([change], jnp.float32))
-        before = types.SimpleNamespace(contact=jnp.asarray([[0.05, 0.02]]), max_penetration=jnp.asarray([0.03]))
-        after = types.SimpleNamespace(contact=jnp.asarray([[0.01, 0.004]]), max_penetration=jnp.asarray([0.002]))
-        return types.SimpleNamespace(params=params, pose=poses, before=before, after=after)
 
+def answer(*changes, good=False, contact=(0.05, 0.02, 0.0, 0.0), penetrates=True, after=(0.01, 0.004)):
+    """A refiner that moves the object by the next of `changes` in each run that has steps, and remembers its runs."""
+    left = list(changes)
+
+    def refine(model, params, template, poses, contacts, config, *, body, object, picture, surfaces, quick):
+        assert config.freeze == ()
+        refine.given, refine.asked = (params, poses, picture), np.asarray(contacts.parts[0]).any(axis=1)
+        before = measures(list(contact), 0.03)
+        verdict = types.SimpleNamespace(good=np.array([good]), penetrates=np.array([penetrates]))
+        if config.steps == 0:
+            return types.SimpleNamespace(params=params, pose=poses, before=before, after=before, verdict=verdict)
+        refine.weights.append({stage.weights.outline for stage in config.stages})
+        poses = poses.replace(translation=poses.translation + jnp.asarray([left.pop(0)], jnp.float32))
+        return types.SimpleNamespace(
+            params=params, pose=poses, before=before, after=measures(list(after), 0.002), verdict=verdict
+        )
+
+    refine.weights = []
     return refine
+
+
+def run(monkeypatch, refiner, case, fake):
+    monkeypatch.setattr(photo_refine, "refine_batch", fake)
+    return refiner.refine(**case)
 
 
 def test_an_answer_that_keeps_the_outlines_is_kept(monkeypatch, refiner, case):
     fake = answer([0.001, 0.0, 0.004])
-    monkeypatch.setattr(photo_refine, "refine_batch", fake)
-    found = refiner.refine(**case)
-    assert found.note == "refined with the picture: contact 5.0 to 1.0 cm, penetration 3.0 to 0.2 cm"
-    np.testing.assert_allclose(
-        found.pose.translation, np.asarray(case["pose"].translation) + [0.001, 0, 0.004], atol=1e-6
+    found = run(monkeypatch, refiner, case, fake)
+    assert (
+        found.note == "refined with the picture: contact 5.0, penetration 3.0 cm became contact 1.0, penetration 0.2 cm"
     )
+    moved = np.asarray(case["pose"].translation) + [0.001, 0, 0.004]
+    np.testing.assert_allclose(found.pose.translation, moved, atol=1e-6)
     params, poses, picture = fake.given
     assert params.translation.shape == (1, 3) and poses.rotation.shape == (1, 3, 3)
     np.testing.assert_allclose(picture.pixels[0], case["observation"].pixels)
     np.testing.assert_array_equal(picture.T_camera_world[0], np.eye(4))
+    assert fake.weights == [{1.0}]
 
 
 @pytest.mark.parametrize("change", [[0.05, 0.0, 0.0], [np.nan, 0.0, 0.0]])
 def test_an_answer_that_costs_an_outline_is_not_kept(monkeypatch, refiner, case, change):
-    monkeypatch.setattr(photo_refine, "refine_batch", answer(change))
-    found = refiner.refine(**case)
-    assert found.note.startswith("not refined")
+    found = run(monkeypatch, refiner, case, answer(change, change))
+    assert found.note.startswith("not refined, an outline would suffer") and found.fall == 0
     np.testing.assert_array_equal(found.pose.translation, case["pose"].translation)
+
+
+def test_where_an_outline_suffers_it_counts_more_in_a_second_run(monkeypatch, refiner, case):
+    fake = answer([0.05, 0.0, 0.0], [0.0, 0.0, 0.004])
+    found = run(monkeypatch, refiner, case, fake)
+    assert found.note.startswith("refined with the picture")
+    assert fake.weights == [{1.0}, {photo_refine.OUTLINES[1]}]
+    moved = np.asarray(case["pose"].translation) + [0.0, 0, 0.004]
+    np.testing.assert_allclose(found.pose.translation, moved, atol=1e-6)
+
+
+def test_what_is_good_far_apart_or_gains_nothing_stays_as_fitted(monkeypatch, refiner, case):
+    given = np.asarray(case["pose"].translation)
+    fake = answer(good=True)
+    found = run(monkeypatch, refiner, case, fake)
+    assert found.note == "not refined, it is good as fitted: contact 5.0, penetration 3.0 cm"
+    assert fake.weights == []
+    np.testing.assert_array_equal(found.pose.translation, given)
+    found = run(monkeypatch, refiner, case, answer([0, 0, 0.004], after=(0.08, 0.04)))
+    assert found.note.startswith("not refined, nothing is gained")
+    np.testing.assert_array_equal(found.pose.translation, given)
+    fake = answer(contact=(0.21, 0.3, 0, 0), penetrates=False)
+    monkeypatch.setattr(photo_refine, "propose_parts", lambda *args, most: ("left_hand",))
+    found = run(monkeypatch, refiner, case, fake)
+    assert found.note == "not refined, what is nearest of the body, left_hand, is 21 cm away and not taken to touch"
+    assert fake.weights == []
+    np.testing.assert_array_equal(found.pose.translation, given)
+
+
+def test_parts_that_are_far_are_not_asked_to_touch(monkeypatch, refiner, case):
+    monkeypatch.setattr(photo_refine, "propose_parts", lambda *args, most: ("left_hand", "right_hand")[:most])
+    # What penetrates is driven out though nothing is near enough to touch.
+    for contact, asked in (((0.21, 0.3, 0, 0), 0), ((0.05, 0.21, 0, 0), 1), ((0.19, 0.19, 0, 0), 2)):
+        fake = answer([0, 0, 0.004], contact=contact)
+        assert run(monkeypatch, refiner, case, fake).note.startswith("refined with the picture")
+        assert fake.asked.tolist() == [row < asked for row in range(photo_refine.ROWS)]
 
 
 def test_sides_are_those_of_the_fit(monkeypatch, refiner, case):
