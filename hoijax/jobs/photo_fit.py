@@ -164,7 +164,7 @@ def fit_photograph(
         intrinsics = choose_intrinsics(size, focal=focal, path=None if is_video(photograph.path) else photograph.path)
     notes.append(_describe_focal(intrinsics))
     prepared = _prepare(fitter, observation.names)
-    fit = fit_people(prepared, observation, intrinsics)
+    fit = fit_people(prepared, observation, intrinsics, quick=True)
     outline = outline_target(human, hidden=photograph.object & ~human) if human.sum() >= 64 else None
     if outline is not None:
         fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline)

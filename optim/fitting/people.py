@@ -20,6 +20,7 @@ from hoijax.optim.fitting.points import place_points
 from hoijax.optim.fitting.residuals import Evidence, num_observed, project_pixels, residuals, robust_loss
 from hoijax.optim.fitting.starts import SWAPS, exchange, find_starts, swap_order
 from hoijax.optim.fitting.unknowns import PreparedBody, fitted_matrix, unpack
+from hoijax.optim.programs import Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,13 +245,18 @@ def _fit_people(body, observations, intrinsics, config):
     return jax.vmap(lambda o, k: fit_body(body, o, k, config))(observations, intrinsics)
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(Program, static_argnums=(3,))
 def _fit_person(body, observation, intrinsics, config):
     return fit_body(body, observation, intrinsics, config)
 
 
 def fit_people(
-    body: PreparedBody, observations: Observation, intrinsics: Intrinsics, config: FitConfig = FitConfig()
+    body: PreparedBody,
+    observations: Observation,
+    intrinsics: Intrinsics,
+    config: FitConfig = FitConfig(),
+    *,
+    quick: bool = False,
 ) -> BodyFit:
     """`fit_body`, compiled: of one person, or of a batch with a leading axis (`stack_observations`).
 
@@ -259,13 +265,14 @@ def fit_people(
       observations: one person, or B.
       intrinsics: one camera for all, or B.
       config: how to search.
+      quick: of one person, compile fast rather than well (`hoijax.optim.programs`).
 
     Raises:
       InputError: as `fit_body`.
     """
     source, intrinsics = intrinsics.source, intrinsics.replace(source="")
     if np.ndim(observations.pixels) == 2:
-        return _fit_person(body, observations, intrinsics, config).replace(source=source)
+        return _fit_person(body, observations, intrinsics, config, quick=quick).replace(source=source)
     count = observations.pixels.shape[0]
     if np.ndim(intrinsics.matrix) == 2:
         intrinsics = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *np.shape(x))), intrinsics)
