@@ -252,7 +252,7 @@ def score(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def paired(each: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+def score_paired(each: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
     """Scores of all rows over the first samples, those that every row has; nothing if all have the same."""
     counts = {len(rows) for rows in each.values() if rows}
     if len(counts) < 2:
@@ -298,7 +298,7 @@ def markdown(record: dict[str, Any]) -> str:
     )
 
 
-def earlier(config: Config) -> dict[str, Any]:
+def read_earlier(config: Config) -> dict[str, Any]:
     """What an earlier run of the same samples has written: `each`, `cases`, `seconds`."""
     path = config.out / "object_from_mask.json"
     if config.go_on and path.is_file():
@@ -312,7 +312,7 @@ def main(config: Config) -> dict[str, Any]:
     """Fits, scores, prints and writes."""
     began = time.perf_counter()
     data, bodies = open_split(config.root, config.split), Bodies(config.seed)
-    done = earlier(config)
+    done = read_earlier(config)
     each = {name: done["each"].get(name, []) for name in ROWS if name in config.rows or name in done["each"]}
     cases: list[dict[str, Any]] = []
     record: dict[str, Any] = {}
@@ -330,7 +330,7 @@ def main(config: Config) -> dict[str, Any]:
                 "config": settings_of(config, ("out", "root", "go_on")),
                 "machine": machine(),
                 "scores": {row: score(rows) for row, rows in each.items() if rows},
-                "paired": paired(each),
+                "paired": score_paired(each),
                 "cases": max(done["cases"], cases, key=len),
                 "each": each,
                 "seconds": round(done["seconds"] + time.perf_counter() - began, 1),

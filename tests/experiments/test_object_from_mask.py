@@ -11,11 +11,11 @@ from hoijax.experiments.object_from_mask import (
     LIMITS,
     ROWS,
     Config,
-    earlier,
     markdown,
-    paired,
+    read_earlier,
     rotation_error,
     score,
+    score_paired,
     symmetries,
 )
 
@@ -72,10 +72,10 @@ def test_the_page_is_made_of_its_record():
 def test_rows_of_different_lengths_are_compared_on_the_samples_that_all_have():
     first, second = list(ROWS)[:2]
     hit, miss = row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8)
-    both = paired({first: [miss, hit, hit], second: [hit], "empty": []})
+    both = score_paired({first: [miss, hit, hit], second: [hit], "empty": []})
     assert both.keys() == {first, second}
     assert (both[first]["samples"], both[first]["hit"], both[second]["hit"]) == (1, 0.0, 1.0)
-    assert paired({first: [hit], second: [miss]}) == {}
+    assert score_paired({first: [hit], second: [miss]}) == {}
 
 
 def test_a_run_goes_on_with_what_was_written_for_the_same_samples(tmp_path):
@@ -83,6 +83,6 @@ def test_a_run_goes_on_with_what_was_written_for_the_same_samples(tmp_path):
     (tmp_path / "object_from_mask.json").write_text(json.dumps(written))
     config = Config(root=pathlib.Path(), out=tmp_path)
     nothing = {"each": {}, "cases": [], "seconds": 0.0}
-    assert earlier(config) == nothing
-    assert earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True)) == written
-    assert earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True, seed=1)) == nothing
+    assert read_earlier(config) == nothing
+    assert read_earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True)) == written
+    assert read_earlier(Config(root=pathlib.Path(), out=tmp_path, go_on=True, seed=1)) == nothing
