@@ -14,8 +14,8 @@ from jaxtyping import Int
 
 from hoijax.errors import InputError
 
-LORA = r"(^|\.)lora_[ab]$"
-"""Pattern of the low-rank factors of `flax.nnx.LoRA` and of layers that name theirs likewise."""
+LORA = r"(^|\.)lora_[aAbB]$"
+"""Pattern of the low-rank factors of `flax.nnx.LoRA` and of `hoijax.nets.blocks`, which are named as PEFT's."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from hoijax.data.loading import Loader, LoaderConfig
 from hoijax.diffusion import Flow, flow_training_times, q_sample, training_target
 from hoijax.errors import InputError
-from hoijax.experiments.common.parameters import Trainable
+from hoijax.experiments.common.parameters import LORA, Trainable
 from hoijax.experiments.common.runs import run
 from hoijax.experiments.common.trainer import (
     COMPILE_FAST,
@@ -101,7 +101,7 @@ def learning(config: Config) -> Config:
     """The settings with what learns in their mode."""
     if config.mode == "full":
         return config
-    return dataclasses.replace(config, trainable=Trainable(only=(r"(^|\.)lora_[AB]$",)))
+    return dataclasses.replace(config, trainable=Trainable(only=(LORA,)))
 
 
 def make_network(sizes: sana.SanaConfig, config: Config, rngs: nnx.Rngs) -> sana.Sana:
