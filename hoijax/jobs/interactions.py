@@ -136,14 +136,7 @@ def run_plans(
             write_page(out / page, title, cases, text=_counts(records))
     _tell_table(records)
     _tell_notes(items, records, meshes_told)
-    for name, text in failures.items():
-        print(f"not used: {name}: {text}", file=sys.stderr)
-    if strict:
-        poor = {name: "; ".join(record["verdict"]) for name, record in records.items() if not record["good"]}
-        for name, text in poor.items():
-            print(f"not good: {name}: {text}", file=sys.stderr)
-        failures |= poor
-    tell(f"results: {out}")
+    _tell_end(out, records, failures, strict)
     return outcome
 
 
@@ -201,6 +194,12 @@ def run_sequences(
         tell(f"{name}: {own['frames']} frames; jitter, mm: {shake}; {'; '.join(record['verdict'])}")
         for note in record["notes"]:
             tell(f"{name}: {note}")
+    _tell_end(out, records, failures, strict)
+    return outcome
+
+
+def _tell_end(out: pathlib.Path, records: Mapping[str, Any], failures: dict[str, str], strict: bool) -> None:
+    """What was not used, where the results are; with `strict` what is not good is told and added to `failures`."""
     for name, text in failures.items():
         print(f"not used: {name}: {text}", file=sys.stderr)
     if strict:
@@ -209,7 +208,6 @@ def run_sequences(
             print(f"not good: {name}: {text}", file=sys.stderr)
         failures |= poor
     tell(f"results: {out}")
-    return outcome
 
 
 _DEPTHS = ("max_penetration", "mean_penetration")

@@ -244,7 +244,7 @@ def judge(
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 5
-    # One point a pair of pieces lets what lies flat creep away. From MuJoCo 3.4 on several are the default.
+    # One point a pair of pieces lets what lies flat creep away. MuJoCo 4 has no such flag: several are its default.
     spec.option.enableflags |= getattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD", 0)
     # Bits: 1 floor, 2 body, 4 object, 8 unseen table.
     floor = spec.worldbody.add_geom(
