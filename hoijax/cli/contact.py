@@ -11,6 +11,7 @@ import pathlib
 from typing import Literal
 
 from hoijax.cli.cache import grid_folder
+from hoijax.cli.photographs import check_photograph
 from hoijax.errors import InputError
 
 
@@ -66,10 +67,7 @@ def run(options: Options) -> int:
         raise InputError("--method geometry measures distances to the object's surface: give its mesh with --object")
     if options.pictures < 0:
         raise InputError(f"--pictures {options.pictures}: wanted 0 or more")
-    if options.focal is not None and not 1 < options.focal < 1e6:
-        raise InputError(f"--focal {options.focal:g}: wanted are pixels of the picture, above 1")
-    if not 0.001 <= options.size_std <= 1:
-        raise InputError(f"--size-std {options.size_std:g}: wanted is 0.001 to 1")
+    check_photograph(options.focal, options.size_std)
     check_output_directory(options.out)
     from hoijax.jobs.contact_map import ContactRequest, find_contacts
 

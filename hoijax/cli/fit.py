@@ -12,6 +12,7 @@ import pathlib
 from typing import Literal
 
 from hoijax.cli.cache import grid_folder
+from hoijax.cli.photographs import check_photograph
 from hoijax.errors import InputError
 
 
@@ -75,10 +76,7 @@ def run(options: Options) -> int:
 
     if options.pictures < 0:
         raise InputError(f"--pictures {options.pictures}: wanted 0 or more")
-    if options.focal is not None and not 1 < options.focal < 1e6:
-        raise InputError(f"--focal {options.focal:g}: wanted are pixels of the picture, above 1")
-    if not 0.001 <= options.size_std <= 1:
-        raise InputError(f"--size-std {options.size_std:g}: wanted is 0.001 to 1")
+    check_photograph(options.focal, options.size_std)
     if options.label is not None and not options.object.is_dir():
         raise InputError(f"--label {options.label} chooses among a folder of meshes; {options.object} is not one")
     if options.clip is not None and not options.object.is_dir():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from hoijax.cli.cache import grid_folder
+from hoijax.cli.photographs import check_photograph
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
@@ -142,10 +143,7 @@ def check_method(options: Options) -> None:
         if field.name in others and getattr(options, field.name) != field.default:
             other = "scorehoi" if options.method == "fit" else "fit"
             raise InputError(f"--{field.name.replace('_', '-')} is an option of --method {other}; give that too")
-    if options.focal is not None and not 1 < options.focal < 1e6:
-        raise InputError(f"--focal {options.focal:g}: wanted are pixels of the picture, above 1")
-    if not 0.001 <= options.size_std <= 1:
-        raise InputError(f"--size-std {options.size_std:g}: wanted is 0.001 to 1")
+    check_photograph(options.focal, options.size_std)
 
 
 def _numbers(option: str, text: str | None, wanted: str) -> tuple[float, ...] | None:
