@@ -28,6 +28,8 @@ class ProceduralObject:
     """Names of the parts: "seat", "leg", "handle", ..."""
     size: tuple[float, float, float] = struct.field(pytree_node=False)
     """Extents of the bounding box along x, y, z."""
+    drawn: bool = struct.field(pytree_node=False, default=True)
+    """Made here, of closed surfaces with known thickness; otherwise a shipped shape (`hoijax.data.objects.real`)."""
 
     @property
     def vertex_labels(self) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 
 from hoijax.data.objects import catalogue
 from hoijax.data.objects.assembly import ProceduralObject
+from hoijax.data.objects.furnished import real_object
 
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "backpack": {"width": (0.26, 0.34), "height": (0.38, 0.52), "depth": (0.12, 0.2)},
@@ -41,14 +42,16 @@ def random_object(category: str, seed: int) -> ProceduralObject:
 
     Args:
       category: a key of `CATEGORIES`.
-      seed: number of the instance.
+      seed: number of the instance; a negative one is the shipped shape of that number (`real_object`).
 
     Returns:
       The object.
 
     Raises:
-      ValueError: the category is unknown.
+      ValueError: the category is unknown, or has no such shape.
     """
+    if seed < 0:
+        return real_object(category, -seed)
     rng = np.random.default_rng([seed, *category.encode()])
     sizes = {name: float(rng.uniform(*span)) for name, span in RANGES.get(category, {}).items()}
     return catalogue.make_object(category, **sizes)

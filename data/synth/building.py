@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import json
 import multiprocessing
 import os
 import pathlib
@@ -150,14 +149,13 @@ def shard_tasks(config: SynthConfig) -> Iterator[tuple[str, int]]:
 
 def _prepare(folder: pathlib.Path, config: SynthConfig) -> None:
     """Refuses a folder with another build; removes what a killed run left."""
-    wanted = {k: v for k, v in dataclasses.asdict(config).items() if k != "workers"}
-    wanted = json.loads(json.dumps(wanted))
+    wanted = config.stored()
     path = folder / "config.json"
     if path.exists():
         settings = read_json(path)
-        differing = [k for k in wanted if settings.get(k) != wanted[k]]
+        differing = [k for k in wanted | settings if settings.get(k) != wanted.get(k)]
         if differing:
-            shown = ", ".join(f"{k} {settings.get(k)} there, {wanted[k]} asked for" for k in differing)
+            shown = ", ".join(f"{k} {settings.get(k)} there, {wanted.get(k)} asked for" for k in differing)
             raise InputError(f"{folder} holds a build of another configuration ({shown}); choose another root")
     else:
         write_json(path, wanted)

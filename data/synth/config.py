@@ -1,6 +1,8 @@
 """What a build of SynthHOI is made of: counts, sizes, the pools of instances and body shapes."""
 
 import dataclasses
+import json
+from typing import Any
 
 from hoijax.body_models import FREE_BODY_LEVELS
 from hoijax.errors import InputError
@@ -49,6 +51,9 @@ class SynthConfig:
     shapes: int = 256
     steps: int = 150
     """Gradient steps of the contact fitting."""
+    real: float = 0.0
+    """Share of the objects, from 0 to 1, that are shapes which nobody here drew (`hoijax.data.objects.real`), where a
+    category has some: those for training in train and val, those for tests in both tests."""
     workers: int = 2
     """Processes, which change nothing but the time; 0 works in this one, with its threads, which may round
     differently."""
@@ -63,10 +68,18 @@ class SynthConfig:
         for name, most in _MOST.items():
             if getattr(self, name) > most:
                 raise InputError(f"{name} must be at most {most:,}, got {getattr(self, name):,}")
+        if not 0 <= self.real <= 1:
+            raise InputError(f"real is a share from 0 to 1, got {self.real}")
         if not 0 <= self.seed < 1 << 32:
             raise InputError(f"seed must be from 0 to 4294967295, got {self.seed}")
         if self.lod not in FREE_BODY_LEVELS:
             raise InputError(f"no level of detail {self.lod!r}; there are {', '.join(FREE_BODY_LEVELS)}")
+
+    def stored(self) -> dict[str, Any]:
+        """What is noted with a build: `workers` changes nothing of it, and builds without real shapes are those of
+        versions that knew none."""
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {k: v for k, v in values.items() if k != "workers" and (k != "real" or v)}
 
     def count(self, split: str) -> int:
         """Samples of a split of interactions or of scenes.

@@ -33,6 +33,8 @@ def solid(obj: ProceduralObject, action: str, side: float) -> Mesh:
       side: sign of the z at which the person is in the object's frame.
     """
     vertices, faces = np.array(obj.mesh.vertices, float), np.asarray(obj.mesh.faces)
+    if not obj.drawn:  # nobody knows where its panels' far sides are
+        return Mesh(vertices, faces)
     if obj.category == "backpack" and action == "wear":
         return Mesh(vertices, faces[np.asarray(obj.part_labels) != obj.part_names.index("strap")])
     if obj.category == "door" and action != "pull":

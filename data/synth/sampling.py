@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from hoijax.data.objects import ProceduralObject, random_object
+from hoijax.data.objects import ProceduralObject, random_object, real_numbers
 from hoijax.data.synth.actions import ACTIONS, Action
 from hoijax.data.synth.config import SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet
@@ -79,6 +79,11 @@ def draw(config: SynthConfig, split: str, index: int, attempt: int) -> Candidate
     category = str(rng.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))
 
     def pick(category: str) -> tuple[int, ProceduralObject]:
+        if config.real and rng.random() < config.real:
+            numbers = real_numbers(category, "test" if _POOLS[split] in (2, 3) else "train")
+            if numbers:
+                seed = -int(rng.choice(numbers))
+                return seed, instance(category, seed)
         seed = pool_seed(config, split, "object", int(rng.integers(0, 1 << 30)))
         return seed, instance(category, seed)
 

@@ -216,5 +216,5 @@ def _settings(config: "SynthConfig", settings: "Sequence[str]") -> "SynthConfig"
         try:
             changes[name] = tuple(filter(None, value.split(","))) if kind is tuple else kind(value)
         except ValueError:
-            raise InputError(f"--set {text}: {name} is a whole number, got {value!r}") from None
+            raise InputError(f"--set {text}: {name} is a {'whole ' * (kind is int)}number, got {value!r}") from None
     return dataclasses.replace(config, **changes)

@@ -45,6 +45,8 @@ def root(tmp_path_factory):
         assert again.made == 2 and digests(root) == first
         with pytest.raises(InputError, match="seed 0 there, 1 asked for"):
             build(dataclasses.replace(CONFIG, seed=1), root, progress=False)
+        with pytest.raises(InputError, match="real None there, 0.5 asked for"):
+            build(dataclasses.replace(CONFIG, real=0.5), root, progress=False)
         yield root
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hoijax.body_models import BodyParams, contact_regions, free_body, pose_body
-from hoijax.data.objects import make_object
+from hoijax.data.objects import make_object, real_numbers
 from hoijax.data.synth.actions import ACTIONS
 from hoijax.data.synth.config import DEV_SPLITS, SCENE_SPLITS, SPLITS, UNSEEN, SynthConfig
 from hoijax.data.synth.rig import Puppet, joint
@@ -124,3 +124,43 @@ def test_scenes_of_dev_are_drawn_apart_and_change_no_other_split():
         want = np.random.default_rng([0, number, 3, 1, 2]).random(4)
         np.testing.assert_array_equal(source(CONFIG, split, 3, 1, use=2).random(4), want)
     assert DEV_SPLITS == {"test": "val", "scenes_test": "scenes_dev"}
+
+
+def test_a_build_without_real_shapes_is_what_it_always_was():
+    """Drawn by the version that knew none: numbers of a build may change only with its version."""
+    known = {
+        ("train", 0, 0): ("sit", "ball", 15, 11, 0.278698), ("train", 7, 1): ("wear", "backpack", 27, 224, 1.150765),
+        ("val", 3, 0): ("carry_two_hands", "ball", 100000, 100046, 1.483672),
+        ("test", 12, 0): ("type", "keyboard", 200003, 200052, 1.100305),
+        ("test", 6, 0): ("hold", "ball", 200002, 200031, 1.955502),
+        ("test_unseen_category", 1, 0): ("carry_two_hands", "suitcase", 300001, 300050, 1.454969),
+    }  # fmt: skip
+    for (split, index, attempt), (action, category, object_seed, shape_seed, place) in known.items():
+        c = draw(SynthConfig(), split, index, attempt)
+        got = (c.action.name, c.category, c.object_seed, c.shape_seed)
+        assert got == (action, category, object_seed, shape_seed)
+        np.testing.assert_allclose(c.start.placed.translation.sum(), place, atol=1e-5)
+    assert "real" not in SynthConfig().stored() and SynthConfig(real=0.5).stored()["real"] == 0.5
+
+
+def test_real_shapes_come_by_their_share_and_split():
+    every = SynthConfig(real=1.0)
+    for split, mine in (("train", "train"), ("val", "train"), ("test", "test"), ("test_unseen_category", "test")):
+        drawn = [draw(every, split, i, 0) for i in range(40)]
+        for c in drawn:
+            numbers = real_numbers(c.category, mine)
+            assert (-c.object_seed in numbers) if numbers else c.object_seed >= 0
+            assert c.start.placed.object.drawn == (c.object_seed >= 0)
+        assert any(c.object_seed < 0 for c in drawn)
+    half = [draw(SynthConfig(real=0.5), "train", i, 0) for i in range(0, 78, 13)]  # sitting
+    half += [draw(SynthConfig(real=0.5, actions=("sit",)), "train", i, 0) for i in range(60)]
+    fit = [c.object_seed < 0 for c in half if real_numbers(c.category, "train")]
+    assert 0.3 < np.mean(fit) < 0.7
+    furnished = [draw(SynthConfig(real=1.0, actions=("type",)), "train", i, 0).start.furniture for i in range(4)]
+    assert all(piece.seed < 0 for pieces in furnished for piece in pieces)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_is_from_0_to_1(share):
+    with pytest.raises(InputError, match="real is a share"):
+        SynthConfig(real=share)
