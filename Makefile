@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out
 
-.PHONY: demo test test-fast test-long lint clean
+.PHONY: demo test test-fast test-long lint site clean
 
 # An editable install of the main job's needs; made again when pyproject.toml changes.
 $(VENV)/.main: pyproject.toml requirements.txt
@@ -15,7 +15,7 @@ $(VENV)/.main: pyproject.toml requirements.txt
 
 # torch 2.13.0 is only the reference of the parity tests.
 $(VENV)/.test: $(VENV)/.main
-	$(BIN)/python -m pip install -q -e '.[test,parity,video,masks,beam]'
+	$(BIN)/python -m pip install -q -e '.[test,parity,video,masks,beam,site]'
 	touch $@
 
 demo: $(VENV)/.main
@@ -27,7 +27,7 @@ PROGRAMS := JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/programs JAX_PERSISTENT
 # Files go to the workers in the order of collection, long ones first (tests/conftest.py).
 PYTEST := $(PROGRAMS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
-test: $(VENV)/.test lint
+test: $(VENV)/.test lint site
 	$(PYTEST) -m 'not long'
 
 test-fast: $(VENV)/.test
@@ -36,10 +36,14 @@ test-fast: $(VENV)/.test
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(PYTEST) -m long
 
+# Warnings are errors: a link that leads nowhere, a public name without its docstring's types.
+site: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict -q
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache

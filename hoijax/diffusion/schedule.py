@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.typing import DTypeLike
 from jaxtyping import Float, Int, PyTree, Shaped
 
 ArrayLike = jax.Array | np.ndarray
@@ -133,7 +134,9 @@ def schedule_from_betas(betas: np.ndarray, dtype=np.float32) -> Schedule:
     return Schedule(betas=betas.astype(dtype), alphas_cumprod=np.cumprod(1.0 - betas).astype(dtype))
 
 
-def cosine_schedule(num_steps: int = 1000, *, offset: float = 0.008, max_beta: float = 0.999, dtype=np.float32):
+def cosine_schedule(
+    num_steps: int = 1000, *, offset: float = 0.008, max_beta: float = 0.999, dtype: DTypeLike = np.float32
+) -> Schedule:
     """Cosine schedule (Nichol and Dhariwal 2021, eq. 17), the one of ScoreHOI.
 
     Args:

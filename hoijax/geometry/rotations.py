@@ -6,6 +6,7 @@ there, at half a turn. Quaternions are in `quaternions`.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Float, Key
 
 from hoijax.geometry.quaternions import (
@@ -96,7 +97,9 @@ def rotation_angle(rotation: Float[ArrayLike, "*B 3 3"]) -> Float[jax.Array, "*B
     return 2.0 * jnp.arctan2(safe_norm(quaternion[..., 1:]), quaternion[..., 0])
 
 
-def random_rotation(key: Key[jax.Array, ""], shape: tuple[int, ...] = (), dtype=None) -> Float[jax.Array, "*B 3 3"]:
+def random_rotation(
+    key: Key[jax.Array, ""], shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+) -> Float[jax.Array, "*B 3 3"]:
     """Rotations uniform under the Haar measure: a normalised Gaussian quaternion.
 
     Args:

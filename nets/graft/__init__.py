@@ -24,7 +24,8 @@ from hoijax.nets.graft.types import GraftInputs, GraftUpdate, VisualContext
 from hoijax.nets.graft.visual import Fusion, drop_context, gather_context
 
 # The names that every system's networks have.
-Config, Model = GraftConfig, Graft
+Config = GraftConfig
+Model = Graft
 
 __all__ = [
     "NUM_ANCHORS",

@@ -4,7 +4,10 @@ import dataclasses
 
 NUM_ROTATIONS = 52
 """GRAFT's rotations, in SMPL-H's order: the root, 21 body joints, 15 joints of the left hand, 15 of the right."""
-NUM_BODY, NUM_HAND, NUM_DISTAL, NUM_SURFACE = 21, 15, 5, 27
+NUM_BODY = 21
+NUM_HAND = 15
+NUM_DISTAL = 5
+NUM_SURFACE = 27
 NUM_TOKENS = NUM_BODY + 2 + 1
 """Tokens: one per body joint, the left hand, the right hand, the whole body."""
 NUM_PROBES = NUM_BODY + 2 * NUM_DISTAL + NUM_SURFACE

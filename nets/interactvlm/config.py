@@ -7,7 +7,9 @@ from typing import Any, Literal
 from hoijax.errors import InputError
 from hoijax.nets import clip, llama, sam
 
-ANY, HUMAN, OBJECT = 0, 1, 2
+ANY = 0
+HUMAN = 1
+OBJECT = 2
 """What a contact token means: whatever it is asked for, contact on the body, contact on the object."""
 
 

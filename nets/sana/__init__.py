@@ -8,7 +8,8 @@ from hoijax.nets.sana.sampling import TextFeatures, sample
 from hoijax.nets.sana.texts import FeatureCache, Tokenizer, encode_texts, text_tokens
 from hoijax.nets.sana.transformer import Sana
 
-Config, Model = SanaConfig, Sana
+Config = SanaConfig
+Model = Sana
 
 __all__ = [
     "SIZES",

@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 ArrayLike = jax.Array | np.ndarray
 
-NUM_JOINTS, NUM_BETAS = 52, 10
+NUM_JOINTS = 52
+NUM_BETAS = 10
 STATE_SIZE = NUM_JOINTS * 6 + 6 + 3 + NUM_BETAS
 
 

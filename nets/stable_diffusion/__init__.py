@@ -6,7 +6,8 @@ from hoijax.nets.stable_diffusion.config import UNETS, AutoencoderKLConfig, UNet
 from hoijax.nets.stable_diffusion.inpainting import Filled, InpaintingConfig, inpaint, shrink
 from hoijax.nets.stable_diffusion.unet import Added, UNet, camera_numbers
 
-Config, Model = UNetConfig, UNet
+Config = UNetConfig
+Model = UNet
 
 __all__ = [
     "UNETS",

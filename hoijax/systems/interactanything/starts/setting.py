@@ -1,6 +1,8 @@
 """A puppet beside a thing: what the scripts of the bank move, and where on the thing its contacts are."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -35,7 +37,7 @@ class Thing:
     """Of the surface that the samples are spread over, square metres."""
 
     @classmethod
-    def of(cls, mesh: Mesh, signed_distance=None) -> "Thing":
+    def of(cls, mesh: Mesh, signed_distance: Callable[[np.ndarray], Any] | None = None) -> "Thing":
         """The thing of a mesh.
 
         Args:
