@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from hoijax.body_models import BodyParams, free_body
 from hoijax.data.synth import open_split
+from hoijax.errors import InputError
 from hoijax.experiments.common.environment import machine
 from hoijax.experiments.common.pages import RESULTS, number, page, settings_of, table, write_page
 from hoijax.geometry import umeyama
@@ -165,6 +166,11 @@ def main(config: Config) -> dict[str, Any]:
                 fit = fit_people(prepared(observation.names), observation, camera)
                 errors[source, name].append(joint_errors(np.asarray(fit.joints, np.float64)[:22], truth))
         own.append(_networks_error(sample, person, points, limbs))
+    if not own:
+        raise InputError(
+            f"nobody is found in the first {count} pictures of {config.split} in {config.root}; wanted is a person at "
+            "least: a larger --count, or pictures of 512 pixels (hoijax data build synth_hoi --set image_size=512)"
+        )
     record = {
         "config": settings_of(config, ("out", "root")),
         "machine": machine(),

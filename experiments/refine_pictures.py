@@ -111,7 +111,7 @@ def run_case(case: Case, bodies: Bodies, body: Any, surfaces: Any) -> dict[str, 
                 "body": float(human),
                 "object": float(thing),
                 "contact": float(np.max(metrics.contact, initial=0.0)),
-                "penetration": float(metrics.max_penetration),
+                "penetration": float(np.max(metrics.max_penetration)),
                 "cpu_s": 0.0 if row == ROWS[0] else spent,
             }
     return rows | {"note": seen.note}

@@ -20,6 +20,7 @@ from hoijax.cli.photographs import check_photograph
 from hoijax.errors import InputError
 
 if TYPE_CHECKING:
+    from hoijax.jobs.photographs import Spot
     from hoijax.systems.scorehoi import GuidedConfig
 
 
@@ -47,6 +48,11 @@ class Options:
     by colours and edges (extra [masks]). Of a video, in its first frame."""
     object_click: Annotated[str | None, tyro.conf.arg(metavar="X,Y")] = None
     """With fit, a point on the object, pixels, from which its mask is grown; with --object-box it helps."""
+    human_box: Annotated[str | None, tyro.conf.arg(metavar="X0,Y0,X1,Y1")] = None
+    """With fit, a box about the person who is meant, if several are seen; their mask is the networks'. Of a video, in
+    its first frame."""
+    human_click: Annotated[str | None, tyro.conf.arg(metavar="X,Y")] = None
+    """With fit, instead of or beside the box, a point on the person."""
     label: str | None = None
     """With fit, what the object is called, if its mesh's file is not: a chair or a cup is looked for by itself where
     neither a mask nor a box or click is given."""
@@ -129,7 +135,7 @@ def run(options: Options) -> int:
 
 
 SCOREHOI = ("regressor", "denoiser", "body_model", "setting", "iterations", "step", "show", "batch_size")
-FIT = ("focal", "size_std", "strict", "object_box", "object_click", "label", "every")
+FIT = ("focal", "size_std", "strict", "object_box", "object_click", "human_box", "human_click", "label", "every")
 
 
 def check_method(options: Options) -> None:
@@ -163,15 +169,30 @@ def _numbers(option: str, text: str | None, wanted: str) -> tuple[float, ...] | 
     return numbers
 
 
+def _spot(options: Options, of: str) -> "Spot | None":
+    """The box and click of "object" or "human".
+
+    Raises:
+      InputError: they are none, or the pictures are many.
+    """
+    from hoijax.jobs.photographs import Spot
+
+    drawn = getattr(options, f"{of}_box")
+    box = _numbers(f"--{of}-box", drawn, "left,top,right,bottom")
+    click = _numbers(f"--{of}-click", getattr(options, f"{of}_click"), "x,y")
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        raise InputError(f"--{of}-box {drawn}: wanted is left < right and top < bottom, in this order")
+    if (box or click) and options.image.is_dir():
+        raise InputError(f"--{of}-box and --{of}-click are those of one picture; with a folder give --{of}-mask")
+    return Spot(box, click) if box or click else None
+
+
 def _fit(options: Options) -> int:
     from hoijax.io import check_output_directory
 
-    box = _numbers("--object-box", options.object_box, "left,top,right,bottom")
-    click = _numbers("--object-click", options.object_click, "x,y")
-    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
-        raise InputError(f"--object-box {options.object_box}: wanted is left < right and top < bottom, in this order")
-    if (box or click) and options.image.is_dir():
-        raise InputError("--object-box and --object-click are those of one picture; with a folder give --object-mask")
+    spot, who = _spot(options, "object"), _spot(options, "human")
+    if who is not None and (options.human_mask or options.instances):
+        raise InputError("--human-box and --human-click say who is meant, as the person's mask does; give one of them")
     check_output_directory(options.out)
     from hoijax.jobs.videos import is_video
 
@@ -180,7 +201,6 @@ def _fit(options: Options) -> int:
     if is_video(options.image) and options.runner != "local":
         raise InputError("--runner: frames of a video follow one another; fit it with --runner local")
     from hoijax.jobs.photo_fits import FitRequest, fit_photographs, prepare_job
-    from hoijax.jobs.photographs import Spot
     from hoijax.jobs.runners import executor
     from hoijax.optim.fitting import ObjectFitConfig
 
@@ -189,7 +209,7 @@ def _fit(options: Options) -> int:
         image=options.image, object=options.object, out=options.out, config=ObjectFitConfig(size_std=options.size_std),
         focal=options.focal, human_mask=options.human_mask, object_mask=options.object_mask,
         instances=options.instances, units=options.units, cache=grid_folder(), options=asked,
-        spot=Spot(box, click) if box or click else None, label=options.label, every=options.every,
+        spot=spot, who=who, label=options.label, every=options.every,
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     failures, poor = fit_photographs(request, pictures=options.pictures, redo=options.redo, execute=execute)

@@ -11,10 +11,10 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.jobs.objects import ObjectAsset, place_mesh
 from hoijax.jobs.overlays import SIZE, draw_view
-from hoijax.jobs.photo_objects import FrameBefore, find_object
+from hoijax.jobs.photo_objects import FrameBefore, find_object, propose_turns
 from hoijax.jobs.photo_people import find_person, mask_in_picture, truncation_notes
 from hoijax.jobs.photo_refine import PhotoRefiner
-from hoijax.jobs.photographs import Photograph
+from hoijax.jobs.photographs import Photograph, Spot
 from hoijax.jobs.videos import is_video
 from hoijax.nets.blaze import Region, load
 from hoijax.nets.blaze.layers import Params
@@ -60,7 +60,8 @@ class PhotoFitter:
     config: ObjectFitConfig
     """How it is searched for."""
     finder: tuple[str, Params] | None = None
-    """Kind of object and weights of the network that finds it where nobody says where it is; None: none does."""
+    """Kind of object and weights of the network that finds it where nobody says where it is, and that proposes how it
+    is turned; None: none knows it."""
     prepared: dict[tuple[str, ...], PreparedBody] = dataclasses.field(default_factory=dict, repr=False)
     """`prepare_body` of the model, by the names of the points; filled by the first picture."""
     refiner: PhotoRefiner | None = None
@@ -104,7 +105,7 @@ def make_fitter(asset: ObjectAsset, config: ObjectFitConfig, kind: str | None = 
     Args:
       asset: the object.
       config: how it is searched for.
-      kind: of `known_kind`, what is looked for where nobody says where the object is.
+      kind: of `known_kind`, which network knows the object.
     """
     return PhotoFitter(
         model=free_body(),
@@ -119,7 +120,11 @@ def make_fitter(asset: ObjectAsset, config: ObjectFitConfig, kind: str | None = 
 
 
 def fit_photograph(
-    fitter: PhotoFitter, photograph: Photograph, focal: float | None = None, before: FrameBefore | None = None
+    fitter: PhotoFitter,
+    photograph: Photograph,
+    focal: float | None = None,
+    before: FrameBefore | None = None,
+    who: Spot | None = None,
 ) -> PhotoFit:
     """Person and object of one picture.
 
@@ -130,6 +135,7 @@ def fit_photograph(
         `nets.blaze` finds.
       focal: focal length, pixels; None: from the picture's EXIF entries, or else estimated.
       before: of a video, where the frame before has person and object.
+      who: a box about or a click on the person who is meant; None: the one in the mask, or the most certain one.
 
     Raises:
       InputError: nobody is found, or the object's mask is too small or cannot be grown.
@@ -141,9 +147,9 @@ def fit_photograph(
     grow = not photograph.object.any()
     if not grow:
         _check_object(photograph)
-    person, people = find_person(fitter.networks, photograph, None if before is None else before.region)
+    person, people = find_person(fitter.networks, photograph, None if before is None else before.region, who)
     notes = list(photograph.notes)
-    if people > 1:
+    if people > 1 and who is None:
         notes.append(f"{people} people were found; {_WHO[before is not None]} is fitted")
     human, probable = photograph.human, None
     if not human.any() or grow:
@@ -167,15 +173,17 @@ def fit_photograph(
     fit = fit_people(prepared, observation, intrinsics, quick=True)
     outline = outline_target(human, hidden=photograph.object & ~human) if human.sum() >= 64 else None
     if outline is not None:
-        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline)
+        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline, quick=True)
     fit = jax.tree.map(np.asarray, fit)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(fit.params)):
         raise InputError(f"{photograph.name}: no body fits the landmarks that were found")
     matrix = np.asarray(fit.intrinsics, np.float32)
     surface = np.asarray(pose_body_compiled(fitter.surface, fit.params).vertices), np.asarray(fitter.surface.faces)
     aim = object_target(photograph.object, matrix, person=human, image=photograph.image)
+    # What a network for its kind says of how it is turned, beside all other turns.
+    more = None if fitter.finder is None else propose_turns(fitter.finder[1], photograph, matrix)
     object_fit = jax.tree.map(
-        np.asarray, fit_object_compiled(fitter.shape, aim, object_scene(aim, surface), fitter.config)
+        np.asarray, fit_object_compiled(fitter.shape, aim, object_scene(aim, surface), fitter.config, more)
     )
     params = fit.params
     if outline is not None and fitter.refiner is not None:

@@ -20,7 +20,7 @@ from hoijax.jobs.photo_motion import write_motion
 from hoijax.jobs.photo_objects import FrameBefore, known_kind
 from hoijax.jobs.photograph_files import MaskFiles, PhotographFile, list_frames, look_at_photographs
 from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
-from hoijax.jobs.photographs import Photograph, Spot
+from hoijax.jobs.photographs import Photograph, Spot, check_spot
 from hoijax.jobs.screen import Phases, tell
 from hoijax.jobs.videos import Video, is_video
 from hoijax.optim.fitting import ObjectFitConfig, choose_intrinsics
@@ -52,6 +52,8 @@ class FitRequest:
     """Picture of numbers, person 1 and object 2, or the folder of them."""
     spot: Spot | None = None
     """Where the object's mask is grown from; in a video, in its first frame."""
+    who: Spot | None = None
+    """Who of several people is meant; in a video, in its first frame."""
     label: str | None = None
     """What the object is called; None: as its mesh's file is."""
     every: int = 1
@@ -86,7 +88,8 @@ def prepare_fits(request: FitRequest, times: Phases) -> tuple[Job, dict[str, str
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     fitter = make_fitter(asset, request.config, kind)
     common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units,
-              "config": dataclasses.asdict(request.config), "kind": kind}  # fmt: skip
+              "config": dataclasses.asdict(request.config), "kind": kind,
+              "who": None if request.who is None else dataclasses.asdict(request.who)}  # fmt: skip
     files = [(file, value_digest(common | {"seen": digest})) for file, digest in seen]
     keys = {file.name: key for file, key in files}
     job = Job(
@@ -102,6 +105,7 @@ def _list_pictures(
     request: FitRequest, masks: MaskFiles, find_object: bool
 ) -> tuple[list[tuple[PhotographFile, str]], dict[str, str]]:
     def look(photograph: Photograph) -> str:
+        _check_who(request, photograph)
         seen = {"image": photograph.image, "human": photograph.human, "object_mask": photograph.object}
         spot = None if photograph.spot is None else dataclasses.asdict(photograph.spot)
         return value_digest(seen | {"camera": _camera(photograph, request.focal), "spot": spot})
@@ -114,7 +118,7 @@ def _list_frames(
 ) -> tuple[list[tuple[PhotographFile, str]], dict[str, str]]:
     video = Video(request.image)
     files = list_frames(video, masks, request.every, find_object)
-    files[0].read()  # what cannot be used is said before anything is written
+    _check_who(request, files[0].read())  # what cannot be used is said before anything is written
     video.close()
     spot = None if request.spot is None else dataclasses.asdict(request.spot)
     common = {"video": file_digest(request.image), "every": request.every, "focal": request.focal, "spot": spot}
@@ -124,6 +128,11 @@ def _list_frames(
         return value_digest(common | {"frame": file.frame, "first": first, "masks": _mask_digests(file)})
 
     return [(file, digest(file)) for file in files], {}
+
+
+def _check_who(request: FitRequest, photograph: Photograph) -> None:
+    if request.who is not None:
+        check_spot(photograph.path, request.who, photograph.image.shape[:2], "human")
 
 
 def _mask_digests(file: PhotographFile) -> dict[str, str | None]:
@@ -186,7 +195,8 @@ def _compute(
         with times(item.name):
             try:
                 before = None if item.inputs.video is None else _frame_before(request, item.inputs, keys)
-                answers.append(fit_photograph(fitter, item.inputs.read(), request.focal, before))
+                who = request.who if before is None else None
+                answers.append(fit_photograph(fitter, item.inputs.read(), request.focal, before, who))
             except InputError as error:
                 answers.append(error)
     return answers

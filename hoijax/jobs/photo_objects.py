@@ -10,8 +10,9 @@ from hoijax.errors import InputError
 from hoijax.jobs.grown_masks import follow_mask, grow_mask
 from hoijax.jobs.photo_people import shrunk
 from hoijax.jobs.photographs import WHERE, Photograph, Spot
-from hoijax.nets.blaze import Person, Region, box_region, find_boxes
+from hoijax.nets.blaze import BOX_CORNERS, Person, Region, box_region, find_boxes
 from hoijax.nets.blaze.layers import Params
+from hoijax.optim.fitting.box_turns import turns_of_box, upright_turns
 
 KINDS = {"chair": {"chair", "chairs", "armchair"}, "cup": {"cup", "mug", "teacup"}}
 """Words of labels and file names to the network that finds such an object."""
@@ -101,6 +102,27 @@ def propose_box(network: Params, photograph: Photograph, person: Person) -> tupl
     left, right = np.clip([left, right], 0, width * scale[0])
     top, bottom = np.clip([top, bottom], 0, height * scale[1])
     return float(left), float(top), float(right), float(bottom)
+
+
+def propose_turns(network: Params, photograph: Photograph, matrix: np.ndarray) -> np.ndarray:
+    """Turns (4, 3, 3) of an object's mesh that one of Objectron's networks proposes, where its mask is.
+
+    Its box as it stands, and after quarter turns: whose front is where is not the same in all meshes. Where the network
+    sees nothing, upright quarter turns, so that all pictures share a program.
+
+    Args:
+      network: of the object's kind.
+      photograph: with the object's mask.
+      matrix: intrinsics of the picture.
+    """
+    picture, scale = shrunk(photograph.image)
+    rows, columns = (np.flatnonzero(photograph.object.any(axis=k)) for k in (1, 0))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / np.tile(scale, 2)
+    region = jax.tree.map(lambda x: np.asarray(x, np.float32)[None], box_region(box))
+    found = jax.tree.map(np.asarray, find_boxes(network, picture, region))
+    if not found.score[0] > PRESENT:
+        return upright_turns()
+    return turns_of_box(found.points[0] * scale, matrix, np.array([(0.0, 0.0, 0.0), *BOX_CORNERS]))
 
 
 def known_kind(label: str) -> str | None:

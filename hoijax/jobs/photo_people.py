@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from hoijax.errors import InputError
-from hoijax.jobs.photographs import Photograph
+from hoijax.jobs.photographs import Photograph, Spot
 from hoijax.nets.blaze import Person, Region, find_people, intersection_over_union, person_mask, read_landmarks
 from hoijax.nets.blaze.layers import Params
 
@@ -33,7 +33,7 @@ def shrunk(image: np.ndarray) -> tuple[jax.Array, np.ndarray]:
 
 
 def find_person(
-    networks: dict[str, Params], photograph: Photograph, before: Region | None = None
+    networks: dict[str, Params], photograph: Photograph, before: Region | None = None, who: Spot | None = None
 ) -> tuple[Person, int]:
     """The person to fit, in pixels of the whole picture, and how many were found.
 
@@ -70,6 +70,8 @@ def find_person(
     best = found[np.argmax(scores[found])]
     if expected is not None and _seen_again(people, expected).any():
         best = int(np.argmax(_seen_again(people, expected)))
+    if who is not None and not photograph.human.any():
+        best = _meant(photograph.name, people, found, who, scale)
     if photograph.human.any():
         held = []
         for i in found:
@@ -87,6 +89,31 @@ def find_person(
     landmarks = person.landmarks * np.float32([*scale, enlarge])
     person = person.replace(landmarks=landmarks, box=person.box * enlarge, region=region, next_region=following)
     return person, len(found)
+
+
+def _meant(name: str, people: Person, found: np.ndarray, who: Spot, scale: np.ndarray) -> int:
+    """Which of those who are found (indices) a box or a click means: by their landmarks' boxes.
+
+    Raises:
+      InputError: nobody is there.
+    """
+    spots = people.landmarks[found, :, :2] * scale
+    boxes = np.concatenate([spots.min(axis=1), spots.max(axis=1)], axis=1)
+    share = np.ones(len(found))
+    if who.box is not None:
+        share = np.asarray(intersection_over_union(np.float32([who.box]), boxes.astype(np.float32)))
+        share = np.where(share > SAME_PERSON / 2, share, 0.0)  # a hand-drawn box holds hair and shoes too
+    if who.click is not None:
+        sides, away = boxes[:, 2:] - boxes[:, :2], np.abs(np.asarray(who.click) - (boxes[:, :2] + boxes[:, 2:]) / 2)
+        off = (away / np.maximum(sides, 1.0)).max(axis=1)  # 0 in the middle, half at the border
+        share = np.where(off <= 0.6, share * (1 - off), 0.0)
+    if not share.max() > 0:
+        where = "; ".join(",".join(f"{x:.0f}" for x in box) for box in boxes)
+        raise InputError(
+            f"{name}: nobody is found where --human-box or --human-click points; people are found at {where} "
+            "(left,top,right,bottom)"
+        )
+    return int(found[np.argmax(share)])
 
 
 def _resize(region: Region, by: float) -> Region:

@@ -29,7 +29,7 @@ WHERE = (
 
 @dataclasses.dataclass(frozen=True)
 class Spot:
-    """Where a person says that the object is, pixels of the picture; its mask is grown from there."""
+    """Where somebody says that the object is (its mask is grown from there), or who is meant; pixels of the picture."""
 
     box: tuple[float, float, float, float] | None = None
     """Left, top, right, bottom."""
@@ -176,7 +176,7 @@ def describe_picture(
     if instances is not None:
         person, item = _instances(instances, shape)
     elif spot is not None:
-        _check_spot(path, spot, shape)
+        check_spot(path, spot, shape)
         item = np.zeros(shape, bool)
     elif item is None or (person is None and not find_person):
         seen = None if picture is None else _alpha(path, picture)
@@ -205,18 +205,29 @@ def describe_picture(
     return Photograph(name, path, image, person, item, tuple(notes), spot)
 
 
-def _check_spot(path: pathlib.Path, spot: Spot, shape: tuple[int, int]) -> None:
+def check_spot(path: pathlib.Path, spot: Spot, shape: tuple[int, int], of: str = "object") -> None:
+    """Checks a box and a click.
+
+    Args:
+      path: the picture, for messages.
+      spot: what was given.
+      shape: height and width of the picture.
+      of: "object" or "human", as in the options' names.
+
+    Raises:
+      InputError: they lie outside of the picture.
+    """
     if spot.box is not None:
         left, top, right, bottom = spot.box
         inside = min(right, shape[1]) - max(left, 0), min(bottom, shape[0]) - max(top, 0)
         if not min(inside) >= 4:
             raise InputError(
-                f"{path}: --object-box {','.join(f'{x:g}' for x in spot.box)} holds no 4 x 4 pixels of the picture of "
+                f"{path}: --{of}-box {','.join(f'{x:g}' for x in spot.box)} holds no 4 x 4 pixels of the picture of "
                 f"{shape[1]} x {shape[0]}; wanted left,top,right,bottom"
             )
     if spot.click is not None and not (0 <= spot.click[0] < shape[1] and 0 <= spot.click[1] < shape[0]):
         raise InputError(
-            f"{path}: --object-click {','.join(f'{x:g}' for x in spot.click)} lies outside of the picture of "
+            f"{path}: --{of}-click {','.join(f'{x:g}' for x in spot.click)} lies outside of the picture of "
             f"{shape[1]} x {shape[0]}; wanted x,y"
         )
 

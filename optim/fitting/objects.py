@@ -5,6 +5,9 @@ distance. All are drawn at half the target's side and judged; the best of differ
 few steps at half, then at the full side; the answers are judged without blur, and those that show the same surface
 (symmetries) are merged.
 
+Edges inside of the mask are judged, not followed: they tell which of two turns with one outline it is, but where a
+picture's edges are those of shadows and patterns they would draw what the mask has placed off it.
+
 The energy is in shares of the mask's area. Pixels that are the object must be covered, those that are neither the
 object nor the person must not. On the person's pixels the object may be hidden, which costs a little, but not in front
 of the body; where the object is seen, the body must not be in front of it. Size has a prior; the body's floor and the
@@ -33,7 +36,7 @@ from hoijax.render import blur_images, rasterize
 ArrayLike = jax.Array | np.ndarray
 
 EDGE_BLUR = 0.02
-"""Least blur under which edges are compared, a share of the target's side."""
+"""Blur under which edges are compared, a share of the target's side."""
 STEP = 0.05
 """Step in depth between two pixels that is an edge, a share of the object's diagonal."""
 COARSE = 60
@@ -50,7 +53,7 @@ class ObjectFitConfig:
     """The turns."""
     placings: int = 3
     """Rounds of putting each hypothesis where the mask's area and middle want it."""
-    kept: tuple[int, int] = (24, 10)
+    kept: tuple[int, int] = (64, 10)
     """Hypotheses that descend at half the target's side, and then at the full one."""
     steps: tuple[int, int] = (5, 14)
     """Steps of Levenberg-Marquardt of each."""
@@ -330,12 +333,11 @@ def _residuals(
     images = blur_images(wrong[:2], blur * wrong.shape[-1]) + jnp.stack([jnp.zeros_like(wrong[2]), wrong[2]])
     # As many squares as pixels: a pooled one stands for four.
     images = jnp.moveaxis(images, 0, 1).reshape(mask.shape[0], -1) * (side / wrong.shape[-1]) / area
-    edges = _edge_residuals(drawn.edges, target, config, blur)
     size = math.sqrt(config.size_weight) / config.size_std * jnp.log(place.size)
     floor, touch = _distances(place, shape, scene, config)
-    drawn = [math.sqrt(w) * x / jnp.sqrt(1 + x * x) for w, x in ((config.floor, floor), (config.touch, touch))]
-    rest = jnp.stack([size, *(scene.present * x for x in drawn)], axis=1)
-    return jnp.concatenate([images, edges, rest], axis=1)
+    near = [math.sqrt(w) * x / jnp.sqrt(1 + x * x) for w, x in ((config.floor, floor), (config.touch, touch))]
+    rest = jnp.stack([size, *(scene.present * x for x in near)], axis=1)
+    return jnp.concatenate([images, rest], axis=1)
 
 
 def _energy(place, shape, target, scene, config, blur) -> jax.Array:
@@ -354,22 +356,22 @@ def _judge(
     overlap = both / jnp.maximum(either, 1.0)
     cost = 1 - overlap + sum(jnp.sum(x, axis=(1, 2)) for x in _order_costs(mask, depth, target, scene, config)) / area
     cost += config.size_weight * jnp.square(jnp.log(place.size) / config.size_std)
-    cost += jnp.sum(jnp.square(_edge_residuals(drawn.edges, target, config, EDGE_BLUR)), axis=1)
+    cost += _edge_cost(drawn.edges, target, config)
     near = [
         w * x * x / (1 + x * x) for w, x in zip((config.floor, config.touch), _distances(place, shape, scene, config))
     ]
     return cost + scene.present * (near[0] + near[1]), overlap
 
 
-def _edge_residuals(edges: jax.Array, target: ObjectTarget, config: ObjectFitConfig, blur: float | jax.Array):
-    """Residuals (N, S S) whose squared sum is the cost of edges, times 1 less their correlation with the picture's.
+def _edge_cost(edges: jax.Array, target: ObjectTarget, config: ObjectFitConfig) -> jax.Array:
+    """Cost of edges (N,), times 1 less their correlation with the picture's.
 
     Both are seen inside of the mask alone, under a blur. An object of thin parts has little inside, which says little.
     """
     inside, seen = target.inside[None], target.edges[None]
     if inside.shape[-1] > COARSE:
         inside, seen, edges = _pool(inside), _pool(inside * seen), _pool(inside * edges)
-    blur = jnp.maximum(blur, EDGE_BLUR) * inside.shape[-1]
+    blur = EDGE_BLUR * inside.shape[-1]
 
     def normal(images):
         images = blur_images(inside * images, blur)
@@ -379,7 +381,7 @@ def _edge_residuals(edges: jax.Array, target: ObjectTarget, config: ObjectFitCon
 
     area = jnp.maximum(jnp.sum(target.valid * target.covered), 1.0)
     weight = config.edges * jnp.clip(jnp.sum(target.inside) / area / MOSTLY_INSIDE, 0.0, 1.0)
-    return jnp.sqrt(0.5 * weight) * (normal(edges) - normal(seen))
+    return 0.5 * weight * jnp.sum(jnp.square(normal(edges) - normal(seen)), axis=1)
 
 
 def _pool(images: jax.Array) -> jax.Array:

@@ -26,6 +26,7 @@ from hoijax.optim.fitting.people import BodyFit, describe_fit
 from hoijax.optim.fitting.residuals import Evidence, residuals, robust_loss
 from hoijax.optim.fitting.starts import exchange, swap_order
 from hoijax.optim.fitting.unknowns import PreparedBody, fitted_matrix, unpack
+from hoijax.optim.programs import Program
 from hoijax.render import soft_silhouette
 
 ArrayLike = jax.Array | np.ndarray
@@ -205,9 +206,7 @@ def follow_outline(
     return described.replace(swap=fit.swap, start_costs=fit.start_costs, source=fit.source), missed
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def _follow_one(body, surface, observation, intrinsics, fit, target, config):
-    return follow_outline(body, surface, observation, intrinsics, fit, target, config)
+_follow_one = Program(follow_outline, static_argnums=(6,))
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -225,6 +224,8 @@ def follow_outlines(
     fits: BodyFit,
     targets: OutlineTarget,
     config: OutlineConfig = OutlineConfig(),
+    *,
+    quick: bool = False,
 ) -> tuple[BodyFit, Float[jax.Array, "*B T"]]:
     """`follow_outline`, compiled: of one person, or of a batch with a leading axis on everything but the bodies.
 
@@ -236,11 +237,12 @@ def follow_outlines(
       fits: of `fit_people`.
       targets: one, or B.
       config: how to follow them.
+      quick: of one person, compile fast rather than well (`hoijax.optim.programs`).
     """
     source = fits.source
     intrinsics, fits = intrinsics.replace(source=""), fits.replace(source="")
     if np.ndim(observations.pixels) == 2:
-        fit, missed = _follow_one(body, surface, observations, intrinsics, fits, targets, config)
+        fit, missed = _follow_one(body, surface, observations, intrinsics, fits, targets, config, quick=quick)
         return fit.replace(source=source), missed
     if np.ndim(intrinsics.matrix) == 2:
         count = observations.pixels.shape[0]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.cli import main
@@ -26,7 +27,7 @@ from hoijax.jobs.photo_people import find_person, truncation_notes
 from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
 from hoijax.jobs.photographs import Photograph, Spot, read_photograph
 from hoijax.jobs.videos import Video, write_film
-from hoijax.nets.blaze import ObjectBox, Person, Region
+from hoijax.nets.blaze import BOX_CORNERS, ObjectBox, Person, Region
 from hoijax.optim.fitting import BodyFit, Intrinsics, ObjectFit, ObjectFitConfig, object_shape
 
 HEIGHT, WIDTH = 60, 80
@@ -70,6 +71,29 @@ def test_the_person_in_the_mask_is_taken_or_else_the_most_certain(monkeypatch):
     mask[:, :45], mask[:, 30:45] = False, True  # only the one that is none
     with pytest.raises(InputError, match="not where the person's mask is"):
         find_person({}, photograph(human=mask))
+
+
+def test_a_box_or_a_click_says_who_is_meant(monkeypatch):
+    """In pixels of the whole picture, which the networks see at half its size."""
+    both = people((0.7, (5, 5, 25, 55)), (0.95, (20, 5, 45, 55)), (0.2, (60, 5, 79, 55)))
+    monkeypatch.setattr(photo_people, "find_people", lambda *args, **kwargs: both)
+    monkeypatch.setattr(photo_people, "LARGEST", 80)
+    picture = photograph(np.zeros((120, 160, 3), np.uint8))
+    spots = {
+        10: (Spot(box=(0, 0, 60, 120)), Spot(click=(20, 60)), Spot(click=(43, 60)), Spot((0, 0, 70, 120), (24, 60))),
+        40: (Spot(box=(44, 2, 96, 118)), Spot(click=(80, 60)), Spot(click=(92, 60)), Spot((0, 0, 90, 120), (70, 60))),
+    }
+    for left, said in spots.items():
+        for who in said:
+            assert find_person({}, picture, who=who)[0].box[0] == left, who
+    nobody = Spot(box=(130, 0, 158, 118)), Spot(click=(140, 60)), Spot(click=(97, 60)), Spot((0, 0, 52, 120), (80, 60))
+    for who in nobody:
+        with pytest.raises(InputError, match="nobody is found where --human-box or --human-click points; people are"):
+            find_person({}, picture, who=who)
+    # A mask says more.
+    mask = np.zeros((120, 160), bool)
+    mask[:, :30] = True
+    assert find_person({}, photograph(picture.image, human=mask), who=Spot(click=(80, 60)))[0].box[0] == 10
 
 
 def test_nobody_is_said(monkeypatch):
@@ -216,7 +240,7 @@ def command(tmp_path, mesh_file, fitter, monkeypatch, capsys):
             Image.fromarray(pixels).save(tmp_path / place / f"{name}.png")
     made = []
 
-    def fit(fitter, photo, focal, before):
+    def fit(fitter, photo, focal, before, who):
         made.append((photo.name, focal))
         if photo.name == "c":
             raise InputError("c: no person is found")
@@ -309,9 +333,9 @@ def video(command, tmp_path, monkeypatch):
     seen = {}
     fit = photo_fits.fit_photograph
 
-    def watched(fitter, photo, focal, before):
-        seen[photo.name] = (photo, focal, before)
-        found = fit(fitter, photo, focal, before)
+    def watched(fitter, photo, focal, before, who):
+        seen[photo.name] = (photo, focal, before, who)
+        found = fit(fitter, photo, focal, before, who)
         thing = photo.object
         if not thing.any():
             thing = (
@@ -333,7 +357,7 @@ def test_a_video_is_fitted_frame_by_frame_and_goes_on_where_it_stopped(video, tm
     assert code == 0 and sorted(seen) == [f"{i:06d}" for i in range(5)] and "5 pictures, 5 to fit" in told
     assert seen["000000"][2] is None and seen["000000"][0].object.sum() == 400
     for i in range(1, 5):
-        photo, _, before = seen[f"{i:06d}"]
+        photo, _, before, _ = seen[f"{i:06d}"]
         # What the frame before hands on: its mask, the person's square, the focal length.
         assert not photo.object.any() and before.focal == 100.0 and before.source == "given"
         np.testing.assert_array_equal(np.flatnonzero(before.object.any(0))[[0, -1]], [28 + 2 * i, 47 + 2 * i])
@@ -374,10 +398,10 @@ def test_frames_depend_on_what_was_said_of_the_first_and_on_no_other_command(vid
     moving(tmp_path / "film.mp4", 3)
     fit = photo_fits.fit_photograph
 
-    def first_fails(fitter, photo, focal, before):
+    def first_fails(fitter, photo, focal, before, who):
         if photo.name == "000000":
             raise InputError("000000: no person is found")
-        return fit(fitter, photo, focal, before)
+        return fit(fitter, photo, focal, before, who)
 
     with monkeypatch.context() as patch:
         patch.setattr(photo_fits, "fit_photograph", first_fails)
@@ -394,7 +418,7 @@ def test_masks_of_a_video_may_be_given_for_every_frame(video, tmp_path):
     for i in range(5):
         (tmp_path / "frames" / f"{i:06d}.png").write_bytes((tmp_path / "things" / "a.png").read_bytes())
     code, _, seen = video(thing="frames")
-    assert code == 0 and all(photo.object.sum() == 400 for photo, _, _ in seen.values())
+    assert code == 0 and all(photo.object.sum() == 400 for photo, *_ in seen.values())
     (tmp_path / "frames" / "000002.png").unlink()
     code, told, _ = video(thing="frames", out="other")
     assert code == 2 and "no mask of 000002" in told and not (tmp_path / "other").exists()
@@ -409,6 +433,15 @@ def test_a_box_says_where_the_object_is_in_the_first_frame(video, tmp_path):
     assert len(video("--object-box=28,18,52,43", thing=None)[2]) == 5
 
 
+def test_a_click_says_who_is_meant_in_the_first_frame(video):
+    """A part of what a result depends on, too."""
+    code, _, seen = video("--human-click=28,18")
+    assert code == 0 and seen["000000"][3] == Spot(click=(28, 18))
+    assert all(seen[f"{i:06d}"][3] is None for i in range(1, 5))
+    assert not video("--human-click=28,18")[2]
+    assert len(video("--human-click=28,19")[2]) == 5
+
+
 def test_what_the_object_is_called_says_whether_it_is_looked_for(command, tmp_path, fitter, monkeypatch):
     kinds = []
     monkeypatch.setattr(photo_fits, "make_fitter", lambda asset, config, kind: (kinds.append(kind), fitter)[1])
@@ -421,7 +454,7 @@ def test_what_the_object_is_called_says_whether_it_is_looked_for(command, tmp_pa
 def test_a_video_whose_first_frame_fails_says_so(command, tmp_path, monkeypatch):
     moving(tmp_path / "film.mp4", 3)
 
-    def nobody(fitter, photo, focal, before):
+    def nobody(fitter, photo, focal, before, who):
         raise InputError(f"{photo.name}: no person is found")
 
     monkeypatch.setattr(photo_fits, "fit_photograph", nobody)
@@ -449,6 +482,9 @@ def test_strict_says_poor_answers_by_the_exit_code(command):
         ("--object-box=30,2,3,40", "wanted is left < right and top < bottom"),
         ("--object-click=a,b", "wanted are pixels of the picture, x,y"),
         ("--object-click=3,4", "with a folder give --object-mask"),
+        ("--human-click=3,4", "with a folder give --human-mask"),
+        ("--human-box=3,4,5,4", "--human-box 3,4,5,4: wanted is left < right and top < bottom"),
+        ("--human-box=3,4", "--human-box 3,4: wanted are pixels of the picture"),
         ("--every=2", "is for videos"),
         ("--every=0", "--every 0: wanted 1 or more"),
     ],
@@ -467,16 +503,21 @@ def test_options_are_checked(command, tmp_path, option, told):
     [
         ("--object-box=100,5,120,50", "holds no 4 x 4 pixels of the picture of 80 x 60"),
         ("--object-click=80,3", "lies outside of the picture of 80 x 60"),
+        ("--human-click=80,3", "--human-click 80,3 lies outside of the picture of 80 x 60"),
+        ("--human-box=-9,5,2,50", "--human-box -9,5,2,50 holds no 4 x 4 pixels of the picture"),
     ],
 )
 def test_spots_outside_of_the_picture_are_named(mesh_file, tmp_path, option, told, capsys):
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
     command = ["reconstruct", f"--image={tmp_path / 'a.png'}", f"--object={mesh_file}", f"--out={tmp_path / 'out'}"]
-    assert main([*command, option]) == 2
+    thing = ["--object-click=4,4"] if "human" in option else []
+    assert main([*command, *thing, option]) == 2
     assert told in capsys.readouterr().err and not (tmp_path / "out").exists()
     Image.new("L", (WIDTH, HEIGHT), 255).save(tmp_path / "mask.png")
     assert main([*command, "--object-click=4,4", f"--object-mask={tmp_path / 'mask.png'}"]) == 2
     assert "give either them or the mask" in capsys.readouterr().err
+    assert main([*command, "--human-click=4,4", f"--human-mask={tmp_path / 'mask.png'}"]) == 2
+    assert "say who is meant, as the person's mask does" in capsys.readouterr().err
     assert main(command) == 2
     assert "where is the object? Wanted --object-mask" in capsys.readouterr().err
 
@@ -531,6 +572,37 @@ def test_a_chair_is_looked_for_about_the_person_and_its_box_is_in_pixels_of_the_
     assert photo_objects.propose_box({}, photograph(image), person) is None
     with pytest.raises(InputError, match="a: no chair is found in the picture; where is the object"):
         photo_objects.find_object(("chair", {}), photograph(image), np.zeros((1200, 1600), bool), person, None)
+
+
+def test_a_network_proposes_turns_where_the_objects_mask_is(monkeypatch):
+    """Its box is drawn here, in a picture that the network sees at a quarter of its size."""
+    corners = np.array([(0.0, 0.0, 0.0), *BOX_CORNERS]) * [0.5, 0.9, 0.55]
+    turn = Rotation.from_euler("x", 0.25) * Rotation.from_matrix(np.diag([1.0, -1, -1])) * Rotation.from_euler("y", 0.7)
+    placed = turn.apply(corners) + [0.3, 0.1, 2.5]
+    matrix = np.array([[900.0, 0, 800], [0, 950, 600], [0, 0, 1]])
+    pixels = placed[:, :2] / placed[:, 2:] * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
+    thing = np.zeros((1200, 1600), bool)
+    (left, top), (right, bottom) = pixels.min(0).astype(int), pixels.max(0).astype(int)
+    thing[top:bottom, left:right] = True
+    monkeypatch.setattr(photo_people, "LARGEST", 400)
+    score = [0.9]
+
+    def find(network, picture, regions):
+        np.testing.assert_allclose(regions.centre[0], [(left + right) / 8, (top + bottom) / 8], atol=0.01)
+        np.testing.assert_allclose(regions.size[0], 1.5 * max(right - left, bottom - top) / 4, rtol=1e-4)
+        return ObjectBox(points=pixels[None] / 4, score=np.float32(score), region=regions)
+
+    monkeypatch.setattr(photo_objects, "find_boxes", find)
+    photo = photograph(np.zeros((1200, 1600, 3), np.uint8), thing=thing)
+    turns = photo_objects.propose_turns({}, photo, matrix)
+    for k in range(4):
+        want = turn * Rotation.from_euler("y", 0.5 * np.pi * k)
+        assert (Rotation.from_matrix(turns[k]).inv() * want).magnitude() < 0.02
+    score[0] = 0.3  # nothing is seen: what stands upright
+    upright = photo_objects.propose_turns({}, photo, matrix)
+    assert upright.shape == (4, 3, 3)
+    np.testing.assert_allclose(upright[:, :, 1], [[0, -1, 0]] * 4, atol=1e-6)
+    np.testing.assert_allclose(np.abs(upright[:, 2, 2]), [1, 0, 1, 0], atol=1e-6)
 
 
 def test_pictures_are_read_the_right_way_up_in_any_mode(tmp_path):

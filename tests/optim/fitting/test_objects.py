@@ -235,6 +235,13 @@ def test_pooled_differences_are_those_of_the_whole_picture(shape, truth):
     area = float(jnp.sum(target.valid * target.covered))
     residuals = _residuals(place, shape, target, scene, config, 0.03)
     np.testing.assert_allclose(jnp.sum(jnp.square(residuals)), want / area, rtol=0.08)
+    # A picture's edges draw nothing: they are judged.
+    edgy = target.replace(edges=target.covered, inside=target.covered)
+    np.testing.assert_array_equal(_residuals(place, shape, edgy, scene, config, 0.03), residuals)
+    assert (
+        float(_judge(place, shape, edgy, scene, config)[0][0] - _judge(place, shape, target, scene, config)[0][0])
+        > 0.01
+    )
 
 
 def ridged():
