@@ -44,6 +44,7 @@ def find_person(
       networks: weights under "detector" and "landmarks".
       photograph: picture and mask of the person, if there is one.
       before: where the frame before expects the person, pixels.
+      who: a box or a click that says who is meant, pixels; a mask says more.
 
     Raises:
       InputError: nobody.
