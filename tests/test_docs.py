@@ -48,14 +48,15 @@ def commands(page: pathlib.Path) -> list[list[str]]:
             words = shlex.split(line, comments=True)
             for separator in ("&&", "|", ">"):
                 words = words[: words.index(separator)] if separator in words else words
-            if words[:1] == ["hoijax"] and words[1:2] != ["VERB"]:
+            if words[:1] == ["hoijax"] and words[1:2] != ["VERB"] and words[1] != "--completion":
                 found.append(words[1:])
     return found
 
 
 LEFT_OUT = {"refine": "--body b.npz --object o.obj --out out", "reconstruct": "--image i.jpg --object o.obj --out out"}
 """What a page's `...` stands for."""
-SHOWN = [(page.name, words) for page in PAGES for words in commands(page)]
+SHOWN = [("--help", [name, *shlex.split(verb.example)]) for name, verb in cli.VERBS.items() if verb.example]
+SHOWN += [(page.name, words) for page in PAGES for words in commands(page)]
 
 
 def test_there_are_commands_to_look_at():
@@ -66,7 +67,7 @@ def test_there_are_commands_to_look_at():
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{page}:{' '.join(words)[:60]}" for page, words in SHOWN])
 def test_a_command_that_is_shown_has_options_that_exist(page, words, capsys):
     module = importlib.import_module(cli.VERBS[words[0]].module)
-    rest = [word for word in words[1:] if word not in (cli.NO_CACHE, "...")]
+    rest = [word for word in words[1:] if word not in (cli.NO_CACHE, "--json", "...")]
     rest += LEFT_OUT[words[0]].split() if "..." in words else []
     try:
         tyro.cli(module.Options, args=rest, config=(tyro.conf.OmitArgPrefixes,))

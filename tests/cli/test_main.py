@@ -30,7 +30,7 @@ def test_version(capsys):
 
 def test_an_unknown_verb_is_named_with_those_there_are(capsys):
     assert cli.main(["refien"]) == 2
-    assert "there is no verb 'refien'; the verbs are: refine, " in capsys.readouterr().err
+    assert "there is no verb 'refien' (did you mean refine?); the verbs are: refine, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", list(cli.VERBS))
