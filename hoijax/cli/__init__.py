@@ -78,6 +78,12 @@ VERBS: dict[str, Verb] = {
         _HAVE,
         '"A person sits on the chair" --object chair.glb --out out/',
     ),
+    "generate": Verb(
+        "hoijax.cli.generate",
+        "a sentence -> a textured person with an object, on a skeleton, its contact measured",
+        _HAVE,
+        '"A woman in a red jacket carries a blue box with both hands" --out out/',
+    ),
     "demo": Verb(
         "hoijax.cli.demo",
         "run `refine` on the shipped cases and make a page of before and after",

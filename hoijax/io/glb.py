@@ -118,7 +118,7 @@ def append_part(part: ScenePart, tree: dict[str, Any], chunks: list[bytes]) -> N
         "COLOR_0": add_accessor(tree, chunks, linear, FLOAT, "VEC3", ARRAY_BUFFER),
     }
     if part.smooth:
-        normals = _vertex_normals(vertices, faces)
+        normals = vertex_normals(vertices, faces)
         attributes["NORMAL"] = add_accessor(tree, chunks, normals, FLOAT, "VEC3", ARRAY_BUFFER)
     indices = add_accessor(tree, chunks, faces.reshape(-1), UINT32, "SCALAR", INDEX_BUFFER)
     material = {
@@ -164,8 +164,8 @@ def add_accessor(
     return len(tree["accessors"]) - 1
 
 
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals; up where a vertex has no face, since glTF forbids zero vectors."""
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Area-weighted unit normals `(V, 3)`; up where a vertex has no face, since glTF forbids zero vectors."""
     corners = vertices[faces].astype(np.float64)
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack(

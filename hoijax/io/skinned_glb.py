@@ -88,7 +88,7 @@ def write_skinned_glb(
     }  # fmt: skip
     chunks: list[bytes] = []
     append_part(body, tree, chunks)
-    tree["meshes"][0]["primitives"][0]["attributes"] |= _skin_attributes(tree, chunks, weights, influences)
+    tree["meshes"][0]["primitives"][0]["attributes"] |= skin_attributes(tree, chunks, weights, influences)
     quaternions, offsets = running_quaternions(motion.rotations), motion.offsets()
     first = 1 if object is None else 2
     tree["nodes"].append({"name": body.name, "mesh": 0, "skin": 0})
@@ -123,7 +123,18 @@ def write_skinned_glb(
     write_bytes(path, pack_glb(tree, chunks))
 
 
-def _skin_attributes(tree: dict[str, Any], chunks: list[bytes], weights: np.ndarray, influences: int) -> dict[str, int]:
+def skin_attributes(tree: dict[str, Any], chunks: list[bytes], weights: np.ndarray, influences: int) -> dict[str, int]:
+    """Adds the attributes that hang a mesh on its joints.
+
+    Args:
+      tree: that is being made.
+      chunks: pieces of its buffer.
+      weights: `(V, J)`, rows that sum to one.
+      influences: of `INFLUENCES`.
+
+    Returns:
+      The accessors' numbers by attribute.
+    """
     joints, kept = strongest(weights, influences)
     attributes = {}
     for k in range(influences // 4):
