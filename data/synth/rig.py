@@ -16,6 +16,14 @@ Vector = np.ndarray | tuple[float, float, float] | list[float]
 """A point or a direction."""
 _REGIONS = ("buttocks", "back", "upper_back", "left_sole", "right_sole", "left_toes", "right_toes", "belly", "chest")
 """Regions whose places the scripts ask for."""
+_SEGMENTS: tuple[tuple[float, str, str, float], ...] = (
+    (0.081, "neck", "head", 1.2), (0.355, "spine1", "neck", 0.45), (0.142, "pelvis", "spine1", 0.3),
+    *((m, f"{s}_{a}", f"{s}_{b}", t) for s in SIDES for m, a, b, t in (
+        (0.028, "shoulder", "elbow", 0.436), (0.016, "elbow", "wrist", 0.43), (0.006, "wrist", "middle1", 0.8),
+        (0.1, "hip", "knee", 0.433), (0.0465, "knee", "ankle", 0.433), (0.0145, "ankle", "foot", 0.5),
+    )),
+)  # fmt: skip
+"""Share of the mass, the joints that a segment lies between, and where on the way its centre is."""
 _MIRROR = np.array([1.0, -1.0, -1.0])
 
 
@@ -135,6 +143,14 @@ class Puppet:
     def size(self) -> float:
         """Stature relative to the mean body's."""
         return self.hip_height / 0.911
+
+    @property
+    def centre_of_mass(self) -> np.ndarray:
+        """Of the body, world, metres: of its segments by their usual shares of the mass (Winter 2009, table 4.1)."""
+        positions = dict(zip(_model().joint_names, self.kinematics()[1]))
+        total = sum(mass for mass, *_ in _SEGMENTS)
+        middles = [m / total * ((1 - t) * positions[a] + t * positions[b]) for m, a, b, t in _SEGMENTS]
+        return np.sum(middles, axis=0)
 
     def step(self, side: str, x: float, z: float, *, height: float = 0.0, yaw: float = 0.0, pitch: float = 0.0,
              knee: Vector | None = None) -> "Puppet":  # fmt: skip

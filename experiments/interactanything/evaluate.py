@@ -18,6 +18,7 @@ from hoijax.geometry import Mesh
 from hoijax.interaction import THRESHOLDS, make_solid_template
 from hoijax.systems.interactanything import Candidate, Prepared, SynthesisConfig, physics, prepare, rank, run
 from hoijax.systems.interactanything.relations import Relations, reason
+from hoijax.systems.interactanything.starts import Start
 
 PROMPTS = pathlib.Path(__file__).with_name("prompts.json")
 """Noun, sentence."""
@@ -72,11 +73,21 @@ def evaluate_case(
     model: Any,
     config: SynthesisConfig,
     *,
-    pieces: dict[str, Any],
+    kept: dict[Any, Any],
     judged: bool = True,
     relations: Callable[[str, Mesh], Relations] = reason,
+    starts: list[Start] | None = None,
 ) -> tuple[dict[str, Any], Prepared, list[Candidate]]:
     """Runs one case.
+
+    Args:
+      case: what to run.
+      model: the body.
+      config: of the synthesis.
+      kept: templates and convex pieces of the cases' meshes, so that those of one name are made once.
+      judged: whether physics judges.
+      relations: who says what a sentence and a mesh mean.
+      starts: given ones instead of the bank's.
 
     Returns:
       Its row, what was prepared, the candidates, best first.
@@ -85,13 +96,16 @@ def evaluate_case(
     began = time.perf_counter()
     found = relations(case.sentence, mesh)
     sized = Mesh((np.asarray(mesh.vertices) * found.mesh_scale).astype(np.float32), np.asarray(mesh.faces))
-    prepared = prepare(model, make_solid_template(sized)[0], found)
-    result = run(prepared, config)
+    shape = (case.name, found.mesh_scale)
+    if shape not in kept:
+        kept[shape] = make_solid_template(sized)[0]
+    prepared = prepare(model, kept[shape], found)
+    result = run(prepared, config, starts)
     verdicts: list[Any] = [None] * len(result.candidates)
     if judged and physics.available():
-        if case.name not in pieces:
-            pieces[case.name] = physics.convex_pieces(prepared.template.mesh, prepared.template.sdf)
-        verdicts = [physics.judge_candidate(prepared, c, pieces[case.name]) for c in result.candidates]
+        if ("pieces", *shape) not in kept:
+            kept[("pieces", *shape)] = physics.convex_pieces(prepared.template.mesh, prepared.template.sdf)
+        verdicts = [physics.judge_candidate(prepared, c, kept[("pieces", *shape)]) for c in result.candidates]
     ranked = rank(result.candidates, verdicts)
     rows = []
     for candidate, verdict in ranked:
@@ -135,6 +149,7 @@ def evaluate(
     lod: str = "light",
     picture: Callable | None = None,
     tell: Callable[[str], None] = print,
+    kept: dict[Any, Any] | None = None,
     **how: Any,
 ) -> list[dict[str, Any]]:
     """Runs cases one after the other.
@@ -145,11 +160,12 @@ def evaluate(
       lod: of the body.
       picture: called with the row, what was prepared and the candidates of each.
       tell: told one line a case.
+      kept: see `evaluate_case`; None: of this call alone.
       **how: to `evaluate_case`.
     """
-    model, rows, pieces = free_body(lod), [], {}
+    model, rows, kept = free_body(lod), [], {} if kept is None else kept
     for case in cases:
-        row, prepared, candidates = evaluate_case(case, model, config, pieces=pieces, **how)
+        row, prepared, candidates = evaluate_case(case, model, config, kept=kept, **how)
         rows.append(row)
         tell(line_of(row))
         if picture is not None:

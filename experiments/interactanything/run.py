@@ -10,7 +10,7 @@ import io
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tyro
@@ -51,8 +51,6 @@ class Config:
     tries: int = 0
     """See `SynthesisConfig` and `OptimiseConfig`."""
     lod: str = "light"
-    ablation: Literal["full", "no_refine", "no_affordance"] = "full"
-    """Others only print their summary."""
 
 
 def main(config: Config) -> None:
@@ -65,20 +63,19 @@ def main(config: Config) -> None:
         raise InputError("the prompts are judged in physics: pip install 'hoijax[physics]'")
     cases = prompt_cases()
     chosen = [int(k) for k in config.only.split(",") if k.strip()] or list(range(len(cases)))
-    folder = config.work / config.ablation
+    folder = config.work / "full"
     folder.mkdir(parents=True, exist_ok=True)
     settings = SynthesisConfig(
         count=config.count,
         draws=config.draws,
         optimise=OptimiseConfig(tries=config.tries),
-        refine=config.ablation != "no_refine",
-        use_affordance=config.ablation != "no_affordance",
     )
     made_with = {"count": config.count, "draws": config.draws, "tries": config.tries, "lod": config.lod}
-    rows = {k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder) for k in chosen}
+    kept: dict[Any, Any] = {}
+    rows = {
+        k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder, kept) for k in chosen
+    }
     print(json.dumps(summary(list(rows.values())), indent=1))
-    if config.ablation != "full":
-        return
     record = {"settings": made_with, "summary": summary(list(rows.values())), "rows": rows}
     write_json(config.out / "interactanything.json", record)
     write_text(config.out / "interactanything.md", markdown(record))
@@ -96,7 +93,12 @@ def _finished(folder: pathlib.Path, number: int, made_with: Mapping[str, Any]) -
 
 
 def _run(
-    case: Case, number: int, settings: SynthesisConfig, made_with: Mapping[str, Any], folder: pathlib.Path
+    case: Case,
+    number: int,
+    settings: SynthesisConfig,
+    made_with: Mapping[str, Any],
+    folder: pathlib.Path,
+    kept: dict[Any, Any],
 ) -> dict[str, Any]:
     def keep(row: Mapping[str, Any], prepared: Any, candidates: Sequence[Any]) -> None:
         best, mesh = candidates[0], prepared.template.mesh
@@ -109,7 +111,7 @@ def _run(
         write_npz(folder / f"{number:02d}.npz", scene)
 
     lod, tell = made_with["lod"], functools.partial(print, flush=True)
-    row = evaluate([case], settings, lod=lod, picture=keep, tell=tell)[0] | {"settings": dict(made_with)}
+    row = evaluate([case], settings, lod=lod, picture=keep, tell=tell, kept=kept)[0] | {"settings": dict(made_with)}
     write_json(folder / f"{number:02d}.json", row)
     return read_json(folder / f"{number:02d}.json")
 

@@ -55,9 +55,18 @@ def residual_wrench(
     return einsum("ij,j->i", grasp_map(points, origin), push.reshape(-1))
 
 
-def rank_energy(points: Float[ArrayLike, "N 3"], floor: float = RANK_FLOOR) -> Float[jax.Array, ""]:
-    """Sum of squares of what the eigenvalues of G G^T lack to `floor`: zero where the grasp map has full rank."""
+def rank_energy(
+    points: Float[ArrayLike, "N 3"], floor: float = RANK_FLOOR, mask: Float[ArrayLike, "N"] | None = None
+) -> Float[jax.Array, ""]:
+    """Sum of squares of what the eigenvalues of G G^T lack to `floor`: zero where the grasp map has full rank.
+
+    Args:
+      points: of the contacts.
+      floor: see `RANK_FLOOR`.
+      mask: weights of the contacts; None: 1.
+    """
     g = grasp_map(points)
+    g = g if mask is None else g * jnp.repeat(jnp.asarray(mask), 3)[None]
     values = jnp.linalg.eigvalsh(einsum("ij,kj->ik", g, g))
     return jnp.sum(jax.nn.relu(floor - values) ** 2)
 
@@ -71,6 +80,7 @@ def wrench_loss(
     *,
     rank: float = 1.0,
     reach: float = REACH,
+    mask: Float[ArrayLike, "N"] | None = None,
 ) -> Float[jax.Array, ""]:
     """Differentiable force closure of body points near an object; free of scale, place and turn of both together.
 
@@ -82,15 +92,18 @@ def wrench_loss(
       radius: half the diagonal of its box.
       rank: weight of `rank_energy` in units of the radius; it counts from three points on.
       reach: see `REACH`.
+      mask: 1 for points that count, 0 for padding, and anything between; None: all. Without any the loss is 0.
     """
     points, distances = jnp.asarray(points), jnp.asarray(distances)
-    count = points.shape[0]
-    weight = jnp.exp(-(distances**2) / (2 * reach**2))
+    counts = jnp.ones(points.shape[0], points.dtype) if mask is None else jnp.asarray(mask)
+    count = jnp.sum(counts)
+    some = jnp.where(count > 0, count, 1.0)
+    weight = counts * jnp.exp(-(distances**2) / (2 * reach**2))
     weight = weight * count / jnp.maximum(jnp.sum(weight), 1e-12)
     arm = (points - jnp.asarray(centre)[None]) / radius
     wrench = residual_wrench(arm, normals, weight)
-    rank_term = rank * rank_energy(arm) if count >= 3 else 0.0
-    return jnp.sum(wrench**2) / count**2 + rank_term + jnp.mean(distances**2)
+    rank_term = rank * rank_energy(arm, mask=mask) if rank and points.shape[0] >= 3 else 0.0
+    return jnp.where(count > 0, jnp.sum(wrench**2) / some**2 + rank_term + jnp.sum(counts * distances**2) / some, 0.0)
 
 
 def literal_force_loss(forces: Float[ArrayLike, "N M 3"], normals: Float[ArrayLike, "M 3"]) -> Float[jax.Array, ""]:

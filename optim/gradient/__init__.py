@@ -5,6 +5,7 @@ from hoijax.optim.gradient.config import (
     DEFAULT_STAGES,
     GROUPS,
     PICTURE_STAGES,
+    Langevin,
     PerGroup,
     RefineConfig,
     RefineStage,
@@ -21,6 +22,7 @@ from hoijax.optim.gradient.contacts import (
     stand_on_floor,
     touch_within,
 )
+from hoijax.optim.gradient.equations import EquationTargets, EquationWeights
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.picture import (
     Picture,
@@ -39,7 +41,10 @@ __all__ = [
     "GROUPS",
     "PICTURE_STAGES",
     "ContactTargets",
+    "EquationTargets",
+    "EquationWeights",
     "Floor",
+    "Langevin",
     "PerGroup",
     "Picture",
     "Progress",

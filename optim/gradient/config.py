@@ -157,6 +157,23 @@ class Starts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Langevin:
+    """Stages as Langevin chains with Metropolis' test instead of Adam's descent: other seeds end elsewhere. What is
+    handed on is still the best state that was visited."""
+
+    seed: int = 0
+    size: float = 0.3
+    """A step's standard deviation, in units of the learning rates."""
+    temperature: float = 0.3
+    """In units of the energy: states that cost so much more are 1/e times as likely."""
+
+    def __post_init__(self):
+        for name in ("size", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Sizes:
     """How much the refiner looks at; what changes here compiles a new program, everything else does not."""
 
@@ -191,8 +208,11 @@ class RefineConfig:
     """How much is looked at."""
     starts: Starts = Starts()
     """Whether and how other starts are tried."""
+    langevin: Langevin | None = None
+    """None: Adam."""
     upright: bool = False
-    """What rests on the floor is set upright on it, and then slides and turns about the vertical only."""
+    """What rests on the floor is set upright on it, and then slides and turns about the vertical only; with its turn
+    frozen it is left as it stands, and slides."""
     tolerance: float = 0.01
     """An energy that falls by less than this fraction in a round is on a plateau: its sample's rate is cut, and its
     stage ends when the rate has reached `RefineStage.final_rate`."""

@@ -5,7 +5,6 @@ from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Bool, Float, Int
 
@@ -17,9 +16,12 @@ from hoijax.optim.fields import BodyField, ObjectField
 from hoijax.optim.gradient.config import Sizes
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.energy import Cloud, Terms, evaluate, find_matches, squared_distances
+from hoijax.optim.gradient.equations import EquationTargets, equation_energy
 from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.langevin import Chain, langevin_step
 from hoijax.optim.gradient.picture import Picture, Surfaces, picture_terms
 from hoijax.optim.gradient.state import State, retract, tangent
+from hoijax.optim.gradient.upright import within_freedom
 
 ADAM = (0.9, 0.95, 0.3)
 """Adam's decay rates, and its floor in units of the energy per unit of a variable: gradients far below it are noise and
@@ -47,6 +49,10 @@ class RefineProblem:
     """What is seen; None: nothing, and the terms of a picture are not compiled."""
     surfaces: Surfaces | None = None
     """Of the body, what is seen; of a problem with a picture."""
+    equations: EquationTargets | None = None
+    """Of InteractAnything's equations; None: they are not compiled."""
+    chain: Chain | None = None
+    """Chance of a Langevin chain in the place of Adam; None: Adam."""
 
 
 @struct.dataclass
@@ -186,13 +192,27 @@ def run_round(problem: RefineProblem, setting: Setting, carry: Carry, sizes: Siz
             landmarks, outline, order = picture_terms(state.params, state.pose, problem.picture, problem.surfaces)
             terms = terms.replace(landmarks=landmarks, outline=outline, order=order)
         products = jax.tree.map(jnp.multiply, setting.weights, terms)
-        return sum(jax.tree.leaves(products))
+        total = sum(jax.tree.leaves(products))
+        if problem.equations is not None:
+            parts, raised = cloud.index[cloud.parts], 0.01 * problem.body.normals
+            lifted = cloud_of(problem.body, start, parts, raised)
+
+            def look() -> Float[jax.Array, "P 3"]:
+                return safe_normalize(lifted(state) - place(state)[cloud.parts])
+
+            total = total + equation_energy(
+                place(state), look, state, problem.start, problem.object, cloud, problem.equations, problem.floor
+            )
+        return total
 
     def one(carry: Carry, _: None) -> tuple[Carry, None]:
+        if problem.chain is not None:
+            return langevin_step(carry, setting, problem.chain, energy, problem.freedom), None
         return step(carry, setting, *jax.value_and_grad(energy)(carry.state), problem.freedom), None
 
     after = jax.lax.scan(one, carry, None, length=sizes.steps_per_round)[0]
-    after = judge(after, setting)
+    # A chain goes its way to its last step: cutting its rate would cool it.
+    after = judge(after, setting) if problem.chain is None else after.replace(done=after.step >= setting.steps)
     return jax.tree.map(lambda new, old: jnp.where(carry.done, old, new), after, carry)
 
 
@@ -206,12 +226,16 @@ def surface(
     return points, safe_normalize(pose_body(raised, state.params).vertices - points)
 
 
-def cloud_of(body: BodyField, now: State, index: Int[jax.Array, "M"]) -> Callable[[State], Float[jax.Array, "M 3"]]:
+def cloud_of(
+    body: BodyField, now: State, index: Int[jax.Array, "M"], raised: Float[jax.Array, "V 3"] | None = None
+) -> Callable[[State], Float[jax.Array, "M 3"]]:
     """Vertices as a function of the state; pose correctives stay as they are `now`.
 
-    They change by fractions of a millimetre in the few steps of a round.
+    They change by fractions of a millimetre in the few steps of a round. `raised` is added to the template.
     """
     small = some_vertices(body, index, now)
+    if raised is not None:
+        small = small.replace(v_template=small.v_template + raised[index])
     return lambda state: pose_body(small, state.params).vertices
 
 
@@ -271,12 +295,6 @@ def step(
         best=best,
         lowest=jnp.where(better, energy, carry.lowest),
     )
-
-
-def within_freedom(step: Float[jax.Array, "D"], freedom: Float[jax.Array, "2 3 3"]) -> Float[jax.Array, "D"]:
-    """A step in tangent coordinates with the object's turn and shift projected on what is free."""
-    rest, turn, shift, scale = jnp.split(step, np.array([-7, -4, -1]) + step.shape[0])
-    return jnp.concatenate([rest, einsum("ij,j->i", freedom[0], turn), einsum("ij,j->i", freedom[1], shift), scale])
 
 
 def judge(carry: Carry, setting: Setting) -> Carry:

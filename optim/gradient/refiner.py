@@ -15,7 +15,7 @@ from hoijax.geometry import RigidPose
 from hoijax.interaction import Contacts, ObjectRegion, ObjectTemplate, judge
 from hoijax.optim.fields import BodyField, ObjectField, body_field, object_field
 from hoijax.optim.fields.body import cast_floating
-from hoijax.optim.gradient.config import GROUPS, RefineConfig, RefineStage, Sizes
+from hoijax.optim.gradient.config import GROUPS, RefineConfig, RefineStage, Sizes, expand_groups
 from hoijax.optim.gradient.contacts import (
     ContactTargets,
     part_targets,
@@ -27,13 +27,15 @@ from hoijax.optim.gradient.contacts import (
 )
 from hoijax.optim.gradient.energy import Terms
 from hoijax.optim.gradient.engine import Carry, RefineProblem, Setting, begin, run_round
+from hoijax.optim.gradient.equations import EquationTargets
 from hoijax.optim.gradient.evaluation import measure, shift
 from hoijax.optim.gradient.floor import Floor
+from hoijax.optim.gradient.langevin import Chain
 from hoijax.optim.gradient.picture import Picture, Surfaces
 from hoijax.optim.gradient.result import Progress, RefineResult
 from hoijax.optim.gradient.starts import badness, ranked_starts, shortfall
 from hoijax.optim.gradient.state import State, keep_frozen, moves_object, rates, spread_over_groups
-from hoijax.optim.gradient.upright import freedom, lean, set_upright
+from hoijax.optim.gradient.upright import freedom, lean, level_shifts, set_upright
 from hoijax.optim.programs import Program
 
 DEFAULT = RefineConfig()
@@ -74,7 +76,10 @@ def refine(
     """
     given = State.of(params, pose)
     problem = _problem(body, object, targets, config, floor, given)
-    problem = problem.replace(**_with_picture(picture, surfaces, given.translation.dtype))
+    dtype = given.translation.dtype
+    problem = problem.replace(**_with_picture(picture, surfaces, dtype))
+    if config.langevin is not None:
+        problem = problem.replace(chain=jax.tree.map(lambda x: x[0], _chains(config, 1, dtype)))
     start = problem.start
     settings = [stage_setting(body.model, config, s, start.translation.dtype) for s in config.stages if s.steps > 0]
 
@@ -109,6 +114,7 @@ def refine_batch(
     object: ObjectField | None = None,
     picture: Picture | None = None,
     surfaces: Surfaces | None = None,
+    equations: EquationTargets | None = None,
     progress: Callable[[Progress], None] | None = None,
     quick: bool | None = None,
 ) -> RefineResult:
@@ -134,6 +140,7 @@ def refine_batch(
       object: `object_field(template)` of the one template of all, likewise.
       picture: what photographs show of them (`picture_of`), leading axis B; None: nothing, and nothing is compiled.
       surfaces: `body_surfaces`; with a picture.
+      equations: of InteractAnything, leading axis B (`equations`); None: the house's terms alone.
       progress: called on the host after each round.
       quick: compile fast rather than well (`hoijax.optim.programs`); None: where few steps are asked for.
 
@@ -171,10 +178,15 @@ def refine_batch(
         fields, over_fields = jax.tree.map(lambda *x: jnp.stack(x), *(each[id(t)] for t in templates)), 0
     given = State.of(params, pose)
     over = RefineProblem(
-        body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0, picture=0
-    )
+        body=None, object=over_fields, targets=0, floor=0, start=0, inverse_width=None, freedom=0, picture=0,
+        equations=0, chain=0,
+    )  # fmt: skip
     shared = _problems(body, fields, targets, config, floor, given)
     shared = shared.replace(**_with_picture(picture, surfaces, dtype, batch))
+    if equations is not None:
+        shared = shared.replace(equations=jax.tree.map(lambda x: np.asarray(x, dtype), equations))
+    if config.langevin is not None:
+        shared = shared.replace(chain=_chains(config, batch, dtype))
     result = _run(shared, given, shared.start, over, config, progress, quick)
     for turn in range(config.starts.tries if config.steps else 0):
         result = _try_others(shared, given, result, over, config, turn, progress, quick)
@@ -255,6 +267,8 @@ def _try_others(
         freedom=_rows(problem.freedom, rows),
         picture=_rows(problem.picture, rows),
         surfaces=problem.surfaces,
+        equations=_rows(problem.equations, rows),
+        chain=None if config.langevin is None else _chains(config, size, given.translation.dtype, 1 + turn),
     )
     ranked = _screen(some, over, config, quick=quick)
     other_start = jax.tree.map(lambda x: np.asarray(x)[:, turn], ranked)
@@ -306,6 +320,7 @@ def _problem(
     """The problem of one interaction; what stands on the floor starts upright, unless the object is frozen."""
     dtype = given.translation.dtype
     standing = floor if config.upright and moves_object(config.freeze) else None
+    slides = config.upright and standing is None and "object_translation" not in expand_groups(config.freeze)
     return RefineProblem(
         body=body,
         object=object,
@@ -313,8 +328,14 @@ def _problem(
         floor=floor,
         start=set_upright(given, targets, standing),
         inverse_width=inverse_width(body.model, config, dtype),
-        freedom=freedom(targets, standing, dtype),
+        freedom=level_shifts(floor, dtype) if slides and floor is not None else freedom(targets, standing, dtype),
     )
+
+
+def _chains(config: RefineConfig, batch: int, dtype: Any, turn: int = 0) -> Chain:
+    """Chains of a run; other starts have others."""
+    chain = config.langevin
+    return Chain.many(chain.seed + turn, batch, chain.size, chain.temperature, dtype)
 
 
 def _with_picture(

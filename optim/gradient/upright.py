@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from hoijax.geometry import einsum, safe_norm, transform_points
@@ -49,6 +50,18 @@ def freedom(targets: ContactTargets, floor: Floor | None, dtype: Any) -> Float[j
     base, down = targets.base.astype(dtype), floor.gravity.astype(dtype)
     tied = jnp.stack([base[:, None] * base[None], eye - down[:, None] * down[None]])
     return jnp.where(stands(targets, floor), tied, jnp.stack([eye, eye]))
+
+
+def level_shifts(floor: Floor, dtype: Any) -> Float[jax.Array, "2 3 3"]:
+    """`RefineProblem.freedom` of an object whose turn is frozen and that slides on the floor, whatever it stands on."""
+    eye, down = jnp.eye(3, dtype=dtype), floor.gravity.astype(dtype)
+    return jnp.stack([eye, eye - down[:, None] * down[None]])
+
+
+def within_freedom(step: Float[jax.Array, "D"], freedom: Float[jax.Array, "2 3 3"]) -> Float[jax.Array, "D"]:
+    """A step in tangent coordinates with the object's turn and shift projected on what is free."""
+    rest, turn, shift, scale = jnp.split(step, np.array([-7, -4, -1]) + step.shape[0])
+    return jnp.concatenate([rest, einsum("ij,j->i", freedom[0], turn), einsum("ij,j->i", freedom[1], shift), scale])
 
 
 def lean(targets: ContactTargets, floor: Floor | None, given: State, state: State) -> jax.Array:

@@ -12,11 +12,14 @@ import jax
 import numpy as np
 
 from hoijax.body_models import BodyModel, BodyParams
+from hoijax.errors import InputError
 from hoijax.geometry import RigidPose
 from hoijax.interaction import ObjectRegion, ObjectTemplate
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient import (
+    EquationTargets,
     Floor,
+    Langevin,
     Progress,
     RefineConfig,
     RefineResult,
@@ -26,6 +29,7 @@ from hoijax.optim.gradient import (
     Weights,
     refine_batch,
 )
+from hoijax.systems.interactanything.equations import CLOSURE, stage_weights, with_weights
 
 GLOBAL = (
     RefineStage("place", 60, ("object",), weights=Weights(penetration=0.3, interior=0.3, stay=0.3)),
@@ -67,6 +71,23 @@ class OptimiseConfig:
     tries: int = 1
     """Other starts in stage E for candidates that miss the rule (`optim.gradient.Starts`)."""
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
+    terms: str = "house"
+    """"paper": equations 6 to 8 as written in the place of the house's terms; joint limits and the stay near the start,
+    which have VPoser's part, remain."""
+    closure: str = "none"
+    """Force closure in stage E: "wrench", of what is grasped; or "literal", equation 9 as written."""
+    langevin: Langevin | None = None
+    """Stage E as Langevin chains (MALA) instead of descent."""
+
+    def __post_init__(self):
+        for name, known in (("terms", ("house", "paper")), ("closure", tuple(CLOSURE))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is one of {', '.join(known)}; got {getattr(self, name)!r}")
+
+    @property
+    def has_equations(self) -> bool:
+        """Whether a term of the paper's equations is used."""
+        return self.terms == "paper" or self.closure != "none"
 
     def scaled(self, share: float) -> "OptimiseConfig":
         """The same with a share of the steps."""
@@ -92,6 +113,7 @@ def optimise(
     held: bool,
     feet: bool | None,
     worn: bool = False,
+    equations: EquationTargets | None = None,
     config: OptimiseConfig = OptimiseConfig(),
     watch: Watch | None = None,
 ) -> tuple[RefineResult, RefineResult]:
@@ -106,9 +128,11 @@ def optimise(
       parts: names of the parts that must touch, per candidate.
       regions: where on the object each must.
       rests: whether the object stands on the floor.
-      held: whether the object may turn and rise freely in stage D; else it keeps its height and stays level.
+      held: whether the object may turn freely in stage D; else it stands as the start has it: what stands on two wheels
+        would tip over to where hands are.
       feet: whether the feet stand on the floor; None: those that are near it.
       worn: whether it is worn: legs and hands then stay as they are.
+      equations: `equation_targets` of the starts, where the config wants terms of the paper's equations.
       config: the stages.
       watch: called with the share done and the stage.
 
@@ -116,7 +140,7 @@ def optimise(
       What stage D left, and what stage E did.
     """
     floor = Floor.at(0.0)
-    fixed = () if held or rests else ("object_rotation",)
+    fixed = () if held else ("object_rotation",)
 
     def show(before: float, share: float) -> Callable[[Progress], None]:
         def tell(progress: Progress) -> None:
@@ -126,17 +150,34 @@ def optimise(
         return tell
 
     common = dict(regions=regions, floor=floor, body=field, object_rests=rests, feet=feet)
+    stages = [config.global_stages, config.fine_stages]
+    if config.terms == "paper":
+        bare = dict(contact=0.0, penetration=0.0, interior=0.0, floor=0.0)
+        # The floor under the feet is not in equation 8, but nobody is to sink.
+        stages = [
+            tuple(dataclasses.replace(s, weights=dataclasses.replace(s.weights, **bare, **own)) for s in each)
+            for each, own in zip(stages, ({"limits": 0.0, "stay": 0.0}, {}))
+        ]
+
+    def targets(stage: str) -> EquationTargets | None:
+        if equations is None or not config.has_equations or (stage == "global" and config.terms == "house"):
+            return None
+        return with_weights(equations, stage_weights(stage, config.terms, config.closure, rests))
+
     first = RefineConfig(
-        stages=config.global_stages, freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests
+        stages=stages[0], freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests
     )
-    placed = refine_batch(model, params, template, pose, parts, first, progress=show(0.0, 0.25), **common)
+    placed = refine_batch(model, params, template, pose, parts, first, progress=show(0.0, 0.25),
+                          equations=targets("global"), **common)  # fmt: skip
     limbs = ("legs", "hands") if worn else ()
     second = RefineConfig(
-        stages=config.fine_stages,
+        stages=stages[1],
         freeze=("object", "betas", *limbs),
         sizes=config.sizes,
         upright=rests,
         starts=Starts(tries=config.tries, placed=1),
+        langevin=config.langevin,
     )
-    fine = refine_batch(model, params, template, placed.pose, parts, second, progress=show(0.25, 0.75), **common)
+    fine = refine_batch(model, params, template, placed.pose, parts, second, progress=show(0.25, 0.75),
+                        equations=targets("fine"), **common)  # fmt: skip
     return jax.tree.map(np.asarray, placed), jax.tree.map(np.asarray, fine)

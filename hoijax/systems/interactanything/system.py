@@ -15,6 +15,7 @@ from hoijax.interaction import THRESHOLDS, ObjectRegion, ObjectTemplate, region_
 from hoijax.metrics import signed_distance_host
 from hoijax.optim.fields import BodyField, body_field
 from hoijax.systems.interactanything import affordance as aff
+from hoijax.systems.interactanything.equations import equation_targets
 from hoijax.systems.interactanything.relations import Relations, place
 from hoijax.systems.interactanything.relations.shape import Box
 from hoijax.systems.interactanything.stages import OptimiseConfig, optimise
@@ -172,10 +173,11 @@ def run(
     standing = relations.standing
     feet = None if any(s.feet for s in starts) else False
     settings = config.optimise if config.refine else config.optimise.scaled(0.0)
+    equations = equation_targets(thing.mesh, relations, regions, maps) if settings.has_equations else None
     placed, fine = optimise(
         model, prepared.field, prepared.template, params, pose, parts, regions,
         rests=standing == "floor", held=standing in ("carried", "worn"), feet=feet, worn=standing == "worn",
-        config=settings,
+        equations=equations, config=settings,
         watch=lambda share, text: tell(0.1 + 0.8 * share, text),
     )  # fmt: skip
     bodies = _pose_params(model, fine.params)

@@ -7,9 +7,8 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import BodyParams
 from hoijax.geometry import RigidPose, transform_points
 from hoijax.optim.gradient import ContactTargets, Floor
-from hoijax.optim.gradient.engine import within_freedom
 from hoijax.optim.gradient.state import State
-from hoijax.optim.gradient.upright import freedom, least_rotation, set_upright, tilt
+from hoijax.optim.gradient.upright import freedom, least_rotation, level_shifts, set_upright, tilt, within_freedom
 
 CORNERS = np.array([[-1, -2, -1], [1, -2, -1], [1, -2, 1], [-1, -2, 1]], np.float64) / 4
 
@@ -87,3 +86,10 @@ def test_tilt_counts_turns_from_the_vertical_and_none_about_it():
     assert float(tilt(eye, about(0.4, 0, 0), up)) == pytest.approx(0.4)
     assert float(tilt(about(0.3, 0, 0), about(0.3, 0, 0), up)) == pytest.approx(0.0, abs=1e-9)
     assert float(tilt(about(0.3, 0, 0), eye, up)) == pytest.approx(0.3)
+
+
+def test_what_slides_keeps_its_height_whatever_it_stands_on():
+    floor = Floor(gravity=jnp.asarray([0.0, -1.0, 0.0]), level=jnp.asarray(0.0))
+    free = level_shifts(floor, jnp.float64)
+    got = np.asarray(within_freedom(jnp.arange(1.0, 12.0), free))
+    np.testing.assert_allclose(got, [1, 2, 3, 4, 5, 6, 7, 8, 0, 10, 11])

@@ -174,3 +174,22 @@ def test_words_of_parts_are_places_on_the_mesh():
     assert shows(chair, "backrest") and not shows(chair, "armrest") and shows(chair, "gizmo")
     assert set(WORDS.values()) >= {"seat", "top", "handle", "sides"}
     assert not shows(measure(make_object("stool").mesh), "backrest")
+
+
+def test_a_side_is_what_one_sees_and_not_what_sticks_out():
+    screen = measure(make_object("monitor", width=0.75).mesh)
+    front, back = places(screen, "screen")[0], places(screen, "back")[0]
+    assert front.size[0] > 0.7 and front.size[1] > 0.4 and front.upper[2] < 0.07  # the panel, not the foot's edge
+    assert back.size[0] > 0.7 and back.lower[2] > -0.07
+    ends = places(screen, "sides")
+    assert ends[0].upper[0] < -0.2 and ends[1].lower[0] > 0.2  # two hands reach to both ends
+    block = measure(mesh_of(box((1.0, 0.5, 0.4))))
+    np.testing.assert_allclose(block.faces[2][1].size, [1.0, 0.5, 0.08], atol=1e-9)
+    np.testing.assert_allclose(block.faces[0][0].upper, [-0.3, 0.25, 0.2], atol=1e-9)
+
+
+def test_a_saddle_is_a_level_however_wide_the_handlebar():
+    wide = measure(mesh_of(box((0.3, 0.1, 0.6), (0, 0.75, -0.3)), box((0.05, 0.8, 1.9), (0, 0.4, 0)),
+                           box((1.4, 0.05, 0.05), (0, 1.0, 0.9))))  # fmt: skip
+    assert wide.seat is not None and wide.seat.height == pytest.approx(0.8, abs=0.02)
+    assert wide.seat.box.size[0] == pytest.approx(0.3, abs=0.06)

@@ -132,3 +132,78 @@ def test_nobody_sits_on_a_handle():
     for start, body in zip(starts, bodies):
         assert "wide enough" in start.notes[0]
         assert 0.5 < body[REGIONS["buttocks"], 1].min() < 0.65  # the handle is at a metre
+
+
+def test_a_plate_in_one_hand_is_under_the_arm_with_the_hand_below_its_middle():
+    _, thing, starts, bodies, objects = drawn("A person carries the keyboard with the right hand", make_object("keyboard").mesh)
+    for start, body, held in zip(starts, bodies, objects):
+        size = np.ptp(held, axis=0)
+        assert size[0] < 0.05 < size[1] < size[2]  # upright, along the way one looks
+        place = thing.points[thing.inside(start.places["right_hand"])] @ start.object_rotation.T
+        assert place[:, 1].max() < place[:, 1].min() + 0.02  # its lower edge, as it is held
+        assert place[:, 1].max() + start.object_translation[1] < held[:, 1].min() + 0.02
+        assert gap(body, start, thing, "right_hand") < 0.06
+        middle, hand = held.mean(axis=0), body[REGIONS["right_palm"]].mean(axis=0)
+        assert abs(middle[2] - hand[2]) < 0.1 and held[:, 0].max() < body[REGIONS["belly"], 0].min() + 0.03
+
+
+def test_a_plate_is_lifted_overhead_lying_flat_on_both_palms():
+    _, thing, starts, bodies, objects = drawn("A person lifts the painting overhead", box(0.8, 0.5, 0.04))
+    for start, body, held in zip(starts, bodies, objects):
+        assert abs(start.object_rotation[1, 2]) > 0.99 and np.ptp(held, axis=0)[2] < 0.6
+        assert held[:, 1].min() > body[REGIONS["head"], 1].max() - 0.05
+        for part in ("left_hand", "right_hand"):
+            mask = thing.inside(start.places[part])
+            down = (thing.normals[mask] @ start.object_rotation.T)[:, 1]
+            assert np.mean(down < -0.7) > 0.4 and gap(body, start, thing, part) < 0.06
+        assert abs(held.mean(axis=0)[2] - body[REGIONS["left_palm"], 2].mean()) < 0.15
+
+
+def test_what_is_held_by_its_end_hangs_from_it():
+    mesh = box(0.25, 0.25, 0.25)
+    bar = trimesh.creation.box((0.3, 0.03, 0.03))
+    bar.apply_translation((0.25, 0.05, 0))
+    both = Mesh(
+        np.concatenate([mesh.vertices, bar.vertices]).astype(np.float32),
+        np.concatenate([mesh.faces, np.asarray(bar.faces) + len(mesh.vertices)]).astype(np.int32),
+    )
+    relations = reason("A person holds the doll by the hand", both)
+    assert [c.object_part for c in relations.contacts] == ["hand"]
+    thing = Thing.of(Mesh((both.vertices * relations.mesh_scale).astype(np.float32), both.faces), lambda x: outside(x, both, relations.mesh_scale))
+    for start in draw_starts(at_size(relations), thing, 2, 0):
+        (place,) = start.places["right_hand"]
+        grip = (np.add(place.lower, place.upper) / 2) @ start.object_rotation.T
+        middle = thing.points.mean(axis=0) @ start.object_rotation.T
+        assert np.hypot(*(middle - grip)[[0, 2]]) < 0.03 and middle[1] < grip[1] - 0.1
+
+
+def outside(points, mesh, scale):
+    """Signed distance of the two boxes, metres."""
+    halves, middles = np.array([[0.125] * 3, [0.15, 0.015, 0.015]]) * scale, np.array([[0, 0, 0], [0.25, 0.05, 0]]) * scale
+    q = np.abs(np.asarray(points)[:, None] - middles) - halves
+    return (np.linalg.norm(np.maximum(q, 0), axis=2) + np.minimum(q.max(axis=2), 0)).min(axis=1)
+
+
+def test_who_sits_on_something_narrow_touches_it_and_has_the_weight_before_it():
+    ball = trimesh.creation.icosphere(3, 0.3)
+    mesh = Mesh(np.asarray(ball.vertices), np.asarray(ball.faces))
+    _, _, starts, bodies, objects = drawn("A person sits on the ball", mesh)
+    for start, body, held in zip(starts, bodies, objects):
+        middle = held.mean(axis=0)
+        nearest = np.linalg.norm(body[REGIONS["seat"]] - middle, axis=1).min() - 0.3
+        assert start.feet and -0.03 < nearest < 0.035
+        assert body.mean(axis=0)[2] > middle[2]
+
+
+def test_the_centre_of_mass_is_in_the_belly_and_goes_where_the_limbs_go():
+    from hoijax.data.synth.rig import Puppet
+
+    puppet = Puppet(np.zeros(10)).pose("stand")
+    middle = puppet.centre_of_mass
+    feet = puppet.points("left_sole")[:, 1].min()
+    assert abs(middle[0]) < 0.02 and 0.5 < (middle[1] - feet) / 1.72 < 0.6
+    puppet.translation = puppet.translation + [0.1, 0.2, 0.3]
+    np.testing.assert_allclose(puppet.centre_of_mass - middle, [0.1, 0.2, 0.3], atol=1e-9)
+    before = puppet.centre_of_mass
+    puppet.set("left_hip", "X", -90.0)
+    assert puppet.centre_of_mass[2] > before[2] + 0.05 and puppet.centre_of_mass[1] > before[1] + 0.03

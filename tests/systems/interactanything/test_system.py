@@ -11,10 +11,11 @@ from hoijax.body_models import BodyParams, free_body, named_pose
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
-from hoijax.optim.gradient import Sizes
+from hoijax.optim.gradient import Langevin, Sizes
 from hoijax.systems.interactanything import (
     OptimiseConfig,
     SynthesisConfig,
+    equations,
     given_starts,
     prepare,
     rank,
@@ -69,6 +70,51 @@ def test_the_person_is_frozen_first_and_then_the_object_bit_for_bit(made):
     assert np.array_equal(fine.params.betas, params.betas)
     assert not np.array_equal(fine.params.rotations, params2.rotations)
     assert (np.asarray(fine.pose.scale) == 1).all()
+
+
+def test_what_stands_neither_turns_nor_rises(made):
+    _, ((_, pose, placed), _), _ = made
+    assert np.array_equal(placed.pose.rotation, np.asarray(pose.rotation))
+    np.testing.assert_allclose(placed.pose.translation[:, 1], np.asarray(pose.translation)[:, 1], atol=1e-7)
+    assert not np.allclose(placed.pose.translation[:, [0, 2]], np.asarray(pose.translation)[:, [0, 2]], atol=1e-4)
+
+
+def test_the_papers_terms_and_langevin_chains_freeze_the_same_and_bring_the_parts_near(stool):
+    optimise = dataclasses.replace(CONFIG.optimise, terms="paper", closure="literal", langevin=Langevin(temperature=0.1))
+    result = run(stool, dataclasses.replace(CONFIG, optimise=optimise))
+    for c in result.candidates:
+        assert np.array_equal(c.params.betas, c.start.betas) and float(c.pose.scale) == 1
+        assert np.array_equal(np.asarray(c.pose.rotation), c.start.object_rotation)
+        assert not np.array_equal(c.params.rotations, c.start.rotations)
+        assert c.contact["seat"] < max(0.02, c.before["contact"]["seat"])
+    with pytest.raises(InputError, match="terms is one of"):
+        dataclasses.replace(optimise, terms="prose")
+    with pytest.raises(InputError, match="closure is one of"):
+        dataclasses.replace(optimise, closure="form")
+
+
+def test_weights_of_the_stages_are_those_of_the_equations():
+    sixth = equations.stage_weights("global", "paper", "literal", True)
+    assert sixth.literal_closure == 0 and sixth.ground > 0 and sixth.interaction > 0 and sixth.normals > 0
+    assert equations.stage_weights("global", "paper", "none", False).ground == 0
+    eighth = equations.stage_weights("fine", "paper", "literal", True)
+    assert eighth.literal_closure > 0 and eighth.wrench_closure == 0 and eighth.penetration > 0 and eighth.normals == 0
+    beside = equations.stage_weights("fine", "house", "wrench", True)
+    assert beside.wrench_closure > 0 and beside.interaction == beside.penetration == beside.ground == 0
+
+
+def test_targets_of_the_equations_are_the_contact_areas(stool):
+    maps = {"seat": np.asarray(stool.template.mesh.vertices)[:, 1] > 0}
+    maps = {"seat": maps["seat"] / maps["seat"].sum()}
+    bare = equations.equation_targets(stool.thing.mesh, stool.relations, [{}, {}], maps)
+    assert bare.points.shape[:2] == (2, 1) and np.allclose(bare.affordance.sum(axis=2), 1)
+    np.testing.assert_allclose(bare.centre[0], 0, atol=1e-6)
+    np.testing.assert_allclose(bare.radius, np.linalg.norm([0.42, 0.45, 0.4]) / 2, rtol=1e-5)
+    assert np.all(bare.grasps == 0)
+    used = bare.points[bare.affordance > 0]
+    assert used[:, 1].min() > -0.3 and np.average(bare.points[0, 0, :, 1], weights=bare.affordance[0, 0]) > 0
+    none = equations.equation_targets(stool.thing.mesh, stool.relations, [{}], {})
+    assert np.all(none.affordance == 0)
 
 
 def test_who_sits_touches_the_seat_and_the_stool_stands(made):

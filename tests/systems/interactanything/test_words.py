@@ -268,3 +268,18 @@ def test_any_words_in_any_order_have_relations(reason_of_block):
             continue
         relations = reason_of_block(sentence)
         assert Relations.from_json(relations.to_json()) == relations, sentence
+
+
+def test_what_outweighs_a_person_stays_on_the_ground():
+    long = block(1.7, 1.3, 3.6)
+    car = reason("A person lifts the car", long)
+    assert car.standing == "floor" and not car.movable and car.hands == "both"
+    chair = reason("A person lifts the chair", block(0.5, 0.9, 0.5))
+    assert chair.standing == "carried" and chair.movable
+    assert reason("A person rides the motorcycle", block(0.7, 1.0, 2.0)).object_side_of_human == "below"
+
+
+def test_sideways_is_across():
+    mesh = block(0.7, 1.0, 2.0)
+    assert reason("A person sits sideways on the motorcycle", mesh).object_face_to_human == "left"
+    assert reason("A person sits on the motorcycle", mesh).object_face_to_human == "front"

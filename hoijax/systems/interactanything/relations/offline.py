@@ -37,6 +37,10 @@ LIGHT = 0.5
 """Longest side up to which an unknown thing stands on something rather than on the floor, metres."""
 UNKNOWN_SIZE = (0.005, 20.0)
 """Longest sides that an unknown mesh is believed to have, metres."""
+HEAVY = (2.0, 1.0)
+"""What is longer, metres, and whose box holds more, cubic metres, nobody lifts off the ground."""
+SIDEWAYS = {"sideways", "sidesaddle", "side-saddle", "crossways", "crosswise"}
+"""Words for sitting across."""
 HANDLES = ("handle", "handles", "handlebar")
 """What is pushed with closed hands."""
 _TAKES = {"hold", "carry", "lift", "lower", "hug", "wear", "cradle", "shoulder", "balance", "show"}
@@ -87,7 +91,7 @@ def answer(sentence: Sentence, mesh: Mesh) -> Answers:
     shape = raw if scale == 1.0 else measure(mesh, scale)
     _words(sentence, chosen, thing, notes)
     name, source, reason = _frame(clause, phrase, thing, kind, shape, notes)
-    about = _About(clause, phrase, thing, kind, shape)
+    about = _About(clause, phrase, thing, kind, shape, bool(SIDEWAYS & set(sentence.text.lower().split())))
     hands, hands_reason = _hands(about, FRAMES[name])
     contacts = _once(_contacts(about, name, hands) + _more_contacts(chosen.other, about))
     if name == "wear" and not contacts:
@@ -98,6 +102,7 @@ def answer(sentence: Sentence, mesh: Mesh) -> Answers:
     moves = frame.moves
     if moves is None:
         moves = kind.light if thing else shape.longest <= LIGHT
+    moves = moves and not (frame.side in ("front", "above") and _is_heavy(shape))
     band, band_source = _band(about, name, moves, hands)
     face, face_source = _face(about, name)
     verb = clause.verb if clause else ""
@@ -145,6 +150,8 @@ class _About:
     thing: Thing | None
     kind: Kind
     shape: Shape
+    sideways: bool = False
+    """Whether the sentence says that the person is across the object."""
 
     @property
     def what(self) -> str:
@@ -503,6 +510,11 @@ def _part(about: _About) -> str:
     return "backrest" if part == "back" and about.what == "seat" else part
 
 
+def _is_heavy(shape: Shape) -> bool:
+    """Whether it stays on the ground, whoever tries to lift it."""
+    return shape.longest > HEAVY[0] and float(shape.size.prod()) > HEAVY[1]
+
+
 def _once(contacts: list[dict[str, str]]) -> list[dict[str, str]]:
     seen: dict[str, dict[str, str]] = {}
     for contact in contacts:
@@ -526,7 +538,14 @@ def _side(about: _About, name: str) -> str:
 
 def _face(about: _About, name: str) -> tuple[str, str]:
     frame, shape = FRAMES[name], about.shape
-    if frame.side == "below" and shape.backrest is not None and shape.seat is not None:
+    if about.sideways and frame.side == "below":
+        return "left", "lexicon"
+    if (
+        frame.side == "below"
+        and shape.backrest is not None
+        and shape.seat is not None
+        and _word("backrest", about) != "none"
+    ):
         middle = [(shape.backrest.lower[i] + shape.backrest.upper[i]) / 2 for i in (0, 2)]
         seat = [(shape.seat.box.lower[i] + shape.seat.box.upper[i]) / 2 for i in (0, 2)]
         x, z = middle[0] - seat[0], middle[1] - seat[1]
@@ -546,6 +565,8 @@ def _band(about: _About, name: str, moves: bool, hands: tuple[str, ...]) -> tupl
         if name == "wear":
             return _worn_band(kind), "lexicon"
         return frame.band or kind.band or ("chest" if len(hands) == 2 else "hip"), "lexicon"
+    if frame.moves and _is_heavy(about.shape):
+        return "ground", "geometry"
     if frame.band in ("ground", "overhead"):
         return frame.band, "lexicon"
     if about.thing is None:

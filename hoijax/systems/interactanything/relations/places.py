@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hoijax.systems.interactanything.relations.shape import Box, Level, Shape
+from hoijax.systems.interactanything.relations.shape import SLAB, Box, Level, Shape
 
-SLAB = 0.2
-"""Share of an extent that a side takes."""
+SPAN = 0.95
+"""How wide something is at most that two hands take by its ends, where its depth would do, metres."""
 DEEP = 0.03
 """What a seat or a top reaches below its flat face, metres."""
 
@@ -45,7 +45,7 @@ def shows(shape: Shape, part: str) -> bool:
 def places(shape: Shape, part: str) -> tuple[Box, ...]:
     """Boxes that hold what a word names; all of the mesh for a word that says nothing of where.
 
-    A side is the outer fifth of the bounding box. "left side" and "right side" are the object's own.
+    A side is one of `Shape.faces`. "left side" and "right side" are the object's own.
     """
     name = WORDS.get(part.replace(" ", "-"), "body")
     if name == "seat":
@@ -61,8 +61,8 @@ def places(shape: Shape, part: str) -> tuple[Box, ...]:
     if name == "sides":
         # What two hands hold is the narrower way across, where the difference is large.
         across, deep = shape.size[0], shape.size[2]
-        axis = 2 if deep < 0.6 * across and across > 0.7 else 0
-        return _slab(shape, axis, -1), _slab(shape, axis, 1)
+        axis = 2 if deep < 0.6 * across and across > SPAN else 0
+        return shape.faces[axis]
     if name == "bottom":
         return (_slab(shape, 1, -1),)
     if name == "head":
@@ -72,7 +72,10 @@ def places(shape: Shape, part: str) -> tuple[Box, ...]:
     if name == "legs":
         return (_slab(shape, 1, -1, 0.4),)
     sides = {"front": (2, 1), "back": (2, -1), "left": (0, 1), "right": (0, -1)}
-    return (_slab(shape, *sides[name]),) if name in sides else (shape.box,)
+    if name not in sides:
+        return (shape.box,)
+    axis, sign = sides[name]
+    return (shape.faces[axis][sign > 0],)
 
 
 def _slab(shape: Shape, axis: int, sign: int, share: float = SLAB) -> Box:

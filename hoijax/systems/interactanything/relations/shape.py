@@ -20,6 +20,14 @@ FLAT = 0.9
 """Cosine to the vertical of what is flat: up to 26 degrees of slope."""
 LEVEL_SHARE = 0.12
 """Of the footprint's rectangle, what a flat face covers at least to be a level."""
+LEVEL_AREA = 0.08
+"""What it covers in any case: a saddle is one, however wide the handlebar, square metres."""
+SLAB = 0.2
+"""Share of an extent that a side takes."""
+SIDE_SHARE = 0.25
+"""Of what is seen from a side, how much lies in the outer fifth at least; less of it sticks out, and is no side."""
+FACE = 0.03
+"""How much deeper than the outermost of a side's main face its points may lie, metres."""
 GRIP = 0.07
 """What a hand closes round, metres across."""
 OPENING = (0.018, 0.035)
@@ -84,6 +92,9 @@ class Shape:
     """A hand closes round it anywhere along its length."""
     round: bool
     """Like a ball: its surface is as far from its centre everywhere."""
+    faces: tuple[tuple[Box, Box], ...]
+    """What one sees of it along x, y, z, from below and from above: the outer fifth, or where little of what is seen
+    lies there, as the foot of a screen or the hands of a figure, its main face."""
 
     @property
     def size(self) -> np.ndarray:
@@ -146,6 +157,7 @@ def measure(mesh: Mesh, scale: float = 1.0) -> Shape:
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[face]
     up = np.abs(normal[:, 1]) / np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
     top, level = _height_map(points, up, lower, upper)
+    faces = tuple(tuple(_face(points, lower, upper, axis, sign) for sign in (-1, 1)) for axis in range(3))
     levels = _levels(top, level, lower, upper)
     seat = _seat(levels)
     back, arms = _rises(top, seat, lower, upper) if seat else (None, ())
@@ -154,7 +166,7 @@ def measure(mesh: Mesh, scale: float = 1.0) -> Shape:
     # Of samples, not of vertices, which may crowd anywhere.
     reach = np.linalg.norm(points - points.mean(axis=0), axis=1)
     ball = bool(reach.std() < 0.06 * reach.mean())
-    return Shape(_box(lower, upper), levels, seat, back, arms, handles, slender, ball)
+    return Shape(_box(lower, upper), levels, seat, back, arms, handles, slender, ball, faces)
 
 
 def _box(lower: np.ndarray, upper: np.ndarray) -> Box:
@@ -180,6 +192,31 @@ def _height_map(points: np.ndarray, up: np.ndarray, lower: np.ndarray, upper: np
     return top.reshape(count), level.reshape(count)
 
 
+def _face(points: np.ndarray, lower: np.ndarray, upper: np.ndarray, axis: int, sign: int) -> Box:
+    """One of `Shape.faces`."""
+    low, high = lower.copy(), upper.copy()
+    thick = SLAB * float((upper - lower)[axis])
+    edge = (upper if sign > 0 else lower)[axis] - sign * thick
+    (low if sign > 0 else high)[axis] = edge
+    plane = tuple(a for a in range(3) if a != axis)
+    index, count, _ = _cells(points, lower, upper, plane)
+    cell = index[:, 0] * count[1] + index[:, 1]
+    order = np.argsort(sign * points[:, axis], kind="stable")
+    seen = np.full(count.prod(), -1)
+    seen[cell[order]] = order  # the outermost is written last
+    seen = seen[seen >= 0]
+    out = sign * points[seen, axis]
+    if (out > sign * edge).mean() >= SIDE_SHARE:
+        return _box(low, high)
+    bins = np.floor(out / FACE).astype(int)
+    names, counts = np.unique(bins, return_counts=True)
+    # A face may lie across two bins: the pair of neighbours that holds most.
+    pairs = counts + np.array([counts[names == n + 1].sum() for n in names])
+    first = names[int(np.argmax(pairs))] * FACE
+    face = points[seen[(out >= first) & (out < first + 2 * FACE)]]
+    return _box(face.min(axis=0), face.max(axis=0))
+
+
 def _levels(top: np.ndarray, level: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[Level, ...]:
     side = max(float((upper - lower)[[0, 2]].max()), 1e-9) / CELLS
     step = max(0.012, 0.012 * float(upper[1] - lower[1]))
@@ -188,7 +225,7 @@ def _levels(top: np.ndarray, level: np.ndarray, lower: np.ndarray, upper: np.nda
         return ()
     # Heights that follow each other closely are one level, cushions and sagging included.
     for group in np.split(heights, np.flatnonzero(np.diff(heights) > step) + 1):
-        if len(group) < LEVEL_SHARE * top.size:
+        if len(group) < LEVEL_SHARE * top.size and len(group) * side**2 < LEVEL_AREA:
             continue
         inside = level & (top >= group[0]) & (top <= group[-1])
         x, z = np.nonzero(inside)

@@ -18,6 +18,8 @@ SAMPLES = 6000
 """Of the surface."""
 THICK = 0.07
 """What a hand can close round, metres."""
+LEVEL = 0.015
+"""Points of a face that are so much deeper than others are on another level, metres."""
 ROUNDING = 1e-4
 """By how much boxes are larger than they say, metres."""
 
@@ -139,6 +141,33 @@ class Setting:
             self.chosen[contact.body_part] = (
                 contact.places[int(np.argmax(middles) if side == "left" else np.argmin(middles))],
             )
+
+    def face(self, direction: np.ndarray, part: str | None = None) -> tuple[Box, ...]:
+        """The level of the thing, as it is held now, that has most of the surface that looks along a direction: a box
+        of its own frame, along its axes.
+
+        Words such as "bottom" and "sides" are about a thing that stands; one that is laid flat, or under an arm, is
+        held by what is below and beside it then.
+
+        Args:
+          direction: unit vector of the world.
+          part: only within the places of this part of the body.
+        """
+        mask = np.ones(len(self.thing.points), bool)
+        contact = None if part is None else self.contact(part)
+        if contact is not None and self.thing.inside(contact.places).any():
+            mask = self.thing.inside(contact.places)
+        way = self.rotation.T @ np.asarray(direction, float)
+        along = self.thing.points @ way
+        looks = mask & (self.thing.normals @ way > 0.7)
+        looks = looks if looks.sum() > 8 else mask
+        bins = np.round(along[looks] / LEVEL).astype(int)
+        # Of levels that are about as large the outermost.
+        names, counts = np.unique(bins, return_counts=True)
+        level = names[counts >= 0.7 * counts.max()].max() * LEVEL
+        chosen = self.thing.points[looks & (np.abs(along - level) <= LEVEL)]
+        low, high = chosen.min(axis=0) - ROUNDING, chosen.max(axis=0) + ROUNDING
+        return (Box(tuple(map(float, low)), tuple(map(float, high))),)
 
     def turn_thing(self, degrees: float) -> None:
         """Turns the thing about the vertical through its own origin."""

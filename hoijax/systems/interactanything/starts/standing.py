@@ -1,12 +1,22 @@
 """Scripts of people who stand: hold, carry, push, open, lean, hug, wear, or just stand by."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hoijax.data.synth.rig import SIDES, turn
 from hoijax.data.synth.start import hang, stance, sway
 from hoijax.systems.interactanything.relations.placement import DIRECTIONS
-from hoijax.systems.interactanything.starts.hands import hand_parts, place_hands
-from hoijax.systems.interactanything.starts.setting import Setting
+from hoijax.systems.interactanything.relations.schema import is_hand
+from hoijax.systems.interactanything.relations.shape import Box
+from hoijax.systems.interactanything.starts.hands import LOCAL, hand_parts, place_hands
+from hoijax.systems.interactanything.starts.setting import THICK, Setting
+
+ENDS = ("hand", "foot", "arm", "leg", "ear", "tail", "strap", "corner", "neck", "wing", "finger")
+"""Parts from which a thing hangs that is held by them."""
+DEEP = 0.8
+"""How deep a place is at most that is reached at its middle, metres."""
+PLATE = 0.45
+"""A thing whose depth is less than this times its other sides is a plate."""
 
 
 def height_of(s: Setting, part: str | None = None) -> float:
@@ -83,6 +93,10 @@ def hold(s: Setting) -> None:
         return _hang_from_hand(s)
     if carried and side_of == "above":
         return overhead(s)
+    if carried and len(parts) == 1 and s.relations.pose == "walk" and _is_slab(s):
+        return under_arm(s)
+    if carried and len(parts) == 1 and _hangs(s, *parts.values()):
+        return _hang_from_hand(s)
     if carried:
         if len(parts) == 1 and side_of == "front":
             s.turn_thing(float(rng.choice([0.0, 0.0, 90.0, -90.0, 180.0])) + rng.uniform(-15, 15))
@@ -112,6 +126,33 @@ def hold(s: Setting) -> None:
     place_hands(s)
 
 
+def _is_slab(s: Setting) -> bool:
+    """Whether it is too wide for one hand to close round, and flat enough to be clamped under an arm."""
+    thick, wide, long = np.sort(np.subtract(*s.box()[::-1]))
+    return bool(thick < THICK < 0.09 < wide < 0.45 and long < 0.9)
+
+
+def _hangs(s: Setting, part: str) -> bool:
+    """Turns the thing so that it hangs straight down from a thin end that a hand holds; whether there is one.
+
+    What has a handle, or is slender, is held any way.
+    """
+    contact, thing = s.contact(part), s.thing
+    thin = thing.inside(contact.places) & (thing.thickness <= THICK)
+    if contact.object_part not in ENDS or contact.kind != "grasp" or thin.sum() < 8:
+        return False
+    middle = thing.points.mean(axis=0)
+    away = np.where(thin, np.linalg.norm(thing.points - middle, axis=1), 0.0)
+    ends = np.flatnonzero(away > 0.85 * away.max())
+    end = thing.points[ends[int(s.rng.integers(len(ends)))]]
+    near = thing.points[thin & (np.linalg.norm(thing.points - end, axis=1) < LOCAL)]
+    low, high = near.min(axis=0), near.max(axis=0)
+    s.chosen[part] = (Box(tuple(map(float, low)), tuple(map(float, high))),)
+    down = s.rotation @ (middle - near.mean(axis=0))
+    s.rotation = Rotation.align_vectors([[0.0, -1.0, 0.0]], [down])[0].as_matrix() @ s.rotation
+    return True
+
+
 def _raised(s: Setting) -> float:
     """Height of the lowest point of a thing that stands: the floor, or something unseen."""
     if s.relations.standing != "raised":
@@ -139,7 +180,10 @@ def _bring_near(s: Setting, parts: dict[str, str], direction: np.ndarray) -> Non
         points = s.samples(part)[0]
         height = np.clip(shoulder[1] - 0.25 * p.size, np.percentile(points[:, 1], 10), np.percentile(points[:, 1], 90))
         near = points[np.abs(points[:, 1] - height) < 0.12]
-        spot = (near if len(near) else points).mean(axis=0)
+        near = near if len(near) else points
+        along = near @ direction
+        # Of what is deep, as a car's underside, the edge: its middle is out of reach.
+        spot = near[along < along.min() + 0.3].mean(axis=0) if np.ptp(along) > DEEP else near.mean(axis=0)
         drop = abs(shoulder[1] - spot[1])
         length = rng.uniform(0.4, 0.46) * p.size
         reach = np.sqrt(max(length**2 - drop**2, 0.12**2))
@@ -184,7 +228,7 @@ def _hang_from_hand(s: Setting) -> None:
 
 
 def overhead(s: Setting) -> None:
-    """Lifted above the head in both hands."""
+    """Lifted above the head in both hands; what is a plate lies flat on them, its middle over the palms."""
     p, rng = s.puppet, s.rng
     p.pose("stand")
     sway(p, rng, 0.3)
@@ -192,12 +236,26 @@ def overhead(s: Setting) -> None:
     head = p.position("head")
     s.centre_thing(0.0, 0.0, 0.0)
     low, high = s.box()
+    wide, tall, deep = high - low
+    if deep < PLATE * min(wide, tall):
+        s.rotation = turn("X", float(rng.choice([-90.0, 90.0]))) @ s.rotation
+    elif wide < PLATE * min(tall, deep):
+        s.rotation = turn("Z", float(rng.choice([-90.0, 90.0]))) @ s.rotation
+    low, high = s.box()
     if high[2] - low[2] > 1.4 * (high[0] - low[0]):
         s.turn_thing(90.0)
-        s.choose_sides()
+    flat = s.box()[1][1] - s.box()[0][1] < PLATE * min(np.delete(s.box()[1] - s.box()[0], 1))
+    s.choose_sides()
+    low, high = s.box()
     thin = min(high[0] - low[0], 0.6) < 0.35
     s.centre_thing(0.0, 0.0, head[2] + rng.uniform(0.02, 0.12) + (0.06 if thin else 0.0))
-    s.stand_thing(head[1] + (0.24 + rng.uniform(0.0, 0.05)) * p.size)
+    if flat:
+        under = s.face(np.array([0.0, -1.0, 0.0]))
+        s.chosen |= {part: under for part in hand_parts(s).values()}
+        level = s.box(next(iter(hand_parts(s).values())))[0][1] if hand_parts(s) else s.box()[0][1]
+        s.move(y=head[1] + (0.26 + rng.uniform(0.0, 0.04)) * p.size - level)
+    else:
+        s.stand_thing(head[1] + (0.24 + rng.uniform(0.0, 0.05)) * p.size)
     place_hands(s)
 
 
@@ -233,7 +291,9 @@ def hug(s: Setting) -> None:
         shoulder = p.position(f"{side}_shoulder")
         y = float(np.clip(shoulder[1] - (0.12 if side == "left" else 0.24), low[1] + 0.05, high[1] - 0.03))
         at_y = points[np.abs(points[:, 1] - y) < 0.08]
-        x = sign * min(0.06, 0.3 * (high[0] - low[0]))
+        half = np.ptp(at_y[:, 0]) / 2 if len(at_y) else (high[0] - low[0]) / 2
+        # Round what is wide the palms do not meet.
+        x = sign * max(min(0.06, 0.6 * half), half - 0.22 * p.size)
         p.curl(side, 0.25)
         z = min(far, shoulder[2] + 0.42 * p.size)
         if far > z + 0.02:  # too deep to reach round: the palms on its sides
@@ -244,28 +304,36 @@ def hug(s: Setting) -> None:
 
 
 def under_arm(s: Setting) -> None:
-    """Clamped between an arm and the side of the trunk."""
+    """Clamped between an arm and the side of the trunk, the hand under its middle."""
     p, rng = s.puppet, s.rng
-    side = next((c.body_part.split("_")[0] for c in s.relations.contacts if "forearm" in c.body_part), "right")
+    parts = [c.body_part for c in s.relations.contacts]
+    side = next((n.split("_")[0] for n in parts if n.endswith("forearm")), next(iter(hand_parts(s)), "right"))
     sign = 1.0 if side == "left" else -1.0
     stand_or_stoop(s, 1.0 * p.size)
     low, high = s.box()
-    extents = high - low
-    order = np.argsort(extents)  # thinnest across, longest along the way one looks
+    order = np.argsort(high - low)  # thinnest across, longest along the way one looks
     basis = np.zeros((3, 3))
-    for row, axis in zip((0, 1, 2), (order[0], order[1], order[2])):
+    for row, axis in zip((0, 1, 2), order):
         basis[row, axis] = 1.0
     if np.linalg.det(basis) < 0:
         basis[0] *= -1
     s.rotation = basis @ s.rotation
     low, high = s.box()
     shoulder = p.position(f"{side}_shoulder")
-    thick = (high[0] - low[0]) / 2
-    body = sign * (0.17 * p.size + thick)
-    s.centre_thing(body, shoulder[1] - 0.36 * p.size, rng.uniform(0.02, 0.12))
+    thick, tall = high[0] - low[0], high[1] - low[1]
+    flank = sign * p.points("belly")[:, 0] if tall < 0.3 else sign * p.points("chest")[:, 0]
+    # Its lower edge where the fingers of a bent arm end, its middle over them.
+    below = shoulder[1] - float(np.clip(0.36 * p.size + tall / 2, 0.4, 0.5 * p.size))
+    body = sign * (flank.max() + thick / 2 + 0.004)
+    s.centre_thing(body, below + tall / 2, rng.uniform(0.1, 0.18))
+    for part in parts:
+        if part.endswith("forearm"):
+            s.chosen[part] = s.face(np.array([sign, 0.0, 0.0]))
+        elif is_hand(part):
+            s.chosen[part] = s.face(np.array([0.0, -1.0, 0.0]))
     low, high = s.box()
     p.curl(side, 0.5)
-    at = np.array([body, low[1] - 0.005, rng.uniform(0.18, 0.26)])
+    at = np.array([body - 0.01 * sign, low[1] - 0.004, 0.5 * (low[2] + high[2]) + rng.uniform(0.0, 0.04)])
     p.reach(side, at, (-0.3 * sign, 0.1, 1.0), (-0.2 * sign, 1.0, 0), (0.9 * sign, -0.6, -0.6))
     hang(p, rng, "left" if side == "right" else "right")
 

@@ -1,8 +1,9 @@
 """Scripts in which the thing bears the person: sit, straddle, lie, stand on it, be inside it."""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from hoijax.data.synth.rig import SIDES
+from hoijax.data.synth.rig import SIDES, joint, turn
 from hoijax.data.synth.start import hang, sway
 from hoijax.systems.interactanything.relations.shape import Box
 from hoijax.systems.interactanything.starts.hands import hand_parts, place_hands
@@ -12,6 +13,8 @@ THIGH = 0.41
 """From hip to knee of the mean body, metres."""
 FLAT, BEARS = 0.8, 0.02
 """Cosine to the vertical of what bears somebody, and how much of it at least, square metres."""
+NARROW, PERCH = 0.4, 0.83
+"""Depth of a seat, metres, on which one balances, and height to which the feet reach the floor, over the body's."""
 SEATS = ("seat", "buttocks", "left_thigh_back", "right_thigh_back", "hips")
 
 
@@ -49,7 +52,12 @@ def sit(s: Setting) -> None:
     top = _height_under(s, part, p.position("pelvis"), top)
     p.move_pelvis(y=0.0)
     p.move_pelvis(y=top - p.points("buttocks")[:, 1].min() + rng.uniform(-0.01, 0.01))
-    s.floor = _seated_legs(s, top, front)
+    narrow = bool(back is None and front - low[2] < NARROW)
+    if narrow:
+        _settle(s, part)
+    s.floor = _seated_legs(s, top, front, narrow)
+    if s.floor and narrow:
+        _balance(s, 0.5 * (low[2] + front))
     _seated_arms(s)
 
 
@@ -86,10 +94,43 @@ def _height_under(s: Setting, part: str, at: np.ndarray, otherwise: float) -> fl
     return float(np.percentile(points[near, 1], 85)) if near.sum() > 3 else otherwise
 
 
-def _seated_legs(s: Setting, top: float, front: float) -> bool:
+def _settle(s: Setting, part: str) -> None:
+    """Lowers who sits on something narrow, such as a ball or a saddle, until the first point touches: it may be between
+    the lowest ones."""
+    p = s.puppet
+    points, own = s.samples(part)[0], p.points("seat")
+    columns, heights = cKDTree(points[:, [0, 2]]), points[:, 1]
+    gap = np.inf
+    for point, found in zip(own, columns.query_ball_point(own[:, [0, 2]], 0.025)):
+        if found:
+            gap = min(gap, point[1] - heights[found].max())
+    if np.isfinite(gap):
+        p.move_pelvis(y=p.position("pelvis")[1] - float(np.clip(gap, -0.05, 0.08)))
+
+
+def _balance(s: Setting, support: float) -> None:
+    """Bends the trunk forward until the body's weight is before what it sits on, where the feet bear their share."""
+    p = s.puppet
+    for _ in range(10):
+        if p.centre_of_mass[2] > support + 0.05:
+            return
+        p.add("pelvis", "X", 2.0).add("spine1", "X", 2.0).add("neck", "X", -2.0)
+        # The legs stay: what the pelvis turns, the hips turn back.
+        for side in SIDES:
+            p.rotations[joint(f"{side}_hip")] = turn("X", -2.0) @ p.rotations[joint(f"{side}_hip")]
+
+
+def _seated_legs(s: Setting, top: float, front: float, narrow: bool = False) -> bool:
     """Feet on the floor before the seat, or dangling; whether they stand."""
     p, rng = s.puppet, s.rng
     hips, thigh = p.position("pelvis"), THIGH * p.size
+    if narrow and 0.62 * p.size < top < PERCH * p.size:
+        for side, sign in zip(SIDES, (1.0, -1.0)):
+            hip = p.position(f"{side}_hip")
+            drop = hip[1] - p.ankle_height
+            reach = np.sqrt(max((1.96 * thigh) ** 2 - drop**2, 0.15**2))
+            p.step(side, hips[0] + sign * rng.uniform(0.12, 0.2), hip[2] + reach, yaw=8.0, knee=(0.15 * sign, 0.6, 1.0))
+        return True
     if top > 0.62 * p.size:
         for side, sign in zip(SIDES, (1.0, -1.0)):
             p.set(f"{side}_hip", "XZ", rng.uniform(-92, -84), sign * rng.uniform(3, 12))
