@@ -72,9 +72,7 @@ def main(config: Config) -> None:
     )
     made_with = {"count": config.count, "draws": config.draws, "tries": config.tries, "lod": config.lod}
     kept: dict[Any, Any] = {}
-    rows = {
-        k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder, kept) for k in chosen
-    }
+    rows = {k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder, kept) for k in chosen}
     print(json.dumps(summary(list(rows.values())), indent=1))
     record = {"settings": made_with, "summary": summary(list(rows.values())), "rows": rows}
     write_json(config.out / "interactanything.json", record)

@@ -19,10 +19,10 @@ from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient.config import Sizes
 from hoijax.optim.gradient.energy import SOLE, Cloud, evaluate, find_matches
 from hoijax.optim.gradient.engine import ADAM, SCOUTS, RefineProblem, Setting, choose_points, some_vertices, surface
-from hoijax.optim.gradient.upright import within_freedom as projected
 from hoijax.optim.gradient.evaluation import measure
 from hoijax.optim.gradient.result import RefineMetrics
 from hoijax.optim.gradient.state import State, retract, tangent
+from hoijax.optim.gradient.upright import within_freedom as projected
 from hoijax.optim.sequence.temporal import (
     TemporalWeights,
     Ties,

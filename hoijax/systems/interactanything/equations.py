@@ -1,4 +1,4 @@
-"""What InteractAnything's equations 6 to 9 speak of, of drawn starts: contact areas by the affordance, the object's size."""
+"""What equations 6 to 9 of InteractAnything speak of: contact areas by the affordance, the size of the object."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

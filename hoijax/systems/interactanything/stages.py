@@ -164,9 +164,7 @@ def optimise(
             return None
         return with_weights(equations, stage_weights(stage, config.terms, config.closure, rests))
 
-    first = RefineConfig(
-        stages=stages[0], freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests
-    )
+    first = RefineConfig(stages=stages[0], freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests)
     placed = refine_batch(model, params, template, pose, parts, first, progress=show(0.0, 0.25),
                           equations=targets("global"), **common)  # fmt: skip
     limbs = ("legs", "hands") if worn else ()

@@ -55,7 +55,9 @@ def test_equation_9_as_written_is_a_distance_to_planes():
     part = np.array([[0.3, 0.02, 0.1], [0.5, 0.04, 0.0], [9.0, 9.0, 9.0]])
     used = np.array([1.0, 1.0, 0.0])
     assert float(plane_loss(part, area, normals, np.array([0.5, 0.5]), used)) == pytest.approx(0.03**2, rel=1e-4)
-    assert float(plane_loss(part - [0, 0.03, 0], area, normals, np.array([0.5, 0.5]), used)) == pytest.approx(0, abs=1e-9)
+    assert float(plane_loss(part - [0, 0.03, 0], area, normals, np.array([0.5, 0.5]), used)) == pytest.approx(
+        0, abs=1e-9
+    )
     tilted = np.array([UP, [1.0, 0, 0]])
     got = float(plane_loss(part, area, tilted, np.array([0.25, 0.75]), used))
     assert got == pytest.approx(0.25 * 0.03**2 + 0.75 * 0.6**2, rel=1e-4)

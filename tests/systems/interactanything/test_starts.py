@@ -135,7 +135,9 @@ def test_nobody_sits_on_a_handle():
 
 
 def test_a_plate_in_one_hand_is_under_the_arm_with_the_hand_below_its_middle():
-    _, thing, starts, bodies, objects = drawn("A person carries the keyboard with the right hand", make_object("keyboard").mesh)
+    _, thing, starts, bodies, objects = drawn(
+        "A person carries the keyboard with the right hand", make_object("keyboard").mesh
+    )
     for start, body, held in zip(starts, bodies, objects):
         size = np.ptp(held, axis=0)
         assert size[0] < 0.05 < size[1] < size[2]  # upright, along the way one looks
@@ -169,7 +171,10 @@ def test_what_is_held_by_its_end_hangs_from_it():
     )
     relations = reason("A person holds the doll by the hand", both)
     assert [c.object_part for c in relations.contacts] == ["hand"]
-    thing = Thing.of(Mesh((both.vertices * relations.mesh_scale).astype(np.float32), both.faces), lambda x: outside(x, both, relations.mesh_scale))
+    thing = Thing.of(
+        Mesh((both.vertices * relations.mesh_scale).astype(np.float32), both.faces),
+        lambda x: outside(x, both, relations.mesh_scale),
+    )
     for start in draw_starts(at_size(relations), thing, 2, 0):
         (place,) = start.places["right_hand"]
         grip = (np.add(place.lower, place.upper) / 2) @ start.object_rotation.T
@@ -179,7 +184,10 @@ def test_what_is_held_by_its_end_hangs_from_it():
 
 def outside(points, mesh, scale):
     """Signed distance of the two boxes, metres."""
-    halves, middles = np.array([[0.125] * 3, [0.15, 0.015, 0.015]]) * scale, np.array([[0, 0, 0], [0.25, 0.05, 0]]) * scale
+    halves, middles = (
+        np.array([[0.125] * 3, [0.15, 0.015, 0.015]]) * scale,
+        np.array([[0, 0, 0], [0.25, 0.05, 0]]) * scale,
+    )
     q = np.abs(np.asarray(points)[:, None] - middles) - halves
     return (np.linalg.norm(np.maximum(q, 0), axis=2) + np.minimum(q.max(axis=2), 0)).min(axis=1)
 

@@ -80,7 +80,9 @@ def test_what_stands_neither_turns_nor_rises(made):
 
 
 def test_the_papers_terms_and_langevin_chains_freeze_the_same_and_bring_the_parts_near(stool):
-    optimise = dataclasses.replace(CONFIG.optimise, terms="paper", closure="literal", langevin=Langevin(temperature=0.1))
+    optimise = dataclasses.replace(
+        CONFIG.optimise, terms="paper", closure="literal", langevin=Langevin(temperature=0.1)
+    )
     result = run(stool, dataclasses.replace(CONFIG, optimise=optimise))
     for c in result.candidates:
         assert np.array_equal(c.params.betas, c.start.betas) and float(c.pose.scale) == 1
