@@ -39,20 +39,6 @@ ArrayLike = jax.Array | np.ndarray
 ADAPTED = r"blocks\.block\.(attention|cross)\.(query|key|value|out)"
 """Layers that low-rank adaptation changes."""
 
-VIEWS = {"front": 0.0, "left diagonal": -45.0, "right diagonal": 45.0}
-"""Azimuth of each view's camera around the person, degrees."""
-
-
-def view_text(text: str, view: str) -> str:
-    """What a view of a text is called in training and sampling; the paper's own wording is not known.
-
-    Raises:
-      InputError: no such view.
-    """
-    if view not in VIEWS:
-        raise InputError(f"views are {', '.join(VIEWS)}, got {view!r}")
-    return f"{text} White Background, Full Body Visible. {view} view."
-
 
 @struct.dataclass
 class PictureSample:

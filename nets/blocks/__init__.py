@@ -4,6 +4,7 @@ from hoijax.nets.blocks.attention import Attention, AttentionConfig
 from hoijax.nets.blocks.convolutions import (
     bilinear_sample,
     conv,
+    depthwise,
     double_conv_transpose,
     double_exactly,
     max_pool,
@@ -41,6 +42,7 @@ __all__ = [
     "bilinear_sample",
     "causal_mask",
     "conv",
+    "depthwise",
     "double_conv_transpose",
     "double_exactly",
     "gelu",

@@ -23,6 +23,28 @@ def conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, *, stride: int = 
     )
 
 
+def depthwise(layer: nnx.Conv, x: Float[ArrayLike, "B H W C"]) -> Float[jax.Array, "B H W C"]:
+    """A square convolution of each channel alone, the rows and columns kept, as sums of shifted maps on a CPU.
+
+    XLA's grouped convolutions take hundreds of times as long there for the gradient of the weights.
+
+    Args:
+      layer: with as many groups as channels, an odd side, and padding of half of it.
+      x: features.
+    """
+    if jax.default_backend() != "cpu":
+        return layer(x)
+    x, kernel = jnp.asarray(x), layer.kernel[...]
+    size, (height, width) = kernel.shape[0], x.shape[1:3]
+    pad = size // 2
+    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    total = jnp.zeros_like(x)
+    for row in range(size):
+        for column in range(size):
+            total = total + padded[:, row : row + height, column : column + width] * kernel[row, column][None, None]
+    return total if layer.bias is None else total + layer.bias[...].reshape(1, 1, 1, -1)
+
+
 def max_pool(x: Float[ArrayLike, "*B H W C"]) -> Float[jax.Array, "*B h w C"]:
     """The largest of each 3 x 3 window, every second one, one pixel of padding: PyTorch's `MaxPool2d(3, 2, 1)`.
 

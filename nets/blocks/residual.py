@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from hoijax.nets.blocks.convolutions import conv
+from hoijax.nets.blocks.convolutions import conv, depthwise
 from hoijax.nets.blocks.norms import group_norm
 
 ArrayLike = jax.Array | np.ndarray
@@ -71,6 +71,6 @@ class GatedConvolution(nnx.Module):
 
     def __call__(self, x: Float[ArrayLike, "B H W C"]) -> Float[jax.Array, "B H W C"]:
         """The block's output, without a residual."""
-        y = self.conv_depth(jax.nn.silu(self.conv_inverted(jnp.asarray(x))))
+        y = depthwise(self.conv_depth, jax.nn.silu(self.conv_inverted(jnp.asarray(x))))
         value, gate = jnp.split(y, 2, axis=-1)
         return self.conv_point(value * jax.nn.silu(gate))

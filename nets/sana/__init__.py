@@ -5,7 +5,7 @@ from hoijax.nets.sana.checkpoints import load, load_autoencoder, load_text_encod
 from hoijax.nets.sana.config import SIZES, SanaConfig, authors_layout
 from hoijax.nets.sana.gemma import Gemma2, Gemma2Config
 from hoijax.nets.sana.sampling import TextFeatures, sample
-from hoijax.nets.sana.texts import FeatureCache, Tokenizer, encode_texts, text_tokens
+from hoijax.nets.sana.texts import VIEWS, FeatureCache, Tokenizer, encode_texts, text_tokens, view_text
 from hoijax.nets.sana.transformer import Sana
 
 Config = SanaConfig
@@ -13,6 +13,7 @@ Model = Sana
 
 __all__ = [
     "SIZES",
+    "VIEWS",
     "AutoencoderDC",
     "AutoencoderDCConfig",
     "Config",
@@ -31,4 +32,5 @@ __all__ = [
     "load_text_encoder",
     "sample",
     "text_tokens",
+    "view_text",
 ]

@@ -18,6 +18,20 @@ from hoijax.nets.weights import open_tensors, write_tensors
 LENGTH = 300
 """Tokens of a text."""
 
+VIEWS = {"front": 0.0, "left diagonal": -45.0, "right diagonal": 45.0}
+"""HOI3DGen's view tags: azimuth of each view's camera around the person, degrees; positive is to the person's left."""
+
+
+def view_text(text: str, view: str) -> str:
+    """What a view of a text is called in training and sampling; the paper's own wording is not known.
+
+    Raises:
+      InputError: no such view.
+    """
+    if view not in VIEWS:
+        raise InputError(f"views are {', '.join(VIEWS)}, got {view!r}")
+    return f"{text} White Background, Full Body Visible. {view} view."
+
 
 @runtime_checkable
 class Tokenizer(Protocol):
