@@ -1,7 +1,8 @@
-"""Compiled programs of two kinds: fast to run, or fast to compile where little is run."""
+"""Compiled programs of two kinds, fast to run, or fast to compile where little is run; and those compiled ahead."""
 
 import functools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -43,3 +44,46 @@ class Program:
         if kind not in self._kinds:
             self._kinds[kind] = jax.jit(self._function, static_argnums=self._static, compiler_options=options)
         return self._kinds[kind](*args)
+
+
+class Ahead:
+    """A jitted function that is compiled in a thread of its own while its caller does other things.
+
+    Compilers use one core. A process ends when the thread has ended: one in a compiler cannot be left. What the thread
+    cannot do, whatever it is, is left to the first call.
+    """
+
+    def __init__(self, function: Any, static: Mapping[str, Any], *args: Any, **named: Any):
+        """Begins at once.
+
+        Args:
+          function: made by `jax.jit`.
+          static: its static arguments, by their names.
+          args: what else it will be called with: arrays, or `jax.ShapeDtypeStruct`s in their place.
+          named: likewise, by names.
+        """
+        self._function, self._static = function, dict(static)
+        self._compiled: Any = None
+        self._thread = threading.Thread(target=self._compile, args=args, kwargs=named)
+        self._thread.start()
+
+    def _compile(self, *args: Any, **named: Any) -> None:
+        try:
+            self._compiled = self._function.lower(*args, **named, **self._static).compile()
+        except Exception:  # the call raises it anew, and has a caller
+            self._compiled = None
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """What the function returns; waits until it is compiled.
+
+        Args:
+          args: arrays of the shapes and types that were announced; for others it is compiled as ever.
+          named: likewise.
+        """
+        self._thread.join()
+        if self._compiled is not None:
+            try:
+                return self._compiled(*args, **named)
+            except TypeError:  # other shapes or types than were announced
+                self._compiled = None
+        return self._function(*args, **named, **self._static)

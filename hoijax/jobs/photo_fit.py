@@ -26,7 +26,7 @@ from hoijax.optim.fitting import (
     ObjectShape,
     PreparedBody,
     choose_intrinsics,
-    fit_object_compiled,
+    fit_object_ahead,
     fit_people,
     follow_outlines,
     given_intrinsics,
@@ -37,7 +37,9 @@ from hoijax.optim.fitting import (
     outline_target,
     prepare_body,
 )
+from hoijax.optim.fitting.box_turns import upright_turns
 from hoijax.optim.fitting.object_target import LEAST_PIXELS, clean_mask
+from hoijax.optim.programs import Ahead
 
 _WHO = ("the one whose mask was given, or else the most certain one,", "the one of the frame before")
 """Who of several people is fitted: in a picture, in a frame of a video."""
@@ -66,6 +68,8 @@ class PhotoFitter:
     """`prepare_body` of the model, by the names of the points; filled by the first picture."""
     refiner: PhotoRefiner | None = None
     """What has the last word on contact and penetration; None: what was fitted is the answer."""
+    searches: list[Ahead] = dataclasses.field(default_factory=list, repr=False)
+    """The object's fit, one entry; the first picture begins to compile it while its person is fitted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +152,8 @@ def fit_photograph(
     if not grow:
         _check_object(photograph)
     person, people = find_person(fitter.networks, photograph, None if before is None else before.region, who)
+    # Somebody is there, so there will be an object to fit: its program is compiled by another core meanwhile.
+    search = _begin_search(fitter)
     notes = list(photograph.notes)
     if people > 1 and who is None:
         notes.append(f"{people} people were found; {_WHO[before is not None]} is fitted")
@@ -173,7 +179,7 @@ def fit_photograph(
     fit = fit_people(prepared, observation, intrinsics, quick=True)
     outline = outline_target(human, hidden=photograph.object & ~human) if human.sum() >= 64 else None
     if outline is not None:
-        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline, quick=True)
+        fit, _ = follow_outlines(prepared, fitter.surface, observation, intrinsics, fit, outline)
     fit = jax.tree.map(np.asarray, fit)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(fit.params)):
         raise InputError(f"{photograph.name}: no body fits the landmarks that were found")
@@ -182,9 +188,7 @@ def fit_photograph(
     aim = object_target(photograph.object, matrix, person=human, image=photograph.image)
     # What a network for its kind says of how it is turned, beside all other turns.
     more = None if fitter.finder is None else propose_turns(fitter.finder[1], photograph, matrix)
-    object_fit = jax.tree.map(
-        np.asarray, fit_object_compiled(fitter.shape, aim, object_scene(aim, surface), fitter.config, more)
-    )
+    object_fit = jax.tree.map(np.asarray, search(fitter.shape, aim, object_scene(aim, surface), more=more))
     params = fit.params
     if outline is not None and fitter.refiner is not None:
         refined = fitter.refiner.refine(observation, matrix, outline, aim, fitter.shape, fit, object_fit.best)
@@ -207,6 +211,13 @@ def with_best(found: ObjectFit, pose: RigidPose, fall: float) -> ObjectFit:
     """The answers with another pose in the place of the first one's, whose overlap is lower by `fall`."""
     poses = jax.tree.map(lambda old, new: np.concatenate([np.asarray(new)[None], old[1:]]), found.pose, pose)
     return found.replace(pose=poses, overlap=np.concatenate([found.overlap[:1] - fall, found.overlap[1:]]))
+
+
+def _begin_search(fitter: PhotoFitter) -> Ahead:
+    if not fitter.searches:
+        turns = 0 if fitter.finder is None else len(upright_turns())
+        fitter.searches.append(fit_object_ahead(fitter.shape, fitter.config, turns))
+    return fitter.searches[0]
 
 
 def _prepare(fitter: PhotoFitter, names: tuple[str, ...]) -> PreparedBody:

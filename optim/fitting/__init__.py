@@ -54,7 +54,13 @@ from hoijax.optim.fitting.object_target import (
     object_shape,
     object_target,
 )
-from hoijax.optim.fitting.objects import ObjectFit, ObjectFitConfig, fit_object, fit_object_compiled
+from hoijax.optim.fitting.objects import (
+    ObjectFit,
+    ObjectFitConfig,
+    fit_object,
+    fit_object_ahead,
+    fit_object_compiled,
+)
 from hoijax.optim.fitting.observations import (
     Observation,
     observe,
@@ -123,6 +129,7 @@ __all__ = [
     "fit_joint",
     "fit_joint_compiled",
     "fit_object",
+    "fit_object_ahead",
     "fit_object_compiled",
     "fit_people",
     "follow_outline",

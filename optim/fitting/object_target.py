@@ -24,6 +24,8 @@ MAX_FACES, LEAST_FACES = 700, 1024
 """Faces that an object's mesh is decimated to, and the least that its arrays are filled up to."""
 OBJECT_POINTS, BODY_POINTS = 96, 256
 """Points of an object's surface, and of a body's, that distances are taken between."""
+SIDE = 96
+"""Pixels of a target's side where nothing else is asked for."""
 SPECK, CAPTION = 0.02, 0.15
 """Pieces of a mask with less than these shares of its largest piece are specks, or captions if they lie apart."""
 LEAST_PIXELS = 30
@@ -161,7 +163,7 @@ def object_target(
     person: np.ndarray | None = None,
     hidden: np.ndarray | None = None,
     image: np.ndarray | None = None,
-    size: int = 96,
+    size: int = SIDE,
     margin: float = 0.45,
 ) -> ObjectTarget:
     """Cuts an object's mask to the square that a fit looks at; on the host.

@@ -30,7 +30,8 @@ from hoijax.camera import Camera
 from hoijax.errors import InputError
 from hoijax.geometry import RigidPose, einsum, face_normals, rotation_from_axis_angle, safe_norm
 from hoijax.optim.fitting.object_starts import Hypotheses, choose_apart, hypothesis_rotations
-from hoijax.optim.fitting.object_target import ObjectScene, ObjectShape, ObjectTarget
+from hoijax.optim.fitting.object_target import BODY_POINTS, SIDE, ObjectScene, ObjectShape, ObjectTarget
+from hoijax.optim.programs import Ahead
 from hoijax.render import blur_images, rasterize
 
 ArrayLike = jax.Array | np.ndarray
@@ -165,6 +166,22 @@ def fit_object(
 
 
 fit_object_compiled = functools.partial(jax.jit, static_argnames="config")(fit_object)
+
+
+def fit_object_ahead(shape: ObjectShape, config: ObjectFitConfig, turns: int = 0) -> Ahead:
+    """`fit_object_compiled` of one object, being compiled from now on: call it with shape, target, scene and `more=`.
+
+    Args:
+      shape: the object's.
+      config: how to search.
+      turns: how many further turns will be given; 0: None is.
+    """
+    number = functools.partial(jax.ShapeDtypeStruct, dtype=np.float32)
+    square = number((SIDE, SIDE))
+    target = ObjectTarget(square, square, square, square, square, number((4,)), number((3, 3)))
+    scene = ObjectScene(square, number((BODY_POINTS, 3)), number(()), number((3,)), number(()))
+    more = number((turns, 3, 3)) if turns else None
+    return Ahead(fit_object_compiled, {"config": config}, shape, target, scene, more=more)
 
 
 def _halved(target: ObjectTarget, scene: ObjectScene) -> tuple[ObjectTarget, ObjectScene]:

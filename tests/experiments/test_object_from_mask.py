@@ -53,6 +53,7 @@ def test_shares_are_of_all_three_limits():
     assert (s["samples"], s["hit"], s["rotation"], s["any_rotation"]) == (4, 0.25, 0.75, 1.0)
     assert (s["across"], s["along"]) == (0.75, 0.75)
     # In thirds by falling confidence, the first of two samples.
+    np.testing.assert_allclose(s["interval"], [0.0456, 0.6994], atol=1e-3)  # of one in four, as in tables
     np.testing.assert_allclose(s["reliability"], [[0.85, 0.5], [0.3, 0.0], [0.2, 0.0]])
     assert score([row(*LIMITS, 0.5)])["hit"] == 1.0
 
@@ -65,7 +66,7 @@ def test_the_page_is_made_of_its_record():
         "cases": [{"category": "ball"}, {"category": "door"}], "each": {name: rows},
     }  # fmt: skip
     text = markdown(record)
-    assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 2 | 50 %" in text
+    assert "ball 1 of 1, door 0 of 1" in text and f"| {name} | 2 | 50 % (9 to 91)" in text
     assert f"| {name} | surest | 90 % | 100 % |" in text and f"| {name} | middle | 80 % | 0 % |" in text
 
 

@@ -1,5 +1,8 @@
 """Programs that compile fast: the same answers, only where XLA knows how, only where little is run."""
 
+import functools
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 from hoijax.optim import programs
 from hoijax.optim.gradient import RefineConfig
 from hoijax.optim.gradient.refiner import _is_small
-from hoijax.optim.programs import QUICK, Program, quick_options
+from hoijax.optim.programs import QUICK, Ahead, Program, quick_options
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +71,27 @@ def test_few_steps_of_few_interactions_are_compiled_fast():
     assert not _is_small(config, 1)
     assert _is_small(config.with_steps(5), 8) and not _is_small(config.with_steps(5), 9)
     assert not _is_small(config.with_steps(0), 1)  # measures alone, whose digits are those of a whole run
+
+
+def test_a_program_is_compiled_ahead_and_once():
+    """For the shapes that were announced; for others, and for what cannot be compiled, as ever."""
+    traces = []
+
+    @functools.partial(jax.jit, static_argnames="power")
+    def program(x, power, more=None):
+        traces.append(threading.current_thread() is threading.main_thread())
+        return x**power if more is None else x**power + jnp.sum(more)
+
+    announced = jax.ShapeDtypeStruct((3,), np.float32)
+    ahead = Ahead(program, {"power": 2}, announced, more=announced)
+    x = np.arange(3, dtype=np.float32)
+    for _ in range(2):
+        np.testing.assert_allclose(ahead(x, more=x), x**2 + 3)
+    assert traces == [False]
+    np.testing.assert_allclose(ahead(np.arange(2, dtype=np.float32), more=x), np.arange(2) ** 2 + 3)
+    np.testing.assert_allclose(ahead(x, more=x), x**2 + 3)
+    assert traces[:2] == [False, True]
+    broken = Ahead(program, {"power": 2}, announced, more="nothing that can be added")
+    np.testing.assert_allclose(broken(x), x**2)
+    with pytest.raises(TypeError):
+        Ahead(program, {"power": "two"}, announced)(x)

@@ -16,14 +16,18 @@ from hoijax.optim.fitting import (
     Hypotheses,
     ObjectFit,
     ObjectFitConfig,
+    fit_object_ahead,
     fit_object_compiled,
     object_scene,
     object_shape,
     object_target,
+    objects,
 )
+from hoijax.optim.fitting.box_turns import upright_turns
 from hoijax.optim.fitting.object_starts import choose_apart, even_rotations, hypothesis_rotations, standing_frame
 from hoijax.optim.fitting.object_target import clean_mask, guess_up
 from hoijax.optim.fitting.objects import EDGE_BLUR, _draw, _judge, _Place, _residuals, _slide
+from hoijax.optim.programs import Ahead
 
 SIZE = (200, 240)
 MATRIX = np.array([[260.0, 0, 120], [0, 260, 100], [0, 0, 1]], np.float32)
@@ -242,6 +246,30 @@ def test_pooled_differences_are_those_of_the_whole_picture(shape, truth):
         float(_judge(place, shape, edgy, scene, config)[0][0] - _judge(place, shape, target, scene, config)[0][0])
         > 0.01
     )
+
+
+@pytest.mark.parametrize("turns", [0, 4])
+def test_what_is_compiled_ahead_is_what_will_be_called(monkeypatch, shape, truth, wall, turns):
+    """Shapes and types of every array; a search whose arrays were others would be compiled twice."""
+    said = []
+
+    class Said(Ahead):
+        def __init__(self, *args, **named):
+            said.append((args, named))
+
+    monkeypatch.setattr(objects, "Ahead", Said)
+    fit_object_ahead(shape, CONFIG, turns)
+    (((function, static, *args), named),) = said
+    assert function is fit_object_compiled and static == {"config": CONFIG}
+    mask = drawn(truth[2], truth[3])
+    image = np.zeros((*SIZE, 3), np.uint8)
+    more = upright_turns() if turns else None
+    for target in (object_target(mask, MATRIX), object_target(mask, MATRIX, person=drawn(*wall), image=image)):
+        for scene in (object_scene(target), object_scene(target, wall)):
+            real = (shape, target, scene), {"more": more}
+            assert jax.tree.structure((tuple(args), named)) == jax.tree.structure(real)
+            for announced, given in zip(jax.tree.leaves((tuple(args), named)), jax.tree.leaves(real)):
+                assert announced.shape == np.shape(given) and announced.dtype == given.dtype
 
 
 def ridged():
