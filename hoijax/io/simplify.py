@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, closest_on_mesh_host, position_ids
+from hoijax.geometry.cutting import is_watertight
 from hoijax.io.meshes import LoadedMesh, collapsed_faces, duplicate_faces, thin_faces
 
 _CHECKED = 2048
@@ -59,3 +61,28 @@ def simplify(mesh: LoadedMesh, max_faces: int) -> LoadedMesh:
         deviation=float(np.max(deviation)),
     )
     return LoadedMesh(vertices=points, faces=faces, report=report)
+
+
+def simplify_closed(
+    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], max_faces: int
+) -> tuple[Float[np.ndarray, "W 3"], Int[np.ndarray, "G 3"]]:
+    """A closed surface of about at most `max_faces` faces that is closed still; itself where that fails.
+
+    Collapsing edges can pinch a surface; each try is checked, and a gentler one follows.
+
+    Args:
+      vertices: metres.
+      faces: closed, vertices shared.
+      max_faces: number of faces wanted.
+    """
+    if len(faces) <= max_faces:
+        return vertices, faces
+    import fast_simplification
+
+    for aggression in (_AGGRESSION, 1):
+        points, fewer = fast_simplification.simplify(
+            np.asarray(vertices, np.float32), np.asarray(faces, np.int32), target_count=max_faces, agg=aggression
+        )
+        if is_watertight(fewer):
+            return np.asarray(points, np.float32), np.asarray(fewer, np.int32)
+    return vertices, faces

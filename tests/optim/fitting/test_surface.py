@@ -1,0 +1,122 @@
+"""Bodies fitted to surfaces: known similarities are found again, poses too, and what cannot be is refused."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hoijax.body_models import BodyParams, free_body, pose_body_compiled
+from hoijax.errors import InputError
+from hoijax.optim.fitting import pose_bank, surface
+
+SEVEN = surface.SurfaceFitConfig(pose=False, steps=(8, 20), kept=(3, 1))
+WHOLE = surface.SurfaceFitConfig(yaws=4, lying=False, kept=(2, 1), steps=(10, 14))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return free_body("test")
+
+
+@pytest.fixture(scope="module")
+def body(model):
+    return surface.prepare_surface_body(model)
+
+
+def posed(model, index=2, turn=(0, 0, 0), betas=()):
+    """Parameters of a pose of the bank."""
+    vectors = pose_bank(model)[index].copy()
+    vectors[0] = turn
+    rotations = Rotation.from_rotvec(vectors).as_matrix().astype(np.float32)
+    shape = np.zeros(model.num_betas, np.float32)
+    shape[: len(betas)] = betas
+    return BodyParams(rotations, shape, np.zeros(3, np.float32))
+
+
+def vertices_of(model, params):
+    return np.asarray(pose_body_compiled(model, params).vertices)
+
+
+def test_samples_are_spread_by_area_and_face_outward(model):
+    target = surface.surface_target(model.v_template, model.faces, count=2000)
+    corners = np.asarray(model.v_template)[model.faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(cross, axis=1) / 2
+    assert target.area == pytest.approx(area.sum(), rel=1e-5)
+    head = (corners.mean(axis=1)[:, 1] > 0.4) @ area / area.sum()
+    assert (target.points[:, 1] > 0.4).mean() == pytest.approx(head, abs=0.02)
+    np.testing.assert_allclose(np.linalg.norm(target.normals, axis=1), 1, atol=1e-5)
+    assert (target.normals[:300, 2] * (target.points[:300, 2] - target.points[:, 2].mean()) > 0).mean() > 0.6
+    for vertices in (np.zeros((3, 3)), np.full((3, 3), np.nan)):
+        with pytest.raises(InputError, match="no area"):
+            surface.surface_target(vertices, [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_similarities_are_recovered(model, body, seed):
+    rng = np.random.default_rng(seed)
+    params = posed(model)
+    scale, move = rng.uniform(0.7, 1.4), rng.normal(size=3)
+    turn = Rotation.from_rotvec(np.radians(20) * rng.uniform(-1, 1, 3) / 3**0.5).as_matrix()
+    true = scale * vertices_of(model, params) @ turn.T + 0.2 * move / np.linalg.norm(move)
+    faces = np.asarray(model.faces)
+    found = surface.fit_surface(body, surface.surface_target(true, faces, seed=seed), params, SEVEN, quick=True)
+    placed = float(found.scale) * vertices_of(model, found.params)
+    assert np.linalg.norm(placed - true, axis=1).mean() < 0.002
+    assert found.scale == pytest.approx(scale, rel=5e-3)
+    np.testing.assert_array_equal(np.asarray(found.params.betas), 0)
+    np.testing.assert_allclose(np.asarray(found.params.rotations)[1:22], np.asarray(params.rotations)[1:22], atol=1e-5)
+    matrix = np.asarray(found.similarity)
+    np.testing.assert_allclose(matrix[:3, :3].T @ matrix[:3, :3], found.scale**2 * np.eye(3), rtol=1e-5)
+    # Three tenths of the surface gone, in one piece.
+    middle = true[faces].mean(axis=1)
+    order = np.argsort(middle @ rng.normal(size=3))
+    part = faces[order[: int(0.7 * len(order))]]
+    # What is missing takes area along; what is left must not tell the scale.
+    target = surface.surface_target(true, part, seed=seed)
+    found = surface.fit_surface(body, target, params, SEVEN, quick=True)
+    placed = float(found.scale) * vertices_of(model, found.params)
+    assert np.linalg.norm(placed - true, axis=1).mean() < 0.01
+
+
+def test_pose_and_shape_are_found_from_nothing(model, body):
+    params = posed(model, index=4, turn=(0, 1.7, 0), betas=(1.0, -0.8))
+    true = 0.55 * vertices_of(model, params) + [1.0, 0.4, -2.0]
+    target = surface.surface_target(true, np.asarray(model.faces))
+    found = surface.fit_surface(body, target, config=WHOLE, quick=True)
+    placed = float(found.scale) * vertices_of(model, found.params)
+    assert np.linalg.norm(placed - true, axis=1).mean() < 0.55 * 0.012
+    fixed = surface.fit_surface(body, target, config=dataclasses.replace(WHOLE), quick=True)
+    jax.tree.map(np.testing.assert_array_equal, found, fixed)
+    # One bad surface of several keeps none from being fitted.
+    bad = target.replace(points=np.full_like(target.points, np.nan))
+    with pytest.raises(InputError, match="not finite"):
+        surface.fit_surface(body, bad, config=WHOLE, quick=True)
+    fits, failures = surface.fit_surfaces(body, [bad, target], WHOLE, quick=True)
+    assert list(fits) == [1] and list(failures) == [0]
+    jax.tree.map(np.testing.assert_array_equal, fits[1], found)
+
+
+def test_starts_stand_all_round_and_lie_both_ways(body):
+    poses, turns = surface._starts(body, None, surface.SurfaceFitConfig(yaws=8))
+    assert len(poses) == len(turns) == len(body.bank) * 16
+    ups = np.unique(np.round(np.asarray(turns)[:, :, 1], 3), axis=0)
+    assert any(np.allclose(up, [0, 1, 0]) for up in ups) and len(ups) == 9
+    np.testing.assert_allclose(np.linalg.det(np.asarray(turns)), 1, atol=1e-5)
+
+
+def test_losses_reject_what_is_far(body):
+    weights = np.full(2, 10.0, np.float32)
+    residuals = np.float32([0.1, 30.0, 2.0])  # 1 cm, 3 m, and a prior
+    value, weight = surface._robust(residuals, 0.1, weights=weights)
+    square = np.square(residuals)
+    expected = [0.01 / (0.01 + (r / 10) ** 2) for r in residuals[:2]]
+    assert float(value) == pytest.approx((square[:2] * expected).sum() + 4, rel=1e-5)
+    np.testing.assert_allclose(weight, [expected[0] ** 2, expected[1] ** 2, 1], rtol=1e-5)
+
+
+def test_hands_are_no_bodies(model):
+    with pytest.raises(InputError, match="no body"):
+        surface.prepare_surface_body(model.replace(kind="mano"))
