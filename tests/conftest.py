@@ -139,3 +139,12 @@ def held_box():
     sys.modules["held_box"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module.make_world()
+
+
+@pytest.fixture(scope="session")
+def ball_dataset():
+    """`ball_dataset`: SynthHOI on disk, its interactions placed by hand."""
+    spec = importlib.util.spec_from_file_location("ball_dataset", Path(__file__).with_name("ball_dataset.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

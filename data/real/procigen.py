@@ -9,7 +9,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.data.real.behave import CAMERAS
+from hoijax.data.real.reading import read_template
 from hoijax.data.real.schema import Dataset, DatasetItem, Defect, HOIFrame, Index, array, existing_root, smplh_body
+from hoijax.geometry import Mesh
 from hoijax.io.pickles import read_pickle
 
 
@@ -71,6 +73,27 @@ def read(index: Index, item: DatasetItem) -> HOIFrame:
         obj_trans=array(obj.get("trans"), "trans", (3,)),
         images={k: f"{sequence}/{frame}/{k}.color.jpg" for k in CAMERAS},
     )
+
+
+def object_mesh(index: Index, item: DatasetItem) -> Mesh:
+    """The object of a frame where it is: the simplified mesh that lies beside its fit, in the frame of the body.
+
+    Raises:
+      InputError: the mesh is missing or damaged.
+    """
+    fit = index.root / item.files[1]
+    mesh = read_template(fit.with_suffix(".ply"))
+    return Mesh(vertices=np.asarray(mesh.vertices, np.float32), faces=np.asarray(mesh.faces, np.int32))
+
+
+def object_id(index: Index, item: DatasetItem) -> str:
+    """Which shape the object of a frame is: `<synset>/<instance>` of ShapeNet, or what ABO and Objaverse call it.
+
+    Raises:
+      InputError: the fit is damaged.
+    """
+    fit = read_pickle(index.root / item.files[1])
+    return "/".join(str(fit[key]) for key in ("synset_id", "ins_name") if key in fit)
 
 
 def object_name(sequence: str) -> str:

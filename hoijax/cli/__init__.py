@@ -84,6 +84,12 @@ VERBS: dict[str, Verb] = {
         _HAVE,
         '"A woman in a red jacket carries a blue box with both hands" --out out/',
     ),
+    "annotate": Verb(
+        "hoijax.cli.annotate",
+        "a dataset of interactions -> texts, contacts, the few to train on, a page",
+        _HAVE,
+        "--dataset synth_hoi --root tfds/ --out out/",
+    ),
     "demo": Verb(
         "hoijax.cli.demo",
         "run `refine` on the shipped cases and make a page of before and after",

@@ -5,7 +5,6 @@ differs from the one it was sent, so that other files or versions cannot mix. Re
 which all workers must see. Beam may try a batch again, here or elsewhere: what was written stays.
 """
 
-import dataclasses
 import functools
 import hashlib
 import pathlib
@@ -15,9 +14,10 @@ from typing import Any
 
 from hoijax.errors import InputError
 from hoijax.io import output_directory, write_json
-from hoijax.jobs.engine import Batch, Executor, Item, Job, finish_batch
+from hoijax.jobs.engine import Batch, Executor, Job
 from hoijax.jobs.record import read_record
 from hoijax.jobs.screen import tell
+from hoijax.jobs.works import Work, finish_work, load_job, works_of
 
 try:
     import apache_beam as beam
@@ -36,18 +36,6 @@ RUNNERS = {
 }
 """Beam's runners by short names; any other name goes to Beam as it is."""
 _NOTES = ".beam"
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """A batch as it travels."""
-
-    keys: tuple[tuple[str, str], ...]
-    """Name and key of each item that is wanted."""
-    size: int
-    """How many are computed; see `hoijax.jobs.engine.Batch`."""
-    redo: bool
-    """Also what is finished."""
 
 
 def beam_executor(runner: str, options: Sequence[str], prepare: Callable[[], Job], out: pathlib.Path) -> Executor:
@@ -81,11 +69,7 @@ def _run_pipeline(
     output_directory(notes)
     for old in notes.iterdir():
         old.unlink()
-    # What is asked for and finished is asked for again.
-    works = [
-        Work(tuple((i.name, i.key) for i in batch.items), batch.size, any(i.is_finished() for i in batch.items))
-        for batch in batches
-    ]
+    works = works_of(batches)
     total = sum(len(batch.items) for batch in batches)
     tell(f"{total} {job.units} in {len(works)} batches on Beam ({flags[0].removeprefix('--runner=')})")
     try:
@@ -128,39 +112,12 @@ class _FinishBatch(_base):
 
     def setup(self) -> None:
         """Makes the job once per worker: files are read, networks and distance grids made."""
-        self._job = _load_job(self._prepare)
+        self._job = load_job(self._prepare)
 
     def process(self, work: Work) -> Iterator[str]:
         """Finishes one batch; yields the names of its items."""
-        items = {item.name: item for item in self._job.items}
-        wanted = tuple(_same_item(items, name, key) for name, key in work.keys)
-        # What an earlier attempt wrote stays.
-        kept = () if work.redo else {item.name for item in wanted if item.is_finished()}
-        if len(kept) == len(wanted):
-            return
-        # The whole batch, so that the program and its sums are those of every other run.
-        batch = Batch(wanted, work.size)
-        for item, message in finish_batch(self._job, batch, lambda share, label: None, kept):
+        for item, message in finish_work(self._prepare, work):
             if message is not None:
                 name = hashlib.sha256(item.name.encode()).hexdigest()[:32]
                 write_json(pathlib.Path(self._notes) / f"{name}.json", {"name": item.name, "message": message})
             yield item.name
-
-
-@functools.lru_cache(maxsize=1)
-def _load_job(prepare: bytes) -> Job:
-    """The job of a pickled function; threads of one worker process share it."""
-    return pickle.loads(prepare)()
-
-
-def _same_item(items: dict[str, Item], name: str, key: str) -> Item:
-    """The worker's own item.
-
-    Raises:
-      InputError: there is none, or it would be computed from something else.
-    """
-    if name not in items:
-        raise InputError(f"this worker finds no {name}: does it see the same files as the command?")
-    if items[name].key != key:
-        raise InputError(f"{name} is something else on this worker: are its files and its hoijax the command's?")
-    return items[name]
