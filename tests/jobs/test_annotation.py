@@ -150,10 +150,10 @@ def test_a_server_that_goes_away_leaves_its_shard_for_the_next_run_and_a_transcr
     annotate(request(again, transcript=out / "shards"))
     assert shards(again) == shards(out)
     # A transcript that lacks a sample costs that sample.
-    next((out / "shards").glob("00001.transcript.json")).unlink()
+    next((out / "shards").glob("00000.transcript.json")).unlink()
     assert not annotate(request(tmp_path / "less", transcript=out / "shards"))
     failures = json.loads((tmp_path / "less/metrics.json").read_text())["failures"]
-    assert len(failures) == 2 and "record it again" in failures["val-000005"]
+    assert len(failures) == 2 and "record it again" in failures["val-000003"]
     with pytest.raises(InputError, match="holds no transcript"):
         read_transcripts(tmp_path / "again" / "nothing")
 

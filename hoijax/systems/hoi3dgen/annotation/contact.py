@@ -148,10 +148,15 @@ def contact_from_distances(
     limit = min(rule.threshold, min(reach.values()) + rule.slack)
     parts = {name for name, value in reach.items() if value < limit}
     if rule.forearms:
-        parts -= {f"{side}_elbow" for side, hand in HANDS.items() if parts & hand}
+        parts = without_forearms(parts)
     near = tuple(name for name, mask in masks.items() if mask.any() and distance[mask].min() < rule.threshold)
     touching = tuple(name for name in PARTS if name in parts)
     return BodyContact(touching, configuration(touching), near, float(distance.min()))
+
+
+def without_forearms(parts: Collection[str]) -> set[str]:
+    """Parts in contact without the forearms of hands that touch."""
+    return set(parts) - {f"{side}_elbow" for side, hand in HANDS.items() if hand & set(parts)}
 
 
 def body_distances(vertices: Float[np.ndarray, "V 3"], object: Mesh) -> Float[np.ndarray, "V"]:

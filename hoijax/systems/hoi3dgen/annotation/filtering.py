@@ -20,11 +20,11 @@ from hoijax.systems.hoi3dgen.annotation.sources import PosedSample
 from hoijax.systems.hoi3dgen.annotation.writing import check_text
 
 REASONS: dict[str, str] = {
-    "no contact": "nothing touches the object, and what is done needs contact",
-    "mismatch": "the contact that was measured is none that the action allows",
     "penetration": "body and object are inside each other",
     "floating": "who stands has no foot on the floor",
     "implausible size": "body and object are of sizes that do not go together",
+    "no contact": "nothing touches the object, and what is done needs contact",
+    "mismatch": "the contact that was measured is none that the action allows",
     "implausible action": "whoever named the action was not sure",
     "contradictory contact": "the text says that something touches which does not, or does not say what does",
     "truncated text": "the text does not end",

@@ -17,7 +17,6 @@ from hoijax.data.objects import random_object
 from hoijax.data.real import DATASETS as REAL
 from hoijax.data.real import behave, procigen
 from hoijax.data.real.schema import DatasetItem, HOIFrame, Index
-from hoijax.data.synth import SPLITS, SynthSplit, open_split
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io.reading import reason
@@ -126,6 +125,8 @@ def open_samples(
 
 
 def _synth(root: pathlib.Path, split: str | None) -> SampleSource:
+    from hoijax.data.synth import SPLITS, SynthSplit, open_split  # needs the extra [data]
+
     if split is not None and split not in SPLITS:
         raise InputError(f"SynthHOI's interactions have the splits {', '.join(SPLITS)}; got {split!r}")
     splits: dict[str, SynthSplit] = {}
