@@ -1,4 +1,4 @@
-"""A SynthHOI on disk whose interactions are placed by hand: a person in the rest pose, a ball that touches or does not."""
+"""A SynthHOI on disk whose interactions are placed by hand: a person in the rest pose, a ball that touches or not."""
 
 import numpy as np
 
@@ -59,9 +59,7 @@ def make_dataset(root, rows=ROWS, split="val", damaged=(DAMAGED,)):
     building.start_build(config, root)
     body, vertices = rest_body()
     records = [sample(config, split, i, row, body, vertices, i in damaged) for i, row in enumerate(rows)]
-    write_json(
-        building.statistics_path(root, config, split, 0), {"actions": {}, "bytes": sum(map(len, records))}
-    )
+    write_json(building.statistics_path(root, config, split, 0), {"actions": {}, "bytes": sum(map(len, records))})
     building.write_shard(building.record_path(root, config, split, 0), records)
     building.finish_build(config, root, len(rows), 0.0)
     return root
@@ -87,7 +85,8 @@ def sample(config, split, index, row, body, vertices, damaged):
     joints = len(joint_limits(model).lower) + len(model.landmarks)
     return serialize(split, SIZE, {
         "key": f"{split}-{index:06d}", "action": action, "text": "", "body": body, "shape_seed": 0, "furniture": [],
-        "intrinsics": matrix, "T_camera_world": camera, "image": jpeg(image), "category": "nonsense" if damaged else "ball",
+        "intrinsics": matrix, "T_camera_world": camera, "image": jpeg(image),
+        "category": "nonsense" if damaged else "ball",
         "depth": encode_depth(np.where(human, 9.0, np.inf)),
         "labels": pack_labels({"human_mask": human, "object_mask": thing}),
         "keypoints_3d": np.zeros((joints, 3), np.float32), "keypoints_2d": np.zeros((joints, 2), np.float32),

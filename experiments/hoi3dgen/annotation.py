@@ -1,11 +1,10 @@
-"""How right `hoijax annotate` is on SynthHOI: contact against the construction's labels, injected errors against reasons.
+"""How right `hoijax annotate` is on SynthHOI: contact against the construction's labels, injected errors by reason.
 
     python -m hoijax.experiments.hoi3dgen.annotation --work DIR --count 2000 --out docs/results/hoi3dgen_annotation.md
 
-Samples are those of a SynthHOI's train split without pictures (`steps` gradient steps instead of its 150): half a CPU
-second each, 25 at a time, kept in DIR, from which a stopped run goes on. Contact is measured once more by the annotation's
-own code; the construction's label is what the script asked to touch, with what the generator's check then labelled as
-touching (1 cm, its own distances).
+Samples are those of a SynthHOI's train split without pictures (`steps` gradient steps instead of its 150), a CPU second
+each, made 25 at a time and kept in DIR, from which a stopped run goes on. The construction's label is what the script
+asked to touch, with what the generator's check then labelled as touching (1 cm, by its own distances).
 """
 
 import collections
@@ -73,7 +72,9 @@ class Config:
 
     def __post_init__(self):
         if self.count < 1 or self.errors < 1 or self.steps < 1:
-            raise InputError(f"wanted count, errors and steps of at least 1, got {self.count}, {self.errors}, {self.steps}")
+            raise InputError(
+                f"wanted count, errors and steps of at least 1, got {self.count}, {self.errors}, {self.steps}"
+            )
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -167,7 +168,9 @@ def label(sample: PosedSample, *, recorded: bool) -> str:
 Pair = tuple[PosedSample, dict[str, Any]]
 
 
-def inject(kind: Callable[[PosedSample, dict[str, Any]], Pair | None], good: list[Pair], config: Config) -> dict[str, int]:
+def inject(
+    kind: Callable[[PosedSample, dict[str, Any]], Pair | None], good: list[Pair], config: Config
+) -> dict[str, int]:
     """What the filter says of good records after an error was put into them: the first reason, counted."""
     found: collections.Counter[str] = collections.Counter()
     for sample, record in good:
@@ -272,12 +275,14 @@ def page(result: dict[str, Any]) -> str:
     """The page of results."""
     lines = [
         f"# Annotation of {result['samples']:,} SynthHOI samples", "",
-        "`python -m hoijax.experiments.hoi3dgen.annotation --work DIR --out docs/results/hoi3dgen_annotation.md`; samples of the train",
-        "split without pictures, offline annotator.", "",
-        "Contact configuration equal to the construction's label: `recorded`, the parts that the script asked to touch with those that the",
-        "generator then labelled as touching; `asked`, the former alone, which does not know of a backpack that also brushes the thigh.", "",
+        "`python -m hoijax.experiments.hoi3dgen.annotation --work DIR --out docs/results/hoi3dgen_annotation.md`;",
+        "samples of the train split without pictures, offline annotator.", "",
+        "Contact configuration equal to the construction's label: `recorded`, the parts that the script asked to touch",
+        "with those that the generator then labelled as touching; `asked`, the former alone, which does not know of a",
+        "backpack that also brushes the thigh.", "",
         "| rule | recorded | asked |", "|---|---|---|",
-        *(f"| {r} | {100 * v['recorded']:.1f} % | {100 * v['asked']:.1f} % |" for r, v in result["agreement"].items()), "",
+        *(f"| {r} | {100 * v['recorded']:.1f} % | {100 * v['asked']:.1f} % |" for r, v in result["agreement"].items()),
+        "",
         "| recorded as | measured by `exact` | samples |", "|---|---|---|",
         *(f"| {k.split(' as ')[0]} | {k.split(' as ')[1]} | {v} |" for k, v in result["confusion"].items()), "",
         "Errors put into good records, and the first reason that the filter gave:", "",
@@ -290,9 +295,11 @@ def page(result: dict[str, Any]) -> str:
     ]
     dropped = ", ".join(f"{name} {n}" for name, n in result["dropped"].items()) or "none"
     taken = ", ".join(f"{name} {result['taken'].get(name, 0)}" for name in CONFIGURATIONS)
-    lines += ["", f"Of the samples themselves the filter drops: {dropped}; duplicates {result['duplicates']}. Taken: {taken}."]
+    lines += [
+        "",
+        f"Of the samples themselves the filter drops: {dropped}; duplicates {result['duplicates']}. Taken: {taken}.",
+    ]
     return "\n".join(lines) + "\n"
-
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Options:
     limit: int | None = None
     """At most so many samples, spread over all."""
     annotator: Literal["offline", "openai", "transcript"] = "offline"
-    """Who says how things look, what is done, and writes: labels, pixels and a template; a language model on a server that
-    speaks OpenAI's chat completions; or what one has said before."""
+    """Who says how things look, what is done, and writes: labels, pixels and a template; a language model on a server
+    that speaks OpenAI's chat completions; or what one has said before."""
     llm: str | None = None
     """With --annotator openai, the model's name on the server; it must see pictures."""
     llm_url: str | None = None
@@ -43,8 +43,8 @@ class Options:
     transcript: pathlib.Path | None = None
     """With --annotator transcript, a transcript or a folder of them, such as OUT/shards of an earlier run."""
     contact_rule: Literal["auto", "paper", "loose", "exact"] = "auto"
-    """When a part touches: paper, any vertex within 4 cm; loose, some of its vertices; exact, also within a centimetre of
-    the nearest part; auto, exact for synth_hoi and loose for the others."""
+    """When a part touches: paper, any vertex within 4 cm; loose, some of its vertices; exact, also within a centimetre
+    of the nearest part; auto, exact for synth_hoi and loose for the others."""
     per_configuration: int = 50
     """Records that are taken of each of the eight contact configurations."""
     per_category: int = 12
@@ -84,7 +84,9 @@ def run(options: Options) -> int:
     if options.llm is None and options.llm_url is not None:
         raise InputError("--llm-url says where a language model is; name it with --annotator openai --llm")
     if (options.annotator == "transcript") != (options.transcript is not None):
-        raise InputError("--annotator transcript needs --transcript, a file or folder of one, and --transcript needs it")
+        raise InputError(
+            "--annotator transcript needs --transcript, a file or folder of one, and --transcript needs it"
+        )
     if options.annotator == "offline" and options.votes != 1:
         raise InputError("--votes says how often a language model is asked; the offline annotator always says the same")
     check_output_directory(options.out)

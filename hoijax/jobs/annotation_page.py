@@ -19,7 +19,8 @@ SHOWN, SIDE = 12, 160
 """Pictures of a configuration, and their side, pixels."""
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:right}"
+    "table{border-collapse:collapse;margin:1em 0}"
+    "td,th{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:right}"
     "td:first-child,th:first-child{text-align:left}.row{display:flex;flex-wrap:wrap;gap:12px}"
     f"figure{{margin:0;width:{SIDE}px;font-size:12px}}img{{width:{SIDE}px;height:{SIDE}px;object-fit:contain;"
     "border:1px solid #e5e5e5}.scroll{overflow-x:auto}"

@@ -1,4 +1,4 @@
-"""Where a job's batches are computed, by name: in this process, in several of this machine, or on any runner of Apache Beam."""
+"""Where a job's batches are computed: in this process, in several of this machine, or on any runner of Apache Beam."""
 
 import pathlib
 from collections.abc import Callable, Sequence

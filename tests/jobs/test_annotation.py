@@ -42,7 +42,19 @@ def shards(out):
 
 def test_from_a_folder_to_records_pictures_and_a_page(root, tmp_path, ball_dataset, capsys):
     out = tmp_path / "out"
-    command = ["annotate", "--dataset", "synth_hoi", "--root", str(root), "--out", str(out), "--shard", "3", "--views", "64"]
+    command = [
+        "annotate",
+        "--dataset",
+        "synth_hoi",
+        "--root",
+        str(root),
+        "--out",
+        str(out),
+        "--shard",
+        "3",
+        "--views",
+        "64",
+    ]
     assert main(command) == 1  # one sample cannot be used
     told = capsys.readouterr().out
     assert "not used: val-000007: damaged: " in told and "7 records, 4 taken, 1 samples" in told
@@ -138,7 +150,10 @@ def test_a_server_that_goes_away_leaves_its_shard_for_the_next_run_and_a_transcr
         left[0] -= 1
         return say(body) if left[0] >= 0 else 500
 
-    with chat_server(goes_away) as (url, _), pytest.raises(InputError, match="1 of 2 shards are not finished, .*-00001"):
+    with (
+        chat_server(goes_away) as (url, _),
+        pytest.raises(InputError, match="1 of 2 shards are not finished, .*-00001"),
+    ):
         annotate(request(out, model=ServerModel("eyes", url, retries=0)))
     assert list(shards(out)) == ["00000.jsonl"]
     with chat_server(say) as (url, requests):

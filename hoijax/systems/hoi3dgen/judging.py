@@ -1,7 +1,7 @@
 """Win shares of methods by a judge that sees their pictures: the paper's GPT scores, which add up to one in each pool.
 
-The paper's own protocol is not published. Here every prompt is judged in rotated orders: with as many trials as methods each
-stands once in every place, so that a judge who prefers a place gives every method the same.
+The paper's own protocol is not published. Here every prompt is judged in rotated orders: with as many trials as methods
+each stands once in every place, so that a judge who prefers a place gives every method the same.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ ASKS = 3
 MOST = 26
 """Candidates of a question, which are called A to Z."""
 CRITERIA: dict[str, str] = {
-    "text": "Which of them shows best what the description says: the person, the object, what is done, and which parts of "
-    "the body touch the object?",
-    "quality": "Which of them looks best: whole and natural bodies and objects, clean surfaces, no part inside another?",
+    "text": "Which of them shows best what the description says: the person, the object, what is done, and which parts "
+    "of the body touch the object?",
+    "quality": "Which of them looks best: whole, natural bodies and objects, clean surfaces, no part inside another?",
 }
 """What is judged."""
 

@@ -59,7 +59,9 @@ def test_the_template_says_what_is_known():
     record["appearance"]["person"] |= {"bottom": "black trousers", "hair": "brown hair", "shoes": "white shoes"}
     record["appearance"]["object"] |= {"colour": "orange", "material": "leather"}
     record["contact"]["parts"] = ["left_hand", "right_wrist"]
-    want = "A person with brown hair in a red shirt, black trousers and white shoes holds an orange leather ball with both"
+    want = (
+        "A person with brown hair in a red shirt, black trousers and white shoes holds an orange leather ball with both"
+    )
     assert write_text(record) == f"{want} hands."
     record["appearance"]["person"] = NOBODY
     record["action"]["name"], record["contact"]["parts"] = "sit", ["pelvis", "left_hip", "right_hip", "spine2", "back"]
@@ -107,7 +109,11 @@ def test_what_is_wrong_with_a_text(text, parts, wrong):
 
 
 def test_contact_in_words():
-    assert contact_words(["left_wrist", "right_hand", "left_elbow", "spine1"]) == ["both hands", "left forearm", "torso"]
+    assert contact_words(["left_wrist", "right_hand", "left_elbow", "spine1"]) == [
+        "both hands",
+        "left forearm",
+        "torso",
+    ]
     assert contact_words(["spine1", "back"]) == ["back"] and contact_words([]) == []
 
 
@@ -157,7 +163,10 @@ def test_fifty_of_each_and_twelve_of_a_kind_whatever_the_order():
     assert {records[order[i]]["id"] for i in again} == ids
     few, _ = select(records, FilterConfig(per_configuration=3, per_category=1))
     assert len(few) == 6 and {records[i]["id"] for i in few} != {records[i]["id"] for i in taken[:6]}
-    assert select(records, FilterConfig(per_configuration=3, seed=5))[0] != select(records, FilterConfig(per_configuration=3))[0]
+    assert (
+        select(records, FilterConfig(per_configuration=3, seed=5))[0]
+        != select(records, FilterConfig(per_configuration=3))[0]
+    )
     assert select([]) == ([], [])
 
 
@@ -228,9 +237,11 @@ def test_records_are_read_again_or_refused():
     record = a_record()
     assert parse_record(json.dumps(record)) == record
     for change, message in (
-        (lambda r: r.pop("text"), "it lacks text"), (lambda r: r["contact"].update(config="feet"), "none of right_hand"),
+        (lambda r: r.pop("text"), "it lacks text"),
+        (lambda r: r["contact"].update(config="feet"), "none of right_hand"),
         (lambda r: r["action"].update(name="fly"), "action.name is none of hold"),
-        (lambda r: r["contact"].update(parts=["tail"]), "no list of parts"), (lambda r: r.update(text=3), "wanted a text"),
+        (lambda r: r["contact"].update(parts=["tail"]), "no list of parts"),
+        (lambda r: r.update(text=3), "wanted a text"),
     ):  # fmt: skip
         broken = copy.deepcopy(record)
         change(broken)

@@ -66,7 +66,9 @@ def behave(tmp_path):
     sequence = root / "sequences/Date01_Sub01_boxsmall_hand"
     frame = sequence / "t0003.000"
     dump(frame / "person/fit02/person_fit.pkl", standing())
-    dump(frame / "boxsmall/fit01/boxsmall_fit.pkl", {"angle": np.array([0.1, 0.2, 0.3]), "trans": np.array([3.0, 0, 2])})
+    dump(
+        frame / "boxsmall/fit01/boxsmall_fit.pkl", {"angle": np.array([0.1, 0.2, 0.3]), "trans": np.array([3.0, 0, 2])}
+    )
     (sequence / "info.json").write_text(json.dumps({"cat": "boxsmall", "gender": "male"}))
     (root / "objects/boxsmall").mkdir(parents=True)
     trimesh.creation.box((0.2, 0.1, 0.3)).export(root / "objects/boxsmall/boxsmall_f1000.ply")
@@ -135,7 +137,9 @@ def test_synth_samples_have_their_picture_and_its_colours(synth, ball_dataset):
     person = record["appearance"]["person"]
     assert person["top"] == "red shirt" and person["bottom"] == "red trousers"
     assert record["appearance"]["object"]["colour"] == "blue" and record["appearance"]["object"]["category"] == "ball"
-    assert record["contact"]["config"] == "right_hand" and record["contact"]["min_dist_cm"] == pytest.approx(0.3, abs=0.05)
+    assert record["contact"]["config"] == "right_hand" and record["contact"]["min_dist_cm"] == pytest.approx(
+        0.3, abs=0.05
+    )
     assert record["text"].endswith("carries a blue ball with the right hand.") and record["flags"] == []
     with pytest.raises(ValueError, match="nonsense"):
         synth.load(f"val-{ball_dataset.DAMAGED:06d}")
@@ -185,7 +189,10 @@ def test_cameras_stand_before_the_person(synth):
     sample = synth.load("val-000000")
     turned = dataclasses.replace(sample, facing=np.array([math.sin(0.7), 0, math.cos(0.7)]))
     points = np.concatenate([sample.vertices, np.asarray(sample.object.vertices)])
-    for rig, angles in ((person_rig(turned, size=64), (0, -45, 45)), (ring_rig(turned, count=4, size=64), (0, 90, 180, 270))):
+    for rig, angles in (
+        (person_rig(turned, size=64), (0, -45, 45)),
+        (ring_rig(turned, count=4, size=64), (0, 90, 180, 270)),
+    ):
         for i, angle in enumerate(angles):
             camera = rig.camera(i)
             matrix = np.asarray(camera.T_camera_world, float)
@@ -238,7 +245,11 @@ GOOD = {
 def question_of(body):
     content = body["messages"][-1]["content"]
     text = content if isinstance(content, str) else content[0]["text"]
-    for name, mark in (("person", "Describe the person"), ("object", "Describe the object"), ("action", "Choose one of")):
+    for name, mark in (
+        ("person", "Describe the person"),
+        ("object", "Describe the object"),
+        ("action", "Choose one of"),
+    ):
         if mark in text:
             return name, text
     return "text", text
@@ -302,7 +313,9 @@ def test_what_a_model_cannot_say_is_said_offline_and_a_model_that_is_gone_is_tol
     assert len(requests) == 4 * 2 * 3
     assert record | {"provenance": None} == offline | {"provenance": None}
     assert record["provenance"] == {
-        "appearance": "offline, mute of nothing", "action": "synth_hoi's label", "text": "offline"
+        "appearance": "offline, mute of nothing",
+        "action": "synth_hoi's label",
+        "text": "offline",
     }
     with chat_server(lambda body: 500) as (url, _), pytest.raises(ModelGone, match="status 500"):
         annotate_sample(sample, ModelAnnotator(ServerModel("down", url, retries=0)), RULES["exact"])

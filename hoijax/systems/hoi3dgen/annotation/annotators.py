@@ -33,7 +33,8 @@ Looks = dict[str, dict[str, str | None]]
 _GARMENTS = {"shirt": "top", "trousers": "bottom", "hair": "hair", "shoes": "shoes"}
 _NOUNS = {"top": "shirt", "bottom": "trousers", "hair": "hair", "shoes": "shoes"}
 _OF_PARTS = {
-    **dict.fromkeys(("spine1", "spine2", "spine3", "left_collar", "right_collar", "left_shoulder", "right_shoulder"), 0),
+    **dict.fromkeys(("spine1", "spine2", "spine3"), 0),
+    **dict.fromkeys(("left_collar", "right_collar", "left_shoulder", "right_shoulder"), 0),
     **dict.fromkeys(("pelvis", "left_hip", "right_hip", "left_knee", "right_knee"), 1),
     **dict.fromkeys(("left_foot", "right_foot"), 3),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Which parts of a body touch an object, and which of the eight configurations that is: geometry alone.
 
-HOI3DGen, section on annotation: a part is in contact if a vertex of it is nearer than 4 cm to the object's surface. What
-we add is in `ContactRule`; `RULES["paper"]` is the paper's words.
+HOI3DGen, section on annotation: a part is in contact if a vertex of it is nearer than 4 cm to the object's surface.
+What we add is in `ContactRule`; `RULES["paper"]` is the paper's words.
 """
 
 import dataclasses
@@ -47,8 +47,8 @@ class ContactRule:
     """Vertices that a part needs, and the share of its vertices: one out of place is no contact."""
     share: float = 0.005
     slack: float = float("inf")
-    """A part must also be nearer than the nearest part and so much more, metres. In data with exact contact the forearm,
-    the belly and the thigh of somebody who carries a box are within 4 cm of it and do not touch it."""
+    """A part must also be nearer than the nearest part and so much more, metres. In data with exact contact the
+    forearm, the belly and the thigh of somebody who carries a box are within 4 cm of it and do not touch it."""
     forearms: bool = True
     """Whether a forearm belongs to a hand that touches, and is no part of its own then."""
 
@@ -64,8 +64,8 @@ RULES: dict[str, ContactRule] = {
     "loose": ContactRule(),
     "exact": ContactRule(slack=0.01),
 }
-"""`paper`: any vertex within 4 cm. `loose`: with our least counts, for fits whose contact is not exact (BEHAVE, ProciGen
-with its flat hands). `exact`: what also stays within a centimetre of the nearest part, for SynthHOI."""
+"""`paper`: any vertex within 4 cm. `loose`: with our least counts, for fits whose contact is not exact (BEHAVE,
+ProciGen with its flat hands). `exact`: what also stays within a centimetre of the nearest part, for SynthHOI."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Which records are good enough to train on, why the others are not, and which few of the good ones are taken.
 
-The paper keeps 50 of each contact configuration and removes interpenetration, implausible actions, and contact that does
-not fit the action; its thresholds are not published. Ours are in `FilterConfig`.
+The paper keeps 50 of each contact configuration and removes interpenetration, implausible actions, and contact that
+does not fit the action; its thresholds are not published. Ours are in `FilterConfig`.
 """
 
 import dataclasses
@@ -79,7 +79,8 @@ def geometry_of(sample: PosedSample) -> dict[str, float]:
     """What the filter measures of a sample: metres and shares.
 
     Returns:
-      `depth`: of the deepest point of either in the other; `inside`: share of the object's surface deeper than `SKIN` in the body;
+      `depth`: of the deepest point of either in the other; `inside`: share of the object's surface deeper than `SKIN`
+      in the body;
       `foot_height`: lowest foot above the floor, or above the lowest point of all where the floor is not known;
       `size`: longest side of the object over the body's height at rest.
     """

@@ -31,7 +31,10 @@ def rotated_fields(
 
 
 def facing_of(fields: Mapping[str, np.ndarray]) -> Float[np.ndarray, "3"]:
-    """Where a body looks, horizontal and unit, y up: its front; of who lies on the back its feet, on the belly its head."""
+    """Where a body looks, horizontal and unit, y up: its front.
+
+    Of who lies on the back that is where the feet are, on the belly where the head is.
+    """
     root = Rotation.from_rotvec(np.asarray(fields["global_orient"], float).reshape(3)).as_matrix()
     for axis in (root[:, 2], root[:, 1] * -np.sign(root[1, 2])):
         level = axis * np.array([1.0, 0.0, 1.0])

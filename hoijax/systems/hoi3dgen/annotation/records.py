@@ -79,14 +79,13 @@ def parse_record(line: str, where: str = "the record") -> dict[str, Any]:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not JSON: {error}") from error
-    if not isinstance(record, dict) or (missing := [name for name in FIELDS if name not in record]):
-        raise InputError(f"{where} is no record of an annotation{_lacks(record)}")
+    if not isinstance(record, dict):
+        raise InputError(f"{where} is no record of an annotation")
+    missing = [name for name in FIELDS if name not in record]
+    if missing:
+        raise InputError(f"{where} is no record of an annotation: it lacks {', '.join(missing)}")
     _check(record, where)
     return record
-
-
-def _lacks(record: Any) -> str:
-    return f": it lacks {', '.join(n for n in FIELDS if n not in record)}" if isinstance(record, dict) else ""
 
 
 def _check(record: Mapping[str, Any], where: str) -> None:

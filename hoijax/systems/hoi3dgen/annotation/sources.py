@@ -134,7 +134,7 @@ def _synth(root: pathlib.Path, split: str | None) -> SampleSource:
         try:
             splits[one] = open_split(root, one)
         except InputError:
-            if split is not None or one == SPLITS[-1] and not splits:
+            if split is not None or (one == SPLITS[-1] and not splits):
                 raise
     place = {f"{one}-{i:06d}": (one, i) for one, samples in splits.items() for i in range(len(samples))}
     # The configuration decides every sample.
@@ -181,7 +181,8 @@ def synth_sample(sample: dict[str, Any]) -> PosedSample:
         key=sample["key"], sequence=sample["key"].rpartition("-")[0], frame=sample["key"].rpartition("-")[2],
         gender="neutral", model=model, body=body, vertices=vertices, object_name=sample["category"],
         object_source="synth_hoi", object_uid=f"{sample['category']}/{int(sample['object_seed'])}", object=placed,
-        solid=Mesh(placed.vertices, placed.faces[hard]), obj_rot=rotation, obj_trans=translation, facing=facing_of(body), floor=0.0, action=sample["action"],
+        solid=Mesh(placed.vertices, placed.faces[hard]), obj_rot=rotation, obj_trans=translation,
+        facing=facing_of(body), floor=0.0, action=sample["action"],
         contact_parts=tuple(sample["contact_parts"].split(",")), body_contact=np.asarray(sample["body_contact"], bool),
         picture=picture,
     )  # fmt: skip
@@ -194,8 +195,9 @@ def _real(name: str, root: pathlib.Path, split: str | None, body_model: pathlib.
     if not items:
         have = sorted({item.split for item in index.items})
         problem = "" if have or not index.problems else f"; {index.problems[0]}"
-        raise InputError(f"{name} in {root} has no samples{'' if split is None else f' of the split {split!r}'}; it has"
-                         f" {', '.join(have) or 'nothing usable'}{problem}")  # fmt: skip
+        wanted = "" if split is None else f" of the split {split!r}"
+        usable = ", ".join(have) or "nothing usable"
+        raise InputError(f"{name} in {root} has no samples{wanted}; it has {usable}{problem}")
 
     @functools.lru_cache(maxsize=64)
     def template(obj: str) -> Mesh:
@@ -266,5 +268,3 @@ def _image(path: pathlib.Path) -> np.ndarray | None:
 def _mask(path: pathlib.Path) -> np.ndarray | None:
     image = _image(path) if path.is_file() else None
     return None if image is None else image[..., 0] > 127
-
-

@@ -1,4 +1,4 @@
-"""One sentence from what was annotated, and what can be wrong with a sentence: a deterministic writer and its checks."""
+"""One sentence from what was annotated, by a template; and what can be wrong with a sentence, whoever wrote it."""
 
 import dataclasses
 import re
@@ -42,7 +42,7 @@ _EVERY = "|".join(place.words for place in _PLACES if place.sided)
 
 
 def contact_words(parts: Collection[str]) -> list[str]:
-    """What touches as people say it: "both hands", "left thigh", "back"; the trunk goes without saying behind a back."""
+    """What touches as people say it: "both hands", "left thigh", "back"; a back says the trunk too."""
     said = []
     for place in _PLACES:
         if not place.sided:
