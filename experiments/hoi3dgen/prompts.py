@@ -44,6 +44,8 @@ class Config:
     split: Literal["dev", "test"] = "test"
     only: str = ""
     """Numbers of prompts, from 0, separated by commas; without it all."""
+    finished: bool = False
+    """Only report what is finished."""
     out: pathlib.Path = pathlib.Path("docs/results")
     picture: pathlib.Path = pathlib.Path("docs/images/hoi3dgen_compose.jpg")
     count: int = 3
@@ -61,13 +63,16 @@ class Config:
 def main(config: Config) -> None:
     """Makes what is not finished and writes the page."""
     rows = json.loads(PROMPTS.read_text())[config.split]
-    chosen = [int(k) for k in config.only.split(",") if k.strip()] or list(range(len(rows)))
+    chosen = [int(k) for k in config.only.split(",") if k.strip()] or _order(rows)
+    if config.finished:
+        chosen = [k for k in chosen if (_folder(config, k) / "metrics.json").is_file()]
     made = {}
     for number in chosen:
         made[number] = _one(config, number, *rows[number])
         row = made[number]
         print(f"{number:2d} {row['asked']:11s} {row.get('measured', '-'):11s} {1000 * row.get('depth', 0):5.1f} mm "
               f"{row['prompt']}{'; ' + row['failed'] if row.get('failed') else ''}", flush=True)  # fmt: skip
+    made = dict(sorted(made.items()))
     print(json.dumps(summary(made), indent=1))
     write_json(config.work / f"{config.split}.json", {"summary": summary(made), "rows": made})
     if config.split == "test" and not config.only:
@@ -78,6 +83,16 @@ def main(config: Config) -> None:
     Image.fromarray(sheet(config, made)).save(data, "JPEG", quality=80)
     picture = config.picture if config.split == "test" and not config.only else config.work / f"{config.split}.jpg"
     write_bytes(picture, data.getvalue())
+
+
+def _order(rows: list) -> list[int]:
+    """The first of each configuration, then the second of each, ...: stopped early, all of them are there."""
+    seen: dict[str, int] = {}
+    rank = []
+    for asked, _ in rows:
+        rank.append(seen.setdefault(asked, 0))
+        seen[asked] += 1
+    return sorted(range(len(rows)), key=lambda k: (rank[k], k))
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -153,6 +168,7 @@ def markdown(record: Mapping[str, Any]) -> str:
     low, high = (100 * x for x in total["interval"])
     lines = [
         "# HOI3DGen from what ships: sixty prompts",
+        *(["", f"**{total['prompts']} of the sixty were made so far.**"] if total["prompts"] < 60 else []),
         "",
         "`python -m hoijax.experiments.hoi3dgen.prompts`: `hoijax generate --backend compose`, one result a prompt,",
         f"chosen from {settings['count']} candidates a round, at most {settings['rounds']} rounds, by the contact that",

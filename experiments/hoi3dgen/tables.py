@@ -63,8 +63,8 @@ def markdown(found: Mapping[str, Mapping[str, Any] | None]) -> str:
     return "\n".join([
         "# HOI3DGen's tables on what is available",
         "",
-        "`python -m hoijax.experiments.hoi3dgen.tables`. The paper's prompts, meshes and judge are not published: its rows",
-        "stand for themselves, ours are on our own sixty prompts, shapes and renders.",
+        "`python -m hoijax.experiments.hoi3dgen.tables`. The paper's prompts, meshes and judge are not published: its",
+        "rows stand for themselves, ours are on our own sixty prompts, shapes and renders.",
         "",
         "| method | judge, text | contact accuracy | judge, quality |",
         "|---|---|---|---|",

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hoijax.io import write_npz
+from hoijax.io import write_bytes, write_npz
 from hoijax.io.motion import Motion
 from hoijax.io.textured_glb import Skeleton, SurfaceMaterial, TexturedPart, write_textured_glb
 from hoijax.jobs.record import plain_options
@@ -87,7 +87,7 @@ def write_composed(
     posed = [_posed_body(best, dressed), _thing(made, best, painted)]
     write_textured_glb(run.place("mesh", 0), posed, extras={"hoijax": facts})
     write_npz(run.place("smpl", 0), _arrays(made, best))
-    _write_segments(run, made, best, posed)
+    _write_segments(run, made, best)
     write_prompts(folder / RUN / "prompts.csv", [Prompt(prompt.text, prompt.thing.noun, _camel(asked))])
     scene = _scene(best, dressed, made, painted)
     pictures = _pictures(scene, size, views)
@@ -215,14 +215,14 @@ def _placed(made: Composed, each: Made) -> np.ndarray:
     return np.asarray(made.setting.shape.mesh.vertices) @ np.asarray(pose.rotation).T + np.asarray(pose.translation)
 
 
-def _write_segments(run: RunFolder, made: Composed, each: Made, posed: Sequence[TexturedPart]) -> None:
-    """The stage `seg`: labels of the joint surface, both parts, the body's parameters."""
+def _write_segments(run: RunFolder, made: Composed, each: Made) -> None:
+    """The stage `seg`: labels of the joint surface, both parts (those of the posed mesh), the body's parameters."""
     folder = run.place("seg", 0)
     body, thing = np.asarray(each.candidate.body), _placed(made, each)
     faces, own = np.asarray(made.prepared.model.faces), np.asarray(made.setting.shape.mesh.faces)
     labels = np.repeat([0, 1], [len(body), len(thing)])
     write_labels(folder / "labels.npz", np.concatenate([body, thing]), np.concatenate([faces, own + len(body)]), labels)
-    write_textured_glb(folder / "segmented.glb", posed)
+    write_bytes(folder / "segmented.glb", run.path("mesh", 0).read_bytes())
     write_npz(folder / "body.npz", _arrays(made, each) | {"similarity": np.eye(4, dtype=np.float32)})
 
 

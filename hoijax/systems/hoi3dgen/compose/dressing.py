@@ -21,7 +21,8 @@ from hoijax.systems.hoi3dgen.compose.painting import grained, patterned, to_byte
 from hoijax.systems.hoi3dgen.compose.palette import MATERIALS, Color, Material
 from hoijax.systems.hoi3dgen.compose.prompt import Garment, PersonWords
 
-SIZE = 1024
+SIZES = {"render": 2048, "default": 1024, "light": 512, "test": 256}
+"""Side of the texture by the body's level of detail, texels."""
 _ARMS = ("shoulder", "elbow", "wrist", "hand")
 _LEGS = ("hip", "knee", "ankle", "foot")
 _WAIST, _NECK = 0.04, 0.52
@@ -86,7 +87,7 @@ def _strongest(texels: Texels, labels: np.ndarray, faces: np.ndarray) -> np.ndar
     return np.take_along_axis(corner, np.argmax(votes, axis=0)[..., None], axis=-1)[..., 0]
 
 
-def dress(model: BodyModel, person: PersonWords, lod: str, seed: int = 0, size: int = SIZE) -> Dressed:
+def dress(model: BodyModel, person: PersonWords, lod: str, seed: int = 0, size: int | None = None) -> Dressed:
     """Paints clothes, hair and skin.
 
     What the words leave open is drawn from the seed: quiet colours, trousers, a shirt.
@@ -96,14 +97,14 @@ def dress(model: BodyModel, person: PersonWords, lod: str, seed: int = 0, size: 
       person: from `read_prompt`.
       lod: the body's level of detail.
       seed: of what is left open.
-      size: side of the texture, texels.
+      size: side of the texture, texels; None: that of `SIZES`.
 
     Raises:
       InputError: another body, which has no clothing regions.
     """
     if model.kind != "free":
         raise InputError(f"the free body can be dressed; this is a body of the kind {model.kind}")
-    s = _skin(lod, size)
+    s = _skin(lod, size or SIZES[lod])
     rng = np.random.default_rng([seed, 77])
     palette = _palette(person, rng)
     colors = np.array([palette[name] for name in s.names])[s.regions]
