@@ -53,6 +53,7 @@ from hoijax.metrics.scene import (
     v2s_mm,
 )
 from hoijax.metrics.summary import ContactInterval, Interval, bootstrap_contact, bootstrap_mean
+from hoijax.metrics.views import view_consistency
 from hoijax.metrics.volume import penetration_volume_host, six_ray_winding
 
 __all__ = [
@@ -107,4 +108,5 @@ __all__ = [
     "touches_scene",
     "v2s_mm",
     "vertex_scores_host",
+    "view_consistency",
 ]

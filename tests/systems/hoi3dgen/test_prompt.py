@@ -82,6 +82,10 @@ def test_unknown_garments_keep_their_colour_and_are_told():
     assert any("sarong" in note and "shirt" in note for note in prompt.notes)
     assert prompt.sentence == "A person kicks a football with the right foot"
     assert "bottle" in " ".join(read_prompt("A person carries a box and a bottle").notes)
+    glasses = read_prompt("A man wearing black sunglasses and a blue shirt holds a cup")
+    assert [g.name for g in glasses.person.garments] == ["shirt"] and glasses.sentence == "A person holds a cup"
+    assert any("sunglasses" in note for note in glasses.notes)
+    assert worn("A woman in red holds a cup") == [("shirt", COLORS["red"], None)]
     assert "happy" in " ".join(read_prompt("A happy man holds a cup").notes)
 
 
@@ -94,6 +98,8 @@ def test_shapes_go_by_noun_then_thing_then_head():
     assert source("A person carries a cheesebox").category == "box"
     teddy = source("A person hugs a brown teddy bear")
     assert teddy.source == "CC0 toy_051" and teddy.parts == ("body",)
+    big = source("A person hugs a big teddy bear")
+    np.testing.assert_allclose(np.ptp(big.mesh.vertices), 1.2 * np.ptp(teddy.mesh.vertices), rtol=1e-5)
     assert {source("A person sits in an armchair", k).source for k in range(4)} == {
         f"CC0 armchair_{n}" for n in ("001", "086", "099", "139")
     }

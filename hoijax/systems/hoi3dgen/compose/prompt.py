@@ -70,6 +70,8 @@ _SILENT = {
     "trash",
 }
 _DOER = re.compile(r"^[a-z]+(er|or|ist|ian|man|woman)$")
+_WORN = {"onhead", "onface", "onfeet", "onhand", "onwrist", "onneck", "ontorso", "onlegs", "onwaist"}
+"""Classes of the lexicon's things that are worn."""
 LONGEST = 1000
 """Characters of a prompt."""
 
@@ -122,7 +124,7 @@ class ObjectWords:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prompt:
+class PromptWords:
     """A prompt taken apart."""
 
     text: str
@@ -134,7 +136,7 @@ class Prompt:
     """What was not understood or cannot be shown."""
 
 
-def read_prompt(text: str) -> Prompt:
+def read_prompt(text: str) -> PromptWords:
     """Takes a prompt apart.
 
     Args:
@@ -160,7 +162,7 @@ def read_prompt(text: str) -> Prompt:
     _one_person(rest, text)
     sentence = _plain(rest)
     thing = _thing(sentence, text, notes)
-    return Prompt(text.strip(), sentence, person, thing, tuple(notes))
+    return PromptWords(text.strip(), sentence, person, thing, tuple(notes))
 
 
 def _subject(words: list[str], text: str) -> int:
@@ -259,7 +261,7 @@ def _taken(words, k, garments, looks, notes, before) -> int | None:
     found, end = [], start
     while True:
         phrase, stop = _noun_phrase(words, end)
-        garment = _garment(phrase, looks)
+        garment = _garment(phrase, looks) or _small_wear(phrase, notes)
         if garment is None:
             # After "wearing", or before anything is done, whatever is worn is a garment, known or not.
             unknown = (
@@ -352,6 +354,16 @@ def _garment(phrase: list[str], looks: dict) -> Garment | None:
         if len(phrase) >= length and name in GARMENTS:
             color, _, pattern, material, _ = _look(phrase[:-length])
             return Garment(name, color, pattern, material)
+    return None
+
+
+def _small_wear(phrase: list[str], notes: list[str]) -> Garment | None:
+    """Glasses, watches and the like, which are known as things and are not shown; clothes that are a colour alone."""
+    if phrase and phrase[-1] in COLORS:
+        return Garment("shirt", _look(phrase)[0])
+    if phrase and phrase[-1] in things() and things()[phrase[-1]].kind in _WORN:
+        notes.append(f"worn, but not shown: {phrase[-1]}")
+        return Garment("")
     return None
 
 

@@ -15,7 +15,7 @@ from hoijax.interaction import THRESHOLDS, ObjectTemplate, make_solid_template
 from hoijax.optim.fields import SDF_RESOLUTION
 from hoijax.systems.hoi3dgen.annotation.contact import HANDS, BodyContact, configuration, measure_contact
 from hoijax.systems.hoi3dgen.compose.people import betas_of
-from hoijax.systems.hoi3dgen.compose.prompt import Prompt
+from hoijax.systems.hoi3dgen.compose.prompt import PromptWords
 from hoijax.systems.hoi3dgen.compose.shapes import ChosenShape, choose_shape
 from hoijax.systems.interactanything import Candidate, OptimiseConfig, Prepared, SynthesisConfig, physics, prepare, run
 from hoijax.systems.interactanything.relations import Box, Relations, reason
@@ -66,7 +66,7 @@ class ComposeConfig:
 class SetUp:
     """A prompt with its shape and relations: everything that is checked before any long work."""
 
-    prompt: Prompt
+    prompt: PromptWords
     shape: ChosenShape
     """At its size."""
     relations: Relations
@@ -115,7 +115,7 @@ class Composed:
     """Best first: the asked contact, then no penetration, then InteractAnything's score."""
 
 
-def set_up(prompt: Prompt, seed: int = 0) -> SetUp:
+def set_up(prompt: PromptWords, seed: int = 0) -> SetUp:
     """Chooses the shape and reasons about who touches what.
 
     Args:
