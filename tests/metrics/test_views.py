@@ -47,5 +47,9 @@ def test_what_one_view_has_alone_is_lost(cameras):
     assert view_consistency(moved, cameras, BOX).max() == 0
     with pytest.raises(ValueError, match="two views or more"):
         view_consistency(small[:1], cameras[:1], BOX)
+    away = np.asarray(cameras[1].intrinsics) + np.array([[0, 0, 1000.0], [0, 0, 0], [0, 0, 0]], np.float32)
+    blind = cameras[1].replace(intrinsics=away)  # sees nothing of the box
+    everything = np.ones((SIZE, SIZE), bool)
+    assert view_consistency([small[0], everything], [cameras[0], blind], BOX)[0] == 0
     empty = view_consistency([np.zeros((SIZE, SIZE), bool), *small[1:]], cameras, BOX)
     assert np.isnan(empty[0]) and empty[1] == 0
