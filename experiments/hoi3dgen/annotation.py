@@ -34,6 +34,7 @@ from hoijax.systems.hoi3dgen.annotation import (
     PosedSample,
     annotate_sample,
     configuration,
+    open_samples,
     reasons_against,
     select,
 )
@@ -61,7 +62,9 @@ class Config:
     out: pathlib.Path | None = None
     """Markdown page."""
     count: int = 2000
-    """Samples."""
+    """Samples that are made."""
+    roots: tuple[pathlib.Path, ...] = ()
+    """Folders of finished builds of SynthHOI, whose samples are measured too."""
     errors: int = 100
     """Records that each kind of error is put into."""
     steps: int = 60
@@ -79,15 +82,17 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     """Makes samples, measures, writes the page; answers its numbers."""
-    rows = [row for batch in samples(config) for row in batch][: config.count]
-    if not rows:
+    loaded = [synth_sample(row) for batch in samples(config) for row in batch][: config.count]
+    for root in config.roots:
+        source = open_samples("synth_hoi", root)
+        loaded += [dataclasses.replace(source.load(key), picture=None) for key in source.keys]
+    if not loaded:
         raise InputError(f"{config.work} holds no samples; leave --no-make out")
     agreed = {rule: {"asked": 0, "recorded": 0} for rule in RULES}
     confusion: collections.Counter[tuple[str, str]] = collections.Counter()
     wrong: collections.Counter[tuple[str, str, str]] = collections.Counter()
     records = []
-    for row in rows:
-        sample = synth_sample(row)
+    for sample in loaded:
         labels = {name: label(sample, recorded=name == "recorded") for name in ("asked", "recorded")}
         distance = body_distances(sample.vertices, sample.object)
         for rule, counts in agreed.items():
@@ -97,7 +102,7 @@ def main(config: Config) -> dict[str, Any]:
             if rule == "exact":
                 confusion[labels["recorded"], got] += 1
                 if got != labels["recorded"]:
-                    wrong[row["action"], labels["recorded"], got] += 1
+                    wrong[sample.action or "", labels["recorded"], got] += 1
         records.append((sample, annotate_sample(sample, OfflineAnnotator(), RULES["exact"])))
     good = [pair for pair in records if not pair[1]["flags"]]
     drops = collections.Counter(record["flags"][0] for _, record in records if record["flags"])
@@ -105,7 +110,8 @@ def main(config: Config) -> dict[str, Any]:
     chosen = collections.Counter(records[i][1]["contact"]["config"] for i in taken)
     errors = {name: inject(kind, good, config) for name, kind in KINDS.items()}
     result = {
-        "samples": len(rows), "agreement": {r: {n: v / len(rows) for n, v in c.items()} for r, c in agreed.items()},
+        "samples": len(loaded),
+        "agreement": {r: {n: v / len(loaded) for n, v in c.items()} for r, c in agreed.items()},
         "confusion": {f"{a} as {b}": n for (a, b), n in sorted(confusion.items())},
         "wrong": {f"{a}: {b} as {c}": n for (a, b, c), n in wrong.most_common()},
         "dropped": dict(drops), "duplicates": len(doubles), "taken": dict(chosen), "errors": errors,
@@ -276,7 +282,7 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         f"# Annotation of {result['samples']:,} SynthHOI samples", "",
         "`python -m hoijax.experiments.hoi3dgen.annotation --work DIR --out docs/results/hoi3dgen_annotation.md`;",
-        "samples of the train split without pictures, offline annotator.", "",
+        "samples of SynthHOI, offline annotator.", "",
         "Contact configuration equal to the construction's label: `recorded`, the parts that the script asked to touch",
         "with those that the generator then labelled as touching; `asked`, the former alone, which does not know of a",
         "backpack that also brushes the thigh.", "",

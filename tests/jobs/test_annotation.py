@@ -170,7 +170,7 @@ def test_a_server_that_goes_away_leaves_its_shard_for_the_next_run_and_a_transcr
     failures = json.loads((tmp_path / "less/metrics.json").read_text())["failures"]
     assert len(failures) == 2 and "record it again" in failures["val-000003"]
     with pytest.raises(InputError, match="holds no transcript"):
-        read_transcripts(tmp_path / "again" / "nothing")
+        read_transcripts(again)
 
 
 def test_limits_and_names(root, tmp_path):
