@@ -146,6 +146,9 @@ def markdown(record: dict[str, Any]) -> str:
         "Made by `python -m hoijax.experiments.refine_pictures`, whose docstring says how.",
         f"{len(record['each'])} samples of SynthHOI's {record['config']['split']} split: means, and shares of samples.",
         table(head, cells),
+        "Left as fitted: "
+        + ("; ".join(f"{s['category']} ({s['note']})" for s in record["each"] if "not refined" in s["note"]) or "none")
+        + ".",
         f"{record['machine']}, shared with other work; the first sample's seconds include compilation; "
         f"{record['seconds']:.0f} s.",
     )

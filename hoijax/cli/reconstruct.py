@@ -134,6 +134,8 @@ def run(options: Options) -> int:
     return 1 if failures else 0
 
 
+UPRIGHT = 0.02
+"""Of `ObjectFitConfig`: a photograph's object is often a stand-in's, whose mask agrees with several turns by half."""
 SCOREHOI = ("regressor", "denoiser", "body_model", "setting", "iterations", "step", "show", "batch_size")
 FIT = ("focal", "size_std", "strict", "object_box", "object_click", "human_box", "human_click", "label", "every")
 
@@ -206,10 +208,11 @@ def _fit(options: Options) -> int:
 
     asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     request = FitRequest(
-        image=options.image, object=options.object, out=options.out, config=ObjectFitConfig(size_std=options.size_std),
-        focal=options.focal, human_mask=options.human_mask, object_mask=options.object_mask,
-        instances=options.instances, units=options.units, cache=grid_folder(), options=asked,
-        spot=spot, who=who, label=options.label, every=options.every,
+        image=options.image, object=options.object, out=options.out, focal=options.focal,
+        config=ObjectFitConfig(size_std=options.size_std, upright=UPRIGHT),
+        human_mask=options.human_mask, object_mask=options.object_mask, instances=options.instances,
+        units=options.units, cache=grid_folder(), options=asked, spot=spot, who=who, label=options.label,
+        every=options.every,
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     failures, poor = fit_photographs(request, pictures=options.pictures, redo=options.redo, execute=execute)

@@ -15,6 +15,7 @@ from hoijax.experiments.object_from_mask import (
     read_earlier,
     rotation_error,
     score,
+    score_differences,
     score_paired,
     symmetries,
 )
@@ -77,6 +78,18 @@ def test_rows_of_different_lengths_are_compared_on_the_samples_that_all_have():
     assert both.keys() == {first, second}
     assert (both[first]["samples"], both[first]["hit"], both[second]["hit"]) == (1, 0.0, 1.0)
     assert score_paired({first: [hit], second: [miss]}) == {}
+
+
+def test_rows_are_held_against_each_other_sample_by_sample():
+    """Two of three more: the interval is of the differences, not of the shares."""
+    hit, miss = row(3, 0.01, 0.02, 0.9), row(40, 0.01, 0.02, 0.8)
+    ours, other = "hoijax, fitted body", "silhouette alone"
+    found = score_differences({ours: [hit, hit, miss, hit], other: [miss, miss, miss]})
+    assert found.keys() == {f"{ours}, less {other}"}
+    gain, low, high = found[f"{ours}, less {other}"]
+    assert gain == pytest.approx(2 / 3) and (low, high) == (0.0, 1.0)
+    same = score_differences({ours: [hit, miss] * 9, other: [hit, miss] * 9})
+    assert same[f"{ours}, less {other}"] == [0.0, 0.0, 0.0]
 
 
 def test_a_run_goes_on_with_what_was_written_for_the_same_samples(tmp_path):

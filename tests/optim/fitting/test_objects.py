@@ -148,6 +148,16 @@ def test_energy_counts_what_each_term_is_about(shape, truth, wall):
     # Size: a tenth larger and farther shows the same picture and costs what the prior says.
     grown, _ = cost(dataclasses.replace(plain, size_weight=0.5, size_std=0.2), 1.1, 1.1)
     assert grown - cost(plain, 1.1, 1.1)[0] == pytest.approx(0.5 * (np.log(1.1) / 0.2) ** 2, rel=1e-3)
+    # Tilt: nothing upright, the weight on its side, twice that upside down.
+    leaning = dataclasses.replace(plain, upright=0.3)
+    assert cost(leaning)[0] == pytest.approx(base, abs=1e-5)
+    for up, want in (
+        (rotation[:, 0], 0.3),
+        (-rotation[:, 1], 0.6),
+        (0.6 * rotation[:, 1] + 0.8 * rotation[:, 2], 0.12),
+    ):
+        tilted = scene.replace(up=jnp.asarray(up, jnp.float32))
+        assert cost(leaning, scene=tilted)[0] - cost(plain, scene=tilted)[0] == pytest.approx(want, abs=1e-4)
     # Hiding: the share of the person's pixels that the object lies behind.
     share = float(jnp.sum(target.hidden)) / area
     assert share > 0.05
