@@ -10,7 +10,7 @@ import io
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -20,6 +20,7 @@ from hoijax.body_models import free_body
 from hoijax.data.sheet import contact_sheet
 from hoijax.errors import InputError
 from hoijax.experiments.interactanything.evaluate import Case, evaluate, prompt_cases, summary
+from hoijax.experiments.interactanything.others import other_cases
 from hoijax.io import read_json, read_npz, write_bytes, write_json, write_npz
 from hoijax.io.files import write_text
 from hoijax.render import Studio
@@ -32,6 +33,7 @@ SIZE, COLUMNS, AZIMUTH, ELEVATION = 176, 10, 45.0, 12.0
 NEAR = 1.3
 """Of an object larger than `LARGE` metres only what is so near to the person is framed, metres."""
 LARGE = 2.5
+SHEET = pathlib.Path("docs/images/interactanything.jpg")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,11 @@ class Config:
     """Folder that keeps finished prompts."""
     out: pathlib.Path = pathlib.Path("docs/results")
     """Folder of the page and its numbers."""
-    picture: pathlib.Path | None = pathlib.Path("docs/images/interactanything.jpg")
+    picture: pathlib.Path | None = SHEET
     """The sheet."""
+    cases: Literal["prompts", "others"] = "prompts"
+    """"others": thirty meshes that nobody here made (`others`); their page is `interactanything_others`, their sheet is
+    only drawn where it is named."""
     only: str = ""
     """Numbers of prompts, from 0, separated by commas; without it all."""
     count: int = 8
@@ -61,9 +66,10 @@ def main(config: Config) -> None:
     """
     if not physics.available():
         raise InputError("the prompts are judged in physics: pip install 'hoijax[physics]'")
-    cases = prompt_cases()
+    others = config.cases == "others"
+    cases = other_cases() if others else prompt_cases()
     chosen = [int(k) for k in config.only.split(",") if k.strip()] or list(range(len(cases)))
-    folder = config.work / "full"
+    folder = config.work / ("others" if others else "full")
     folder.mkdir(parents=True, exist_ok=True)
     settings = SynthesisConfig(
         count=config.count,
@@ -75,9 +81,10 @@ def main(config: Config) -> None:
     rows = {k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder, kept) for k in chosen}
     print(json.dumps(summary(list(rows.values())), indent=1))
     record = {"settings": made_with, "summary": summary(list(rows.values())), "rows": rows}
-    write_json(config.out / "interactanything.json", record)
-    write_text(config.out / "interactanything.md", markdown(record))
-    if config.picture is not None:
+    name = "interactanything_others" if others else "interactanything"
+    write_json(config.out / f"{name}.json", record)
+    write_text(config.out / f"{name}.md", others_markdown(record) if others else markdown(record))
+    if config.picture is not None and (config.picture != SHEET or not others):
         out = io.BytesIO()
         Image.fromarray(sheet(rows, folder, config.lod)).save(out, "JPEG", quality=80)
         write_bytes(config.picture, out.getvalue())
@@ -151,6 +158,37 @@ def markdown(record: Mapping[str, Any]) -> str:
         "",
         "![the best candidate of each prompt](../images/interactanything.jpg)",
         "",
+        *table(rows),
+        "",
+        "– : nothing rests, so nothing is judged: what is worn by straps, a ball that is dribbled.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def others_markdown(record: Mapping[str, Any]) -> str:
+    """The page of meshes that nobody here made."""
+    total, rows, settings = record["summary"], record["rows"], record["settings"]
+    lines = [
+        "# Meshes that nobody here made",
+        "",
+        "`python -m hoijax.experiments.interactanything.run --cases others`: twenty CC0 shapes of the test split and",
+        f"ten meshes of robosuite and metaworld, {settings['count']} candidates each, by the rule of",
+        "[the fifty prompts](interactanything.md). A mesh in an unknown unit is brought to its noun's usual size.",
+        "",
+        f"**{total['valid']} of {total['prompts']} valid**; parts {total['parts']}, depth {total['depth']},",
+        f"place {total['place']}, physics {total['physics']}; of all candidates "
+        f"{100 * total['candidates_valid']:.0f} %.",
+        "",
+        *table(rows, named=True),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def table(rows: Mapping[Any, Mapping[str, Any]], named: bool = False) -> list[str]:
+    """A line for each row."""
+    lines = [
         "| | prompt | valid candidates | farthest part, mm | deepest, mm | moves in physics, cm | fails |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -160,9 +198,9 @@ def markdown(record: Mapping[str, Any]) -> str:
         wrong = ", ".join(k for k, v in row["checks"].items() if not v)
         valid = f"{sum(c['valid'] for c in row['candidates'])} of {len(row['candidates'])}"
         numbers = f"{1000 * far:.0f} | {1000 * row['depth']:.0f} | {moves}"
-        lines.append(f"| {int(number) + 1} | {row['sentence']} | {valid} | {numbers} | {wrong} |")
-    lines += ["", "– : nothing rests, so nothing is judged: what is worn by straps, a ball that is dribbled.", ""]
-    return "\n".join(lines)
+        told = f"{row['name']}: {row['sentence']}" if named else row["sentence"]
+        lines.append(f"| {int(number) + 1} | {told} | {valid} | {numbers} | {wrong} |")
+    return lines
 
 
 if __name__ == "__main__":

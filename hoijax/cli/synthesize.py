@@ -35,6 +35,9 @@ class Options:
     pose_init: str = "prior"
     """Where poses come from: prior, the bank of poses; the name of one pose (stand, sit, ...); or a file of body
     parameters as `hoijax refine` reads them."""
+    affordance: str = "geometric"
+    """Where on the object parts touch: geometric, by bodies drawn beside it; learned, by the point network that comes
+    with hoijax; or a file of such a network's weights."""
     llm: str | None = None
     """A language model that answers what the relations are, by its name on the server; without it the offline
     reasoner."""
@@ -95,7 +98,8 @@ def run(options: Options) -> int:
 
     request = SynthesisRequest(
         sentence=options.sentence, object=options.object, out=options.out,
-        config=SynthesisConfig(count=options.count, seed=options.seed), pose_init=options.pose_init,
+        config=SynthesisConfig(count=options.count, seed=options.seed, affordance=options.affordance),
+        pose_init=options.pose_init,
         model=None if options.llm is None else ServerModel(options.llm, options.llm_url), votes=options.votes,
         relations=options.relations, units=options.units,
         object_up=None if options.object_up is None else parse_direction(options.object_up, "--object-up"),

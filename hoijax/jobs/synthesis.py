@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 
 from hoijax.body_models import NAMED_POSES, BodyModel, BodyParams, free_body, named_pose
 from hoijax.errors import InputError
@@ -23,6 +24,7 @@ from hoijax.jobs.synthesis_files import FILES, Synthesized, in_words, write_synt
 from hoijax.language import LanguageModel
 from hoijax.systems.interactanything import Prepared, SynthesisConfig, given_starts, prepare, rank, run
 from hoijax.systems.interactanything import physics as mujoco_judge
+from hoijax.systems.interactanything.learned import affordance_network
 from hoijax.systems.interactanything.relations import Relations, reason
 
 PRIOR = "prior"
@@ -128,6 +130,7 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
       InputError: nothing can be made.
     """
     model = free_body(request.lod)
+    network = affordance_network(request.config.affordance)
     mesh = read_object(request)
     relations = relate(request, mesh)
     starts = _given(request, model)
@@ -142,6 +145,7 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
             "vertices": sized.vertices,
             "config": dataclasses.asdict(request.config),
             "pose": starts if starts is None else [starts.rotations, starts.betas, starts.translation],
+            "affordance": None if network is None else [np.asarray(x) for x in jax.tree.leaves(nnx.state(network))],
             "lod": request.lod,
             "physics": request.physics and mujoco_judge.available(),
         }

@@ -20,7 +20,7 @@ TABLES = (
     "hoijax.nets.scorehoi.checkpoints", "hoijax.nets.graft.checkpoints", "hoijax.nets.blaze.weights",
     "hoijax.nets.clip.checkpoints", "hoijax.nets.sam.checkpoints", "hoijax.nets.sana.checkpoints",
     "hoijax.nets.llama.checkpoints", "hoijax.nets.stable_diffusion.checkpoints",
-    "hoijax.nets.interactvlm.checkpoints",
+    "hoijax.nets.interactvlm.checkpoints", "hoijax.nets.interactanything.checkpoints",
 )  # fmt: skip
 """Modules with a table WEIGHTS of their networks by name."""
 

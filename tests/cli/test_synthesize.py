@@ -119,6 +119,8 @@ def test_the_same_command_has_nothing_to_do(made, stool, capsys):
     (SIT, ("--pose-init", "handstand"), "handstand"),
     (SIT, ("--pose-init", "nobody.npz"), "nobody.npz"),
     (SIT, ("--relations", "none.json"), "none.json"),
+    (SIT, ("--affordance", "nobody.safetensors"), "nobody.safetensors"),
+    ("the stool stands in the corner", (), "names no person"),
 ])  # fmt: skip
 def test_bad_options_are_told_before_anything_is_written(sentence, options, said, stool, tmp_path, capsys):
     assert run(sentence, "--object", stool, "--out", tmp_path / "out", *options) == 2

@@ -33,6 +33,12 @@ def test_the_page_says_what_failed():
     assert "| 8 | A person sits on it | 0 of 2 | 4 | 2 | 25.0 | physics |" in text
 
 
+def test_the_page_of_other_meshes_names_them():
+    rows = {0: row(True) | {"name": "chair_026"}}
+    text = run.others_markdown({"settings": SETTINGS, "summary": summary(list(rows.values())), "rows": rows})
+    assert "**1 of 1 valid**" in text and "| 1 | chair_026: A person sits on it | 2 of 2 | 4 | 2 | 25.0 |  |" in text
+
+
 def test_without_a_judge_nothing_is_claimed(tmp_path, monkeypatch):
     monkeypatch.setattr(run.physics, "available", lambda: False)
     with pytest.raises(InputError, match="physics"):

@@ -16,6 +16,7 @@ from hoijax.metrics import signed_distance_host
 from hoijax.optim.fields import BodyField, body_field
 from hoijax.systems.interactanything import affordance as aff
 from hoijax.systems.interactanything.equations import equation_targets
+from hoijax.systems.interactanything.learned import GEOMETRIC, affordance_network, learned_weights, likeliest
 from hoijax.systems.interactanything.relations import Relations, place
 from hoijax.systems.interactanything.relations.shape import Box
 from hoijax.systems.interactanything.stages import OptimiseConfig, optimise
@@ -40,6 +41,9 @@ class SynthesisConfig:
     optimise: OptimiseConfig = dataclasses.field(default_factory=OptimiseConfig)
     use_affordance: bool = True
     """False: parts may touch anywhere (an ablation)."""
+    affordance: str = GEOMETRIC
+    """Where within their places parts touch: "geometric", equations 4 and 5 over drawn bodies; "learned", the point
+    network that comes with hoijax; or a file of its weights."""
     refine: bool = True
     """False: starts as they are (an ablation)."""
 
@@ -152,17 +156,19 @@ def run(
       The candidates, best first.
     """
     relations, thing, model = prepared.relations, prepared.thing, prepared.model
+    network = affordance_network(config.affordance)
     tell = watch or (lambda share, text: None)
     tell(0.0, "poses")
     if starts is None:
         starts = draw_starts(relations, thing, config.count * config.draws, config.seed)
     bodies = _pose(model, starts)
     order = np.argsort([_rough(prepared, s, v) for s, v in zip(starts, bodies.vertices)], kind="stable")[: config.count]
-    maps = affordance_maps(prepared, starts, bodies.joints)
+    maps = affordance_maps(prepared, starts, bodies.joints, network)
+    narrow = None if network is None else maps
     starts = [starts[k] for k in order]
     tell(0.1, "affordance")
     cache: dict[Any, ObjectRegion] = {}
-    regions = [_regions(prepared, s, cache) if config.use_affordance else {} for s in starts]
+    regions = [_regions(prepared, s, cache, narrow) if config.use_affordance else {} for s in starts]
     parts = [relations.body_parts for _ in starts]
     params = BodyParams(*(np.stack([getattr(s, n) for s in starts]) for n in ("rotations", "betas", "translation")))
     pose = RigidPose(
@@ -184,7 +190,7 @@ def run(
     candidates = [_candidate(prepared, starts[i], fine, placed, bodies, i) for i in range(len(starts))]
     ranked = sorted(candidates, key=lambda c: -c.score)
     best = ranked[0].start
-    return Result(tuple(ranked), maps, _regions(prepared, best, cache))
+    return Result(tuple(ranked), maps, _regions(prepared, best, cache, narrow))
 
 
 def given_starts(prepared: Prepared, params: BodyParams, count: int, seed: int) -> list[Start]:
@@ -250,22 +256,33 @@ def _rough(prepared: Prepared, start: Start, body: np.ndarray) -> float:
     return float(max(0.0, -depth.min()) + 0.3 * max(0.0, depth.min()))
 
 
-def affordance_maps(prepared: Prepared, starts: list[Start], joints: np.ndarray) -> dict[str, np.ndarray]:
-    """For each asked part a weight per vertex of the mesh: equations 4 and 5 over the drawn bodies, within the places
-    that the relations name."""
-    names, thing = prepared.model.joint_names, prepared.thing
+def affordance_maps(
+    prepared: Prepared, starts: list[Start], joints: np.ndarray, network: Any = None
+) -> dict[str, np.ndarray]:
+    """For each asked part a weight per vertex of the mesh, within the places that the relations name: equations 4 and 5
+    over the drawn bodies, or what a point network says."""
+    names, thing, relations = prepared.model.joint_names, prepared.thing, prepared.relations
+    parts, said = relations.body_parts, None
+    if network is not None and parts:
+        said = dict(zip(parts, learned_weights(network, thing.mesh, parts, relations.action, thing.points)))
     local = np.stack([(j - s.object_translation) @ s.object_rotation for s, j in zip(starts, joints)])
     maps = {}
     for contact in prepared.relations.contacts:
         index = [names.index(n) for n in aff.joints_of(contact.body_part)]
-        weights = aff.affordance_of_bodies(thing.points.astype(np.float32), local[:, index])
+        if said is not None:
+            weights = said[contact.body_part]
+        else:
+            weights = aff.affordance_of_bodies(thing.points.astype(np.float32), local[:, index])
         boxes = tuple({b for s in starts for b in s.places.get(contact.body_part, ())})
         weights = weights * np.where(thing.inside(boxes), 1.0, 0.05)
         maps[contact.body_part] = aff.lift(thing.points, weights / weights.sum(), np.asarray(thing.mesh.vertices))
     return maps
 
 
-def _regions(prepared: Prepared, start: Start, cache: dict[Any, ObjectRegion]) -> dict[str, ObjectRegion]:
+def _regions(
+    prepared: Prepared, start: Start, cache: dict[Any, ObjectRegion], maps: Mapping[str, np.ndarray] | None
+) -> dict[str, ObjectRegion]:
+    """Where each part is to touch: its places, or of these what a map of its affordance says is likeliest."""
     found = {}
     for part, boxes in start.places.items():
         if not boxes:
@@ -274,6 +291,8 @@ def _regions(prepared: Prepared, start: Start, cache: dict[Any, ObjectRegion]) -
         if key not in cache:
             word = next(c.object_part for c in prepared.relations.contacts if c.body_part == part)
             cache[key] = _region(word, prepared.thing.mesh, boxes)
+            if maps is not None and part in maps:
+                cache[key] = likeliest(cache[key], np.asarray(prepared.thing.mesh.vertices), maps[part])
         found[part] = cache[key]
     return found
 

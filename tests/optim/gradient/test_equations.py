@@ -73,12 +73,12 @@ def test_the_ground_of_equation_6():
 
 
 def test_masked_contacts_do_not_count():
-    points, normals, gaps = RNG.normal(size=(6, 3)), RNG.normal(size=(6, 3)), np.abs(RNG.normal(size=6)) * 0.02
+    points, normals, gaps = RNG.normal(size=(6, 3)), RNG.normal(size=(6, 3)), np.abs(RNG.normal(size=6))
     mask = np.array([1.0, 0, 1, 1, 0, 1])
     kept = mask > 0
     for rank in (0.0, 1.0):
-        some = wrench_loss(points, normals, gaps, np.zeros(3), 0.5, mask=mask, rank=rank)
-        alone = wrench_loss(points[kept], normals[kept], gaps[kept], np.zeros(3), 0.5, rank=rank)
+        some = wrench_loss(points, normals, gaps, np.zeros(3), 0.5, mask=mask, rank=rank, reach=2.0)
+        alone = wrench_loss(points[kept], normals[kept], gaps[kept], np.zeros(3), 0.5, rank=rank, reach=2.0)
         np.testing.assert_allclose(some, alone, rtol=1e-5)
     assert float(wrench_loss(points, normals, gaps, np.zeros(3), 0.5, mask=np.zeros(6))) == 0
 

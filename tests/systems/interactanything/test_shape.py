@@ -164,6 +164,7 @@ def test_words_of_parts_are_places_on_the_mesh():
     assert places(chair, "bottom")[0].upper[1] < -0.2 and places(chair, "legs")[0].size[1] == pytest.approx(
         0.356, abs=0.01
     )
+    assert places(chair, "pedals") == places(chair, "legs") and places(chair, "wheels") == places(chair, "bottom")
     assert places(chair, "gizmo") == (chair.box,) and places(chair, "body") == (chair.box,)
     (top,) = places(measure(make_object("table").mesh), "top")
     assert top.upper[1] == pytest.approx(0.37, abs=0.01) and top.size[1] < 0.05

@@ -182,6 +182,14 @@ def test_what_is_held_by_its_end_hangs_from_it():
         assert np.hypot(*(middle - grip)[[0, 2]]) < 0.03 and middle[1] < grip[1] - 0.1
 
 
+def test_nobody_leans_against_what_looks_up():
+    _, _, starts, _, objects = drawn("A person leans against the table", make_object("table").mesh, 2)
+    for start, table in zip(starts, objects):
+        top = table[:, 1].max()
+        (place,) = start.places["back"]
+        assert place.lower[1] + start.object_translation[1] < top - 0.1
+
+
 def outside(points, mesh, scale):
     """Signed distance of the two boxes, metres."""
     halves, middles = (

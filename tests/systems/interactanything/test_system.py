@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 import trimesh
+from flax import nnx
 
 from hoijax.body_models import BodyParams, free_body, named_pose
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
+from hoijax.nets import interactanything as nets
 from hoijax.optim.gradient import Langevin, Sizes
 from hoijax.systems.interactanything import (
     OptimiseConfig,
@@ -117,6 +119,22 @@ def test_targets_of_the_equations_are_the_contact_areas(stool):
     assert used[:, 1].min() > -0.3 and np.average(bare.points[0, 0, :, 1], weights=bare.affordance[0, 0]) > 0
     none = equations.equation_targets(stool.thing.mesh, stool.relations, [{}], {})
     assert np.all(none.affordance == 0)
+
+
+def test_a_network_narrows_the_places(stool, tmp_path):
+    bare = dataclasses.replace(CONFIG, refine=False)
+    path = tmp_path / "net.safetensors"
+    network = nets.Model(nets.Config(width=8, blocks=1, condition=4), nnx.Rngs(0))
+    kernel = network.logit.kernel
+    kernel[...] = kernel[...] + 1.0  # else it would say one half everywhere
+    nets.save(path, network)
+    known, learned = run(stool, bare), run(stool, dataclasses.replace(bare, affordance=str(path)))
+    assert abs(learned.affordance["seat"].sum() - 1) < 1e-6
+    assert not np.allclose(learned.affordance["seat"], known.affordance["seat"], atol=1e-4)
+    inner, outer = ({tuple(p) for p in r.regions["seat"].points} for r in (learned, known))
+    assert inner < outer and len(inner) <= len(outer) // 2 + 1
+    with pytest.raises(InputError, match="nobody.safetensors"):
+        run(stool, dataclasses.replace(bare, affordance="nobody.safetensors"))
 
 
 def test_who_sits_touches_the_seat_and_the_stool_stands(made):

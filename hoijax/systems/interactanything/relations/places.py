@@ -16,7 +16,7 @@ _SAME = {
     "backrest": "backrest back-rest",
     "armrest": "armrest armrests arm-rest",
     "handle": "handle handles grip haft shaft stem neck knob hilt",
-    "bottom": "bottom underside base sole pedals pedal feet foot wheels wheel",
+    "bottom": "bottom underside base sole feet foot wheels wheel",
     "sides": "sides side door doors edges walls hands arms wings shoulders",
     "front": "front screen display belly nose strap straps",
     "back": "back rear tail",
@@ -24,7 +24,7 @@ _SAME = {
     "right": "right right-side",
     "head": "head handlebar handlebars steering-wheel hair ear ears face-of",
     "hood": "hood bonnet",
-    "legs": "legs leg rungs lower-part",
+    "legs": "legs leg rungs lower-part pedals pedal",
     "body": "body whole middle trunk barrel torso strings waist rope ropes chain chains",
 }
 WORDS = {word: name for name, words in _SAME.items() for word in words.split()}

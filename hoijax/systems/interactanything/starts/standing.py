@@ -13,6 +13,8 @@ from hoijax.systems.interactanything.starts.setting import THICK, Setting
 
 ENDS = ("hand", "foot", "arm", "leg", "ear", "tail", "strap", "corner", "neck", "wing", "finger")
 """Parts from which a thing hangs that is held by them."""
+RIM = 0.15
+"""How far below a level its rim reaches, metres."""
 DEEP = 0.8
 """How deep a place is at most that is reached at its middle, metres."""
 PLATE = 0.45
@@ -358,9 +360,20 @@ def lean_on_hands(s: Setting) -> None:
     place_hands(s)
 
 
+def _take_the_rim(s: Setting, part: str) -> None:
+    """Where the place is a level, such as a saddle or a table's top, what is `RIM` below it and above: nobody leans
+    against what looks up."""
+    contact = s.contact(part)
+    if contact is None or not contact.places or np.mean(s.samples(part)[1][:, 1] > 0.7) < 0.6:
+        return
+    low, high = s.thing.points.min(axis=0), s.thing.points.max(axis=0)
+    low[1] = max(low[1], min(box.lower[1] for box in contact.places) - RIM)
+    s.chosen[part] = (Box(tuple(map(float, low)), tuple(map(float, high))),)
+
+
 def _face_place(s: Setting, part: str) -> None:
     """Of several sides takes one, and turns the thing by quarters so that it looks at the person before it."""
-    places = s.contact(part).places
+    places = s.chosen.get(part, s.contact(part).places)
     if len(places) > 1:
         s.chosen[part] = (places[int(s.rng.integers(len(places)))],)
     low, high = s.box()
@@ -374,6 +387,7 @@ def lean_back(s: Setting) -> None:
     p, rng = s.puppet, s.rng
     s.stand_thing(_raised(s))
     part = next((n for n in ("back", "upper_back", "lower_back", "buttocks") if s.contact(n)), "back")
+    _take_the_rim(s, part)
     _face_place(s, part)
     points = s.samples(part)[0]
     top = float(np.percentile(points[:, 1], 97))
