@@ -4,7 +4,9 @@ Body labels have 6890 entries (SMPL and SMPL-H share the topology) or 10475 (SMP
 2048 points of a cloud, one column per affordance; the columns' order is the dataset's own.
 """
 
+import functools
 import pathlib
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -120,7 +122,7 @@ def read_lemon(index: Index, item: DatasetItem) -> ContactSample:
     """
     obj, affordance = pathlib.PurePosixPath(item.key).parts[-3:-1]
     labels = index.root / "smplh_param" / "human_label.json"
-    table = read_json(labels) if labels.exists() else {}
+    table = _whole_file(labels) if labels.exists() else {}
     return ContactSample(
         key=item.key,
         image=item.key,
@@ -130,6 +132,17 @@ def read_lemon(index: Index, item: DatasetItem) -> ContactSample:
         body_contact=array(read_pickle(index.root / item.files[0]), "contact", (SMPL_VERTICES,)) > 0.5,
         body=_lemon_body(table[item.key]["smplh_param"]) if item.key in table else None,
     )
+
+
+def _whole_file(path: pathlib.Path) -> Any:
+    """What a file of labels of all images holds, kept while the file stays as it is."""
+    stat = path.stat()
+    return _kept_file(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_file(path: pathlib.Path, changed: int, size: int) -> Any:
+    return read_json(path) if path.suffix == ".json" else read_pickle(path)
 
 
 def _lemon_contact(image: str) -> str:
@@ -257,7 +270,7 @@ def read_rich(index: Index, item: DatasetItem) -> ContactSample:
     Raises:
       InputError: the file is damaged.
     """
-    labels = read_pickle(index.root / item.files[0])
+    labels = _whole_file(index.root / item.files[0])
     row = labels[item.row] if not isinstance(labels, dict) else labels[item.key]
     row = np.asarray(row)
     if row.shape != (SMPL_VERTICES,):  # a list of vertex ids

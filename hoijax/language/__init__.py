@@ -5,6 +5,7 @@ from hoijax.language.messages import LanguageError, LanguageModel, Message, enco
 from hoijax.language.recording import Recorder, Replay
 from hoijax.language.server import ServerModel
 from hoijax.language.tokenizers import HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer, load_tokenizer
+from hoijax.language.words import WordTokenizer
 
 __all__ = [
     "HuggingFaceTokenizer",
@@ -16,6 +17,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "ServerModel",
     "Tokenizer",
+    "WordTokenizer",
     "encode_image",
     "first_json",
     "load_tokenizer",

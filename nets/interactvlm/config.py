@@ -27,7 +27,7 @@ class Config:
     """Channels of the image tower's patches."""
     projector: Literal["linear", "perceptron"] = "linear"
     """From patches to tokens: LLaVA's first version, or 1.5."""
-    gate: Literal["vi_v1", "view_index", "simple", "none"] = "vi_v1"
+    gate: Literal["vi_v1", "view_index", "simple", "concat", "none"] = "vi_v1"
     """How a view's camera changes the contact token, see `CameraGate`; "none": not at all."""
     views: int = 4
     """Of a surface."""

@@ -10,7 +10,7 @@ from hoijax.nets.blocks import attend
 
 ArrayLike = jax.Array | np.ndarray
 
-KINDS = ("vi_v1", "view_index", "simple", "none")
+KINDS = ("vi_v1", "view_index", "simple", "concat", "none")
 CAMERA = 5
 """Numbers that describe a view: `hoijax.render.CameraRig.network_vector`."""
 
@@ -21,6 +21,7 @@ class CameraGate(nnx.Module):
     - "vi_v1", as released: e sigmoid(W_v relu(B relu(A k)));
     - "view_index": e W_v sigmoid(B relu(A k));
     - "simple": e + relu(A k);
+    - "concat": A [e, k], as the paper's ablation says; no code of it was released;
     - "none": e.
 
     Args:
@@ -41,8 +42,8 @@ class CameraGate(nnx.Module):
             return nnx.Linear(inputs, outputs, kernel_init=init, rngs=rngs)
 
         several = kind in ("vi_v1", "view_index")
-        layers = {} if kind == "none" else {"0": linear(CAMERA, hidden)}
-        self.spatial_encoder = nnx.Dict(layers | ({"2": linear(hidden, hidden)} if several else {}))
+        first = {} if kind == "none" else {"0": linear(CAMERA + (width if kind == "concat" else 0), hidden)}
+        self.spatial_encoder = nnx.Dict(first | ({"2": linear(hidden, hidden)} if several else {}))
         self.view_transforms = nnx.List([linear(hidden, width) for _ in range(views if several else 0)])
 
     def gate(self, cameras: Float[ArrayLike, "*B V 5"]) -> Float[jax.Array, "*B V C"]:
@@ -71,6 +72,8 @@ class CameraGate(nnx.Module):
         each = jnp.broadcast_to(token[..., None, :], (*cameras.shape[:-1], token.shape[-1]))
         if self.kind == "none":
             return each
+        if self.kind == "concat":
+            return self.spatial_encoder["0"](jnp.concatenate([each, jnp.asarray(cameras).astype(each.dtype)], axis=-1))
         gate = self.gate(cameras).astype(each.dtype)
         return each + gate if self.kind == "simple" else each * gate
 

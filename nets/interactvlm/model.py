@@ -51,15 +51,17 @@ class VisionLanguage(nnx.Module):
             self.mm_projector = Perceptron(wide, width, width, rngs)
         self.language = llama.Model(config.language, rngs)
 
-    def see(self, images: Float[ArrayLike, "B H W 3"]) -> Float[jax.Array, "B P W"]:
+    def see(self, images: Float[ArrayLike, "B H W 3"] | Float[ArrayLike, "B P C"]) -> Float[jax.Array, "B P W"]:
         """Patches of images as tokens: what the image tower finds before its last block.
 
         Args:
-          images: `clip.normalise(clip.crop(image))`.
+          images: `clip.normalise(clip.crop(image))`, or the C features of patches that another network found.
 
         Raises:
-          InputError: the network has no image tower.
+          InputError: images, but the network has no image tower.
         """
+        if images.ndim == 3:
+            return self.mm_projector(jnp.asarray(images))
         if self.vision is None:
             raise InputError("this network came without its image tower; load it with one: load(path, vision=...)")
         return self.mm_projector(self.vision(images).penultimate[:, 1:])

@@ -28,6 +28,16 @@ def conversation(question: str, answer: str | None = None, system: str = SYSTEM)
     return text if answer is None else f"{text} {answer}</s>"
 
 
+def dialogue(turns: Sequence[tuple[str, str]], system: str = SYSTEM) -> list[tuple[str, str]]:
+    """A conversation of several questions and answers: for each turn the text up to its answer, and with it."""
+    found, text = [], ""
+    for number, (question, answer) in enumerate(turns):
+        asked = conversation(question, system=system) if not number else f"{text}USER: {question} ASSISTANT:"
+        text = f"{asked} {answer}</s>"
+        found.append((asked, text))
+    return found
+
+
 def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     """Ids of a text with one `<image>`, which becomes `IMAGE`.
 
@@ -75,16 +85,53 @@ def make_prompts(
       InputError: a conversation is longer, or holds `<image>` itself.
     """
     answers = [None] * len(questions) if answers is None else list(answers)
-    ids, labels = np.zeros((len(questions), length), np.int32), np.full((len(questions), length), IGNORED, np.int32)
-    lengths = np.zeros(len(questions), np.int32)
-    for i, (question, answer) in enumerate(zip(questions, answers, strict=True)):
-        whole = prompt_ids(tokenizer, conversation(question, answer, system))
+    rows = [
+        [(conversation(question, system=system), conversation(question, answer, system))]
+        for question, answer in zip(questions, answers, strict=True)
+    ]
+    return _prompts(tokenizer, rows, length, [answer is not None for answer in answers])
+
+
+def make_dialogues(
+    tokenizer: Tokenizer, dialogues: Sequence[Sequence[tuple[str, str]]], *, length: int = 257, system: str = SYSTEM
+) -> Prompts:
+    """Conversations of several turns as ids; every answer is labelled, and the last turns that do not fit are left out.
+
+    Args:
+      tokenizer: of the language model.
+      dialogues: questions and answers about one image each.
+      length: of the arrays.
+      system: the sentence that begins a conversation.
+
+    Raises:
+      InputError: not even the first turn fits, or there is none.
+    """
+    if not all(dialogues):
+        raise InputError("a conversation has one question and answer at least")
+    rows = []
+    for turns in dialogues:
+        texts = dialogue(turns, system)
+        fit = [len(prompt_ids(tokenizer, whole)) <= length for _, whole in texts]
+        rows.append(texts[: max(sum(fit), 1)])
+    return _prompts(tokenizer, rows, length, [True] * len(rows))
+
+
+def _prompts(
+    tokenizer: Tokenizer, rows: Sequence[Sequence[tuple[str, str]]], length: int, labelled: Sequence[bool]
+) -> Prompts:
+    """Texts up to each answer and with it as ids."""
+    ids, labels = np.zeros((len(rows), length), np.int32), np.full((len(rows), length), IGNORED, np.int32)
+    lengths = np.zeros(len(rows), np.int32)
+    for i, (turns, labels_it) in enumerate(zip(rows, labelled, strict=True)):
+        whole = prompt_ids(tokenizer, turns[-1][1])
         if len(whole) > length:
-            raise InputError(f"a conversation has {len(whole)} tokens, at most {length} are read: {question[:60]!r}")
+            raise InputError(
+                f"a conversation has {len(whole)} tokens, at most {length} are read: {turns[0][0][-60:]!r}"
+            )
         ids[i, : len(whole)], lengths[i] = whole, len(whole)
-        if answer is not None:
-            asked = len(prompt_ids(tokenizer, conversation(question, system=system)))
-            labels[i, asked : len(whole)] = whole[asked:]
+        for asked, answered in turns if labels_it else ():
+            first, last = (len(prompt_ids(tokenizer, text)) for text in (asked, answered))
+            labels[i, first:last] = whole[first:last]
     return Prompts(ids, lengths, labels)
 
 

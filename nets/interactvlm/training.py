@@ -36,8 +36,13 @@ def adapt(
     return add_lora(model, where, rank=rank, alpha=alpha, rngs=rngs, dropout=dropout)
 
 
+def patterns() -> tuple[str, ...]:
+    """Regular expressions that find what is trained whole by its dotted name."""
+    return tuple(rf"{re.escape(start)}\." for start in WHOLE)
+
+
 def is_trained(path: tuple[Any, ...], leaf: Any) -> bool:
     """Whether a variable is among those that training changes: a filter for `nnx.split` and `nnx.state`."""
     name = ".".join(map(str, path))
-    whole = any(re.match(rf"{re.escape(start)}\.", name) for start in WHOLE)
+    whole = any(re.match(pattern, name) for pattern in patterns())
     return isinstance(leaf, nnx.LoRAParam) or (whole and isinstance(leaf, nnx.Param))

@@ -23,17 +23,18 @@ MODES: tuple[str, ...] = ("soft", "kept_mean", "legacy")
 
 @struct.dataclass
 class LiftOperator:
-    """Entries of a sparse matrix from the pixels of N views of S x S to V vertices; E entries, zeros fill up."""
+    """Entries of a sparse matrix from the pixels of N views of S x S to V vertices; E entries, zeros fill up. Several
+    surfaces have leading axes."""
 
-    pixel: Int[ArrayLike, "E"] | Any
+    pixel: Int[ArrayLike, "*B E"] | Any
     """Index into the flattened views."""
-    row: Int[ArrayLike, "E"] | Any
+    row: Int[ArrayLike, "*B E"] | Any
     """View times V plus vertex, in order; N V for what fills up."""
-    bary: Float[ArrayLike, "E"] | Any
+    bary: Float[ArrayLike, "*B E"] | Any
     """Barycentric weight of the vertex in the pixel."""
-    soft: Float[ArrayLike, "E"] | Any
+    soft: Float[ArrayLike, "*B E"] | Any
     """`bary` over its sum in the view and over the number of views that see the vertex."""
-    visible: Bool[ArrayLike, "V"] | Any
+    visible: Bool[ArrayLike, "*B V"] | Any
     """Vertices that some pixel sees with positive weight."""
     views: tuple[int, int, int] = struct.field(pytree_node=False)
     """N, S, S."""

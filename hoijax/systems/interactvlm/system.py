@@ -1,6 +1,7 @@
 """InteractVLM whole: images and questions to contact on the vertices of a body and of an object."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +36,11 @@ class RunConfig:
 
 @struct.dataclass
 class Surface:
-    """A surface as the networks see it."""
+    """A surface as the networks see it, or several with leading axes."""
 
-    embedding: Float[ArrayLike, "N S S C"]
+    embedding: Float[ArrayLike, "*B N S S C"] | Any
     """Of its views, by the segmenter's encoder."""
-    cameras: Float[ArrayLike, "N 5"]
+    cameras: Float[ArrayLike, "*B N 5"] | Any
     """Of its views."""
     lift: LiftOperator
     """From their pixels to its vertices."""
@@ -67,8 +68,8 @@ class Prepared:
 class Inputs:
     """Images and what is asked about them, B each."""
 
-    images: Float[ArrayLike, "B H W 3"]
-    """`clip.normalise(clip.crop(image))`."""
+    images: Float[ArrayLike, "B H W 3"] | Float[ArrayLike, "B P C"]
+    """`clip.normalise(clip.crop(image))`, or features of patches where the network has no image tower."""
     body: Prompts | None = None
     """Questions about the body, without answers."""
     object: Prompts | None = None
@@ -159,35 +160,87 @@ def run(
         surface, kind, mode = {
             "body": (prepared.body, HUMAN, config.body_lift), "object": (prepared.object, OBJECT, config.object_lift),
         }[name]  # fmt: skip
-        answer, contact = network.write(patches, prompts, stop=config.stop, steps=config.steps)
-        logits = _localise(network, contact, surface, kind)
-        views, side = surface.lift.views[0], surface.lift.views[1:]
-        valid = jnp.ones((views, *side), bool)  # the lift takes pixels that show the surface, no others
-
-        def lift(
-            logits: jax.Array, surface: Surface = surface, mode: str = mode, valid: jax.Array = valid
-        ) -> jax.Array:
-            """One image's: a lift's weights are the same for all."""
-            return apply_lift(surface.lift, probabilities(logits, valid), mode).scores
-
-        lifted = jax.lax.map(lift, logits)
-        said = contact.found.astype(lifted.dtype)
-        found[name] = lifted * jnp.broadcast_to(said[:, None], lifted.shape)
-        visible = jnp.asarray(surface.lift.visible).astype(lifted.dtype)
-        half = (found[name] >= 0.5).astype(lifted.dtype) * jnp.broadcast_to(visible, lifted.shape)
+        found[name], stages[name] = ask(network, patches, prompts, surface, kind=kind, mode=mode, config=config)
+        visible = jnp.asarray(surface.lift.visible).astype(found[name].dtype)
+        half = (found[name] >= 0.5).astype(visible.dtype) * jnp.broadcast_to(visible, found[name].shape)
+        said = stages[name].contact.found.astype(visible.dtype)
         metrics |= {f"{name}_found": said, f"{name}_share": jnp.sum(half, axis=1) / jnp.maximum(jnp.sum(visible), 1)}
-        stages[name] = Stages(answer, contact, logits)
     return Result(Contacts(found["body"], found["object"], empty), metrics, stages)
 
 
-def _localise(network: Model, contact: Contact, surface: Surface, kind: int) -> jax.Array:
+def ask(
+    network: Model,
+    patches: Float[ArrayLike, "B P W"],
+    prompts: Prompts,
+    surface: Surface,
+    *,
+    kind: int,
+    mode: str,
+    config: RunConfig = RunConfig(),
+    each: bool = False,
+) -> tuple[Float[jax.Array, "B V"], Stages]:
+    """Contact on one surface, or on one for each image, from answers that the network writes itself.
+
+    Args:
+      network: the networks.
+      patches: of `network.see`.
+      prompts: questions without answers.
+      surface: where contact is shown.
+      kind: HUMAN or OBJECT.
+      mode: of the lift.
+      config: how it is asked.
+      each: the surface's arrays have a leading axis of images.
+
+    Returns:
+      Probabilities of the vertices, zeros where no contact token was said; what was said and seen.
+    """
+    answer, contact = network.write(patches, prompts, stop=config.stop, steps=config.steps)
+    logits = localise(network, contact, surface, kind, each=each)
+    lifted = lift_masks(logits, surface.lift, mode, each=each)
+    said = contact.found.astype(lifted.dtype)
+    return lifted * jnp.broadcast_to(said[:, None], lifted.shape), Stages(answer, contact, logits)
+
+
+def lift_masks(
+    logits: Float[ArrayLike, "B N M M"], operator: LiftOperator, mode: str, *, each: bool = False
+) -> Float[jax.Array, "B V"]:
+    """Probabilities of vertices from the logits of views, image by image.
+
+    Args:
+      logits: of the masks, of any size.
+      operator: from the views' pixels to the vertices.
+      mode: of the lift.
+      each: the operator's arrays have a leading axis of images.
+    """
+    valid = jnp.ones(operator.views, bool)  # the lift takes pixels that show the surface, no others
+
+    def lift(item: tuple[jax.Array, LiftOperator]) -> jax.Array:
+        return apply_lift(item[1], probabilities(item[0], valid), mode).scores
+
+    if each:
+        return jax.lax.map(lift, (jnp.asarray(logits), jax.tree.map(jnp.asarray, operator)))
+    return jax.lax.map(lambda x: lift((x, operator)), jnp.asarray(logits))
+
+
+def localise(
+    network: Model, contact: Contact, surface: Surface, kind: int, *, each: bool = False
+) -> Float[jax.Array, "B N M M"]:
     """Logits of a surface's views for every image; a token that means contact of any kind asks for this surface's only
-    where the networks tell body and object apart by one token."""
+    where the networks tell body and object apart by one token.
+
+    Args:
+      network: the networks.
+      contact: what was found out about contact in B images.
+      surface: where it is shown.
+      kind: HUMAN or OBJECT.
+      each: the surface's arrays have a leading axis of images.
+    """
     count = len(contact.state)
 
-    def each(array: ArrayLike) -> jax.Array:
-        return jnp.broadcast_to(jnp.asarray(array), (count, *array.shape))
+    def spread(array: ArrayLike) -> jax.Array:
+        array = jnp.asarray(array).astype(contact.state.dtype)
+        return array if each else jnp.broadcast_to(array, (count, *array.shape))
 
     shared = network.config.human is not None and network.config.human == network.config.object
     kinds = jnp.full((count,), kind, jnp.int32) if shared else contact.kind
-    return network.localise(contact, each(surface.cameras), each(surface.embedding), kinds)
+    return network.localise(contact, spread(surface.cameras), spread(surface.embedding), kinds)

@@ -109,6 +109,7 @@ def object_views(
     *,
     distance: float = 1.5,
     colors: Float[ArrayLike, "V 3"] | None = None,
+    capacity: tuple[int, int] | None = None,
 ) -> Views:
     """The four views of an object's mesh.
 
@@ -119,6 +120,8 @@ def object_views(
       distance: of the cameras, in longest sides of the mesh's box. The released code renders meshes at 1.5 and tells
         the network 2; here `Views.cameras` is what was rendered.
       colors: of the vertices, in [0, 1]; None: by their places, as InteractVLM has them.
+      capacity: vertices and faces that the mesh is filled up to, so that meshes share a program; the vertices that are
+        added are never seen.
 
     Raises:
       InputError: no faces, no extent, or numbers that are not finite.
@@ -131,6 +134,15 @@ def object_views(
     vertices = np.asarray(unit_extent(vertices))
     rig = interactvlm_object_rig(size, distance)
     colors = np.asarray(nocs_colors(jnp.asarray(vertices))) if colors is None else np.asarray(colors, np.float32)
+    if capacity is not None:
+        more, more_faces = capacity[0] - len(vertices), capacity[1] - len(faces)
+        if more < 0 or more_faces < 0:
+            raise InputError(
+                f"a mesh of {len(vertices)} vertices and {len(faces)} faces does not fit into {capacity[0]} and "
+                f"{capacity[1]}; give more capacity"
+            )
+        vertices, colors = (np.concatenate([x, np.repeat(x[:1], more, axis=0)]) for x in (vertices, colors))
+        faces = np.concatenate([faces, np.zeros((more_faces, 3), faces.dtype)])
     return _views(vertices, faces, rig, colors)
 
 

@@ -1,0 +1,20 @@
+"""A cube and settings of a training of seconds."""
+
+import pathlib
+
+import numpy as np
+
+from hoijax.experiments.interactvlm.settings import Config
+from hoijax.geometry import Mesh
+
+CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6],
+                  [0, 6, 4], [1, 5, 7], [1, 7, 3]], np.int32)  # fmt: skip
+CUBE = Mesh(vertices=CORNERS, faces=FACES)
+
+
+def settings(**changes):
+    plain = {"out": pathlib.Path("nowhere"), "steps": 4, "batch": 4, "rate": 4e-3, "warmup": 2, "dropout": 0.0,
+             "compute": "float32", "remat": False, "length": 96, "average": 0.0, "loss_at": "masks", "rank": 2,
+             "parts": "none"}  # fmt: skip
+    return Config(**plain | changes)
