@@ -92,6 +92,7 @@ def test_every_template_text_of_any_contact_passes_its_own_checks():
         ("Both of it is in her left and right hand there.", ["left_hand", "right_hand"], set()),
         ("He grips it with his left hand and his right fist.", ["left_hand", "right_wrist"], set()),
         ("He holds it with both hands.", ["left_hand"], {"contradictory contact"}),
+        ("His left hand holds it, both hands are strong.", ["left_hand"], {"contradictory contact"}),
         ("He holds it with the left hand.", ["left_hand", "right_hand"], {"contradictory contact"}),
         ("He sits there on the chair.", ["pelvis"], {"contradictory contact"}),
         ("He sits on it with his buttocks.", ["pelvis"], set()),
