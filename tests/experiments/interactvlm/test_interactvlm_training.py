@@ -16,6 +16,7 @@ from hoijax.experiments.interactvlm import task, train
 from hoijax.experiments.interactvlm.memory import memory
 from hoijax.experiments.interactvlm.settings import LossWeights
 from hoijax.experiments.interactvlm.surfaces import filled, points_lift, true_masks
+from hoijax.interaction import affordance_loss
 from hoijax.nets import interactvlm as nets
 from hoijax.nets.interactvlm import IGNORED
 from hoijax.render import lift_points
@@ -89,6 +90,11 @@ def test_perfect_masks_cost_nothing_and_a_touched_label_does(tiny, name):
     for term, value in touched.items():
         assert float(value) > perfect[term] + 0.02, term
 
+    if name == "affordance":  # the lift first, the truth second
+        lifted = apply_lift(canvas.surface.lift, jax.nn.sigmoid(jnp.asarray(logits)[0])).scores
+        want = affordance_loss(lifted, jnp.asarray(other), canvas.surface.lift.visible)
+        assert float(touched["surface"]) == pytest.approx(float(want), rel=1e-4)
+
     # The loss on the surface reaches the pixels, by itself.
     def surface(logits):
         return terms(logits, jnp.asarray(other)[None])["surface"]
@@ -127,6 +133,10 @@ def test_questions_and_answers_of_every_task(tiny):
     text, labels = said(settings(parts="fine", part_dropout=0.0), "human", example)
     assert not len(labels) and "left" not in text and tiny.sizes.contact not in labels  # nothing of the answer
     assert "cup" not in said(settings(label=False), "human", example, rng())[0]
+    hips = (part_labels(body, "15") == part_names("15").index("hips")).astype(np.float32)
+    seated = dataclasses.replace(example, contact=hips)
+    assert "hips" in said(settings(parts="fine", part_dropout=0.0), "human", seated, rng())[0]
+    assert "hips" not in said(settings(parts="coarse", part_dropout=0.0), "human", seated, rng())[0]
     text, labels = said(settings(), "affordance", tiny.examples["affordance"][0], rng())
     assert "sit" in tiny.words.decode(labels.tolist()) and tiny.sizes.contact in labels
     assert "sit" not in said(settings(affordances=False), "affordance", tiny.examples["affordance"][0], rng())[0]
