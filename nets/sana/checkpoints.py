@@ -113,6 +113,13 @@ def _title(name: str) -> str:
 
 _sana = _make(Sana, SanaConfig)
 
+
+def _small(facts: Mapping[str, Any], rngs: nnx.Rngs) -> nnx.Module:
+    from hoijax.nets.sana.small import build_small
+
+    return build_small(facts, rngs)
+
+
 WEIGHTS = {
     **{
         name: Entry(f"SANA's transformer, {_title(name)}", _sana, sana_facts(config), rules=DIFFUSERS)
@@ -128,6 +135,10 @@ WEIGHTS = {
     "hoi3dgen_sana": Entry(
         "HOI3DGen's fine-tuned SANA", _sana, sana_facts(authors_layout(SIZES["sana_1.5_1.6b"])),
         ignore=AUTHORS_IGNORED, rules=AUTHORS,
+    ),
+    "sana_small": Entry(
+        "a small SANA with autoencoder and text encoder", _small, shipped="hoi3dgen/sana_small.safetensors",
+        sha256="e98dfc1edfb1015190d315bafbe9857c06b3f3b1d0937774ca33c2a1e5599f53",
     ),
     "dc_ae_f32c32": Entry(
         "SANA's autoencoder", _make(AutoencoderDC, AutoencoderDCConfig),

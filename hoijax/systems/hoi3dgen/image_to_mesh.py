@@ -13,7 +13,7 @@ import pathlib
 import struct
 import tempfile
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -36,6 +36,7 @@ class LiftError(InputError):
     """A mesh that did not come: the server cannot be reached, refuses, is too slow, or sends what is no mesh."""
 
 
+@runtime_checkable
 class ImageToMesh(Protocol):
     """Anything that makes one surface of pictures of a thing."""
 

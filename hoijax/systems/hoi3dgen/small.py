@@ -15,6 +15,8 @@ COLORS: dict[str, tuple[float, float, float]] = {
 """Colours of garments by name, sRGB in [0, 1]."""
 THING_COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
 """Names of colours of objects: no person's skin, hair or shoes look like them."""
+PERSON_TONES = ((0.93, 0.76, 0.64), (0.82, 0.64, 0.54), (0.62, 0.43, 0.32), (0.40, 0.27, 0.20), (0.12, 0.09, 0.07))
+"""Skin, hair and shoes of the pictures' people."""
 LENGTH = 32
 """Places of a text."""
 DISTANCE, FIELD = 2.0, 40.0
