@@ -1,6 +1,7 @@
 """Says which vertices of a person and an object touch in a photograph.
 
-The person is found and fitted, the object is laid over its mask, and distances between the two become probabilities.
+The person is found and fitted, the object is laid over its mask, and distances between the two become probabilities;
+or, with --method network, the light contact network says them.
 contact.npz is what `hoijax refine --contacts` and `hoijax fit --contacts` take; contact.glb shows both surfaces,
 contact.png the four canonical views, metrics.json names the parts. Folders of pictures work as with `hoijax
 reconstruct`. docs/interactvlm.md has the rest.
@@ -27,8 +28,11 @@ class Options:
     """Folder for the results."""
     object: pathlib.Path | None = None
     """The object's mesh."""
-    method: Literal["geometry"] = "geometry"
-    """How: geometry takes distances between the fitted body and the object over its mask."""
+    method: Literal["geometry", "network"] = "geometry"
+    """How: geometry takes distances between the fitted body and the object over its mask; network asks the light
+    contact network, which reads landmarks, mask, label and mesh."""
+    weights: pathlib.Path | None = None
+    """Weights of the network, of hoijax.experiments.interactvlm.light; without it the shipped ones."""
     object_mask: pathlib.Path | None = None
     """Mask of the object, bright where it is seen; a folder with a folder of pictures."""
     human_mask: pathlib.Path | None = None
@@ -64,7 +68,9 @@ def run(options: Options) -> int:
     from hoijax.io import check_output_directory
 
     if options.object is None:
-        raise InputError("--method geometry measures distances to the object's surface: give its mesh with --object")
+        raise InputError(f"--method {options.method} answers on the object's surface: give its mesh with --object")
+    if options.weights is not None and options.method != "network":
+        raise InputError("--weights is for --method network")
     if options.pictures < 0:
         raise InputError(f"--pictures {options.pictures}: wanted 0 or more")
     check_photograph(options.focal, options.size_std)
@@ -72,7 +78,7 @@ def run(options: Options) -> int:
     from hoijax.jobs.contact_map import ContactRequest, find_contacts
 
     asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    shared = {k: v for k, v in asked.items() if k not in ("pictures", "strict", "redo", "method")}
+    shared = {k: v for k, v in asked.items() if k not in ("pictures", "strict", "redo")}
     request = ContactRequest(**shared, cache=grid_folder(), options=asked)
     failures, poor = find_contacts(request, pictures=options.pictures, redo=options.redo)
     return 1 if failures or (options.strict and poor) else 0

@@ -12,7 +12,8 @@ from PIL import Image
 
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
-from hoijax.io import ScenePart, read_mesh, value_digest, write_bytes, write_glb, write_json, write_npz
+from hoijax.io import ScenePart, file_digest, read_mesh, value_digest, write_bytes, write_glb, write_json, write_npz
+from hoijax.jobs.contact_network import ContactNetwork
 from hoijax.jobs.engine import Item, Job, Outcome, Watch
 from hoijax.jobs.joint_fit import contact_by_distance, picture_digest
 from hoijax.jobs.objects import ObjectAsset, mesh_digest, place_mesh
@@ -64,6 +65,10 @@ class ContactRequest:
     """How well the mesh's size is known."""
     units: str | None = None
     """Unit of the mesh."""
+    method: str = "geometry"
+    """"geometry" or "network"."""
+    weights: pathlib.Path | None = None
+    """Of the network; None: the shipped ones."""
     cache: pathlib.Path | None = None
     """Folder that keeps distance grids."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -106,36 +111,56 @@ def prepare_contacts(request: ContactRequest) -> tuple[Job, dict[str, str], tupl
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     seen, failures = look_at_photographs(request.image, masks, picture_digest, find_person=True)
     fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std))
-    common = {"rule": RULE, "object": mesh_digest(request.object, asset.mesh), "units": request.units, "label": label,
-              "size": request.size_std, "focal": request.focal}  # fmt: skip
+    network = None
+    if request.method == "network":
+        network = ContactNetwork.of(request.weights, label, fitter.model, asset.mesh)
+    common = {
+        "rule": RULE, **_method(request), "object": mesh_digest(request.object, asset.mesh), "units": request.units,
+        "label": label, "size": request.size_std, "focal": request.focal,
+    }  # fmt: skip
     files = [(file, value_digest(common | {"seen": digest})) for file, digest in seen]
     job = Job(
         photograph_items(files, request.image, request.out, FILES),
-        functools.partial(_compute, fitter, request.focal),
+        functools.partial(_compute, fitter, network, request.focal),
         functools.partial(_write, fitter, request, label),
         units="pictures",
     )
     return job, failures, tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
 
 
+def _method(request: ContactRequest) -> dict[str, Any]:
+    """What of the method makes finished pictures anew."""
+    if request.method == "geometry":
+        return {}
+    return {"method": request.method, "weights": None if request.weights is None else file_digest(request.weights)}
+
+
 def _compute(
-    fitter: PhotoFitter, focal: float | None, batch: Sequence[Item], watch: Watch
+    fitter: PhotoFitter, network: ContactNetwork | None, focal: float | None, batch: Sequence[Item], watch: Watch
 ) -> list[ContactMap | InputError]:
     answers: list[ContactMap | InputError] = []
     for item in batch:
         watch(0.0, f"looking at {item.name}")
         try:
-            answers.append(_one(fitter, item.inputs.read(), focal))
+            answers.append(_one(fitter, network, item.inputs.read(), focal))
         except InputError as error:
             answers.append(error)
     return answers
 
 
-def _one(fitter: PhotoFitter, photograph: Photograph, focal: float | None) -> ContactMap:
+def _one(
+    fitter: PhotoFitter, network: ContactNetwork | None, photograph: Photograph, focal: float | None
+) -> ContactMap:
     fitted = fit_photograph(fitter, photograph, focal)
-    body, obj = contact_by_distance(fitted.vertices, fitter.asset.template.sdf, fitter.asset.mesh.vertices, fitted.pose)
+    notes = fitted.notes
+    if network is None:
+        sdf = fitter.asset.template.sdf
+        body, obj = contact_by_distance(fitted.vertices, sdf, fitter.asset.mesh.vertices, fitted.pose)
+    else:
+        body, obj = network.find(fitter.networks, fitted.photograph)
+        notes = notes + network.notes
     placed = fitted.vertices, place_mesh(fitter.asset.mesh, fitted.pose)
-    return ContactMap(body, obj, placed, fitted.overlap, *closeness(fitted, fitter.asset), fitted.notes)
+    return ContactMap(body, obj, placed, fitted.overlap, *closeness(fitted, fitter.asset), notes)
 
 
 def _write(fitter: PhotoFitter, request: ContactRequest, label: str, item: Item, found: ContactMap) -> dict[str, Any]:
@@ -158,7 +183,7 @@ def _write(fitter: PhotoFitter, request: ContactRequest, label: str, item: Item,
     return {
         "name": item.name,
         "label": label,
-        "method": "geometry",
+        "method": request.method,
         "good": good,
         "verdict": said,
         "parts": list(parts),

@@ -14,10 +14,10 @@ from hoijax.cli import main
 from hoijax.errors import InputError
 from hoijax.io import write_npz
 from hoijax.io.sources.contacts import read_contacts
-from hoijax.jobs import contact_map, joint_fit, joint_fits, objects
+from hoijax.jobs import contact_map, contact_network, joint_fit, joint_fits, objects
 from hoijax.jobs.joint_fit import contact_by_distance, fit_by_itself
 from hoijax.jobs.photographs import Photograph
-from hoijax.nets import clip
+from hoijax.nets import clip, pair_contact
 from hoijax.nets.clip.model import facts_of as clip_facts
 from hoijax.nets.weights import save_network
 from hoijax.optim.fitting import Hypotheses, JointConfig, ObjectFitConfig, Rates, Stage
@@ -167,6 +167,43 @@ def test_contact_is_written_coloured_and_said(run, folder, tmp_path, monkeypatch
     for name, values in (("body", arrays["contact"]), ("object", arrays["object_contact"])):
         np.testing.assert_allclose(shown[name][:, :3], contact_map.contact_colors(values), atol=0.02)
     np.testing.assert_allclose(contact_map.contact_colors(np.array([0.0, 1.0])), [contact_map.COLD, contact_map.WARM])
+
+
+@pytest.mark.slow
+def test_contact_by_the_network_is_written_likewise(run, folder, tmp_path, monkeypatch, held_box, random_module):
+    """On a CMYK picture that its EXIF entries turn; the person's mask says whom the network is asked about."""
+
+    def known(fitter, photograph, focal):
+        params = held_box.params
+        return fit_by_itself(fitter, photograph, focal, (params, np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]])))
+
+    class Person:
+        landmarks = np.random.default_rng(0).uniform(60, 140, (33, 3))
+        metric, visibility = np.zeros((33, 3)), np.ones(33)
+
+    seen = []
+
+    def find(networks, photograph):
+        seen.append(photograph)
+        return Person, 1
+
+    monkeypatch.setattr(contact_map, "fit_photograph", known)
+    monkeypatch.setattr(contact_network, "find_person", find)
+    weights = tmp_path / "light.safetensors"
+    sizes = pair_contact.Config(words=("box",), width=16, heads=2, layers=1)
+    network = random_module(lambda rngs: pair_contact.Model(sizes, rngs))
+    pair_contact.save_pair_contact(weights, network, {"threshold": [0.4, 0.4]})
+    given = ("--method=network", f"--weights={weights}")
+    code, told, _ = run("contact", "--label=card_dragon", *given)
+    assert code == 0 and "has not been taught 'card dragon'" in told
+    record, arrays = json.loads((tmp_path / "out/metrics.json").read_text()), load(tmp_path / "out/contact.npz")
+    assert record["method"] == "network" and (seen[0].object == held_box.masks[0]).mean() > 0.97
+    assert arrays["contact"].shape == (6900,) and arrays["object_contact"].shape == (len(held_box.box.vertices),)
+    assert record["touching"]["body"] == (arrays["contact"] >= 0.5).sum()
+    assert "1 of 1 are finished already" in run("contact", "--label=card_dragon", *given)[1]
+    assert "finished already" not in run("contact", "--label=card_dragon")[1]
+    code, _, err = run("contact", "--label=box", "--method=network", f"--weights={folder / 'noted.npz'}")
+    assert code == 2 and "noted.npz" in err
 
 
 def test_distances_become_probabilities(held_box):
