@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
 from hoijax.errors import InputError
-from hoijax.optim.fitting import pose_bank, surface
+from hoijax.optim.fitting import surface
+from hoijax.optim.fitting.prior import pose_bank
 
 SEVEN = surface.SurfaceFitConfig(pose=False, steps=(8, 20), kept=(3, 1))
 WHOLE = surface.SurfaceFitConfig(yaws=4, lying=False, kept=(2, 1), steps=(10, 14))
