@@ -239,27 +239,27 @@ def _fitted(
 ) -> SurfaceFit:
     points, normals = jnp.asarray(target.points), jnp.asarray(target.normals)
     scale = jnp.sqrt(target.area / body.area)
-    poses, turns = _starts(body, initial, config)
+    poses, turns, sizes = _starts(body, initial, config)
     center = jnp.mean(points, axis=0)
     few = slice(0, _COARSE)
 
-    def begin(pose: jax.Array, turn: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def begin(pose: jax.Array, turn: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Unknowns of a start and its Chamfer distance."""
-        z = _pose_unknowns(body, pose)
+        z = _pose_unknowns(body, pose).at[6].set(size)
         own, _ = _placed(body, body.coarse, z, turn)
         z = z.at[3:6].set((center - scale * jnp.mean(own, axis=0)) / scale)
         own, tips = _placed(body, body.coarse, z, turn)
         forth, back = _match(points[few] / scale, normals[few], own, tips, config.normal)
         return z, jnp.mean(forth[0]) + jnp.mean(back[0])
 
-    z, far = jax.lax.map(lambda start: begin(*start), (poses, turns), batch_size=32)
+    z, far = jax.lax.map(lambda start: begin(*start), (poses, turns, sizes), batch_size=32)
     number = min(config.kept[0], len(poses))
     best = jnp.argsort(far)[:number]
 
     def fit(z: jax.Array, turn: jax.Array, model: BodyModel, count: int, steps: int, reach: tuple[float, float]):
         """A fit from a start, by the first points of the target."""
         size = len(z) if config.pose else 7
-        schedule = jnp.geomspace(*reach, steps)
+        schedule = jnp.asarray(np.geomspace(*reach, steps), z.dtype)
         residuals = functools.partial(
             _residuals, body=body, model=model, rest=z[size:], turn=turn, points=points[:count] / scale,
             normals=normals[:count], config=config,
@@ -285,8 +285,10 @@ def _fitted(
 _fit = Program(_fitted, static_argnums=(3,))
 
 
-def _starts(body: SurfaceBody, initial: BodyParams | None, config: SurfaceFitConfig) -> tuple[jax.Array, jax.Array]:
-    """Rotation vectors (S, J, 3) and orientations of the root (S, 3, 3)."""
+def _starts(
+    body: SurfaceBody, initial: BodyParams | None, config: SurfaceFitConfig
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rotation vectors (S, J, 3), orientations of the root (S, 3, 3), unknowns of the scale (S,)."""
 
     def turned(count: int, tilt: float) -> np.ndarray:
         """Orientations all round, of a body that is tilted about its left-right axis first."""
@@ -299,14 +301,16 @@ def _starts(body: SurfaceBody, initial: BodyParams | None, config: SurfaceFitCon
         turns = jnp.einsum(
             "yij,jk->yik", jnp.asarray(_yaw(np.radians([0, 45, -45]))), jnp.asarray(initial.rotations)[0]
         )
-        return jnp.broadcast_to(pose, (3, *pose.shape)), turns
+        # Where a part of the person is missing, its area makes too small a body.
+        sizes = jnp.repeat(jnp.asarray([0.0, 0.5], pose.dtype), 3)
+        return jnp.broadcast_to(pose, (6, *pose.shape)), jnp.concatenate([turns, turns]), sizes
     turns = [turned(config.yaws, 0.0)]
     if config.lying:
         turns += [turned(max(config.yaws // 2, 1), angle) for angle in (-np.pi / 2, np.pi / 2)]
     every = np.concatenate(turns).astype(np.float32)
     bank = jnp.asarray(body.bank)
     poses = jnp.repeat(bank, len(every), axis=0)
-    return poses, jnp.tile(jnp.asarray(every), (bank.shape[0], 1, 1))
+    return poses, jnp.tile(jnp.asarray(every), (bank.shape[0], 1, 1)), jnp.zeros(len(poses), poses.dtype)
 
 
 def _yaw(angles: np.ndarray) -> np.ndarray:

@@ -90,6 +90,11 @@ def test_a_ring_cut_in_half_has_two_caps_and_a_hole_that_touches_itself_is_close
     assert len(cutting.border_loops(opened)) == 2
     closed = cutting.close_holes(mesh.vertices, opened)
     assert closed.closed and closed.capped.sum() >= 6 and cutting.is_watertight(closed.faces)
+    # Wherever the walk along the border begins, also away from the corner.
+    rim = np.flatnonzero(np.isin(opened, cutting.border_edges(opened)).sum(axis=1) >= 2)
+    for first in rim:
+        loops = cutting.border_loops(np.roll(opened, -first, axis=0))
+        assert sorted(len(loop) for loop in loops) == [3, 3]
 
 
 def test_random_labels_leave_closed_parts():

@@ -142,7 +142,7 @@ def register_released(
         raise InputError(f"{len(cloud)} points of the person cannot be aligned with; wanted at least 4 finite ones")
     own, own_axes = _box(vertices)
     aim, _ = _box(cloud)
-    if min(own.min(), aim.min()) <= 0:
+    if min(own.min() / own.max(), aim.min() / max(aim.max(), 1e-30)) < 1e-9:
         raise InputError("the body or the person's points lie in one plane; there is no box to scale by")
     start = np.eye(4)
     start[:3, :3] = own_axes @ np.diag(aim / own) @ own_axes.T
@@ -166,7 +166,8 @@ def _released_loss(values: dict[str, Any], points: jax.Array, cloud: jax.Array) 
 
 
 def _adam(points: np.ndarray, cloud: np.ndarray, steps: int) -> tuple[dict[str, Any], jax.Array]:
-    values = {"move": jnp.zeros(3), "turn": jnp.zeros(3), "scale": jnp.ones(())}
+    zero = jnp.zeros(3, points.dtype)
+    values = {"move": zero, "turn": zero, "scale": jnp.ones((), points.dtype)}
     rule = optax.adam(1e-2)
 
     @jax.jit

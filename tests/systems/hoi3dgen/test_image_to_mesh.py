@@ -83,6 +83,8 @@ def test_what_goes_wrong_is_told(glb, change, settings, said):
         ask(script, **settings)
     if change.get("drop"):
         assert len(script.asked) == 3
+    if change.get("stuck"):
+        assert 2 < len(script.asked) < 30  # 0.2 s at 0.01 s, not for ever
     if change.get("error"):
         assert len(script.asked) == 1  # a job that failed is not tried again
 
