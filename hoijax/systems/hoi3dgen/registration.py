@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body_compiled
@@ -166,19 +165,19 @@ def _released_loss(values: dict[str, Any], points: jax.Array, cloud: jax.Array) 
 
 
 def _adam(points: np.ndarray, cloud: np.ndarray, steps: int) -> tuple[dict[str, Any], jax.Array]:
+    """Kingma and Ba 2015, algorithm 1."""
     zero = jnp.zeros(3, points.dtype)
     values = {"move": zero, "turn": zero, "scale": jnp.ones((), points.dtype)}
-    rule = optax.adam(1e-2)
-
-    @jax.jit
-    def step(values: Any, state: Any) -> tuple[Any, Any]:
-        """One of Adam's."""
-        change, state = rule.update(jax.grad(_released_loss)(values, points, cloud), state)
-        return optax.apply_updates(values, change), state
-
-    state = rule.init(values)
-    for _ in range(steps):
-        values, state = step(values, state)
+    first, second = jax.tree.map(jnp.zeros_like, values), jax.tree.map(jnp.zeros_like, values)
+    gradient = jax.jit(jax.grad(_released_loss))
+    for step in range(1, steps + 1):
+        slope = gradient(values, points, cloud)
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, slope)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, slope)
+        rate, size = 0.01 / (1 - 0.9**step), 1 / (1 - 0.999**step)
+        values = jax.tree.map(
+            lambda x, m, v, rate=rate, size=size: x - rate * m / (jnp.sqrt(size * v) + 1e-8), values, first, second
+        )
     return values, _released_loss(values, points, cloud)
 
 
