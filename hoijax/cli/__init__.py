@@ -112,7 +112,7 @@ VERBS: dict[str, Verb] = {
     "export": Verb(
         "hoijax.cli.export",
         "result -> animated GLB, BVH, another method's keys, or a report by parts",
-        example="out/ --as bvh --out motion.bvh",
+        example="out/ --out motion.bvh",
     ),
     "evaluate": Verb(
         "hoijax.cli.evaluate",

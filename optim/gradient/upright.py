@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hoijax.geometry import einsum, safe_norm, transform_points
+from hoijax.geometry.safe import ArrayLike
 from hoijax.optim.gradient.contacts import ContactTargets
 from hoijax.optim.gradient.floor import Floor
 from hoijax.optim.gradient.state import State
@@ -76,7 +77,7 @@ def lean(targets: ContactTargets, floor: Floor | None, given: State, state: Stat
     return jnp.where(stands(targets, floor), own, from_given)
 
 
-def least_rotation(a: Float[jax.Array, "3"], b: Float[jax.Array, "3"]) -> Float[jax.Array, "3 3"]:
+def least_rotation(a: Float[ArrayLike, "3"], b: Float[ArrayLike, "3"]) -> Float[jax.Array, "3 3"]:
     """The rotation by the least angle that takes one unit vector to another, which must not be opposite.
 
     R = I + [v]x + [v]x^2 / (1 + a . b) with v = a x b.
