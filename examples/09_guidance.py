@@ -32,7 +32,7 @@ def main(out: pathlib.Path = pathlib.Path("examples_out/09"), count: int = 256, 
 
     start = jax.random.normal(jax.random.key(0), (count, 2))
     free = ddim_sample(noise, start, schedule, times).x0
-    towards = Guidance(loss=lambda x0: 5 * jnp.sum((x0[:, 1] - 0.5) ** 2))
+    towards = Guidance(loss=lambda x0: 2 * jnp.sum((x0[:, 1] - 0.5) ** 2), last=600)
     guided = ddim_sample(noise, start, schedule, times, guidance=towards).x0
     heights = {"free": np.asarray(free[:, 1]), "guided": np.asarray(guided[:, 1])}
     print({name: f"{y.mean():.2f} +- {y.std():.2f}" for name, y in heights.items()})
