@@ -222,12 +222,13 @@ def compose(
         candidates = run(prepared, synthesis, starts, show).candidates
         measured = {id(c): measure(prepared, asked, c) for c in candidates}
         # What has the wrong contact need not be judged where something has the right one.
-        worth = [c for c in candidates if measured[id(c)].good] or list(candidates)
+        good = [measured[id(c)].good for c in candidates]
+        worth = good if any(good) else [True] * len(candidates)
         verdicts: list[Any] = [None] * len(candidates)
         if judge:
             tell((number + 0.92) / config.rounds, "physics")
             pieces = pieces or physics.convex_pieces(prepared.template.mesh, prepared.template.sdf)
-            verdicts = [_judged(prepared, c, pieces) if c in worth else None for c in candidates]
+            verdicts = [_judged(prepared, c, pieces) if w else None for c, w in zip(candidates, worth)]
         for candidate, verdict in zip(candidates, verdicts):
             score, reason = score_of(candidate, verdict)
             ranked = dataclasses.replace(candidate, score=score, reason=reason)
