@@ -35,7 +35,7 @@ class Config:
 def main(config: Config) -> None:
     """Writes the page."""
     found = {}
-    for name in ("hoi3dgen_compose", "hoi3dgen_registration", "hoi3dgen_judge", "hoi3dgen_sana"):
+    for name in ("hoi3dgen_compose", "segment_register", "hoi3dgen_judge", "hoi3dgen_sana"):
         path = config.results / f"{name}.json"
         found[name] = read_json(path) if path.is_file() else None
     write_text(config.out, markdown(found))
@@ -47,7 +47,7 @@ def markdown(found: Mapping[str, Mapping[str, Any] | None]) -> str:
     Args:
       found: name of a file of numbers to its contents, None where it is not there.
     """
-    compose, registration = found.get("hoi3dgen_compose"), found.get("hoi3dgen_registration")
+    compose, registration = found.get("hoi3dgen_compose"), found.get("segment_register")
     judge = (found.get("hoi3dgen_judge") or {}).get("shares", {})
     ours = ABSENT
     if compose is not None:
@@ -59,7 +59,7 @@ def markdown(found: Mapping[str, Mapping[str, Any] | None]) -> str:
         f"| hoijax, `--backend compose`, shapes that ship | {chosen.get('text', ABSENT)} | {ours} | "
         f"{chosen.get('quality', ABSENT)} |"
     )
-    chamfer = ABSENT if registration is None else f"{registration['summary']['chamfer_cm']:.2f}"
+    chamfer = ABSENT if registration is None else f"{registration['scores']['chamfer_cm']:.2f}"
     return "\n".join([
         "# HOI3DGen's tables on what is available",
         "",

@@ -26,9 +26,9 @@ REASONS: dict[str, str] = {
     "no contact": "nothing touches the object, and what is done needs contact",
     "mismatch": "the contact that was measured is none that the action allows",
     "implausible action": "whoever named the action was not sure",
-    "contradictory contact": "the text says that something touches which does not, or does not say what does",
     "truncated text": "the text does not end",
     "long text": "the text is too long",
+    "contradictory contact": "the text says that something touches which does not, or does not say what does",
     "duplicate": "an earlier record has the same object, pose and contact",
 }
 """Why a record is dropped; the first that holds is the one that counts, a record keeps all of them."""
