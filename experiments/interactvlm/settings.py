@@ -58,7 +58,7 @@ class Config(RunConfig):
     """Whether gradients find the inside of the decoder's layers again."""
     loss_at: Literal["pixels", "masks"] = "pixels"
     """Where masks are compared: at the views' pixels, as released, or at the masks' own (a sixteenth), with true masks
-    averaged."""
+    averaged; masks equal to those then still have a Dice loss at their edges."""
     min_vertices: int = 2
     """Touching vertices from which a face is in a true mask."""
     parts: Literal["none", "fine", "coarse"] = "fine"
