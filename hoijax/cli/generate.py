@@ -27,7 +27,7 @@ class Options:
     out: pathlib.Path
     """Folder for the results."""
     backend: str = "compose"
-    """Who makes it: compose, which needs nothing but what ships."""
+    """Who makes it: compose, which needs nothing but what ships; or sana, the paper's chain."""
     count: int = 4
     """Candidates that are made; the best is the result."""
     seed: int = 0
@@ -38,6 +38,11 @@ class Options:
     """Side of the pictures, pixels."""
     physics: bool = True
     """Judge candidates in physics, where MuJoCo is installed (extra [physics]); --no-physics does not."""
+    weights: pathlib.Path | None = None
+    """With --backend sana, a folder with sana.safetensors, autoencoder.safetensors, text_encoder.safetensors and
+    tokenizer.json; without it the small ones that ship draw."""
+    mesh_server: str | None = None
+    """With --backend sana, a Hunyuan3D-2 server such as http://127.0.0.1:8081; without it the visual hull is taken."""
     strict: bool = False
     """End with exit code 1 if the result has another contact than asked for, or penetrates."""
     redo: bool = False
@@ -76,7 +81,8 @@ def run(options: Options) -> int:
 
     request = GenerationRequest(
         prompt=options.prompt, out=options.out, backend=options.backend, count=options.count, seed=options.seed,
-        lod=options.lod, physics=options.physics, size=options.size, cache=grid_folder(),
+        lod=options.lod, physics=options.physics, size=options.size, cache=grid_folder(), weights=options.weights,
+        mesh_server=options.mesh_server,
         options={field.name: getattr(options, field.name) for field in dataclasses.fields(options)},
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)

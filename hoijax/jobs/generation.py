@@ -5,8 +5,7 @@ A backend is one function from a request to a job (`BACKENDS`): it checks everyt
 
 import dataclasses
 import importlib.metadata
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hoijax.errors import InputError
@@ -15,42 +14,13 @@ from hoijax.interaction import ObjectTemplate
 from hoijax.io import value_digest
 from hoijax.jobs.engine import Executor, Item, Job, Watch, run_job
 from hoijax.jobs.generation_files import files_of, write_composed
+from hoijax.jobs.generation_request import GenerationRequest
 from hoijax.jobs.objects import cached_template
 from hoijax.jobs.screen import Phases, tell
 from hoijax.optim.fields import SDF_RESOLUTION
-from hoijax.systems.hoi3dgen.compose import ComposeConfig, SetUp, asked_configuration, compose, read_prompt, set_up
+from hoijax.systems.hoi3dgen.compose import SetUp, asked_configuration, compose, read_prompt, set_up
 from hoijax.systems.hoi3dgen.layout import VIEW_TAGS
 from hoijax.systems.interactanything import physics
-
-
-@dataclasses.dataclass(frozen=True)
-class GenerationRequest:
-    """What is to be made; plain values, so that another machine can be asked."""
-
-    prompt: str
-    """One person and one object, such as "A woman in a red jacket carries a blue box with both hands"."""
-    out: pathlib.Path
-    """Folder for the results."""
-    backend: str = "compose"
-    """A key of `BACKENDS`."""
-    count: int = 4
-    """Candidates that are made; the best is the result."""
-    seed: int = 0
-    compose: ComposeConfig = dataclasses.field(default_factory=ComposeConfig)
-    """Of the backend "compose"; count, seed, lod and physics are the request's."""
-    lod: str = "default"
-    """Level of detail of the body."""
-    physics: bool = True
-    """Whether candidates are judged in physics."""
-    size: int = 512
-    """Side of the pictures, pixels."""
-    views: tuple[str, ...] = VIEW_TAGS
-    """Views of which pictures are made."""
-    cache: pathlib.Path | None = None
-    """Folder that keeps distance grids."""
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What the command was, for the record."""
-
 
 Backend = Callable[[GenerationRequest], tuple[Job, tuple[str, ...]]]
 """Reads and checks a request; the job of one item, and notes to tell. Raises `InputError` where nothing can be made."""
@@ -62,6 +32,8 @@ def prepare_compose(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
     Raises:
       InputError: a prompt that is not understood or has no shape.
     """
+    if request.weights is not None or request.mesh_server is not None:
+        raise InputError("--weights and --mesh-server are of --backend sana; compose needs neither")
     setting = set_up(read_prompt(request.prompt), request.seed)
     config = dataclasses.replace(
         request.compose, count=request.count, seed=request.seed, lod=request.lod, physics=request.physics
@@ -95,7 +67,14 @@ def prepare_compose(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
     return Job((item,), compute, write, units="prompts"), notes
 
 
-BACKENDS: dict[str, Backend] = {"compose": prepare_compose}
+def prepare_sana(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
+    """The backend of the paper's chain (`hoijax.jobs.sana_generation`), whose networks are imported on demand."""
+    from hoijax.jobs import sana_generation
+
+    return sana_generation.prepare_sana(request)
+
+
+BACKENDS: dict[str, Backend] = {"compose": prepare_compose, "sana": prepare_sana}
 """By the name that --backend takes."""
 
 
@@ -115,10 +94,13 @@ def prepare_generation(request: GenerationRequest) -> tuple[Job, tuple[str, ...]
     """Reads and checks a request by its backend.
 
     Raises:
-      InputError: no such backend, or nothing can be made.
+      InputError: no such backend or view, or nothing can be made.
     """
     if request.backend not in BACKENDS:
         raise InputError(f"there is no backend {request.backend!r}; there are {', '.join(BACKENDS)}")
+    unknown = [view for view in request.views if view not in VIEW_TAGS]
+    if unknown or not request.views:
+        raise InputError(f"views are {', '.join(VIEW_TAGS)}, got {', '.join(unknown) or 'none'}")
     return BACKENDS[request.backend](request)
 
 

@@ -14,6 +14,7 @@ from hoijax.io import write_bytes, write_npz
 from hoijax.io.motion import Motion
 from hoijax.io.textured_glb import Skeleton, SurfaceMaterial, TexturedPart, write_textured_glb
 from hoijax.jobs.record import plain_options
+from hoijax.nets.sana import VIEWS
 from hoijax.render import Studio
 from hoijax.render.framing import frame_points
 from hoijax.systems.hoi3dgen.annotation.contact import configuration
@@ -30,8 +31,6 @@ from hoijax.systems.hoi3dgen.layout import (
 )
 from hoijax.viz import Case, Metric, NamedMesh, render_views, write_page
 
-AZIMUTHS = {"front": 0.0, "left diagonal": -45.0, "right diagonal": 45.0}
-"""Of the cameras around the person, degrees (HOI3DGen)."""
 ELEVATION = 8.0
 STUDIO = Studio(samples=2, background=((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), floor_shadow=0.5)
 """White background, as the paper's pictures have it."""
@@ -239,7 +238,7 @@ def _scene(each: Made, dressed: Dressed, made: Composed, painted: Painted) -> li
 
 def _pictures(scene: list[NamedMesh], size: int, views: Sequence[str]) -> Sequence[np.ndarray]:
     points = np.concatenate([m.vertices for m in scene])
-    azimuth = np.radians(np.array([AZIMUTHS[view] for view in views], np.float32))
+    azimuth = np.radians(np.array([VIEWS[view] for view in views], np.float32))
     elevation = np.full(len(views), np.radians(ELEVATION), np.float32)
     rig = frame_points(points, azimuth=azimuth, elevation=elevation, image_size=(size, size), margin=0.1)
     return render_views(scene, rig, floor=0.0, studio=STUDIO)

@@ -19,6 +19,7 @@ from hoijax.errors import InputError
 from hoijax.io import ScenePart, read_json, read_npz, write_glb, write_json, write_npz
 from hoijax.nets.sana import VIEWS, view_text
 from hoijax.optim.fitting.surface import SurfaceFitConfig
+from hoijax.systems.hoi3dgen.compose.garments import GARMENTS
 from hoijax.systems.hoi3dgen.image_to_mesh import ImageToMesh, VisualHull
 from hoijax.systems.hoi3dgen.layout import (
     RunFolder,
@@ -112,15 +113,25 @@ def run_chain(
 def draw_views(folder: RunFolder, text: str, draw: Any, seed: int = 0, first: int = 0) -> UInt8[np.ndarray, "V H W 3"]:
     """The stage `images`: the views that are missing are drawn, all at once; `retex` is taken where it is there."""
     paths = [folder.path("images", first + i) for i in range(len(VIEWS))]
-    if not all(path.is_file() for path in paths):
+    painted = [folder.path("retex", first + i) for i in range(len(VIEWS))]
+    missing = [old.name for new, old in zip(painted, paths) if not (new.is_file() or old.is_file())]
+    if missing:
         if draw is None:
-            raise InputError(f"pictures are missing, such as {paths[0].name}, and nothing that draws was given")
+            raise InputError(f"pictures are missing, such as {missing[0]}, and nothing that draws was given")
         drawn = (draw.draw if hasattr(draw, "draw") else draw)([view_text(text, view) for view in VIEWS], seed=seed)
         for i, (path, picture) in enumerate(zip(paths, drawn)):
             if not path.is_file():
                 write_picture(folder.place("images", first + i), picture)
-    painted = [folder.path("retex", first + i) for i in range(len(VIEWS))]
     return np.stack([read_picture(new if new.is_file() else old)[..., :3] for new, old in zip(painted, paths)])
+
+
+def missing_pictures(folder: RunFolder, first: int = 0) -> bool:
+    """Whether something that draws is needed: neither a mesh nor all cut-outs nor all pictures are there."""
+    if folder.path("mesh", first).is_file():
+        return False
+    views = range(first, first + len(VIEWS))
+    there = lambda view, *stages: any(folder.path(stage, view).is_file() for stage in stages)  # noqa: E731
+    return not (all(there(v, "white_bg") for v in views) or all(there(v, "retex", "images") for v in views))
 
 
 def cut_out(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "S T 4"]:
@@ -146,10 +157,13 @@ def named_colors(text: str) -> tuple[list[tuple[float, float, float]], list[tupl
     """Colours of the person and of the object: the last colour that a text names is the object's.
 
     Raises:
-      InputError: it names none, or the object's is one of the garments' too.
+      InputError: it names none, the last is a garment's, or the object's is one of the garments' too.
     """
-    words = [word for word in re.findall(r"[a-z]+", text.lower()) if word in COLORS]
-    if not words or words[-1] in words[:-1]:
+    every = re.findall(r"[a-z-]+", text.lower())
+    places = [i for i, word in enumerate(every) if word in COLORS]
+    words = [every[i] for i in places]
+    worn = bool(places) and any(word in GARMENTS for word in every[places[-1] + 1 : places[-1] + 3])
+    if not words or worn or words[-1] in words[:-1]:
         raise InputError(
             f"masks cannot be told by colours in {text!r}: wanted a colour of the object that no garment has, such as "
             "'a red shirt ... a blue box'; or put masks into run/masks"

@@ -1,6 +1,7 @@
 """From a text to its pictures: SANA with its autoencoder and text encoder, the user's or the small ones that ship."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from flax import nnx
 from jaxtyping import UInt8
 
 from hoijax.errors import InputError
+from hoijax.io import read_json
 from hoijax.io.reading import PathLike, shown
 from hoijax.language import load_tokenizer
 from hoijax.nets import sana
@@ -19,7 +21,10 @@ from hoijax.nets.sana.small import load_small
 from hoijax.nets.sana.words import WordTokenizer
 
 FILES = ("sana.safetensors", "autoencoder.safetensors", "text_encoder.safetensors")
-"""In a folder of weights; beside them Gemma's `tokenizer.json` and, where there is one, `instruction.txt`."""
+"""In a folder of weights; beside them Gemma's tokenizer and, where there are such, `instruction.txt` and
+`SETTINGS`."""
+SETTINGS = "draw.json"
+"""Fields of `DrawConfig` that differ from HOI3DGen's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +69,8 @@ class TextToImage:
           InputError: a word is not known, where the tokenizer knows whole words.
         """
         graph, state = nnx.split(self.text_encoder)
-        call = jax.jit(lambda state, tokens, mask: nnx.merge(graph, state)(tokens, mask))
         return sana.encode_texts(
-            lambda tokens, mask: call(state, tokens, mask), self.tokenizer, texts, instruction=instruction,
+            lambda tokens, mask: _encode(graph, state, tokens, mask), self.tokenizer, texts, instruction=instruction,
             length=self.config.length,
         )  # fmt: skip
 
@@ -84,21 +88,59 @@ class TextToImage:
         side = self.config.size // self.autoencoder.config.factor
         one = (side, side, self.autoencoder.config.latent_channels)
         noise = jax.random.normal(jax.random.key(seed), one, jnp.float32)
-        parts = [nnx.split(network) for network in (self.transformer, self.autoencoder)]
-
-        @jax.jit
-        def make(states: Any, told: sana.TextFeatures, null: sana.TextFeatures, noise: jax.Array) -> jax.Array:
-            network, autoencoder = (nnx.merge(graph, state) for (graph, _), state in zip(parts, states))
-            count = len(texts)
-            nothing = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), null)
-            latents = sana.sample(
-                network, told, nothing, jnp.broadcast_to(noise, (count, *one)), steps=self.config.steps,
-                strength=self.config.strength, shift=self.config.shift,
-            )  # fmt: skip
-            return autoencoder.decode(latents)
-
-        pictures = np.asarray(make([state for _, state in parts], told, null, noise), np.float32)
+        graphs, states = zip(*(nnx.split(network) for network in (self.transformer, self.autoencoder)))
+        how = (self.config.steps, self.config.strength, self.config.shift)
+        pictures = np.asarray(_draw(graphs, how, states, told, null, noise), np.float32)
         return np.round((np.clip(pictures, -1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(graph: nnx.GraphDef, state: nnx.State, tokens: jax.Array, mask: jax.Array) -> jax.Array:
+    return nnx.merge(graph, state)(tokens, mask)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(
+    graphs: tuple[nnx.GraphDef, nnx.GraphDef], how: tuple[int, float, float], states: tuple[nnx.State, nnx.State],
+    told: sana.TextFeatures, null: sana.TextFeatures, noise: jax.Array,
+) -> jax.Array:  # fmt: skip
+    network, autoencoder = (nnx.merge(graph, state) for graph, state in zip(graphs, states))
+    count = told.features.shape[0]
+    nothing = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), null)
+    steps, strength, shift = how
+    latents = sana.sample(
+        network, told, nothing, jnp.broadcast_to(noise, (count, *noise.shape)), steps=steps, strength=strength,
+        shift=shift,
+    )  # fmt: skip
+    return autoencoder.decode(latents)
+
+
+def check_weights(folder: PathLike | None, **changes: Any) -> DrawConfig | None:
+    """Whether all files of a folder's networks are there, and how they draw, without reading the networks.
+
+    Returns:
+      How they draw; None for small networks, whose file says it.
+
+    Raises:
+      InputError: nothing is there, a file is missing, or tokenizer or settings cannot be read.
+    """
+    path = None if folder is None else pathlib.Path(folder)
+    if path is None or path.is_file():
+        return None
+    wanted = f"wanted {', '.join(FILES)} and tokenizer.json"
+    if not path.is_dir():
+        raise InputError(f"there are no weights at {shown(path)}; {wanted}")
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise InputError(f"{shown(path)} has no {', '.join(missing)}; {wanted}")
+    load_tokenizer(path)
+    settings = path / SETTINGS
+    given = read_json(settings) if settings.is_file() else {}
+    known = {field.name for field in dataclasses.fields(DrawConfig)}
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise InputError(f"{shown(settings)} has {', '.join(unknown)}; wanted some of {', '.join(sorted(known))}")
+    return DrawConfig(**given | changes)
 
 
 def load_text_to_image(folder: PathLike | None = None, **changes: Any) -> TextToImage:
@@ -107,21 +149,19 @@ def load_text_to_image(folder: PathLike | None = None, **changes: Any) -> TextTo
     Args:
       folder: with the files of `FILES`, which `hoijax convert` wrote; or one file of small networks
         (`hoijax.nets.sana.small`); None: those that ship.
-      **changes: fields of `DrawConfig` that differ from HOI3DGen's, or from what the file of small networks says.
+      **changes: fields of `DrawConfig` that differ from HOI3DGen's, or from what the files say.
 
     Raises:
       InputError: a file is missing or of another network, or networks that do not fit each other.
     """
     path = None if folder is None else pathlib.Path(folder)
-    if path is None or path.is_file():
+    config = check_weights(path, **changes)
+    if path is None or config is None:
         network, facts = load_small(path)
-        config = DrawConfig(**facts["draw"] | changes)
         return TextToImage(
-            network.transformer, network.autoencoder, network.text_encoder, WordTokenizer(facts["words"]), config
-        )
-    missing = [name for name in FILES if not (path / name).is_file()]
-    if missing:
-        raise InputError(f"{shown(path)} has no {', '.join(missing)}; wanted {', '.join(FILES)} and tokenizer.json")
+            network.transformer, network.autoencoder, network.text_encoder, WordTokenizer(facts["words"]),
+            DrawConfig(**facts["draw"] | changes),
+        )  # fmt: skip
     loaders = (sana.load, sana.load_autoencoder, sana.load_text_encoder)
     transformer, autoencoder, text_encoder = (load(path / name) for load, name in zip(loaders, FILES))
     pairs = (
@@ -133,4 +173,4 @@ def load_text_to_image(folder: PathLike | None = None, **changes: Any) -> TextTo
             raise InputError(f"{shown(path / FILES[0])} wants {ours} {what}, the file beside it has {theirs}")
     instruction = path / "instruction.txt"
     text = instruction.read_text(encoding="utf-8") if instruction.is_file() else ""
-    return TextToImage(transformer, autoencoder, text_encoder, load_tokenizer(path), DrawConfig(**changes), text)
+    return TextToImage(transformer, autoencoder, text_encoder, load_tokenizer(path), config, text)

@@ -1,13 +1,15 @@
 """What teaches the small SANA: scenes in frame, texts that say what is painted, views, the autoencoder."""
 
 import dataclasses
+import json
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 
 from hoijax.camera import project
-from hoijax.experiments.hoi3dgen import autoencoder, pictures, small_sana
+from hoijax.experiments.hoi3dgen import autoencoder, checks, pictures, small_sana
 from hoijax.nets import sana
 from hoijax.nets.sana.words import words_of
 from hoijax.systems.hoi3dgen.small import COLORS, view_cameras
@@ -146,3 +148,25 @@ def test_a_words_feature_knows_the_colour_before_it_and_nothing_after_it():
     assert np.abs(found[0, 3] - found[1, 3]).max() > 0.1  # "shirt"
     np.testing.assert_allclose(found[0, 5:7], found[1, 5:7], atol=1e-5)  # "blue jeans", two words and more behind
     np.testing.assert_allclose(found[0, :7], found[2, :7], atol=1e-5)
+
+
+def test_the_classifier_tells_views_of_colours_that_it_did_not_see(scenes, layers):
+    teach, test = (small_sana.make_examples(layers, scenes, count, seed) for count, seed in ((6, 0), (3, 1)))
+    views = [np.array([e.view for e in examples]) for examples in (teach, test)]
+    shown = small_sana.pictures_of(test)
+    told = checks.tell_views(checks.fit_views(small_sana.pictures_of(teach), views[0]), shown)
+    np.testing.assert_array_equal(told, views[1])
+    # One that was taught other tags says these: it is the tag that is told, not the order of the pictures.
+    other = checks.tell_views(checks.fit_views(small_sana.pictures_of(teach), (views[0] + 1) % 3), shown[::-1])
+    np.testing.assert_array_equal(other, (views[1][::-1] + 1) % 3)
+
+
+def test_the_page_says_what_was_measured_and_that_it_is_enough():
+    results = pathlib.Path(__file__).resolve().parents[3] / "docs" / "results"
+    record = json.loads((results / "hoi3dgen_sana.json").read_text())
+    page = checks.render_page(record, pathlib.Path("hoi3dgen_sana.png"))
+    assert page.strip() == (results / "hoi3dgen_sana.md").read_text().strip()
+    assert record["heart_after"] < 0.1 * record["heart_before"]
+    assert record["pictures"] >= 60 and record["drawn_told"] > 0.9 and record["renders_told"] > 0.99
+    assert record["general_after"] < 1.05 * record["general_before"]
+    assert record["special_after"] < 0.97 * record["special_before"]

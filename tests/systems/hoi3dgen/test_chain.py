@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -12,12 +13,15 @@ from hoijax.body_models import free_body
 from hoijax.errors import InputError
 from hoijax.experiments.hoi3dgen import pictures, small_sana
 from hoijax.io import read_npz
-from hoijax.nets import sana
+from hoijax.jobs import generation, sana_generation
+from hoijax.nets import sana, weights
 from hoijax.nets.sana.small import SmallSana
 from hoijax.optim.fitting.surface import SurfaceFitConfig
 from hoijax.systems.hoi3dgen import chain
-from hoijax.systems.hoi3dgen.image_to_mesh import VisualHull
+from hoijax.systems.hoi3dgen.annotation.views import VIEW_AZIMUTHS
+from hoijax.systems.hoi3dgen.image_to_mesh import HunyuanServer, VisualHull
 from hoijax.systems.hoi3dgen.layout import (
+    VIEW_TAGS,
     RunFolder,
     read_labels,
     read_masks,
@@ -25,7 +29,7 @@ from hoijax.systems.hoi3dgen.layout import (
     write_masks,
     write_picture,
 )
-from hoijax.systems.hoi3dgen.text_to_image import DrawConfig, TextToImage, load_text_to_image
+from hoijax.systems.hoi3dgen.text_to_image import FILES, DrawConfig, TextToImage, load_text_to_image
 
 TEXT = "A person in a red shirt and yellow jeans carries a blue box with both hands."
 CONFIG = chain.ChainConfig(
@@ -66,6 +70,7 @@ def made(tmp_path_factory, shown):
 def test_views_are_asked_for_once_and_lie_in_their_stage(made, shown):
     folder, _, asked = made
     assert asked == [([sana.view_text(TEXT, view) for view in sana.VIEWS], 0)]
+    assert tuple(sana.VIEWS) == VIEW_TAGS and sana.VIEWS == VIEW_AZIMUTHS
     assert folder.indices("images") == folder.indices("white_bg") == (0, 1, 2)
     np.testing.assert_array_equal(read_picture(folder.path("images", 2)), shown[2])
     cut = read_picture(folder.path("white_bg", 0))
@@ -105,16 +110,50 @@ def test_stages_that_are_there_are_not_made_again(made, tmp_path):
     write_masks(folder.path("masks", 0), masks)
 
 
+def test_who_lifts_gets_cut_outs_cameras_and_seed(shown, tmp_path):
+    folder, seen = RunFolder(tmp_path), []
+    for i, picture in enumerate(shown):
+        write_picture(folder.place("images", 3 + i), picture)
+    mine = np.dstack([shown[1], np.full((64, 64), 255, np.uint8)]).repeat(2, axis=0).repeat(2, axis=1)
+    write_picture(folder.place("white_bg", 4), mine)
+
+    class Lift:
+        def lift(self, pictures, cameras=None, *, seed=0):
+            seen.append((pictures, cameras, seed))
+            raise InputError("enough")
+
+    with pytest.raises(InputError, match="enough"):
+        chain.run_chain(
+            folder, TEXT, free_body("test"), draw=None, lift=Lift(), config=chain.ChainConfig(seed=6), prompt=1
+        )
+    given, cameras, seed = seen[0]
+    np.testing.assert_array_equal(given[1], mine)
+    np.testing.assert_array_equal(given[0], chain.cut_out(shown[0]))
+    assert seed == 6 and cameras.image_size == (128, 128)
+    write_picture(folder.place("white_bg", 4), mine[:64, :64])
+    with pytest.raises(InputError, match="several sizes"):
+        chain.run_chain(folder, TEXT, free_body("test"), draw=None, lift=Lift(), prompt=1)
+
+
 def test_pictures_and_cut_outs_of_another_program_are_taken(tmp_path, shown):
     folder = RunFolder(tmp_path)
     for i, picture in enumerate(shown[:2]):
         write_picture(folder.place("images", i), picture)
-    with pytest.raises(InputError, match="pictures are missing, such as 0000.png"):
+    with pytest.raises(InputError, match="pictures are missing, such as 0002.png"):
         chain.draw_views(folder, TEXT, None)
     filled = chain.draw_views(folder, TEXT, lambda texts, seed: 255 - shown)
     np.testing.assert_array_equal(filled, np.stack([*shown[:2], 255 - shown[2]]))
     write_picture(folder.place("retex", 1), shown[0])
     np.testing.assert_array_equal(chain.draw_views(folder, TEXT, nobody)[1], shown[0])
+    folder.path("images", 1).unlink()
+    assert not chain.missing_pictures(folder)
+    np.testing.assert_array_equal(chain.draw_views(folder, TEXT, nobody)[1], shown[0])
+    folder.path("images", 2).unlink()
+    assert chain.missing_pictures(folder)
+    write_picture(folder.place("white_bg", 2), chain.cut_out(shown[2]))
+    assert chain.missing_pictures(folder)  # cut-outs of some views want pictures of all
+    folder.place("mesh", 0).touch()
+    assert not chain.missing_pictures(folder)
 
 
 def test_cut_outs_leave_specks_out_and_refuse_white():
@@ -132,7 +171,8 @@ def test_the_last_colour_is_the_objects():
     person, thing = chain.named_colors(TEXT)
     assert thing == [pictures.COLORS["blue"]]
     assert pictures.COLORS["red"] in person and pictures.COLORS["yellow"] in person
-    for text in ("A person in a red shirt kicks a red ball.", "A person kicks a ball."):
+    for text in ("A person in a red shirt kicks a red ball.", "A person kicks a ball.",
+                 "A woman in a red leather jacket carries a box."):  # fmt: skip
         with pytest.raises(InputError, match="a colour of the object that no garment has"):
             chain.named_colors(text)
 
@@ -161,10 +201,80 @@ def test_networks_of_a_file_draw_by_text_view_and_seed(networks):
         networks.draw(["a red lamp"])
 
 
-def test_networks_that_cannot_draw_are_refused(networks, tmp_path):
+@pytest.fixture(scope="module")
+def folder_of_weights(networks, tmp_path_factory):
+    """The same networks as a user's: a file each, a tokenizer of Hugging Face's with the same ids, settings."""
+    library = pytest.importorskip("tokenizers")
+    path = tmp_path_factory.mktemp("user")
+    parts = (networks.transformer, networks.autoencoder, networks.text_encoder)
+    for name, network in zip(FILES, parts):
+        weights.save_network(path / name, network, {"config": dataclasses.asdict(network.config)})
+    ids = {"<pad>": 0, "<bos>": 1} | {word: i + 2 for i, word in enumerate(networks.tokenizer.words)}
+    tokenizer = library.Tokenizer(library.models.WordLevel(ids, unk_token="<pad>"))
+    split = library.pre_tokenizers.Split(library.Regex(r"[a-z-]+|[^a-z\s]|\s"), "isolated")
+    gone = library.pre_tokenizers.Split(library.Regex(r"\s"), "removed")
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([gone, split])
+    tokenizer.post_processor = library.processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    tokenizer.save(str(path / "tokenizer.json"))
+    (path / "draw.json").write_text(json.dumps(dataclasses.asdict(networks.config)))
+    return path
+
+
+def test_a_folder_of_a_users_networks_draws_what_they_draw(networks, folder_of_weights):
+    loaded = load_text_to_image(folder_of_weights)
+    assert loaded.config == networks.config and loaded.instruction == ""
+    texts = [sana.view_text(TEXT, view) for view in sana.VIEWS]
+    assert loaded.tokenizer.encode(texts[0].lower()) == networks.tokenizer.encode(texts[0])
+    np.testing.assert_array_equal(loaded.draw(texts, seed=3), networks.draw(texts, seed=3))
+    (folder_of_weights / "instruction.txt").write_text("a red ")
+    guided = load_text_to_image(folder_of_weights, shift=3.0)
+    assert guided.instruction == "a red " and guided.config == dataclasses.replace(networks.config, shift=3.0)
+    (folder_of_weights / "instruction.txt").unlink()
+
+
+def test_the_backend_takes_a_users_networks_when_they_are_needed(folder_of_weights, tmp_path, shown, monkeypatch):
+    request = generation.GenerationRequest(TEXT, tmp_path, "sana", weights=folder_of_weights, lod="test", seed=5)
+    seen = []
+
+    def spy(folder, text, model, **how):
+        seen.append((folder.root, text, how))
+
+    monkeypatch.setattr(sana_generation, "run_chain", spy)
+    job, notes = generation.prepare_generation(request)
+    assert notes == ()
+    job.compute(job.items, lambda share, what: None)
+    root, text, how = seen.pop()
+    assert (root, text, how["lift"], how["config"].seed, how["config"].size) == (tmp_path / "run", TEXT, None, 5, 512)
+    assert how["draw"].config.size == 8 and how["draw"].transformer.config.width == 32
+    for i, picture in enumerate(shown):
+        write_picture(RunFolder(tmp_path / "run").place("images" if i else "retex", i), picture)
+    job, notes = generation.prepare_generation(dataclasses.replace(request, mesh_server="http://127.0.0.1:9"))
+    assert notes == ("taken as they are there: run/images, run/retex; remove to make anew",)
+    job.compute(job.items, lambda share, what: None)
+    assert seen[-1][2]["draw"] is None and seen[-1][2]["lift"] == HunyuanServer("http://127.0.0.1:9")
+
+
+def test_networks_that_cannot_draw_are_refused(networks, folder_of_weights, tmp_path):
     with pytest.raises(InputError, match="a multiple of 2"):
         dataclasses.replace(networks, config=DrawConfig(size=7))
+    with pytest.raises(InputError, match="there are no weights at nowhere; wanted sana.safetensors"):
+        load_text_to_image("nowhere")
     (tmp_path / "sana.safetensors").touch()
     with pytest.raises(InputError, match=r"has no autoencoder.safetensors, text_encoder.safetensors; wanted"):
+        load_text_to_image(tmp_path)
+    for name in FILES:
+        shutil.copy(folder_of_weights / name, tmp_path / name)
+    with pytest.raises(InputError, match="neither tokenizer.json nor tokenizer.model"):
+        load_text_to_image(tmp_path)
+    shutil.copy(folder_of_weights / "tokenizer.json", tmp_path)
+    (tmp_path / "draw.json").write_text('{"sise": 8}')
+    with pytest.raises(InputError, match="draw.json has sise; wanted some of length, shift"):
+        load_text_to_image(tmp_path)
+    (tmp_path / "draw.json").unlink()
+    other = nnx.clone(networks.autoencoder)
+    facts = {"config": dataclasses.asdict(other.config) | {"latent_channels": 8}}
+    wider = sana.AutoencoderDC(sana.AutoencoderDCConfig(**facts["config"]), nnx.Rngs(0))
+    weights.save_network(tmp_path / FILES[1], wider, facts)
+    with pytest.raises(InputError, match="sana.safetensors wants 4 channels of a latent, the file beside it has 8"):
         load_text_to_image(tmp_path)
     assert isinstance(networks, TextToImage)
