@@ -134,8 +134,6 @@ def run(options: Options) -> int:
     return 1 if failures else 0
 
 
-UPRIGHT = 0.02
-"""Of `ObjectFitConfig`: a photograph's object is often a stand-in's, whose mask agrees with several turns by half."""
 SCOREHOI = ("regressor", "denoiser", "body_model", "setting", "iterations", "step", "show", "batch_size")
 FIT = ("focal", "size_std", "strict", "object_box", "object_click", "human_box", "human_click", "label", "every")
 
@@ -202,6 +200,7 @@ def _fit(options: Options) -> int:
         raise InputError(f"--every {options.every} is for videos, and {options.image} is none")
     if is_video(options.image) and options.runner != "local":
         raise InputError("--runner: frames of a video follow one another; fit it with --runner local")
+    from hoijax.jobs.photo_fit import UPRIGHT_COST
     from hoijax.jobs.photo_fits import FitRequest, fit_photographs, prepare_job
     from hoijax.jobs.runners import executor
     from hoijax.optim.fitting import ObjectFitConfig
@@ -209,7 +208,7 @@ def _fit(options: Options) -> int:
     asked = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     request = FitRequest(
         image=options.image, object=options.object, out=options.out, focal=options.focal,
-        config=ObjectFitConfig(size_std=options.size_std, upright=UPRIGHT),
+        config=ObjectFitConfig(size_std=options.size_std, upright=UPRIGHT_COST),
         human_mask=options.human_mask, object_mask=options.object_mask, instances=options.instances,
         units=options.units, cache=grid_folder(), options=asked, spot=spot, who=who, label=options.label,
         every=options.every,

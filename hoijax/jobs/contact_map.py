@@ -17,7 +17,7 @@ from hoijax.jobs.contact_network import ContactNetwork
 from hoijax.jobs.engine import Item, Job, Outcome, Watch
 from hoijax.jobs.joint_fit import contact_by_distance, picture_digest
 from hoijax.jobs.objects import ObjectAsset, mesh_digest, place_mesh
-from hoijax.jobs.photo_fit import PhotoFitter, fit_photograph, make_fitter
+from hoijax.jobs.photo_fit import UPRIGHT_COST, PhotoFitter, fit_photograph, make_fitter
 from hoijax.jobs.photo_fit_files import UPRIGHT, closeness, judge_fit
 from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
 from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
@@ -32,7 +32,7 @@ from hoijax.systems.interactvlm.views import canonical_body
 from hoijax.viz import Case, Metric, NamedMesh, write_page
 from hoijax.viz.read import read_scene
 
-RULE = 1
+RULE = 2
 """Version of the method; another one makes finished pictures anew."""
 FILES = ("contact.npz", "contact.glb", "contact.png")
 VIEW = 320
@@ -110,7 +110,7 @@ def prepare_contacts(request: ContactRequest) -> tuple[Job, dict[str, str], tupl
     masks = MaskFiles(request.human_mask, request.object_mask, request.instances)
     asset = ObjectAsset.of(read_mesh(request.object, units=request.units), request.cache)
     seen, failures = look_at_photographs(request.image, masks, picture_digest, find_person=True)
-    fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std))
+    fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std, upright=UPRIGHT_COST))
     network = None
     if request.method == "network":
         network = ContactNetwork.of(request.weights, label, fitter.model, asset.mesh)

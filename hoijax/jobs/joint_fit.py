@@ -117,18 +117,20 @@ def evidence_of(file: ContactFile | None, fitted: PhotoFit, model: BodyModel, as
     return ContactEvidence(body.astype(np.float32), obj.astype(np.float32), asset.mesh.vertices)
 
 
-def paired(contact: ContactEvidence, fitted: PhotoFit) -> ContactEvidence:
+def paired(contact: ContactEvidence, vertices: np.ndarray, pose: RigidPose) -> ContactEvidence:
     """Contact with pairs, for PICO's setting: each touching vertex of the body with the nearest that touches it.
 
-    Distances are those of what was fitted each by itself.
+    Args:
+      contact: with the object's points.
+      vertices: (V, 3) of the body as fitted by itself, camera frame.
+      pose: of the object as fitted by itself.
     """
     body = np.flatnonzero(contact.body >= 0.5)
     points = np.asarray(contact.points)[np.asarray(contact.object) >= 0.3] if contact.object is not None else None
     if points is None or not len(points) or not len(body):
         return contact
-    pose = fitted.pose
     placed = float(pose.scale) * points @ np.asarray(pose.rotation, np.float64).T + np.asarray(pose.translation)
-    nearest = cKDTree(placed).query(fitted.vertices[body])[1]
+    nearest = cKDTree(placed).query(vertices[body])[1]
     return dataclasses.replace(contact, pairs=(body, points[nearest].astype(np.float32)))
 
 
@@ -198,7 +200,7 @@ def fit_together(
     if not (np.asarray(contact.body) > 0.05).any():
         raise InputError(f"{photograph.name}: {source} say that no vertex of the body touches the object")
     if config.needs_pairs and contact.pairs is None:
-        contact = paired(contact, before)
+        contact = paired(contact, before.vertices, before.pose)
         if contact.pairs is None:
             raise InputError(
                 f"{photograph.name}: {source} have no contact on the object, without which pairs cannot be made"

@@ -26,7 +26,7 @@ from hoijax.jobs.joint_fit import (
     save_contacts,
 )
 from hoijax.jobs.objects import ObjectAsset, mesh_digest
-from hoijax.jobs.photo_fit import PhotoFitter, make_fitter
+from hoijax.jobs.photo_fit import UPRIGHT_COST, PhotoFitter, make_fitter
 from hoijax.jobs.photo_fit_files import FILES, closeness, page_case, write_fit
 from hoijax.jobs.photograph_files import MaskFiles, look_at_photographs
 from hoijax.jobs.photograph_jobs import photograph_items, run_photographs
@@ -39,7 +39,7 @@ from hoijax.systems.interactvlm import Candidate, find_meshes, object_views, ran
 from hoijax.systems.interactvlm.retrieval import MOST
 from hoijax.viz import write_page
 
-RULE = 1
+RULE = 2
 """Version of the method; another one makes finished pictures anew."""
 
 
@@ -108,7 +108,7 @@ class _Fitters:
         """The fitter of a mesh."""
         if path not in self._made:
             asset = ObjectAsset.of(read_mesh(path, units=self._request.units), self._request.cache)
-            fitter = make_fitter(asset, ObjectFitConfig(size_std=self._request.size_std))
+            fitter = make_fitter(asset, ObjectFitConfig(size_std=self._request.size_std, upright=UPRIGHT_COST))
             if self.model is not None:
                 fitter = dataclasses.replace(fitter, model=self.model, surface=self.model)
             self._made[path] = fitter

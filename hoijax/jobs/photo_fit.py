@@ -43,6 +43,8 @@ from hoijax.optim.programs import Ahead
 
 _WHO = ("the one whose mask was given, or else the most certain one,", "the one of the frame before")
 """Who of several people is fitted: in a picture, in a frame of a video."""
+UPRIGHT_COST = 0.02
+"""Of `ObjectFitConfig`: a photograph's object is often a stand-in's, whose mask agrees with several turns by half."""
 
 
 @dataclasses.dataclass(frozen=True)

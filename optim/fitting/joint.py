@@ -67,13 +67,16 @@ def fit_joint(problem: JointProblem, config: JointConfig, more: RigidPose | None
       more: further poses (M) of the object, from the mesh's own frame, to begin at: those of a mask's fit.
 
     Returns:
-      As many answers as starts are followed.
+      As many answers as starts are followed; with `config.margin` and `more` one more, the best of these as it was.
     """
     problem = jax.tree.map(jnp.asarray, problem)
-    starts = _starts(problem, config, more)
+    starts, by_picture = _starts(problem, config, more)
     unknowns = jax.vmap(lambda _: _zero(problem))(starts.scale)
     for group in _programs(config.stages):
         unknowns = jax.vmap(functools.partial(_descend, problem, group))(starts, unknowns)
+    if by_picture is not None:
+        add = lambda many, one: jnp.concatenate([many, one[None]])  # noqa: E731
+        starts, unknowns = jax.tree.map(add, (starts, unknowns), (by_picture, _zero(problem)))
     last = config.stages[-1]
     costs = jax.vmap(lambda start, u: _costs(problem, start, u, last, jnp.asarray(last.blur[1], u.move.dtype)))(
         starts, unknowns
@@ -81,6 +84,9 @@ def fit_joint(problem: JointProblem, config: JointConfig, more: RigidPose | None
     cost = sum(getattr(last, name) * value for name, value in costs.items())
     cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
     order = jnp.argsort(cost)
+    if by_picture is not None:
+        picture = _picture_cost(costs, last)
+        order = jnp.lexsort((cost, ~(picture <= picture[-1] + config.margin)))
     starts, unknowns, costs = jax.tree.map(lambda x: x[order], (starts, unknowns, costs))
     finite = jnp.isfinite(cost[order[0]])
     unknowns = jax.tree.map(
@@ -116,8 +122,8 @@ def _from_mesh(problem: JointProblem, pose: RigidPose) -> RigidPose:
     return pose.replace(translation=pose.translation - offset)
 
 
-def _starts(problem: JointProblem, config: JointConfig, more: RigidPose | None) -> RigidPose:
-    """Poses (K) of the object's middle."""
+def _starts(problem: JointProblem, config: JointConfig, more: RigidPose | None) -> tuple[RigidPose, RigidPose | None]:
+    """Poses (K) of the object's middle; with a margin also the one of `more` that agrees best with the picture."""
     clouds = contact_clouds(problem)
     if config.start != "contacts":
         middle = clouds.middle
@@ -125,7 +131,7 @@ def _starts(problem: JointProblem, config: JointConfig, more: RigidPose | None) 
         pose = RigidPose(flip, middle, jnp.ones((), middle.dtype))
         if config.start == "released":
             pose = legacy_align(clouds)[0]
-        return jax.tree.map(lambda x: x[None], pose)
+        return jax.tree.map(lambda x: x[None], pose), None
     poses, left = align_contacts(clouds, hypothesis_rotations(problem.scene.up, config.turns), config.align)
     lost = ~jnp.isfinite(left)
     by_mask = _at_mask(problem, poses)
@@ -134,9 +140,19 @@ def _starts(problem: JointProblem, config: JointConfig, more: RigidPose | None) 
         offset = more.scale[:, None] * einsum("nij,j->ni", more.rotation, problem.shape.centre)
         own = RigidPose(more.rotation, more.translation + offset, more.scale)
         poses = jax.tree.map(lambda a, b: jnp.concatenate([a, b.astype(a.dtype)]), poses, own)
-    cost = jax.lax.map(lambda pose: _start_cost(problem, pose, config.stages[0]), poses, batch_size=32)
+    found = jax.lax.map(lambda pose: _start_costs(problem, pose, config.stages[0]), poses, batch_size=32)
+    cost = sum(getattr(config.stages[0], name) * value for name, value in found.items())
+    by_picture = None
+    if more is not None and config.margin is not None:
+        # By the last stage's sharper outlines: the first one's are for what is far off.
+        own = jax.tree.map(lambda x: x[config.turns.count :], poses)
+        last = config.stages[-1]
+        seen = jax.lax.map(lambda pose: _picture_cost(_start_costs(problem, pose, last, 1), last), own, batch_size=32)
+        best = jnp.argmin(jnp.where(jnp.isfinite(seen), seen, jnp.inf))
+        by_picture = jax.tree.map(lambda x: x[best], own)
+        cost = cost.at[config.turns.count + best].set(-1e6)
     index = choose_apart(cost, poses.rotation, config.kept, config.apart)
-    return jax.tree.map(lambda x: x[index], poses)
+    return jax.tree.map(lambda x: x[index], poses), by_picture
 
 
 def _at_mask(problem: JointProblem, poses: RigidPose) -> jax.Array:
@@ -151,10 +167,14 @@ def _at_mask(problem: JointProblem, poses: RigidPose) -> jax.Array:
     return jnp.broadcast_to(depth * ray, poses.translation.shape)
 
 
-def _start_cost(problem: JointProblem, pose: RigidPose, stage: Stage) -> jax.Array:
-    """What tells good starts from bad: contact, mask and order, weighted as in the first stage."""
-    found = _costs(problem, pose, _zero(problem), stage, jnp.asarray(stage.blur[0], pose.scale.dtype))
-    return sum(getattr(stage, name) * value for name, value in found.items())
+def _start_costs(problem: JointProblem, pose: RigidPose, stage: Stage, end: int = 0) -> dict[str, jax.Array]:
+    """A stage's terms of a pose and the body as it was estimated, at the stage's first blur or its last (1)."""
+    return _costs(problem, pose, _zero(problem), stage, jnp.asarray(stage.blur[end], pose.scale.dtype))
+
+
+def _picture_cost(costs: dict[str, jax.Array], stage: Stage) -> jax.Array:
+    """What the picture says of it: mask and order."""
+    return sum(getattr(stage, name) * costs[name] for name in ("mask", "order") if name in costs)
 
 
 def _costs(
@@ -162,7 +182,8 @@ def _costs(
 ) -> dict[str, jax.Array]:
     """The stage's terms by the names of their weights."""
     at = terms.place(problem, start.rotation, start.translation, start.scale, unknowns)
-    contact = {"nearest": terms.nearest_contact, "mean": terms.mean_contact, "pairs": terms.paired_contact}
+    nearest = functools.partial(terms.nearest_contact, bound=stage.bound)
+    contact = {"nearest": nearest, "mean": terms.mean_contact, "pairs": terms.paired_contact}
     found = {}
     if stage.contact > 0:
         found["contact"] = contact[stage.contact_form](problem, at)
@@ -197,7 +218,7 @@ def _programs(stages: tuple[Stage, ...]) -> list[tuple[Stage, ...]]:
     """Stages that follow each other and draw and match alike: one loop each, which halves what is compiled."""
 
     def kind(stage: Stage) -> tuple:
-        return (stage.contact_form, stage.mask_form, stage.mask > 0, stage.centroid > 0, stage.person > 0)
+        return (stage.contact_form, stage.bound, stage.mask_form, stage.mask > 0, stage.centroid > 0, stage.person > 0)
 
     return [tuple(group) for _, group in itertools.groupby(stages, kind)]
 

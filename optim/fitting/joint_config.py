@@ -38,6 +38,9 @@ class Stage:
     contact_form: Literal["nearest", "mean", "pairs"] = "nearest"
     """"nearest": soft nearest points both ways; "mean": the released mean over all pairs weighted by both
     probabilities, which no extended contact makes zero; "pairs": squared distances of points that belong together."""
+    bound: float = 0.0
+    """Metres that no single point's distance counts for more than, of "nearest": 1 / distance + 1 / bound. At the bound
+    a point pulls a quarter as hard, so that contact that a pose cannot meet loses its say; 0: distances as they are."""
     mask: float = 0.0
     """Weight of the object's silhouette."""
     mask_form: Literal["dice", "half_dice", "iou"] = "dice"
@@ -68,6 +71,8 @@ class Stage:
             raise InputError("the centroid is that of a soft silhouette: wanted mask_form half_dice or iou with it")
         if min(dataclasses.astuple(self.rates)) < 0 or min(getattr(self, name) for name in WEIGHTS) < 0:
             raise InputError(f"rates and weights must not be negative, got {self}")
+        if self.bound < 0 or (self.bound > 0 and self.contact_form != "nearest"):
+            raise InputError(f"a bound must not be negative and is for nearest contact, got {self}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +92,13 @@ class JointConfig:
     """Of the start "contacts"."""
     apart: float = 0.35
     """Radians between starts that are followed."""
+    margin: float | None = None
+    """Where the mask's answers are given as well, the one that agrees best with the picture is always followed, and
+    answers are set aside whose picture (the last stage's mask and order) costs more than its own by this. None: energy
+    alone decides."""
 
     def __post_init__(self):
-        if not self.stages or not 1 <= self.kept <= self.turns.count:
+        if not self.stages or not 1 <= self.kept <= self.turns.count or (self.margin is not None and self.margin < 0):
             raise InputError(f"a joint fit needs a stage and a start, got {self}")
 
     @property
@@ -105,8 +114,9 @@ _FINE = Stage(
     120, Rates(0.03, 0.01, 0.01, 0.01), decay=0.1, contact=10.0, mask=5.0, blur=(0.02, 0.006), penetration=60.0,
     normals=0.1, scale_prior=10.0, order=0.5, pose_prior=5.0,
 )  # fmt: skip
-JOINT = JointConfig((_COARSE, _FINE))
-"""hoijax's own: many starts, then contact, masks, depth order and penetration, then the limbs too."""
+JOINT = JointConfig((_COARSE, _FINE), margin=0.1)
+"""hoijax's own: many starts, then contact, masks, depth order and penetration, then the limbs too; an
+answer that the picture contradicts gives way to the mask's."""
 RELEASED = JointConfig(
     (Stage(250, Rates(0.05, 0.01), contact=10.0, contact_form="mean", mask=5.0, mask_form="half_dice", centroid=1e-4),),
     start="released", kept=1,

@@ -78,7 +78,15 @@ def place(problem: JointProblem, turn: jax.Array, middle: jax.Array, size: jax.A
     return Placed(rotation, middle + unknowns.move, size * jnp.exp(unknowns.log_size), body)
 
 
-def nearest_contact(problem: JointProblem, at: Placed) -> jax.Array:
+def bounded(distance: jax.Array, bound: float) -> jax.Array:
+    """Distances that come to `bound` from below as they grow, slope 1 at none; as they are where it is 0."""
+    if not bound:
+        return distance
+    far = jnp.maximum(distance, 0.0)
+    return jnp.where(distance > 0, far * bound / (far + bound), distance)
+
+
+def nearest_contact(problem: JointProblem, at: Placed, bound: float = 0.0) -> jax.Array:
     """Soft nearest distances between the contacts, both ways, metres; the body's to the surface if that is unknown."""
     points, ours = at.out(problem.points), jnp.asarray(problem.likely)
     body, theirs = at.body[:TOUCHING], jnp.asarray(problem.touching)[:TOUCHING]
@@ -88,10 +96,11 @@ def nearest_contact(problem: JointProblem, at: Placed) -> jax.Array:
         """Along the last axis; shifted so that a single point at no distance costs nothing."""
         level = jnp.where(weight > 0, jnp.log(jnp.maximum(weight, 1e-6) / jnp.max(weight)), -jnp.inf)
         level = jnp.where(jnp.any(weight > 0), level, 0.0)
-        return -TAU * jax.nn.logsumexp(jnp.broadcast_to(level, distance.shape) - distance / TAU, axis=-1)
+        nearest = -TAU * jax.nn.logsumexp(jnp.broadcast_to(level, distance.shape) - distance / TAU, axis=-1)
+        return bounded(nearest, bound)
 
     both = _mean(soft(gap, theirs), ours) + _mean(soft(gap.T, ours), theirs)
-    surface = 2 * _mean(jnp.abs(at.size * query_sdf(problem.grid, at.back(body))), theirs)
+    surface = 2 * _mean(bounded(jnp.abs(at.size * query_sdf(problem.grid, at.back(body))), bound), theirs)
     known = jnp.asarray(problem.known)
     some = (jnp.sum(theirs) > 0).astype(gap.dtype)
     return some * jnp.where(known > 0, both, surface)

@@ -71,7 +71,7 @@ def padded(world):
 @pytest.fixture
 def run(folder, tmp_path, monkeypatch, capsys):
     """Runs a verb with small settings; returns exit code, stdout, stderr."""
-    small = lambda size_std: dataclasses.replace(QUICK, size_std=size_std)  # noqa: E731
+    small = lambda **given: dataclasses.replace(QUICK, **given)  # noqa: E731
     for module in (joint_fits, contact_map):
         monkeypatch.setattr(module, "ObjectFitConfig", small)
     monkeypatch.setattr(retrieval, "QUICK", QUICK)

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import pose_body_compiled
 from hoijax.errors import InputError
+from hoijax.geometry import RigidPose
 from hoijax.optim.fitting import (
     JOINT,
     PICO,
@@ -26,13 +27,14 @@ from hoijax.optim.fitting import (
     Stage,
     align_contacts,
     fit_joint_compiled,
+    joint,
     legacy_align,
     movable_joints,
     stack_problems,
 )
 from hoijax.optim.fitting import joint_terms as terms
 from hoijax.optim.fitting.contact_align import contact_clouds
-from hoijax.optim.fitting.joint import _starts
+from hoijax.optim.fitting.joint import _programs, _starts
 from hoijax.optim.fitting.joint_problem import contact_set
 
 STAGE = Stage(
@@ -133,7 +135,8 @@ def test_published_fits_begin_at_the_centroid_of_the_bodys_surface(problem):
     body = pose_body_compiled(problem.surface, problem.params).vertices
     whole = trimesh.Trimesh(np.asarray(body), np.asarray(problem.surface.faces), process=False)
     np.testing.assert_allclose(contact_clouds(problem).middle, whole.centroid, atol=1e-4)
-    start = _starts(problem, dataclasses.replace(PICO, kept=1), None)
+    start, none = _starts(problem, dataclasses.replace(PICO, kept=1), None)
+    assert none is None
     np.testing.assert_allclose(start.translation[0], whole.centroid, atol=1e-4)
 
 
@@ -165,6 +168,8 @@ def test_contact_terms_by_hand(world, problem, truth):
     local = np.asarray(truth.back(truth.body))[5] + np.asarray(problem.shape.centre)
     want = abs(trimesh.proximity.signed_distance(world.box, local[None])[0])
     np.testing.assert_allclose(terms.nearest_contact(unknown, truth), 2 * want, atol=0.01)
+    np.testing.assert_allclose(terms.nearest_contact(unknown, truth, 0.1), 0.2 * want / (want + 0.1), atol=0.01)
+    np.testing.assert_allclose(terms.nearest_contact(one, truth, 0.1), 0.2 * gap / (gap + 0.1), rtol=1e-4)
     assert terms.nearest_contact(one.replace(touching=0 * one.touching), truth) == 0
     off = np.asarray(truth.out(problem.points))[7] - np.asarray(truth.body)[2]
     pairs = problem.replace(
@@ -174,6 +179,47 @@ def test_contact_terms_by_hand(world, problem, truth):
     np.testing.assert_allclose(terms.paired_contact(pairs, truth), np.mean(off**2), rtol=1e-4)
     cosine = np.asarray(problem.point_normals)[3] @ np.asarray(truth.rotation).T @ np.asarray(problem.normals)[5]
     np.testing.assert_allclose(terms.contact_normals(one, truth), 1 + cosine, atol=1e-5)
+
+
+def test_far_contact_loses_its_say():
+    """Harmonic with the bound: slope 1 at none, a quarter at the bound, never more than it; soft minima stay."""
+    distance = jnp.asarray([-0.03, 0.0, 1e-4, 0.1, 10.0], jnp.float32)
+    np.testing.assert_allclose(
+        terms.bounded(distance, 0.1), [-0.03, 0.0, 1 / (1e4 + 10), 0.05, 1 / (0.1 + 10)], rtol=1e-5
+    )
+    slope = jax.vmap(jax.grad(lambda d: terms.bounded(d, 0.1)))(distance)
+    np.testing.assert_allclose(slope, [1, 1, (1 / 1.001) ** 2, 0.25, (0.1 / 10.1) ** 2], rtol=1e-4)
+    np.testing.assert_array_equal(terms.bounded(distance, 0.0), distance)
+    near, far = STAGE, dataclasses.replace(STAGE, bound=0.1)
+    assert [len(group) for group in _programs((near, near, far))] == [2, 1]
+
+
+@pytest.mark.parametrize("margin", [None, 0.1, 50.0])
+def test_what_the_picture_contradicts_is_set_aside(world, problem, monkeypatch, margin):
+    """Contact that asks for the object 12 cm beside its mask, answers that went there, and the mask's own."""
+    move = np.float32([0.12, 0.0, 0.0])
+    wrong = problem.replace(points=problem.points - (move @ world.pose.rotation)[None].astype(np.float32))
+    stage = dataclasses.replace(STAGE, contact=100.0, penetration=0.0, normals=0.0)
+    config = dataclasses.replace(CONFIG, stages=(stage,), margin=margin, turns=Hypotheses(2, (0.0,), 0, 1))
+    there = np.float32(world.pose.translation)
+    beside = there + np.float32([0.0, 0.08, 0.0])
+    more = RigidPose(
+        np.stack([world.pose.rotation] * 2).astype(np.float32), np.stack([beside, there]), np.ones(2, np.float32)
+    )
+    monkeypatch.setattr(joint, "_descend", lambda problem, group, start, u: u.replace(move=u.move + move))
+    fit = jax.jit(lambda p, m: joint.fit_joint(p, config, m))(wrong, more)
+    gap = np.abs(np.asarray(fit.pose.translation) - there).max(axis=1)
+    moved = np.abs(np.asarray(fit.pose.translation) - there - move).max(axis=1)
+    assert len(gap) == config.kept + (margin is not None)
+    if margin is None:
+        assert gap.min() > 0.05  # nothing comes back to the mask's
+        return
+    # The mask's best is followed, and stays as it was too; its second, 8 cm below, is not the one.
+    assert (gap < 1e-4).sum() == 1 and (moved < 1e-4).sum() == 1
+    first = gap if margin == 0.1 else moved
+    assert first[0] < 1e-4
+    np.testing.assert_allclose(fit.start.translation, there, atol=1e-4)
+    np.testing.assert_array_equal(fit.body.rotations, problem.params.rotations)
 
 
 def test_masks_say_nothing_at_the_truth_and_something_beside_it(world, problem, truth):
@@ -355,9 +401,12 @@ def test_presets_are_the_published_numbers():
     assert (second.contact, second.mask, second.scale_prior, second.mask_form) == (8.0, 0.3, 4.0, "iou")
     assert (third.contact, third.pose_prior, third.person, third.rates.joints) == (8.0, 0.05, 0.1, 0.01)
     assert third.rates.rotation == third.rates.translation == third.rates.scale == 0
+    assert all(s.bound == 0 for s in (*RELEASED.stages, *PICO.stages)) and RELEASED.margin is PICO.margin is None
+    assert JOINT.margin == 0.1
     assert PICO.needs_pairs and not RELEASED.needs_pairs and not JOINT.needs_pairs and PRESETS["joint"] is JOINT
     for wrong in (lambda: Stage(0), lambda: Stage(1, decay=0.0), lambda: Stage(1, contact=-1.0),
                   lambda: Stage(1, mask=1.0, centroid=1.0), lambda: JointConfig(()),
-                  lambda: JointConfig((STAGE,), kept=0)):  # fmt: skip
+                  lambda: Stage(1, contact=1.0, bound=-0.1), lambda: Stage(1, contact_form="pairs", bound=0.1),
+                  lambda: JointConfig((STAGE,), margin=-0.1), lambda: JointConfig((STAGE,), kept=0)):  # fmt: skip
         with pytest.raises(InputError):
             wrong()
