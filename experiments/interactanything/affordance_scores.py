@@ -125,6 +125,26 @@ def best_threshold(score: np.ndarray, truth: np.ndarray) -> float:
     return float(max(tried, key=lambda t: f1(score, truth, t)))
 
 
+def table_of(
+    told: Mapping[str, np.ndarray], where: np.ndarray, val: Mapping[str, np.ndarray], truth: np.ndarray
+) -> dict[str, Any]:
+    """Scores of each method by name, at the threshold that is best on val.
+
+    Args:
+      told: scores of each method, (R, P).
+      where: what is touched, (R, P).
+      val: scores on val.
+      truth: what is touched there.
+    """
+    result = {}
+    some = where.any(axis=1) & ~where.all(axis=1)
+    for name, score in told.items():
+        threshold = best_threshold(val[name], truth)
+        areas = [area_under_curve(s, w) for s, w in zip(score[some], where[some])]
+        result[name] = {"auc": float(np.mean(areas)), "f1": f1(score, where, threshold), "threshold": threshold}
+    return {"rows": len(where), "scores": result}
+
+
 def main(config: Config) -> dict[str, Any]:
     """Scores and prints."""
     train, network = read_touches(config.data, "train"), load(config.weights)
@@ -142,15 +162,11 @@ def main(config: Config) -> dict[str, Any]:
         return found, rows["touched"] > 0.5
 
     val, truth = scores("val")
-    told, where = scores(config.split) if config.split != "val" else (val, truth)
-    result = {}
-    for name, score in told.items():
-        threshold = best_threshold(val[name], truth)
-        some = where.any(axis=1) & ~where.all(axis=1)
-        areas = [area_under_curve(s, w) for s, w in zip(score[some], where[some])]
-        result[name] = {"auc": float(np.mean(areas)), "f1": f1(score, where, threshold), "threshold": threshold}
-    record = {"split": config.split, "rows": len(where), "scores": result, "settings": settings_of(config)}
-    print(json.dumps({k: v for k, v in record.items() if k != "settings"}, indent=1))
+    record: dict[str, Any] = {"val": table_of(val, truth, val, truth)}
+    if config.split == "test":
+        record["test"] = table_of(*scores("test"), val, truth)
+    print(json.dumps(record, indent=1))
+    record["settings"] = settings_of(config)
     if config.out is not None:
         write_json(config.out, record)
     return record

@@ -34,6 +34,7 @@ NEAR = 1.3
 """Of an object larger than `LARGE` metres only what is so near to the person is framed, metres."""
 LARGE = 2.5
 SHEET = pathlib.Path("docs/images/interactanything.jpg")
+OTHERS_SHEET = SHEET.with_name("interactanything_others.jpg")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +48,15 @@ class Config:
     picture: pathlib.Path | None = SHEET
     """The sheet."""
     cases: Literal["prompts", "others"] = "prompts"
-    """"others": thirty meshes that nobody here made (`others`); their page is `interactanything_others`, their sheet is
-    only drawn where it is named."""
+    """"others": thirty meshes that nobody here made (`others`); their page and sheet are `interactanything_others`."""
     only: str = ""
     """Numbers of prompts, from 0, separated by commas; without it all."""
     count: int = 8
     draws: int = 1
     tries: int = 0
     """See `SynthesisConfig` and `OptimiseConfig`."""
+    affordance: str = SynthesisConfig.affordance
+    """See `SynthesisConfig`."""
     lod: str = "light"
 
 
@@ -75,8 +77,9 @@ def main(config: Config) -> None:
         count=config.count,
         draws=config.draws,
         optimise=OptimiseConfig(tries=config.tries),
+        affordance=config.affordance,
     )
-    made_with = {"count": config.count, "draws": config.draws, "tries": config.tries, "lod": config.lod}
+    made_with = {name: getattr(config, name) for name in ("count", "draws", "tries", "affordance", "lod")}
     kept: dict[Any, Any] = {}
     rows = {k: _finished(folder, k, made_with) or _run(cases[k], k, settings, made_with, folder, kept) for k in chosen}
     print(json.dumps(summary(list(rows.values())), indent=1))
@@ -84,10 +87,11 @@ def main(config: Config) -> None:
     name = "interactanything_others" if others else "interactanything"
     write_json(config.out / f"{name}.json", record)
     write_text(config.out / f"{name}.md", others_markdown(record) if others else markdown(record))
-    if config.picture is not None and (config.picture != SHEET or not others):
+    picture = OTHERS_SHEET if others and config.picture == SHEET else config.picture
+    if picture is not None:
         out = io.BytesIO()
         Image.fromarray(sheet(rows, folder, config.lod)).save(out, "JPEG", quality=80)
-        write_bytes(config.picture, out.getvalue())
+        write_bytes(picture, out.getvalue())
 
 
 def _finished(folder: pathlib.Path, number: int, made_with: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -178,7 +182,10 @@ def others_markdown(record: Mapping[str, Any]) -> str:
         "",
         f"**{total['valid']} of {total['prompts']} valid**; parts {total['parts']}, depth {total['depth']},",
         f"place {total['place']}, physics {total['physics']}; of all candidates "
-        f"{100 * total['candidates_valid']:.0f} %.",
+        f"{100 * total['candidates_valid']:.0f} %."
+        + ("" if len(rows) == len(other_cases()) else f" The other {len(other_cases()) - len(rows)} were not run."),
+        "",
+        f"![the best candidate of each](../images/{OTHERS_SHEET.name})",
         "",
         *table(rows, named=True),
         "",

@@ -3,9 +3,9 @@
     python -m hoijax.experiments.interactanything.touches --work FOLDER
 
 A row is an object's surface as points with normals, a part of the body, a verb, and for each point whether the part
-touches it. Interactions of SynthHOI are made without pictures; shapes are the CC0 ones that come with hoijax. Finished
-pieces are kept in the folder, so that it can be stopped. Splits: SynthHOI's own; of the shapes those for training, of
-which a few are for validation, and those for tests.
+touches it. Interactions of SynthHOI are made without pictures, or read from a build (`--build`); shapes are the CC0
+ones that come with hoijax. Finished pieces are kept in the folder, so that it can be stopped. Splits: SynthHOI's own;
+of the shapes those for training, of which a few are for validation, and those for tests.
 """
 
 import dataclasses
@@ -17,15 +17,16 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import BodyModel, contact_regions, free_body
+from hoijax.body_models import BodyModel, BodyParams, contact_regions, free_body, pose_body_compiled
 from hoijax.data.objects.real import shipped
-from hoijax.data.synth import SynthConfig
+from hoijax.data.synth import SynthConfig, open_split
 from hoijax.data.synth.attempts import find_interactions
 from hoijax.data.synth.sampling import instance
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_solid_template
-from hoijax.io import read_npz, write_npz
+from hoijax.io import read_npz, write_json, write_npz
 from hoijax.io.archives import NUMBERS
 from hoijax.nets.interactanything import POINTS
 from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, prepare, run
@@ -71,6 +72,8 @@ class Config:
     count: int = 300
     """Interactions of SynthHOI, or at most so many sentences with shapes."""
     seed: int = 0
+    build: pathlib.Path | None = None
+    """Folder of a SynthHOI that is built already, whose first interactions are taken; None makes them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,19 +101,45 @@ def touched(
 
 def synth_touches(split: Split, first: int, number: int, seed: int) -> Iterator[Touch]:
     """Rows of some interactions of SynthHOI."""
-    regions = contact_regions(free_body("default"))
     found, _ = find_interactions(SynthConfig(seed=seed), split, range(first, first + number))
     for checked in found.values():
-        candidate = checked.fitted.candidate
-        verb = VERBS_OF_ACTIONS.get(candidate.action.name, candidate.action.name)
-        points, normals = surface_cloud(instance(candidate.category, candidate.object_seed).mesh)
-        world = points @ checked.fitted.object_rotation.T + checked.fitted.object_translation
-        for part in candidate.start.contact:
-            mask = touched(world, checked.vertices, regions, part)
-            if mask.any():
-                yield Touch(
-                    points, normals, part, verb, mask.astype(float), f"{candidate.category}_{candidate.object_seed}"
-                )
+        fitted, candidate = checked.fitted, checked.fitted.candidate
+        yield from _interaction_touches(
+            (candidate.category, candidate.object_seed), candidate.action.name, tuple(candidate.start.contact),
+            checked.vertices, fitted.object_rotation, fitted.object_translation,
+        )  # fmt: skip
+
+
+def built_touches(build: pathlib.Path, split: Split, first: int, number: int) -> Iterator[Touch]:
+    """The same of some interactions of a SynthHOI that is built."""
+    samples, model = open_split(build, split), free_body("default")
+    for k in range(first, min(first + number, len(samples))):
+        sample = samples[k]
+        body = {name: np.asarray(value)[None] for name, value in sample["body"].items()}
+        vertices = np.asarray(pose_body_compiled(model, BodyParams.from_axis_angle(model, **body)).vertices)[0]
+        yield from _interaction_touches(
+            (str(sample["category"]), int(sample["object_seed"])), str(sample["action"]),
+            tuple(sample["contact_parts"].split(",")), vertices,
+            Rotation.from_rotvec(sample["obj_rot"]).as_matrix(), sample["obj_trans"],
+        )  # fmt: skip
+
+
+def _interaction_touches(
+    thing: tuple[str, int],
+    action: str,
+    parts: Sequence[str],
+    body: Float[np.ndarray, "V 3"],
+    rotation: Float[np.ndarray, "3 3"],
+    translation: Float[np.ndarray, "3"],
+) -> Iterator[Touch]:
+    regions = contact_regions(free_body("default"))
+    points, normals = surface_cloud(instance(*thing).mesh)
+    world = points @ np.asarray(rotation, float).T + np.asarray(translation, float)
+    for part in parts:
+        mask = touched(world, body, regions, part)
+        if mask.any():
+            verb = VERBS_OF_ACTIONS.get(action, action)
+            yield Touch(points, normals, part, verb, mask.astype(float), "_".join(map(str, thing)))
 
 
 def shape_cases(split: Split) -> list[tuple[str, str, Mesh]]:
@@ -168,8 +197,14 @@ def main(config: Config) -> None:
             path = config.work / f"{config.split}_synth_{first:05d}.npz"
             if not path.is_file():
                 number = min(SHARD, config.count - first)
-                write_touches(path, list(synth_touches(config.split, first, number, config.seed)))
+                rows = (
+                    synth_touches(config.split, first, number, config.seed)
+                    if config.build is None
+                    else built_touches(config.build, config.split, first, number)
+                )
+                write_touches(path, list(rows))
                 print(path, flush=True)
+        write_json(config.work / f"{config.split}.json", {"source": "synth_hoi", "count": config.count})
         return
     model = free_body("light")
     for name, sentence, mesh in shape_cases(config.split)[: config.count]:

@@ -26,8 +26,6 @@ LEAST_CONFIDENCE = 0.3
 """Of a keypoint that counts."""
 QUANTILE, LEAST_VERTICES, LEAST_MASS = 0.9, 32, 0.05
 """Of a contact area: vertices above the quantile, at least so many, in pieces that have at least this share."""
-DYNAMIC = 0.1
-"""Distance to the part at which a dynamic region counts 1/e, metres."""
 VIEWS, ELEVATION = 8, 15.0
 """Views around the object, and how far they look down, degrees."""
 
@@ -197,26 +195,6 @@ def contact_area(
     share = np.bincount(label[chosen], weights[chosen], minlength=label.max() + 1) / max(weights[chosen].sum(), 1e-30)
     kept = chosen & (share[label] >= mass)
     return np.flatnonzero(kept if kept.any() else chosen)
-
-
-def dynamic_weights(
-    weights: Float[np.ndarray, "V"],
-    vertices: Float[np.ndarray, "V 3"],
-    part: Float[np.ndarray, "N 3"],
-    *,
-    reach: float = DYNAMIC,
-) -> Float[np.ndarray, "V"]:
-    """Affordance weighted by how near the part of the body is now (spec 8: the dynamic contact region), sum 1.
-
-    Args:
-      weights: affordance of each vertex.
-      vertices: of the object, where it is now, metres.
-      part: points of the body's part, the same frame.
-      reach: see `DYNAMIC`.
-    """
-    distance = cKDTree(part).query(vertices)[0]
-    value = np.asarray(weights, np.float64) * np.exp(-(distance - distance.min()) / reach)
-    return value / max(value.sum(), 1e-30)
 
 
 def blend(maps: Sequence[Float[np.ndarray, "V"]]) -> Float[np.ndarray, "V"]:

@@ -25,6 +25,8 @@ def test_variants_change_what_they_say_and_nothing_else():
     full = ablations.variant_config("full", 4)
     assert ablations.variant_config("no_relations", 4) == full and full.count == 4 and full.use_affordance
     assert ablations.variant_config("no_affordance", 4) == dataclasses.replace(full, use_affordance=False)
+    assert ablations.variant_config("learned", 4) == dataclasses.replace(full, affordance="learned")
+    assert full.affordance == "geometric"
     bare = ablations.variant_config("no_refine", 4).optimise
     assert sum(s.steps for s in bare.fine_stages) == 0 and bare.global_stages == full.optimise.global_stages
     for closure in ("literal", "wrench"):
@@ -57,7 +59,11 @@ def test_the_page_tells_differences_to_the_first_row():
     row = {"valid": 1.0, "share": 0.5, "holds": 0.75, "farthest": 4.0, "deepest": 2.0}
     worse = {"valid": 0.0, "share": 0.25, "holds": 0.5, "farthest": 9.0, "deepest": 2.0}
     record = {"count": 4, "rows": {"full": {"1": row, "4": row}, "no_refine": {"1": worse, "4": row}}}
-    full, other = ablations.markdown(record).splitlines()[9:11]
+    page = ablations.markdown(record)
+    full, other = (line for line in page.splitlines() if line.startswith(("| all", "| without")))
+    assert "Not shown to be worse: without refinement (stage E)." in page and "below zero" not in page
+    bad = {"full": {"1": row, "4": row}, "no_refine": {"1": worse, "4": worse}}
+    assert "below zero: without refinement (stage E)." in ablations.markdown({"count": 4, "rows": bad})
     assert full == "| all | 2 of 2 | 50 | 75 | 4 | 2 |"
     assert other.startswith("| without refinement (stage E) | 1 of 2 | 38 (-12, -25 to +0) | 62 (-12")
     assert "| 6 (+2, +0 to +5) | 2 (+0, +0 to +0) |" in other
@@ -89,6 +95,13 @@ def test_the_area_under_the_curve_is_a_chance():
     there = np.array([[True, False, False, True]])
     assert affordance_scores.f1(said, there, 0.5) == pytest.approx(0.5)
     assert affordance_scores.best_threshold(said, np.array([[True, False, True, False]])) > 0.2
+    # F1 of another split is at val's threshold, which is not the best there.
+    val, truth = np.tile([[0.9, 0.8, 0.1, 0.2]], (2, 1)), np.tile([[True, True, False, False]], (2, 1))
+    own, there = np.array([[0.3, 0.22, 0.25, 0.1]]), np.array([[True, False, True, False]])
+    table = affordance_scores.table_of({"a": own}, there, {"a": val}, truth)
+    threshold = affordance_scores.best_threshold(val, truth)
+    assert table["rows"] == 1 and table["scores"]["a"]["auc"] == 1
+    assert table["scores"]["a"]["f1"] == affordance_scores.f1(own, there, threshold) < 1
 
 
 def test_the_mean_is_by_part_and_cell_and_mirrored_for_left_parts():

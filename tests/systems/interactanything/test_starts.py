@@ -209,6 +209,15 @@ def test_who_sits_on_something_narrow_touches_it_and_has_the_weight_before_it():
         nearest = np.linalg.norm(body[REGIONS["seat"]] - middle, axis=1).min() - 0.3
         assert start.feet and -0.03 < nearest < 0.035
         assert body.mean(axis=0)[2] > middle[2]
+    # However the body was drawn, its lowest point over the ball is at the same height above it.
+    small = Mesh(np.asarray(ball.vertices) * 2 / 3, np.asarray(ball.faces))
+    _, _, _, bodies, objects = drawn("A person sits on the ball", small)
+    gaps = []
+    for body, held in zip(bodies, objects):
+        seat = body[REGIONS["seat"]] - held.mean(axis=0)
+        square = 0.2**2 - seat[:, 0] ** 2 - seat[:, 2] ** 2
+        gaps.append((seat[:, 1] - np.sqrt(np.maximum(square, 0)))[square > 0].min())
+    assert np.ptp(gaps) < 0.003 and np.abs(gaps).max() < 0.007
 
 
 def test_the_centre_of_mass_is_in_the_belly_and_goes_where_the_limbs_go():
