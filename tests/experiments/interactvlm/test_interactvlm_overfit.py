@@ -11,7 +11,7 @@ FAST = {"xla_backend_optimization_level": 0}
 def test_pairs_that_were_learned_are_said_again(tmp_path, capsys):
     """Two pictures with two labels each: what is touched follows from both, and nothing of an answer is given."""
     config = overfit.Config(
-        pairs=4, labels=2, batch=4, steps=400, width=32, rate=3e-3, warmup=20, log=240, results=tmp_path
+        pairs=4, labels=2, batch=4, steps=480, width=32, rate=3e-3, warmup=20, log=240, results=tmp_path
     )
     got = overfit.run(config, compiler_options=FAST)
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [["0", "text"], ["240", "text"]]
@@ -21,7 +21,7 @@ def test_pairs_that_were_learned_are_said_again(tmp_path, capsys):
     assert got["mean_map_f1"] < 0.8  # a label alone does not say it
     assert read_json(tmp_path / "interactvlm_overfit.json")["f1"] == got["f1"]
     rows = [line for line in (tmp_path / "interactvlm_overfit.md").read_text().splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + 4 + 1 and f"{got['last']['total']:.4f}" in rows[-1]
+    assert len(rows) == 1 + 5 + 1 and f"{got['last']['total']:.4f}" in rows[-1]
 
 
 def test_pairs_have_contact_of_their_own():
