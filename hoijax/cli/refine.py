@@ -20,6 +20,7 @@ from hoijax.errors import InputError
 if TYPE_CHECKING:
     from hoijax.jobs.bodies import BodyChoice
     from hoijax.jobs.estimates import Reading
+    from hoijax.jobs.requests import RefineRequest
     from hoijax.optim.gradient import RefineConfig
 
 
@@ -176,13 +177,35 @@ def _run_object(
     options: Options, choice: "BodyChoice", up: tuple[float, float, float] | None, asked: dict[str, Any]
 ) -> dict[str, str]:
     """Interactions with an object; name to message of what could not be used."""
-    from hoijax.jobs.directions import parse_direction
     from hoijax.jobs.interactions import refine_files
-    from hoijax.jobs.requests import RefineRequest, prepare_job, prepare_sequences
+    from hoijax.jobs.requests import prepare_job, prepare_sequences
     from hoijax.jobs.runners import executor
 
+    request = request_of(options, choice, up, asked)
+    where = options.runner, options.beam_options
+    execute = executor(*where, functools.partial(prepare_job, request), options.out)
+    return refine_files(
+        request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute,
+        execute_sequences=executor(*where, functools.partial(prepare_sequences, request), options.out),
+    )  # fmt: skip
+
+
+def request_of(
+    options: Options, choice: "BodyChoice", up: tuple[float, float, float] | None, asked: dict[str, Any]
+) -> "RefineRequest":
+    """What options with an object ask for.
+
+    Args:
+      options: of the command, checked.
+      choice: the body.
+      up: against gravity; None with pairs.
+      asked: the options for the record.
+    """
+    from hoijax.jobs.directions import parse_direction
+    from hoijax.jobs.requests import RefineRequest
+
     object_up = None if options.object_up is None else parse_direction(options.object_up, "--object-up")
-    request = RefineRequest(
+    return RefineRequest(
         body=options.body, object=options.object, pairs=options.pairs, out=options.out, choice=choice,
         config=refine_config(options), contact=options.contact, regions=options.regions,
         contacts=options.contacts, contacts_of=options.contacts_of, contacts_body=options.contacts_body,
@@ -191,12 +214,6 @@ def _run_object(
         reading=reading(options),
         sequence=True if options.sequence else False if options.each_frame else None, fps=options.fps,
         whole=options.steps is None,
-    )  # fmt: skip
-    where = options.runner, options.beam_options
-    execute = executor(*where, functools.partial(prepare_job, request), options.out)
-    return refine_files(
-        request, pictures=options.pictures, redo=options.redo, strict=options.strict, execute=execute,
-        execute_sequences=executor(*where, functools.partial(prepare_sequences, request), options.out),
     )  # fmt: skip
 
 

@@ -14,14 +14,8 @@ from hoijax.io import LoadedMesh
 from hoijax.io.reading import shown
 from hoijax.io.skinned_glb import Track
 from hoijax.metrics import signed_distance_host
+from hoijax.viz.contact_paint import REACH
 
-REACH = 0.1
-"""Metres from the object from which on a vertex is grey."""
-SCALE: tuple[tuple[float, tuple[float, float, float]], ...] = (
-    (-THRESHOLDS.deep, (0.45, 0.10, 0.60)), (0.0, (0.85, 0.10, 0.10)), (0.005, (0.90, 0.30, 0.10)),
-    (THRESHOLDS.far, (0.95, 0.80, 0.25)), (REACH, (0.72, 0.72, 0.72)),
-)  # fmt: skip
-"""Distance to sRGB, linear between: violet 10 mm inside, red at the surface, yellow at 20 mm, grey from 10 cm."""
 PROBES = 4000
 """Points of the object's surface that are looked for inside the body, besides the mesh's vertices."""
 TOGETHER = 32
@@ -29,12 +23,6 @@ TOGETHER = 32
 
 Vertices = Callable[[int], np.ndarray]
 """Frame to the body's `(V, 3)`."""
-
-
-def contact_colors(distance: np.ndarray) -> np.ndarray:
-    """Colours `(V, 3)`, sRGB, of signed distances `(V,)`, metres; see `SCALE`."""
-    at, colors = np.array([row[0] for row in SCALE]), np.array([row[1] for row in SCALE])
-    return np.stack([np.interp(distance, at, colors[:, k]) for k in range(3)], axis=1)
 
 
 def nearest_to_object(vertices: Vertices, count: int, track: Track, mesh: LoadedMesh) -> np.ndarray:

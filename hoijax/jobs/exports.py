@@ -14,11 +14,12 @@ from hoijax.io.skinned_glb import INFLUENCES, strongest, write_skinned_glb
 from hoijax.io.sources import NAMES
 from hoijax.io.sources.layouts_out import LAYOUTS, Layout
 from hoijax.jobs.bodies import HANDS, hand_offset, joint_ranges
-from hoijax.jobs.contact_report import contact_colors, nearest_to_object, report_lines
+from hoijax.jobs.contact_report import nearest_to_object, report_lines
 from hoijax.jobs.directions import direction_name, turn_between
 from hoijax.jobs.estimates import PELVIS
 from hoijax.jobs.export_result import ExportRequest, Result, read_result
 from hoijax.jobs.refinement_files import BODY_COLOR, OBJECT_COLOR
+from hoijax.viz.contact_paint import contact_colors
 
 FORMATS: dict[str, str] = {"glb": ".glb", "bvh": ".bvh", "npz": ".npz", "report": ".txt"}
 """Formats to the suffix of their files."""

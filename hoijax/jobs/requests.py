@@ -143,6 +143,19 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     return Refinement(model, alone, job, failures, notes, sequences)
 
 
+def read_estimates(request: RefineRequest) -> tuple[BodyModel, LoadedMesh, list[Plan]]:
+    """The body, the object as it is set up, and the estimates of a request with one object: no distance grid is made.
+
+    Raises:
+      InputError: nothing can be refined.
+    """
+    sources, failures = read_files(request.body, request.reading, as_frames=bool(request.sequence))
+    mesh = read_mesh(request.object, units=request.units)
+    model, _ = load_body(request.choice, list(sources.values()))
+    plans = _plans(request, sources, mesh, model, failures)
+    return model, set_up(mesh, request.object_up, request.up), plans
+
+
 def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequence[Plan]) -> None:
     """Refuses a sequence where there can be none."""
     if request.sequence and not tracks:

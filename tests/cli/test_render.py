@@ -98,16 +98,17 @@ def test_viewer_serves_a_scene(scene):
     pytest.importorskip("viser", reason="extra [viewer]")
     import urllib.request
 
+    from hoijax.viz.results import find_results
     from hoijax.viz.viewer import Viewer
 
     broken = scene.with_name("broken.glb")
     broken.write_bytes(b"x")
-    viewer = Viewer([scene, broken], port=18080)
+    viewer = Viewer(find_results(scene.parent), port=18080)
     try:
         assert urllib.request.urlopen(viewer.address, timeout=10).status == 200
-        viewer.show(str(broken))
+        viewer.show(broken.name)
         assert "cannot be read" in viewer.message
-        viewer.show(str(scene))
+        viewer.show(scene.name)
         assert viewer.message == ""
     finally:
         viewer.stop()

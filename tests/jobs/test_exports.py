@@ -17,10 +17,11 @@ from hoijax.io import read_parameters
 from hoijax.io.motion import running_angles, running_quaternions
 from hoijax.io.skinned_glb import strongest
 from hoijax.jobs.bodies import start_of
-from hoijax.jobs.contact_report import contact_colors, nearest_to_object
+from hoijax.jobs.contact_report import nearest_to_object
 from hoijax.jobs.estimates import settle
 from hoijax.jobs.export_result import ExportRequest, read_result
 from hoijax.jobs.exports import LAYOUTS, export
+from hoijax.viz.contact_paint import contact_colors
 
 _spec = importlib.util.spec_from_file_location(
     "motion_readers", pathlib.Path(__file__).parents[1] / "io" / "motion_readers.py"
