@@ -1,5 +1,6 @@
 """The live page: results and scenes of a folder in the browser, through viser (extra [viewer])."""
 
+import contextlib
 import re
 import threading
 import time
@@ -127,7 +128,7 @@ class Viewer:
         return self._loaded.get((self._name, self._k))
 
     @property
-    def lock(self) -> threading.RLock:
+    def lock(self) -> contextlib.AbstractContextManager:
         """Held while the page changes."""
         return self._lock
 
