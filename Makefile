@@ -36,9 +36,9 @@ test-fast: $(VENV)/.test
 test-long: $(VENV)/.test
 	XLA_FLAGS= $(PYTEST) -m long
 
-# Warnings are errors: a link that leads nowhere, a public name without its docstring's types.
+# Warnings are errors (but with -q, which hides them): a link that leads nowhere, a public name without its docstring's types.
 site: $(VENV)/.test
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict -q
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ def main(out: pathlib.Path = pathlib.Path("examples_out"), only: str = "") -> No
     for path in sorted((ROOT / "examples").glob("[0-9]*.py")):
         number = path.name[:2]
         if only and number not in only.split(","):
+            sections.setdefault(number, section(path))
             continue
         began = time.perf_counter()
         folder = out / number
@@ -39,15 +40,17 @@ def main(out: pathlib.Path = pathlib.Path("examples_out"), only: str = "") -> No
         drawn = shrink(newest_picture(folder), pictures / f"{number}.jpg")
         sections[number] = section(path, run.stdout, seconds, drawn)
         page.write_text(join(sections), encoding="utf-8")
+    page.write_text(join(sections), encoding="utf-8")
 
 
-def section(path: pathlib.Path, said: str, seconds: float, drawn: bool) -> str:
-    """What the page says of one example."""
+def section(path: pathlib.Path, said: str = "", seconds: float | None = None, drawn: bool = False) -> str:
+    """What the page says of one example; without its time where it has not been run."""
     title = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
     lines = [line for line in said.splitlines() if line.strip()]
     picture = f"![{title}](images/examples/{path.name[:2]}.jpg)\n\n" if drawn else ""
     last = f"```text\n{lines[-1][:160]}\n```\n\n" if lines else ""
-    return f"## {path.stem}\n\n{title}\n\n{picture}{last}`python examples/{path.name}`, {seconds:.0f} s.\n"
+    took = "" if seconds is None else f", {seconds:.0f} s"
+    return f"## {path.stem}\n\n{title}\n\n{picture}{last}`python examples/{path.name}`{took}.\n"
 
 
 def join(sections: dict[str, str]) -> str:

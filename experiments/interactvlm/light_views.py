@@ -47,8 +47,8 @@ class Example:
     """B pairs as a camera saw them, and the truth."""
 
     pair: Pair
-    body: Points
-    object: Points
+    body: Points | None
+    object: Points | None
     touches: Any
     """(B, V) and (B, Q), bool: which of the points that are asked about touch."""
     asked_touches: Any

@@ -10,8 +10,16 @@ def row(body, thing, contact, penetration):
 
 
 EACH = [
-    dict(zip(ROWS, (row(0.9, 0.8, 0.05, 0.03), row(0.89, 0.775, 0.01, 0.002), row(0.7, 0.85, 0.01, 0.001)))),
-    dict(zip(ROWS, (row(0.8, 0.9, 0.03, 0.0), row(0.76, 0.9, 0.03, 0.02), row(0.8, 0.5, 0.0, 0.0)))),
+    dict(
+        zip(ROWS, (row(0.9, 0.8, 0.05, 0.03), row(0.89, 0.775, 0.01, 0.002), row(0.7, 0.85, 0.01, 0.001))),
+        category="chair",
+        note="refined",
+    ),
+    dict(
+        zip(ROWS, (row(0.8, 0.9, 0.03, 0.0), row(0.76, 0.9, 0.03, 0.02), row(0.8, 0.5, 0.0, 0.0))),
+        category="ball",
+        note="not refined: far away",
+    ),
 ]
 
 
@@ -27,4 +35,5 @@ def test_falls_are_the_worse_of_both_outlines():
 def test_the_page_is_made_of_its_record():
     record = {"config": {"split": "val"}, "machine": "a chip", "seconds": 7.0, "scores": score(EACH), "each": EACH}
     text = markdown(record)
+    assert "Left as fitted: ball (not refined: far away)." in text
     assert "2 samples" in text and "| refined with the picture | 0.825 | 0.838 | 50 % | 0.040 |" in text

@@ -123,7 +123,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts)):
         np.testing.assert_array_equal(a, b)
     path = tmp_path / "sana.safetensors"
-    train.save(path, train.finished(parts, SIZES, config()), {"views": list(train.VIEWS)})
+    train.save(path, train.finished(parts, SIZES, config()), {"views": list(sana.VIEWS)})
     loaded = sana.load(path)
     assert loaded.config == SIZES
     np.testing.assert_array_equal(loaded.out.kernel[...], parts.mean_variables().parameters["out"]["kernel"][...])
@@ -133,8 +133,8 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
 
 def test_wrong_settings_are_refused():
     with pytest.raises(InputError, match="views are front"):
-        train.view_text("A man.", "back")
-    assert train.view_text("A man.", "left diagonal") == (
+        sana.view_text("A man.", "back")
+    assert sana.view_text("A man.", "left diagonal") == (
         "A man. White Background, Full Body Visible. left diagonal view."
     )
     with pytest.raises(InputError, match="dropout is a share"):

@@ -25,15 +25,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from interactvlm_toy import CUBE
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True)
 def single_precision():
     with jax.enable_x64(False):
         yield
 
 
-@pytest.fixture(scope="package")
-def tiny(single_precision):
+@pytest.fixture(scope="module")
+def tiny():
     """Tokenizer, network, surfaces, examples by task."""
+    # Here too: a fixture of a wider scope is made before the one above begins.
+    with jax.enable_x64(False):
+        return make_tiny()
+
+
+def make_tiny():
     texts = [text.format(label="", token="", parts="", affordance="") for text in OWN.texts()]
     words = WordTokenizer.of_texts(
         [*texts, *overfit.SAID, "left right hand hips nothing sit red colour is the"], overfit.SPECIAL
