@@ -26,7 +26,6 @@ have Wilson's intervals, differences of rows those of a bootstrap over the sampl
 import dataclasses
 import functools
 import json
-import math
 import pathlib
 import time
 from collections.abc import Sequence
@@ -47,6 +46,7 @@ from hoijax.data.synth import open_split
 from hoijax.experiments.common.environment import machine
 from hoijax.experiments.common.pages import RESULTS, number, page, settings_of, table, write_page
 from hoijax.geometry import Mesh
+from hoijax.metrics.summary import wilson
 from hoijax.optim.fitting import (
     MEDIAPIPE_BODY,
     BodyFit,
@@ -249,7 +249,7 @@ def score(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {
         "samples": len(rows),
         "hit": float(hit.mean()),
-        "interval": wilson(int(hit.sum()), len(rows)),
+        "interval": list(wilson(int(hit.sum()), len(rows))),
         "rotation": float(turned.mean()),
         "any_rotation": float(np.mean([row["best_degrees"] <= LIMITS[0] for row in rows])),
         "across": float(placed.mean()),
@@ -269,14 +269,6 @@ def score_paired(each: dict[str, list[dict[str, float]]]) -> dict[str, dict[str,
     if len(counts) < 2:
         return {}
     return {name: score(rows[: min(counts)]) for name, rows in each.items() if rows}
-
-
-def wilson(hits: int, count: int) -> list[float]:
-    """95 % interval of a share (Wilson 1927)."""
-    z, share = 1.96, hits / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return [max(middle - half, 0.0), min(middle + half, 1.0)]
 
 
 def is_hit(row: dict[str, float]) -> bool:

@@ -25,7 +25,7 @@ from hoijax.io import read_json, write_bytes, write_json
 from hoijax.io.files import write_text
 from hoijax.jobs.generation import GenerationRequest, generate
 from hoijax.jobs.generation_files import RUN
-from hoijax.metrics.summary import bootstrap_mean
+from hoijax.metrics.summary import wilson
 from hoijax.systems.hoi3dgen.compose import ComposeConfig
 from hoijax.systems.hoi3dgen.layout import VIEW_TAGS, RunFolder, read_picture
 from hoijax.systems.interactanything import OptimiseConfig
@@ -132,7 +132,6 @@ def summary(rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Contact accuracy with its interval, by configuration, and penetration."""
     right = np.array([row["right"] for row in rows.values()], float)
     depth = np.array([row["depth"] for row in rows.values() if "depth" in row])
-    interval = bootstrap_mean(right, seed=0)
     by: dict[str, list[int]] = {}
     for row in rows.values():
         got, all_ = by.setdefault(row["asked"], [0, 0])
@@ -142,7 +141,7 @@ def summary(rows: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "right": int(right.sum()),
         "any_vertex": sum(row.get("any_vertex") == row["asked"] for row in rows.values()),
         "accuracy": float(right.mean()),
-        "interval": [float(interval.low), float(interval.high)],
+        "interval": list(wilson(int(right.sum()), len(right))),
         "by_configuration": by,
         "below_1cm": int((depth < DEEP).sum()),
         "deepest_m": float(depth.max(initial=0.0)),

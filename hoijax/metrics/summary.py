@@ -32,6 +32,19 @@ class ContactInterval:
     """Of the two means, in every resample too; `count` is the number of images where both are defined."""
 
 
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), which is none too narrow where all or none hit.
+
+    Args:
+      hits: how many did.
+      count: of how many, at least one.
+    """
+    z, share = 1.96, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
 def bootstrap_mean(
     values: Shaped[ArrayLike, "N"],
     *,

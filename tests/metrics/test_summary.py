@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hoijax.metrics import bootstrap_contact, bootstrap_mean
+from hoijax.metrics.summary import wilson
 
 
 def test_interval_of_normal_values_is_the_textbook_one():
@@ -76,3 +77,11 @@ def test_contact_interval_is_that_of_the_f_of_resampled_sets():
     means = np.array([[x[i].mean() for x in (precision, recall)] for i in rng.integers(0, 200, (2000, 200))])
     scores = 2 * means.prod(axis=1) / means.sum(axis=1)
     np.testing.assert_allclose([got.f1.low, got.f1.high], np.quantile(scores, [0.025, 0.975]), atol=0.006)
+
+
+@pytest.mark.parametrize("hits, count", [(0, 14), (14, 14), (7, 31), (25, 31)])
+def test_the_interval_of_a_share_is_scipys(hits, count):
+    from scipy.stats import binomtest
+
+    expected = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose(wilson(hits, count), (expected.low, expected.high), atol=2e-5)
