@@ -12,6 +12,7 @@ from PIL import Image
 
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
+from hoijax.geometry import Mesh
 from hoijax.io import ScenePart, file_digest, read_mesh, value_digest, write_bytes, write_glb, write_json, write_npz
 from hoijax.jobs.contact_network import ContactNetwork
 from hoijax.jobs.engine import Item, Job, Outcome, Watch
@@ -113,7 +114,8 @@ def prepare_contacts(request: ContactRequest) -> tuple[Job, dict[str, str], tupl
     fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std, upright=UPRIGHT_COST))
     network = None
     if request.method == "network":
-        network = ContactNetwork.of(request.weights, label, fitter.model, asset.mesh)
+        shape = Mesh(asset.mesh.vertices, asset.mesh.faces)
+        network = ContactNetwork.of(request.weights, label, fitter.model, shape)
     common = {
         "rule": RULE, **_method(request), "object": mesh_digest(request.object, asset.mesh), "units": request.units,
         "label": label, "size": request.size_std, "focal": request.focal,
