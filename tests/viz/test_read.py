@@ -9,7 +9,7 @@ from hoijax.errors import InputError
 from hoijax.io import ScenePart, write_glb
 from hoijax.io.glb import linear_to_srgb
 from hoijax.viz.read import read_scene
-from hoijax.viz.viewer import find_scenes
+from hoijax.viz.results import find_results
 
 
 def textured_quad():
@@ -99,10 +99,11 @@ def test_scenes_of_a_folder(tmp_path):
     (tmp_path / "deep").mkdir()
     for name in ("b.glb", "deep/a.OBJ", "notes.txt"):
         (tmp_path / name).touch()
-    assert find_scenes(tmp_path) == [tmp_path / "b.glb", tmp_path / "deep" / "a.OBJ"]
-    assert find_scenes(tmp_path / "b.glb") == [tmp_path / "b.glb"]
+    files = lambda path: [one.candidates[0].scene for one in find_results(path)]  # noqa: E731
+    assert files(tmp_path) == [tmp_path / "b.glb", tmp_path / "deep" / "a.OBJ"]
+    assert files(tmp_path / "b.glb") == [tmp_path / "b.glb"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no scene"):
-        find_scenes(tmp_path / "empty")
+    with pytest.raises(InputError, match="no scene"):
+        find_results(tmp_path / "empty")
     with pytest.raises(InputError, match="no file or folder"):
-        find_scenes(tmp_path / "missing")
+        find_results(tmp_path / "missing")
