@@ -59,6 +59,22 @@ def assemble(category: str, parts: list[tuple[str, Surface]]) -> ProceduralObjec
     vertices = np.concatenate([vertices for _, (vertices, _) in parts])
     faces = np.concatenate([faces + offset for (_, (_, faces)), offset in zip(parts, counts)]).astype(np.int32)
     labels = np.concatenate([np.full(len(faces), names.index(name), np.int32) for name, (_, faces) in parts])
+    return centre(category, vertices, faces, labels, names)
+
+
+def centre(
+    category: str, vertices: np.ndarray, faces: np.ndarray, labels: np.ndarray, names: tuple[str, ...], **more: bool
+) -> ProceduralObject:
+    """The object of a labelled surface, its bounding box centred.
+
+    Args:
+      category: name of the category.
+      vertices: `(V, 3)` metres.
+      faces: `(F, 3)`.
+      labels: `(F,)` index of each face's part in `names`.
+      names: of the parts.
+      **more: further fields of `ProceduralObject`.
+    """
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     return ProceduralObject(
         category=category,
@@ -66,4 +82,5 @@ def assemble(category: str, parts: list[tuple[str, Surface]]) -> ProceduralObjec
         part_labels=labels,
         part_names=names,
         size=tuple(float(s) for s in high - low),
+        **more,
     )

@@ -8,9 +8,8 @@ import functools
 
 import numpy as np
 
-from hoijax.data.objects.assembly import ProceduralObject
+from hoijax.data.objects.assembly import ProceduralObject, centre
 from hoijax.data.objects.real import Shape, shipped
-from hoijax.geometry import Mesh
 
 KINDS: dict[str, tuple[str, ...]] = {
     "ball": ("ball",), "bed": ("bed",), "bench": ("bench",), "bottle": ("bottle",), "box": ("box",),
@@ -63,15 +62,7 @@ def real_object(category: str, number: int) -> ProceduralObject:
         vertices = _upright(vertices)
     names, labels = _find_parts(category, vertices, faces)
     vertices, faces = _apart(vertices, faces, labels)
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    return ProceduralObject(
-        category=category,
-        mesh=Mesh(vertices=vertices - (low + high) / 2, faces=faces),
-        part_labels=labels,
-        part_names=names,
-        size=tuple(float(s) for s in high - low),
-        drawn=False,
-    )
+    return centre(category, vertices, faces, labels, names, drawn=False)
 
 
 def _fitting(category: str) -> tuple[Shape, ...]:

@@ -27,6 +27,7 @@ from hoijax.geometry import Mesh
 from hoijax.geometry.safe import ArrayLike
 from hoijax.io import read_json, write_json
 from hoijax.io.files import write_text
+from hoijax.metrics import bootstrap_mean
 from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, physics
 from hoijax.systems.interactanything.learned import GEOMETRIC, LEARNED
 from hoijax.systems.interactanything.relations import Contact, Relations, reason
@@ -127,10 +128,8 @@ def paired_interval(
     a: Float[ArrayLike, "N"], b: Float[ArrayLike, "N"], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float, float]:
     """Mean of b - a over pairs, with the 95 % interval of a bootstrap over the pairs."""
-    gap = np.asarray(b, float) - np.asarray(a, float)
-    index = np.random.default_rng(seed).integers(len(gap), size=(draws, len(gap)))
-    low, high = np.quantile(gap[index].mean(axis=1), [0.025, 0.975])
-    return float(gap.mean()), float(low), float(high)
+    found = bootstrap_mean(np.asarray(b, float) - np.asarray(a, float), resamples=draws, seed=seed)
+    return found.mean, found.low, found.high
 
 
 def scores_of(row: Mapping[str, Any]) -> dict[str, float]:

@@ -30,6 +30,7 @@ from hoijax.geometry.closest_host import closest_on_mesh_host
 from hoijax.io import output_directory, read_json, write_json, write_npz
 from hoijax.jobs.photo_people import find_person
 from hoijax.jobs.photographs import Photograph
+from hoijax.metrics import bootstrap_mean
 from hoijax.nets.blaze import load as load_blaze
 from hoijax.nets.pair_contact import Config as Sizes
 from hoijax.nets.pair_contact import Points, load_pair_contact, save_pair_contact
@@ -141,9 +142,8 @@ def f1(scores: np.ndarray, truth: np.ndarray, threshold: float) -> float:
 
 def interval(values: np.ndarray, resamples: int, seed: int = 0) -> list[float]:
     """Mean, and the ends of its 95 % interval."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
-    return [float(values.mean()), *map(float, np.quantile(means, (0.025, 0.975)))]
+    found = bootstrap_mean(values, resamples=resamples, seed=seed)
+    return [found.mean, found.low, found.high]
 
 
 def score(config: Config) -> dict[str, Any]:

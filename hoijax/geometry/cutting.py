@@ -42,7 +42,9 @@ def is_watertight(faces: Int[np.ndarray, "F 3"]) -> bool:
     if not len(faces):
         return False
     directed = _directed(faces)
-    return len(np.unique(directed, axis=0)) == len(directed) and not len(border_edges(faces))
+    count = np.int64(faces.max()) + 1
+    forward, backward = (np.sort(edges[:, 0] * count + edges[:, 1]) for edges in (directed, directed[:, ::-1]))
+    return bool((forward == backward).all() and (forward[1:] != forward[:-1]).all())
 
 
 def border_edges(faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "E 2"]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.geometry import SolidReport, face_outward, likely_up, position_ids, wind_consistently
+from hoijax.geometry.cutting import is_watertight
 from hoijax.io.files import PathLike
 from hoijax.io.glb import linear_to_srgb
 from hoijax.io.obj import parse_obj
@@ -161,7 +162,7 @@ def read_mesh(
         raise InputError(f"{path}: all {len(degenerate)} faces are degenerate (no area); there is no surface to use")
     # A face as thin as a line encloses nothing, but without it the edges of its neighbours may no longer match.
     patches = wind_consistently(vertices, faces)
-    watertight = is_closed(ids[faces]) or is_closed(whole) or bool(patches.closed.all())
+    watertight = is_watertight(ids[faces]) or is_watertight(whole) or bool(patches.closed.all())
     factor = UNITS[units] if units is not None else parsed.metres_per_unit or 1.0
     vertices = vertices * factor
     if units is None and sizes is not None:
@@ -335,17 +336,6 @@ def duplicate_faces(faces: np.ndarray) -> np.ndarray:
     repeated = np.zeros(len(order), bool)
     repeated[order[1:]] = (ordered[1:] == ordered[:-1]).all(axis=1)
     return repeated
-
-
-def is_closed(faces: np.ndarray) -> bool:
-    """Whether every edge is used once in each direction."""
-    if not len(faces):
-        return False
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    count = np.int64(faces.max()) + 1
-    forward = np.sort(edges[:, 0] * count + edges[:, 1])
-    backward = np.sort(edges[:, 1] * count + edges[:, 0])
-    return bool((forward == backward).all() and (forward[1:] != forward[:-1]).all())
 
 
 def _signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:

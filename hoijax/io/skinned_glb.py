@@ -89,7 +89,7 @@ def write_skinned_glb(
     chunks: list[bytes] = []
     append_part(body, tree, chunks)
     tree["meshes"][0]["primitives"][0]["attributes"] |= skin_attributes(tree, chunks, weights, influences)
-    quaternions, offsets = running_quaternions(motion.rotations), motion.offsets()
+    quaternions = running_quaternions(motion.rotations)
     first = 1 if object is None else 2
     tree["nodes"].append({"name": body.name, "mesh": 0, "skin": 0})
     if object is not None:
@@ -97,17 +97,7 @@ def write_skinned_glb(
         turns = running_quaternions(object[1].rotations)
         node = {"translation": object[1].places[0].tolist(), "rotation": turns[0].tolist()}
         tree["nodes"].append({"name": object[0].name, "mesh": 1, **node, "scale": [float(object[1].scales[0])] * 3})
-    for i, name in enumerate(motion.names):
-        place = motion.places[0] if motion.parents[i] < 0 else offsets[i]
-        children = [first + k for k, parent in enumerate(motion.parents) if parent == i]
-        node = {"name": name, "translation": place.tolist(), "rotation": quaternions[0, i].tolist()}
-        tree["nodes"].append(node | ({"children": children} if children else {}))
-    inverse = np.tile(np.eye(4), (joints, 1, 1))
-    inverse[:, :3, 3] = -motion.rest
-    columns = inverse.transpose(0, 2, 1).reshape(joints, 16).astype(np.float32)
-    bind = add_accessor(tree, chunks, columns, FLOAT, "MAT4", None)
-    skin = {"name": body.name, "joints": list(range(first, first + joints)), "skeleton": first}
-    tree["skins"].append(skin | {"inverseBindMatrices": bind})
+    tree["skins"].append(append_joints(body.name, motion, quaternions[0], tree, chunks))
     tree["scenes"] = [{"nodes": list(range(first + 1))} | ({"extras": dict(extras)} if extras else {})]
     if motion.count > 1:
         animation = _Animation(tree, chunks, times)
@@ -121,6 +111,35 @@ def write_skinned_glb(
                 animation.channel(1, "scale", np.repeat(object[1].scales[:, None], 3, axis=1))
         tree["animations"] = [animation.tree]
     write_bytes(path, pack_glb(tree, chunks))
+
+
+def append_joints(
+    name: str, motion: Motion, quaternions: np.ndarray, tree: dict[str, Any], chunks: list[bytes]
+) -> dict[str, Any]:
+    """Adds a node for each joint, as it stands in the first frame.
+
+    Args:
+      name: of the skin.
+      motion: metres, y up.
+      quaternions: `(J, 4)` of that frame, x, y, z, w.
+      tree: the file's JSON.
+      chunks: its binary parts.
+
+    Returns:
+      The skin, for `tree["skins"]`; its first joint's node is its "skeleton".
+    """
+    first, joints, offsets = len(tree["nodes"]), len(motion.parents), motion.offsets()
+    for i, joint in enumerate(motion.names):
+        place = motion.places[0] if motion.parents[i] < 0 else offsets[i]
+        children = [first + k for k, parent in enumerate(motion.parents) if parent == i]
+        node = {"name": joint, "translation": place.tolist(), "rotation": quaternions[i].tolist()}
+        tree["nodes"].append(node | ({"children": children} if children else {}))
+    inverse = np.tile(np.eye(4), (joints, 1, 1))
+    inverse[:, :3, 3] = -motion.rest
+    columns = inverse.transpose(0, 2, 1).reshape(joints, 16).astype(np.float32)
+    bind = add_accessor(tree, chunks, columns, FLOAT, "MAT4", None)
+    skin = {"name": name, "joints": list(range(first, first + joints)), "skeleton": first}
+    return skin | {"inverseBindMatrices": bind}
 
 
 def skin_attributes(tree: dict[str, Any], chunks: list[bytes], weights: np.ndarray, influences: int) -> dict[str, int]:

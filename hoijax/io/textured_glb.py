@@ -14,7 +14,7 @@ from PIL import Image
 from hoijax.io.files import PathLike, write_bytes
 from hoijax.io.glb import ARRAY_BUFFER, FLOAT, INDEX_BUFFER, UINT32, add_accessor, pack_glb, vertex_normals
 from hoijax.io.motion import Motion, running_quaternions
-from hoijax.io.skinned_glb import INFLUENCES, skin_attributes
+from hoijax.io.skinned_glb import INFLUENCES, append_joints, skin_attributes
 
 CLAMP, LINEAR, MIPMAP = 33071, 9729, 9987
 """glTF's numbers of how textures are read."""
@@ -172,18 +172,7 @@ def _mesh(part: TexturedPart, attributes: dict[str, int], tree: dict[str, Any], 
 
 def _skin(name: str, node: dict[str, Any], motion: Motion, tree: dict[str, Any], chunks: list[bytes]) -> int:
     """Adds the joints and the skin of a part; the number of the first joint's node."""
-    first, joints = len(tree["nodes"]), len(motion.parents)
-    quaternions, offsets = running_quaternions(motion.rotations), motion.offsets()
-    for i, joint in enumerate(motion.names):
-        place = motion.places[0] if motion.parents[i] < 0 else offsets[i]
-        children = [first + k for k, parent in enumerate(motion.parents) if parent == i]
-        entry = {"name": joint, "translation": place.tolist(), "rotation": quaternions[0, i].tolist()}
-        tree["nodes"].append(entry | ({"children": children} if children else {}))
-    inverse = np.tile(np.eye(4), (joints, 1, 1))
-    inverse[:, :3, 3] = -motion.rest
-    columns = inverse.transpose(0, 2, 1).reshape(joints, 16).astype(np.float32)
-    bind = add_accessor(tree, chunks, columns, FLOAT, "MAT4", None)
-    skin = {"name": name, "joints": list(range(first, first + joints)), "skeleton": first, "inverseBindMatrices": bind}
+    skin = append_joints(name, motion, running_quaternions(motion.rotations)[0], tree, chunks)
     tree.setdefault("skins", []).append(skin)
     node["skin"] = len(tree["skins"]) - 1
-    return first
+    return skin["skeleton"]

@@ -16,8 +16,8 @@ from hoijax.io import value_digest, write_bytes
 from hoijax.io.reading import reason
 from hoijax.jobs.annotation_request import AnnotationRequest
 from hoijax.jobs.engine import Item, Job, Watch
+from hoijax.nets.sana import VIEWS
 from hoijax.systems.hoi3dgen.annotation import (
-    VIEW_AZIMUTHS,
     PosedSample,
     SampleSource,
     open_samples,
@@ -39,7 +39,7 @@ def view_rows(key: str) -> list[dict[str, Any]]:
     """What a record says of its pictures."""
     return [
         {"tag": tag, "azimuth_deg": azimuth, "image": f"images/{picture_name(key, tag)}"}
-        for tag, azimuth in VIEW_AZIMUTHS.items()
+        for tag, azimuth in VIEWS.items()
     ]
 
 
@@ -60,7 +60,7 @@ def prepare_views(request: AnnotationRequest) -> Job:
             name=record["id"], folder=request.out / "images",
             record=picture_name(record["id"], "views").removesuffix(".png") + ".json",
             key=value_digest([record["appearance"], source.stamp(record["id"]), request.views]),
-            files=tuple(picture_name(record["id"], tag) for tag in VIEW_AZIMUTHS), inputs=record,
+            files=tuple(picture_name(record["id"], tag) for tag in VIEWS), inputs=record,
         )
         for record in records
     )  # fmt: skip
@@ -112,4 +112,4 @@ def _write(item: Item, pictures: list[np.ndarray]) -> dict[str, Any]:
         file = io.BytesIO()
         Image.fromarray(picture).save(file, "PNG", optimize=True)
         write_bytes(item.folder / name, file.getvalue())
-    return {"text": item.inputs["text"], "views": list(VIEW_AZIMUTHS)}
+    return {"text": item.inputs["text"], "views": list(VIEWS)}

@@ -19,7 +19,8 @@ LENGTH = 300
 """Tokens of a text."""
 
 VIEWS = {"front": 0.0, "left diagonal": -45.0, "right diagonal": 45.0}
-"""HOI3DGen's view tags: azimuth of each view's camera around the person, degrees; positive is to the person's left."""
+"""HOI3DGen's view tags: azimuth of each view's camera around the person, degrees. At 0 it stands before the person,
+positive is towards the person's left, the right of who looks at the person."""
 
 
 def view_text(text: str, view: str) -> str:

@@ -18,7 +18,6 @@ from hoijax.nets import sana, weights
 from hoijax.nets.sana.small import SmallSana
 from hoijax.optim.fitting.surface import SurfaceFitConfig
 from hoijax.systems.hoi3dgen import chain
-from hoijax.systems.hoi3dgen.annotation.views import VIEW_AZIMUTHS
 from hoijax.systems.hoi3dgen.image_to_mesh import HunyuanServer, VisualHull
 from hoijax.systems.hoi3dgen.layout import (
     VIEW_TAGS,
@@ -70,7 +69,9 @@ def made(tmp_path_factory, shown):
 def test_views_are_asked_for_once_and_lie_in_their_stage(made, shown):
     folder, _, asked = made
     assert asked == [([sana.view_text(TEXT, view) for view in sana.VIEWS], 0)]
-    assert tuple(sana.VIEWS) == VIEW_TAGS and sana.VIEWS == VIEW_AZIMUTHS
+    assert tuple(sana.VIEWS) == VIEW_TAGS and sana.VIEWS == {
+        "front": 0.0, "left diagonal": -45.0, "right diagonal": 45.0,
+    }  # fmt: skip
     assert folder.indices("images") == folder.indices("white_bg") == (0, 1, 2)
     np.testing.assert_array_equal(read_picture(folder.path("images", 2)), shown[2])
     cut = read_picture(folder.path("white_bg", 0))

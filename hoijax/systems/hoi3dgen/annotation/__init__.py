@@ -13,7 +13,7 @@ from hoijax.systems.hoi3dgen.annotation.contact import (
 from hoijax.systems.hoi3dgen.annotation.filtering import REASONS, FilterConfig, geometry_of, reasons_against, select
 from hoijax.systems.hoi3dgen.annotation.records import annotate_sample, parse_record
 from hoijax.systems.hoi3dgen.annotation.sources import DATASETS, PosedSample, SampleSource, open_samples
-from hoijax.systems.hoi3dgen.annotation.views import VIEW_AZIMUTHS, person_rig, render_sample, ring_rig
+from hoijax.systems.hoi3dgen.annotation.views import person_rig, render_sample, ring_rig
 from hoijax.systems.hoi3dgen.annotation.writing import check_text, write_text
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "DATASETS",
     "REASONS",
     "RULES",
-    "VIEW_AZIMUTHS",
     "BodyContact",
     "ContactRule",
     "FilterConfig",

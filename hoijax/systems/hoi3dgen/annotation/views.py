@@ -6,15 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from hoijax.nets.sana import VIEWS
 from hoijax.render import CameraRig, Studio
 from hoijax.render.framing import frame_points
 from hoijax.systems.hoi3dgen.annotation.sources import PosedSample
-from hoijax.systems.hoi3dgen.layout import VIEW_TAGS
 from hoijax.viz import NamedMesh, render_views
 
-VIEW_AZIMUTHS: dict[str, float] = dict(zip(VIEW_TAGS, (0.0, -45.0, 45.0)))
-"""Azimuth of each view's camera around the person, degrees: at 0 it stands before the person, at -45 on the side of the
-person's right hand, which is the left of who looks at the person."""
 ELEVATION = math.radians(8.0)
 """Of the cameras."""
 WHITE = Studio(
@@ -25,8 +22,8 @@ WHITE = Studio(
 
 
 def person_rig(sample: PosedSample, *, size: int = 512) -> CameraRig:
-    """The cameras of `VIEW_AZIMUTHS`, all of the sample in view."""
-    return _rig(sample, [VIEW_AZIMUTHS[tag] for tag in VIEW_TAGS], size)
+    """The cameras of `hoijax.nets.sana.VIEWS`, all of the sample in view."""
+    return _rig(sample, list(VIEWS.values()), size)
 
 
 def ring_rig(sample: PosedSample, *, count: int = 8, size: int = 512) -> CameraRig:
