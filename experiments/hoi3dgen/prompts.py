@@ -172,7 +172,7 @@ def markdown(record: Mapping[str, Any]) -> str:
         "",
         "`python -m hoijax.experiments.hoi3dgen.prompts`: `hoijax generate --backend compose`, one result a prompt,",
         f"chosen from {settings['count']} candidates a round, at most {settings['rounds']} rounds, by the contact that",
-        f"is measured; {settings['steps']:g} of the optimiser's steps, body {settings['lod']!r}, "
+        f"is measured; {100 * settings['steps']:g} % of the optimiser's steps, body {settings['lod']!r}, "
         f"{'judged' if settings['physics'] else 'not judged'} in physics.",
         "A part of SMPL's 24 touches where three of its vertices, and half a percent, are within 4 cm of the object;",
         "a forearm belongs to the hand that touches. The set of parts is one of the paper's eight configurations.",
