@@ -11,6 +11,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import file_digest, output_directory, value_digest, write_bytes
 from hoijax.jobs.engine import Item, Job, Watch
+from hoijax.jobs.front_body import body_of_front
 from hoijax.jobs.generation_request import GenerationRequest
 from hoijax.jobs.record import plain_options
 from hoijax.nets.sana import VIEWS, view_text
@@ -63,8 +64,11 @@ def prepare_sana(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
         if draw is None and missing_pictures(run):
             draw = load_text_to_image(request.weights)
         config = ChainConfig(seed=request.seed, size=request.size, fit=FIT)
-        return [run_chain(each.inputs, request.prompt, free_body(request.lod), draw=draw, lift=lift, config=config)
-                for each in batch]  # fmt: skip
+        body = free_body(request.lod)
+        return [
+            run_chain(each.inputs, request.prompt, body, draw=draw, lift=lift, front=body_of_front, config=config)
+            for each in batch
+        ]
 
     def write(item: Item, made: Chained) -> dict[str, Any]:
         for name, source in (("interaction.glb", "segmented.glb"), ("interaction.npz", "body.npz")):

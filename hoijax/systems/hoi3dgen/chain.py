@@ -15,6 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hoijax.body_models import BodyModel, BodyParams
+from hoijax.camera import Camera
 from hoijax.errors import InputError
 from hoijax.io import ScenePart, read_json, read_npz, write_glb, write_json, write_npz
 from hoijax.nets.sana import VIEWS, view_text
@@ -43,6 +44,11 @@ LEAST = 128
 """Pictures with fewer rows are enlarged before they are cut out."""
 WHITE = 0.86
 """A pixel with a channel below belongs to the thing."""
+FAR = 3.0
+"""A body that was begun with the front picture's and is so far from the surface is begun all round too, centimetres."""
+
+FrontBody = Callable[[UInt8[np.ndarray, "H W 4"], Camera, BodyModel], BodyParams | None]
+"""What says which body a front picture shows, in the camera's world; None where nobody is found in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +82,7 @@ def run_chain(
     *,
     draw: TextToImage | Callable[..., np.ndarray] | None,
     lift: ImageToMesh | None = None,
+    front: FrontBody | None = None,
     config: ChainConfig | None = None,
     prompt: int = 0,
 ) -> Chained:
@@ -87,6 +94,7 @@ def run_chain(
       model: of the body.
       draw: networks that draw; None where all pictures are there.
       lift: from pictures to a mesh; None: the visual hull, for which the pictures must be from `view_cameras`.
+      front: where no `run/smpl` is there, makes it of the front cut-out; None: registration begins all round.
       config: how.
       prompt: number of the prompt in the run.
 
@@ -104,10 +112,8 @@ def run_chain(
         write_views(folder.place("render", first), views)
     masks, given = _masks(folder, text, views, first)
     parts = segment(surface, views, masks, given)
-    start = folder.path("smpl", first)
-    initial = _start(model, start) if start.is_file() else None
-    body = register(parts.parts[0], model, initial=initial, config=config.fit, quick=True)
-    return Chained(parts, body, _write(folder, text, parts, body, surface.colors, model, first))
+    body, begun = _register(folder, parts, model, front, config, first)
+    return Chained(parts, body, _write(folder, text, parts, body, begun, surface.colors, model, first))
 
 
 def draw_views(folder: RunFolder, text: str, draw: Any, seed: int = 0, first: int = 0) -> UInt8[np.ndarray, "V H W 3"]:
@@ -196,6 +202,31 @@ def _masks(
     return read_masks(path, len(views.images), views.images.shape[1:3])
 
 
+def _register(
+    folder: RunFolder, parts: Segmentation, model: BodyModel, front: FrontBody | None, config: ChainConfig, first: int
+) -> tuple[Registered, str]:
+    """The body in the person's part, and what it was begun with."""
+    start, picture = folder.path("smpl", first), folder.path("white_bg", first)
+    begun, initial = "all round", None
+    if start.is_file():
+        begun, initial = "run/smpl", _start(model, start)
+    elif front is not None and picture.is_file():
+        cut = read_picture(picture)
+        cameras = view_cameras(cut.shape[0])
+        camera = Camera(cameras.intrinsics[0], cameras.T_camera_world[0], cameras.image_size)
+        initial = front(cut, camera, model)
+        if initial is not None:
+            begun = "the front picture"
+            keys = {key: np.asarray(value) for key, value in initial.to_axis_angle(model).items()}
+            write_npz(folder.place("smpl", first), keys)
+    body = register(parts.parts[0], model, initial=initial, config=config.fit, quick=True)
+    if begun == "the front picture" and body.distances.points > FAR:
+        other = register(parts.parts[0], model, config=config.fit, quick=True)
+        if other.distances.points < body.distances.points:
+            return other, "all round"
+    return body, begun
+
+
 def _start(model: BodyModel, path: Any) -> BodyParams:
     arrays = read_npz(path)
     keys = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "betas", "transl")
@@ -203,8 +234,8 @@ def _start(model: BodyModel, path: Any) -> BodyParams:
 
 
 def _write(
-    folder: RunFolder, text: str, parts: Segmentation, body: Registered, colors: Float[np.ndarray, "V 3"] | None,
-    model: BodyModel, first: int,
+    folder: RunFolder, text: str, parts: Segmentation, body: Registered, begun: str,
+    colors: Float[np.ndarray, "V 3"] | None, model: BodyModel, first: int,
 ) -> dict[str, Any]:  # fmt: skip
     place = folder.place("seg", first)
     write_labels(place / "labels.npz", parts.mesh.vertices, parts.mesh.faces, parts.labels)
@@ -221,6 +252,7 @@ def _write(
         "vertices": len(parts.labels),
         "object_share": float(np.mean(parts.labels == 1)),
         "closed": [bool(part.closed) for part in parts.parts],
+        "registered_from": begun,
         "chamfer_cm": body.distances.points,
         "surface_cm": body.distances.surface,
     }

@@ -279,3 +279,51 @@ def test_networks_that_cannot_draw_are_refused(networks, folder_of_weights, tmp_
     with pytest.raises(InputError, match="sana.safetensors wants 4 channels of a latent, the file beside it has 8"):
         load_text_to_image(tmp_path)
     assert isinstance(networks, TextToImage)
+
+
+def test_registration_begins_with_the_body_of_the_front_picture(made, tmp_path):
+    folder, result, _ = made
+    model, asked = free_body("test"), []
+    assert result.report["registered_from"] == "all round"
+
+    def again(name, front):
+        other = RunFolder(tmp_path / name)
+        shutil.copytree(folder.root, other.root)
+        return other, chain.run_chain(other, TEXT, model, draw=None, front=front, config=CONFIG)
+
+    def front(picture, camera, model):
+        asked.append((picture, camera))
+        return result.registered.fit.params
+
+    other, begun = again("front", front)
+    assert begun.report["registered_from"] == "the front picture" and len(asked) == 1
+    np.testing.assert_array_equal(asked[0][0], read_picture(folder.path("white_bg", 0)))
+    assert asked[0][1].image_size == asked[0][0].shape[:2] and asked[0][1].intrinsics.shape == (3, 3)
+    # What it began with is a stage as the others.
+    pose = result.registered.fit.params.to_axis_angle(model)["body_pose"]
+    np.testing.assert_allclose(read_npz(other.path("smpl", 0))["body_pose"], pose, atol=1e-5)
+    kept = chain.run_chain(other, TEXT, model, draw=None, front=nobody, config=CONFIG)
+    assert kept.report["registered_from"] == "run/smpl"
+    other, without = again("nobody", lambda *_: None)
+    assert without.report["registered_from"] == "all round" and not other.path("smpl", 0).exists()
+
+
+def test_a_front_body_that_does_not_fit_is_not_believed(made, tmp_path, monkeypatch):
+    folder, result, _ = made
+    shutil.copytree(folder.root, tmp_path / "run")
+    tried = []
+
+    def register(part, model, *, initial=None, **_):
+        tried.append(initial is not None)
+        far = 9.0 if initial is not None else 4.0
+        return dataclasses.replace(
+            result.registered, distances=dataclasses.replace(result.registered.distances, points=far)
+        )
+
+    monkeypatch.setattr(chain, "register", register)
+    params = result.registered.fit.params
+    other = chain.run_chain(
+        RunFolder(tmp_path / "run"), TEXT, free_body("test"), draw=None, front=lambda *_: params, config=CONFIG
+    )
+    assert tried == [True, False]
+    assert other.report["registered_from"] == "all round" and other.report["chamfer_cm"] == 4.0
