@@ -2,9 +2,10 @@
 
     python -m hoijax.experiments.hoi3dgen.annotation --work DIR --count 2000 --out docs/results/hoi3dgen_annotation.md
 
-Samples are those of a SynthHOI's train split without pictures (`steps` gradient steps instead of its 150), a CPU second
-each, made 25 at a time and kept in DIR, from which a stopped run goes on. The construction's label is what the script
-asked to touch, with what the generator's check then labelled as touching (1 cm, by its own distances).
+Samples are those of a SynthHOI's train split without pictures (`steps` gradient steps instead of its 150, `instances`
+objects of a category instead of its 32), made 100 at a time and kept in DIR, from which a stopped run goes on. The
+construction's label is what the script asked to touch, with what the generator's check then labelled as touching (1 cm,
+by its own distances).
 """
 
 import collections
@@ -25,7 +26,7 @@ from hoijax.data.synth.samples import body_fields
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.geometry import Mesh
-from hoijax.io import output_directory, write_json, write_text
+from hoijax.io import output_directory, read_json, write_json, write_text
 from hoijax.systems.hoi3dgen.annotation import (
     ACTIONS,
     CONFIGURATIONS,
@@ -47,8 +48,8 @@ from hoijax.systems.hoi3dgen.annotation.contact import (
 )
 from hoijax.systems.hoi3dgen.annotation.sources import synth_sample
 
-BATCH = 25
-"""Samples that are made and kept together."""
+BATCH = 100
+"""Samples that are made and kept together: the more, the fewer rows of a fitted batch are filled up."""
 SHARE = 0.15
 """Share of a region's vertices from which asking for the region asks for a part."""
 
@@ -69,15 +70,16 @@ class Config:
     """Records that each kind of error is put into."""
     steps: int = 60
     """Gradient steps of the contact fitting; SynthHOI's own builds take 150."""
+    instances: int = 8
+    """Objects of a category; SynthHOI's own builds take 32. The distance grid of each takes half a CPU second."""
     seed: int = 0
     make: bool = True
     """Make samples that are missing; otherwise take those that are there."""
 
     def __post_init__(self):
-        if self.count < 1 or self.errors < 1 or self.steps < 1:
-            raise InputError(
-                f"wanted count, errors and steps of at least 1, got {self.count}, {self.errors}, {self.steps}"
-            )
+        for name, least in (("count", 1), ("errors", 1), ("steps", 1), ("instances", 4)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -103,7 +105,8 @@ def main(config: Config) -> dict[str, Any]:
                 confusion[labels["recorded"], got] += 1
                 if got != labels["recorded"]:
                     wrong[sample.action or "", labels["recorded"], got] += 1
-        records.append((sample, annotate_sample(sample, OfflineAnnotator(), RULES["exact"])))
+        record = annotate_sample(sample, OfflineAnnotator(), RULES["exact"], distance=distance)
+        records.append((sample, record))
     good = [pair for pair in records if not pair[1]["flags"]]
     drops = collections.Counter(record["flags"][0] for _, record in records if record["flags"])
     taken, doubles = select([record for _, record in records])
@@ -126,16 +129,21 @@ def main(config: Config) -> dict[str, Any]:
 def samples(config: Config) -> Iterator[list[dict[str, Any]]]:
     """Batches of samples, made where they are missing."""
     output_directory(config.work)
-    synth = SynthConfig(seed=config.seed, steps=config.steps)
+    settings = {"seed": config.seed, "steps": config.steps, "instances": config.instances}
+    synth = SynthConfig(**settings)
     for first in range(0, config.count, BATCH):
         path = config.work / f"train-{first:06d}.json"
         if not path.is_file():
             if not config.make:
                 continue
             found, _ = find_interactions(synth, "train", range(first, first + BATCH))
-            write_json(path, {"samples": [as_row(found[i], i) for i in range(first, first + BATCH)]})
+            rows = [as_row(found[i], i) for i in range(first, first + BATCH)]
+            write_json(path, {"settings": settings, "samples": rows})
             print(f"{first + BATCH} samples", flush=True)
-        yield [from_row(row) for row in json.loads(path.read_text())["samples"]]
+        kept = read_json(path)
+        if kept.get("settings") != settings:
+            raise InputError(f"{path} holds samples of {kept.get('settings')}, wanted {settings}; take another --work")
+        yield [from_row(row) for row in kept["samples"]]
 
 
 def as_row(checked: Checked, index: int) -> dict[str, Any]:

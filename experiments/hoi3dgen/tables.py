@@ -2,8 +2,8 @@
 
     python -m hoijax.experiments.hoi3dgen.tables --results docs/results
 
-Reads the JSON of `prompts`, of `segment_register` and of a judge's choices where they are there, puts the paper's rows
-beside them, and says of the rest that it was not measured. Nothing is run.
+Reads the JSON of `prompts`, `segment_register` and `judge` (its method `compose`) where it is there, puts the paper's
+rows beside it, and says of the rest that it was not measured. Nothing is run.
 """
 
 import dataclasses
@@ -54,11 +54,9 @@ def markdown(found: Mapping[str, Mapping[str, Any] | None]) -> str:
         total = compose["summary"]
         ours = f"{100 * total['accuracy']:.1f} % ({total['right']} of {total['prompts']})"
     rows = [f"| {name} (the paper's) | {' | '.join(values)} |" for name, values in PAPER.items()]
-    chosen = judge.get("compose", {})
-    rows.append(
-        f"| hoijax, `--backend compose`, shapes that ship | {chosen.get('text', ABSENT)} | {ours} | "
-        f"{chosen.get('quality', ABSENT)} |"
-    )
+    text, quality = (judge.get("compose", {}).get(name) for name in ("text", "quality"))
+    chosen = [ABSENT if share is None else f"{share:.2f}" for share in (text, quality)]
+    rows.append(f"| hoijax, `--backend compose`, shapes that ship | {chosen[0]} | {ours} | {chosen[1]} |")
     chamfer = ABSENT if registration is None else f"{registration['scores']['chamfer_cm']:.2f}"
     return "\n".join([
         "# HOI3DGen's tables on what is available",

@@ -10,7 +10,7 @@ from hoijax.geometry.safe import ArrayLike
 from hoijax.geometry.triangles import ClosestPoint, closest_coordinates
 
 LEAF = 3  # faces in a leaf of the tree
-GUESSES = 20000  # points of the surface among which the first guess is sought
+GUESSES = (2000, 20000)  # fewest and most points of the surface among which the first guess is sought
 CHUNK = 8192  # queries searched together, so that their pairs stay in the cache
 MAX_PAIRS = 1 << 21  # (query, node) pairs at which a search is split in two
 
@@ -64,14 +64,15 @@ def guess_faces(triangles: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """A face near each query, often the nearest: that of the nearest of some points spread over the surface.
 
     Half of the points go to the faces by area and half by number, so that neither a large floor nor a detailed object
-    on it is left without.
+    on it is left without. For few queries there are few: a tree of many would take longer than what it saves.
     """
     edges = triangles[:, 1:] - triangles[:, :1]
     area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=-1)
     weight = area / max(area.sum(), np.finfo(np.float64).tiny) + 1.0 / len(triangles)
     weight = np.cumsum(weight) / weight.sum()
-    number = np.arange(GUESSES)
-    face = np.minimum(np.searchsorted(weight, (number + 0.5) / GUESSES), len(triangles) - 1)
+    count = min(max(4 * len(queries), GUESSES[0]), GUESSES[1])
+    number = np.arange(count)
+    face = np.minimum(np.searchsorted(weight, (number + 0.5) / count), len(triangles) - 1)
     # The additive recurrence of the plastic number: evenly spread in the unit square, folded into the triangle.
     u, v = (0.5 + number * 0.7548776662466927) % 1.0, (0.5 + number * 0.5698402909980532) % 1.0
     folded = u + v > 1

@@ -34,11 +34,21 @@ from hoijax.systems.hoi3dgen.annotation.questions import ModelGone, middle_text,
 FLIP = np.diag([1.0, -1.0, -1.0])
 
 
+def body_off_its_pelvis():
+    """The free body, whose pelvis is the origin, moved as SMPL's are: by 24 cm, and by each shape some more."""
+    model, offset = free_body("test"), np.array([0.02, -0.24, 0.03], np.float32)
+    wider = np.linspace(-0.02, 0.02, 30, dtype=np.float32).reshape(3, 10)
+    return dataclasses.replace(
+        model, kind="smplh", v_template=model.v_template + offset, joint_template=model.joint_template + offset,
+        shape_dirs=model.shape_dirs + wider, joint_shape_dirs=model.joint_shape_dirs + wider,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def smplh(tmp_path_factory):
-    """The free body as a file of SMPL-H: the same joints."""
+    """The same joints as a file of SMPL-H."""
     path = tmp_path_factory.mktemp("body") / "SMPLH_NEUTRAL.npz"
-    save(path, dataclasses.replace(free_body("test"), kind="smplh"))
+    save(path, body_off_its_pelvis())
     return path
 
 
@@ -162,7 +172,7 @@ def test_wrong_folders_and_choices(tmp_path, smplh, synth):
 
 
 def test_fields_turn_with_the_body():
-    model = free_body("test")
+    model = body_off_its_pelvis()
     rng = np.random.default_rng(0)
     fields = {"global_orient": rng.normal(size=3), "body_pose": 0.2 * rng.normal(size=63), "betas": rng.normal(size=10),
               "transl": rng.normal(size=3)}  # fmt: skip

@@ -87,18 +87,16 @@ def geometry_of(sample: PosedSample) -> dict[str, float]:
     faces = np.asarray(sample.object.faces)
     thing = Mesh(np.asarray(sample.object.vertices, np.float64), faces)
     solid = Mesh(np.asarray(sample.solid.vertices, np.float64), np.asarray(sample.solid.faces))
-    probes = _surface(solid)
-    body = Mesh(sample.vertices, np.asarray(sample.model.faces))
-    of_object = _signed(probes, body)
     used = solid.vertices[np.unique(solid.faces)]
-    of_corners = _signed(used[:: max(1, len(used) // _SAMPLES)], body)  # edges go deepest
+    probes = np.concatenate([_surface(solid), used[:: max(1, len(used) // _SAMPLES)]])  # edges go deepest
+    of_object = _signed(probes, Mesh(sample.vertices, np.asarray(sample.model.faces)))
     of_body = _signed(sample.vertices, solid)
     lowest = min(sample.vertices[:, 1].min(), thing.vertices[:, 1].min()) if sample.floor is None else sample.floor
     rest = np.asarray(sample.model.v_template, float)
     feet = _feet(sample)
     return {
-        "depth": float(max(-of_object.min(), -of_corners.min(), -of_body.min(), 0.0)),
-        "inside": float((of_object < -SKIN).mean()),
+        "depth": float(max(-of_object.min(), -of_body.min(), 0.0)),
+        "inside": float((of_object[:_SAMPLES] < -SKIN).mean()),
         "foot_height": float(sample.vertices[feet, 1].min() - lowest),
         "size": float(np.ptp(thing.vertices[np.unique(faces)], axis=0).max() / np.ptp(rest[:, 1])),
     }

@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from hoijax.errors import InputError
 from hoijax.systems.hoi3dgen.annotation.actions import ACTIONS
 from hoijax.systems.hoi3dgen.annotation.annotators import Annotator
-from hoijax.systems.hoi3dgen.annotation.contact import CONFIGURATIONS, PARTS, ContactRule, measure_contact
+from hoijax.systems.hoi3dgen.annotation.contact import (
+    CONFIGURATIONS,
+    PARTS,
+    ContactRule,
+    body_distances,
+    contact_from_distances,
+)
 from hoijax.systems.hoi3dgen.annotation.filtering import FilterConfig, geometry_of, reasons_against
 from hoijax.systems.hoi3dgen.annotation.sources import PosedSample
 
@@ -22,7 +29,12 @@ _POSE = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")
 
 
 def annotate_sample(
-    sample: PosedSample, annotator: Annotator, rule: ContactRule, config: FilterConfig | None = None
+    sample: PosedSample,
+    annotator: Annotator,
+    rule: ContactRule,
+    config: FilterConfig | None = None,
+    *,
+    distance: Float[np.ndarray, "V"] | None = None,
 ) -> dict[str, Any]:
     """A sample's record, as it goes into a JSON line.
 
@@ -31,6 +43,7 @@ def annotate_sample(
       annotator: who answers what geometry does not.
       rule: of contact.
       config: of the filter.
+      distance: of every body vertex from the object, where `body_distances` has told it before.
 
     Returns:
       `FIELDS`; lengths in metres unless the name says `cm`, y up; `views` is empty until pictures are made.
@@ -41,7 +54,8 @@ def annotate_sample(
     for name, values in (("body", sample.vertices), ("object", np.asarray(sample.object.vertices))):
         if not np.isfinite(values).all():
             raise InputError(f"{sample.key}: the {name} has vertices that are not finite")
-    contact = measure_contact(sample.vertices, sample.model, sample.object, rule)
+    distance = body_distances(sample.vertices, sample.object) if distance is None else distance
+    contact = contact_from_distances(distance, sample.model, rule)
     looks, looks_by = annotator.looks(sample)
     action, action_by = annotator.action(sample, contact)
     pose = np.concatenate([np.asarray(sample.body[key], np.float64).reshape(-1) for key in _POSE if key in sample.body])
