@@ -20,13 +20,16 @@ from flax import struct
 from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams, pose_body
-from hoijax.geometry import dot, nearest_host, sixd_from_rotation
+from hoijax.geometry import dot, nearest_host, safe_norm, sixd_from_rotation
 from hoijax.systems.graft import BodySpec, GraftState, pose_graft_state
 
 ArrayLike = jax.Array | np.ndarray
 
 CLOSE = 0.05
 """A vertex of the true body this far from the scene counts 1 / e, metres."""
+OFF = 0.01
+"""A body whose vertices are farther from the true ones than this, in the mean, is to be moved: the gate's own target,
+metres."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,9 @@ class LossWeights:
     far: float = 0.0
     """How much vertices far from the scene count in that, from 0 to 1; on flat surfaces such a difference is what V2S
     measures at any distance."""
+    gate: float = 0.0
+    """Of the cross-entropy between each step's gate and whether the body before it is off by more than `OFF`; not in
+    the paper, which has no gate."""
     rounding: float = 0.0
     """0: a length d costs d^2, as in the paper. r > 0: it costs sqrt(d^2 + r^2) - r; metres, or units of a 6D
     rotation."""
@@ -69,6 +75,8 @@ class LossTerms:
     """Of the distances of vertices, pelvis on pelvis."""
     heights: Float[ArrayLike, "*B"] | Any
     """Of the heights of vertices over the scene."""
+    gate: Float[ArrayLike, "*B"] | Any
+    """Cross-entropy of the gate."""
 
 
 @struct.dataclass
@@ -132,8 +140,9 @@ def step_loss(
     total = weights.orient * orient + weights.body * body + weights.hands * hands
     total = total + weights.vertices * vertices + weights.centred * centred + weights.heights * heights
     return LossTerms(
-        total=total, orient=orient, body=body, hands=hands, vertices=vertices, centred=centred, heights=heights
-    )
+        total=total, orient=orient, body=body, hands=hands, vertices=vertices, centred=centred, heights=heights,
+        gate=jnp.zeros_like(total),
+    )  # fmt: skip
 
 
 def rollout_loss(
@@ -143,6 +152,8 @@ def rollout_loss(
     truth: BodyParams,
     weights: LossWeights,
     touch: Touch | None = None,
+    gates: Float[jax.Array, "T"] | None = None,
+    start: GraftState | None = None,
 ) -> LossTerms:
     """The sum over the steps of one rollout (Alg. S2).
 
@@ -153,6 +164,28 @@ def rollout_loss(
       truth: the true parameters.
       weights: of the parts.
       touch: the scene at the model's vertices; without it heights cost nothing.
+      gates: of the steps, `Rollout.gates`; without them the gate costs nothing.
+      start: the state before the first step, which the gate's target wants.
     """
     terms = jax.vmap(lambda state: step_loss(spec, model, state, truth, weights, touch))(steps)
+    if weights.gate and gates is not None:
+        before = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later[:-1]]), start, steps)
+        cost = jax.vmap(lambda state, gate: gate_loss(model, state, truth, gate))(before, gates)
+        terms = terms.replace(gate=cost, total=terms.total + weights.gate * cost)
     return jax.tree.map(lambda x: jnp.sum(x, axis=0), terms)
+
+
+def gate_loss(
+    model: BodyModel, before: GraftState, truth: BodyParams, gate: Float[jax.Array, ""]
+) -> Float[jax.Array, ""]:
+    """Cross-entropy of a gate with whether the body before its step is off by more than `OFF`. One body.
+
+    Args:
+      model: the vertices that are compared.
+      before: the state that the network saw.
+      truth: the true parameters.
+      gate: logarithm of its odds.
+    """
+    gap = pose_graft_state(model, before).vertices - pose_body(model, truth).vertices
+    off = jax.lax.stop_gradient(jnp.mean(safe_norm(gap)) > OFF)
+    return jax.nn.softplus(jnp.where(off, -gate, gate))

@@ -18,6 +18,8 @@ from hoijax.systems.graft import ImageFeatures
 SIZES: dict[str, Callable[[], GraftConfig]] = {
     "small": GraftConfig.small,
     "full": GraftConfig.geometry_only,
+    # Small, with what the first shipped weights lacked: scale about the pelvis, told where the pose is held.
+    "pelvis": lambda: dataclasses.replace(GraftConfig.small(), pivot="pelvis", held=True),
     # Small, but made as the paper's: to measure what hoijax does otherwise.
     "plain": lambda: dataclasses.replace(
         GraftConfig.small(), bandwidth=(1.0, 1.0), heights=False, gate=False, units=(1.0, 1.0, 1.0, 1.0)
@@ -80,14 +82,17 @@ def start_weights(weights: Any, path: pathlib.Path, sizes: GraftConfig) -> Any:
     """
     earlier = load_graft(path)[0]
     looks = earlier.config.visual
-    same = dataclasses.replace(earlier.config, visual=sizes.visual, feature_widths=sizes.feature_widths) == sizes
-    if not same or (looks and earlier.config != sizes):
+    # What the scale acts about is another meaning of the same weights; what is told to a held body begins at nothing.
+    known = dataclasses.replace(earlier.config, pivot=sizes.pivot, held=sizes.held)
+    same = dataclasses.replace(known, visual=sizes.visual, feature_widths=sizes.feature_widths) == sizes
+    same = same and earlier.config.held <= sizes.held
+    if not same or (looks and known != sizes):
         raise InputError(f"{path} holds a network of other sizes than the one to be trained")
-    flat, known = (dict(nnx.to_flat_state(x)) for x in (weights, nnx.state(earlier, nnx.Param)))
+    flat, trained = (dict(nnx.to_flat_state(x)) for x in (weights, nnx.state(earlier, nnx.Param)))
     for key, leaf in flat.items():
         name = key[1:] if key[0] == "graft" else key
-        if name in known:
-            flat[key] = leaf.replace(jnp.asarray(known[name][...]))
+        if name in trained:
+            flat[key] = leaf.replace(jnp.asarray(trained[name][...]))
         elif not looks and "cross_attention" in name and "out" in name:
             flat[key] = leaf.replace(jnp.zeros_like(leaf[...]))
     return nnx.from_flat_state(flat)

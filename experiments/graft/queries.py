@@ -7,11 +7,18 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float, Key
 
 from hoijax.body_models import BodyParams
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_normalize
 from hoijax.systems.graft import BodySpec, GraftState, ScenePoints, fold_scale, fold_state, pose_graft_state
+
+
+FAR = 0.2
+"""Standard deviation of the depth of `QueryConfig.far`, metres."""
+LIMBS = (("hip", "knee", "ankle", "foot"), ("collar", "shoulder", "elbow", "wrist"))
+"""Joints whose sides are exchanged together: legs, arms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +51,11 @@ class QueryConfig:
     """Standard deviation of the logarithm of an estimate's distance."""
     aligned: float = 0.03
     """Standard deviation of the head's depth after head alignment, metres; the pixel under the head is skin."""
+    swapped: float = 0.0
+    """Share of the estimates whose left and right legs or arms are exchanged, as estimators do; not in the paper."""
+    far: float = 0.0
+    """Share of the estimates that lie along their rays off by a normal error of `FAR` besides, as where no head was
+    aligned; not in the paper."""
     near: float = 0.0
     """Share of all queries whose errors are shrunk by the square of a uniform number, so that they lead from the
     paper's size of errors to none; not in the paper."""
@@ -113,6 +125,12 @@ def imitate_estimate(
     """
     noise_key, depth_key, head_key = jax.random.split(key, 3)
     params = perturb(noise_key, spec, truth, config.estimate, level)
+    swap_key, limb_key, far_key, ray_key = jax.random.split(jax.random.fold_in(key, 1), 4)
+    if config.swapped:
+        others = [exchange_sides(spec, params, limb) for limb in LIMBS]
+        other = jax.tree.map(lambda *x: jnp.stack(x)[jax.random.randint(limb_key, (), 0, len(LIMBS))], *others)
+        swap = jax.random.bernoulli(swap_key, config.swapped)
+        params = jax.tree.map(lambda a, b: jnp.where(swap, a, b), other, params)
     dtype = params.translation.dtype
     state = GraftState.of(params)
     pelvis = pose_graft_state(spec.probe_model, state).joints[0]
@@ -121,8 +139,30 @@ def imitate_estimate(
     moved = params.replace(translation=params.translation + (distance - 1.0) * pelvis)
     heads = [pose_graft_state(spec.probe_model, GraftState.of(x)).joints[spec.head, 2] for x in (moved, truth)]
     wanted = heads[1] + level * config.aligned * jax.random.normal(head_key, (), dtype)
-    aligned = GraftState(params=moved, scale=wanted / heads[0])
-    return fold_scale(spec, aligned)
+    aligned = fold_scale(spec, GraftState(params=moved, scale=wanted / heads[0]))
+    if not config.far:
+        return aligned
+    away = level * FAR * jax.random.normal(ray_key, (), dtype) * jax.random.bernoulli(far_key, config.far).astype(dtype)
+    return aligned.replace(translation=aligned.translation + away * safe_normalize(pelvis))
+
+
+def exchange_sides(spec: BodySpec, params: BodyParams, limb: tuple[str, ...]) -> BodyParams:
+    """A body whose left joints of a limb are turned as the right ones' mirror images, and the other way round.
+
+    Args:
+      spec: of the body.
+      params: the body.
+      limb: names of the joints without their sides, such as those of `LIMBS`.
+    """
+    names = spec.probe_model.joint_names
+    order = np.arange(params.rotations.shape[0])
+    for name in limb:
+        left, right = names.index(f"left_{name}"), names.index(f"right_{name}")
+        order[left], order[right] = right, left
+    moved = jnp.asarray(order != np.arange(len(order)))[:, None, None]
+    # Across the plane x = 0, in frames that are the world's at rest: M R M with M = diag(-1, 1, 1).
+    signs = jnp.asarray(np.outer([-1, 1, 1], [-1, 1, 1]), params.rotations.dtype)[None]
+    return params.replace(rotations=jnp.where(moved, signs * params.rotations[order], params.rotations))
 
 
 def draw_query(key: Key[jax.Array, ""], spec: BodySpec, truth: BodyParams, config: QueryConfig) -> GraftState:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, named_pose, pose_body_compiled
+from hoijax.experiments.graft.furniture import furnish, sample_mesh
 from hoijax.experiments.graft.samples import GraftSample, in_camera
 from hoijax.experiments.graft.views import Flat, Shape, Side, one_view
 from hoijax.geometry import RigidPose
@@ -40,8 +41,13 @@ class Rooms:
     points: int = 2048
     seed: int = 0
     furniture: str = "boxes"
-    """"boxes", or "other" to test on what training did not see: round stools before a backrest, thin tables and beds on
-    nothing, a column that stands around."""
+    """"boxes", "meshes": CC0 furniture where it fits (`furniture.furnish`), else boxes, or "other" to test on what
+    training did not see: round stools before a backrest, thin tables and beds on nothing, a column that stands
+    around."""
+    shapes: str = "train"
+    """Split of the meshes."""
+    distances: tuple[float, float] = (2.0, 4.0)
+    """Of the cameras from the person, metres."""
     views: float = 0.0
     """Share of the rooms that one camera sees, without the person; the same rooms otherwise."""
 
@@ -61,8 +67,8 @@ class Rooms:
         pelvis = np.asarray(params.translation) + np.asarray(self.model.joint_template)[0]
         floor, furniture = self._furniture(rng, family, surface, pelvis)
         yaw = rng.uniform(-np.pi, np.pi)
-        camera = _camera(rng, floor, yaw)
-        surfaces = self._surfaces(rng, family, floor, furniture, pelvis, yaw)
+        camera = _camera(rng, floor, yaw, self.distances)
+        surfaces = self._surfaces(rng, family, floor, furniture, pelvis, yaw, surface)
         seen = np.random.default_rng([self.seed, index, 1])
         if seen.random() < self.views:
             points, normals = one_view(seen, [shape for _, _, shape in surfaces], camera, pelvis, self.points)
@@ -97,7 +103,9 @@ class Rooms:
         boxes.append(([corner[0], floor, corner[2]], size))
         return floor, boxes
 
-    def _surfaces(self, rng, family: str, floor: float, boxes: list, pelvis: np.ndarray, yaw: float) -> list[Surface]:
+    def _surfaces(
+        self, rng, family: str, floor: float, boxes: list, pelvis: np.ndarray, yaw: float, body: np.ndarray
+    ) -> list[Surface]:
         """Exactly `points` points."""
         x, z = pelvis[0], pelvis[2]
         parts = [_rectangle(rng, self.points * 3 // 10, [x - 1, floor, z - 1], [2, 0, 0], [0, 0, 2], [0, 1, 0])]
@@ -105,7 +113,12 @@ class Rooms:
         for number, box in enumerate(boxes):
             stands_around = number == len(boxes) - 1
             count = self.points // (10 if stands_around else 4)
-            if self.furniture == "boxes":
+            solid = None
+            if self.furniture == "meshes":
+                solid = furnish(rng, "around" if stands_around else family, self.shapes, *map(np.asarray, box), body)
+            if solid is not None:
+                parts.append((*sample_mesh(rng, solid, count), solid))
+            elif self.furniture != "other":
                 parts += _box(rng, count, *box)
             else:
                 parts += _other(rng, count, "column" if stands_around else family, *box)
@@ -116,9 +129,9 @@ class Rooms:
         return parts + [_rectangle(rng, left, corner, [5, 0, 0], [0, 2.5, 0], [0, 0, -side])]
 
 
-def _camera(rng: np.random.Generator, floor: float, yaw: float) -> RigidPose:
-    """A camera 2 to 4 m from the body, 0.8 to 1.8 m above the floor, looking at it with some slack."""
-    eye = rng.uniform(2.0, 4.0) * np.array([np.sin(yaw), 0.0, np.cos(yaw)])
+def _camera(rng: np.random.Generator, floor: float, yaw: float, distances: tuple[float, float]) -> RigidPose:
+    """A camera some metres from the body, 0.8 to 1.8 m above the floor, looking at it with some slack."""
+    eye = rng.uniform(*distances) * np.array([np.sin(yaw), 0.0, np.cos(yaw)])
     eye[1] = floor + rng.uniform(0.8, 1.8)
     forward = np.array([0.0, floor + 0.8, 0.0]) + 0.2 * rng.normal(size=3) - eye
     forward /= np.linalg.norm(forward)

@@ -113,6 +113,28 @@ class Mixed:
 
 
 @dataclasses.dataclass(frozen=True)
+class Thinned:
+    """A source's samples with a random share of their points: users' clouds are of any density."""
+
+    source: Source
+    least: float
+    """Least share that is kept; shares are drawn evenly by their logarithm."""
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> GraftSample:
+        sample = self.source[index]
+        points, normals = sample_points(sample)
+        rng = np.random.default_rng([self.seed, index, 2])
+        count = max(1, round(len(points) * self.least ** rng.random()))
+        chosen = np.sort(rng.choice(len(points), count, replace=False))
+        scene = make_scene(points[chosen], normals[chosen], capacity=len(points))
+        return sample.replace(scene=scene)
+
+
+@dataclasses.dataclass(frozen=True)
 class WithTouch:
     """A source's samples with the scene at the vertices of a model, for the loss on heights."""
 

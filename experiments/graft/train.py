@@ -50,12 +50,13 @@ from hoijax.experiments.graft.samples import (
     Kept,
     Mixed,
     SynthScenes,
+    Thinned,
     WithTouch,
     fields_of,
     sample_of,
 )
 from hoijax.experiments.graft.scans import ScannedScenes, check_scans
-from hoijax.experiments.graft.variants import PARTS, leave_out
+from hoijax.experiments.graft.variants import PARTS, held_step, leave_out
 from hoijax.nets.graft import NUM_TOKENS, load_graft, save_encoder, save_graft
 from hoijax.systems.graft import RolloutOptions, rollout
 
@@ -78,7 +79,8 @@ class Config(RunConfig):
     mixed: float = 0.0
     """With SynthHOI or scans: share of the samples that are made-up rooms all the same."""
     size: str = "small"
-    """"small", "full", "plain": small, with none of hoijax's departures from the paper's network; or "tiny"."""
+    """"small", "pelvis": small, its scale about the pelvis, and told where the pose is held; "full", "plain": small,
+    with none of hoijax's departures from the paper's network; or "tiny"."""
     visual: bool = False
     """The full mode, with images; needs SynthHOI."""
     visual_dropout: float = 0.35
@@ -102,6 +104,10 @@ class Config(RunConfig):
     """Largest norm of a gradient; not in the paper."""
     without: str | None = None
     """What an ablation leaves out: "probes", where the scene is and how it faces; "scale", the scale's prediction."""
+    held: float = 0.0
+    """Share of the samples whose pose, hands and shape are held, as the preset "similarity" does."""
+    density: float = 1.0
+    """Least share of a sample's points that are kept, drawn evenly by its logarithm; 1: all."""
     detach: bool = False
     """No derivatives from one refinement step to those before."""
     fold: bool = True
@@ -119,6 +125,10 @@ class Config(RunConfig):
     folder each subject's gender."""
     rooms: int = 2048
     """Made-up rooms; they stay in memory, 28 bytes a point."""
+    furniture: str = "boxes"
+    """Of made-up rooms, see `rooms.Rooms`."""
+    distances: tuple[float, float] = (2.0, 4.0)
+    """Of the cameras of made-up rooms from the person, metres."""
     views: float = 0.0
     """Share of the made-up rooms, and of scans, of which only what one depth camera sees is there."""
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
@@ -135,6 +145,8 @@ class Config(RunConfig):
         other = self.synth is not None or self.scans is not None
         if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or not other)):
             raise InputError(f"mixed is a share below 1, for --scans or --synth without --visual; got {self.mixed}")
+        if not 0 <= self.held <= 1 or not 0 < self.density <= 1:
+            raise InputError(f"held and density are shares, got {self.held} and {self.density}")
         self.check("horizon", "points")
 
 
@@ -171,7 +183,10 @@ class GraftTask:
         return total, (vars(terms), None)
 
 
-DATA = ("synth", "split", "scans", "root", "mixed", "start", "points", "body", "body_model", "rooms", "views")
+DATA = (
+    "synth", "split", "scans", "root", "mixed", "start", "points", "body", "body_model", "rooms", "views", "density",
+    "furniture", "distances",
+)  # fmt: skip
 """Settings that decide about samples and first weights, not about the program."""
 
 
@@ -238,8 +253,11 @@ def batch_loss(
         if config.visual:
             image = features_of(network, sample.pictures)
             seen = jax.random.bernoulli(look_key, 1.0 - config.visual_dropout, (steps, NUM_TOKENS))
-        result = rollout(step, spec, scene, start, options=options, image=image, context_mask=seen)
-        return rollout_loss(spec, bodies.model, result.steps, truth, config.weights, sample.touch)
+        moved = step
+        if config.held:
+            moved = held_step(step, jax.random.bernoulli(jax.random.fold_in(query_key, 1), config.held))
+        result = rollout(moved, spec, scene, start, options=options, image=image, context_mask=seen)
+        return rollout_loss(spec, bodies.model, result.steps, truth, config.weights, sample.touch, result.gates, start)
 
     keys = jax.random.split(key, batch.truth.betas.shape[0])
     terms = jax.tree.map(jnp.mean, jax.vmap(one)(batch, keys))
@@ -256,10 +274,15 @@ def make_source(config: Config, bodies: TrainingBodies) -> Source:
     model, spec = body_of(config.body, config.body_model), bodies.spec
 
     def ready(source: Source) -> Source:
+        source = Thinned(source, config.density, config.seed) if config.density < 1 else source
         source = WithTouch(source, bodies.model) if config.weights.heights else source
         return Kept(source) if len(source) <= KEPT else source
 
-    rooms = ready(Rooms(model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views))
+    rooms = Rooms(
+        model, spec, count=config.rooms, points=config.points, seed=config.seed, views=config.views,
+        furniture=config.furniture, distances=config.distances,
+    )  # fmt: skip
+    rooms = ready(rooms)
     if config.scans is not None:
         scenes = ScannedScenes(
             config.scans, config.root, "train", config.body_model, model, spec, points=config.points, seed=config.seed,

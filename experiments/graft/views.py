@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from hoijax.experiments.graft.furniture import Solid, cast_mesh
 from hoijax.geometry import RigidPose
 from hoijax.systems.graft import normals_of_point_map
 
@@ -38,7 +39,7 @@ class Side:
     """Half axes along x and z, and the height between them: (a, height, b)."""
 
 
-Shape = Flat | Side
+Shape = Flat | Side | Solid
 
 
 def cast(shapes: list[Shape], eye: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -72,9 +73,11 @@ def cast(shapes: list[Shape], eye: np.ndarray, rays: np.ndarray) -> np.ndarray:
             if round_ones.any():
                 inside &= ~round_ones | ((u - 0.5) ** 2 + (v - 0.5) ** 2 <= 0.25)
             nearest = np.where(inside & (t > _NEAREST), t, np.inf).min(axis=1)
-        for side in shapes:
-            if isinstance(side, Side):
-                nearest = np.minimum(nearest, _cast_side(side, np.asarray(eye, float), rays))
+        for shape in shapes:
+            if isinstance(shape, Side):
+                nearest = np.minimum(nearest, _cast_side(shape, np.asarray(eye, float), rays))
+            elif isinstance(shape, Solid):
+                nearest = np.minimum(nearest, cast_mesh(shape.vertices, shape.faces, eye, rays))
     return nearest.astype(np.float32)
 
 

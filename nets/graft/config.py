@@ -51,6 +51,12 @@ class GraftConfig:
     is one decision instead of three hundred zeros."""
     units: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """What an output of one changes: 6D rotations, translation (metres), shape coefficients, scale."""
+    pivot: str = "camera"
+    """About what the scale acts: "camera", as in the paper, or "pelvis". A scale that is off by 2 % moves a body 4 m
+    away by 8 cm about the camera, and not at all about its pelvis."""
+    held: bool = False
+    """One more learned vector, added to the body's token where pose and shape are held (the preset "similarity"): the
+    best way to move a body as a whole is another one if its limbs cannot follow. The paper has none."""
     visual: bool = True
     """Cross-attention to image features; False builds the geometry-only network without it."""
     feature_widths: tuple[int, ...] = (1024, 768, 768, 768)
@@ -59,6 +65,10 @@ class GraftConfig:
     """Channels that each level is brought to before the levels are joined."""
     dtype: str = "float32"
     """What the network computes in; parameters are float32 always."""
+
+    def __post_init__(self):
+        if self.pivot not in ("camera", "pelvis"):
+            raise ValueError(f'pivot must be "camera" or "pelvis", got {self.pivot!r}')
 
     @classmethod
     def geometry_only(cls) -> "GraftConfig":

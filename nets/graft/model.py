@@ -55,7 +55,7 @@ class Heads(nnx.Module):
         self.left_hand, self.right_hand = head(6 * NUM_HAND), head(6 * NUM_HAND)
         self.root, self.translation, self.betas, self.scale = head(6), head(3), head(NUM_BETAS), head(1)
         self.gate = head(1) if config.gate else None
-        self.units = config.units
+        self.units, self.pivot = config.units, config.pivot
 
     def __call__(self, tokens: Float[jax.Array, "*B 24 D"]) -> GraftUpdate:
         """Updates, float32."""
@@ -71,11 +71,14 @@ class Heads(nnx.Module):
             translation=move * self.translation(body).astype(jnp.float32),
             betas=shape * self.betas(body).astype(jnp.float32),
             scale=grow * self.scale(body)[..., 0].astype(jnp.float32),
+            pivot=self.pivot,
         )
         if self.gate is None:
             return update
-        share = jax.nn.sigmoid(self.gate(body)[..., 0].astype(jnp.float32))
-        return jax.tree.map(lambda x: x * jnp.reshape(share, share.shape + (1,) * (x.ndim - share.ndim)), update)
+        gate = self.gate(body)[..., 0].astype(jnp.float32)
+        share = jax.nn.sigmoid(gate)
+        update = jax.tree.map(lambda x: x * jnp.reshape(share, share.shape + (1,) * (x.ndim - share.ndim)), update)
+        return update.replace(gate=gate)
 
 
 class Graft(nnx.Module):

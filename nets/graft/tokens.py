@@ -37,6 +37,7 @@ class Tokenizer(nnx.Module):
         self.joint = Perceptron(probe + 6, width, width, rngs, dtype=dtype)
         self.hand = Perceptron(NUM_DISTAL * short + 6 * NUM_HAND, width, width, rngs, dtype=dtype)
         self.body = Perceptron(NUM_SURFACE * short + 6 + 3 + NUM_BETAS, width, width, rngs, dtype=dtype)
+        self.held = nnx.Param(jnp.zeros((width,), jnp.float32)) if config.held else None
         self.names = nnx.Param(0.02 * jax.random.normal(rngs.params(), (NUM_TOKENS, width), jnp.float32))
 
     def __call__(self, inputs: GraftInputs) -> Float[jax.Array, "*B 24 D"]:
@@ -64,5 +65,8 @@ class Tokenizer(nnx.Module):
             jnp.asarray(inputs.betas).astype(dtype),
         ]
         body = self.body(jnp.concatenate(whole, axis=-1))[..., None, :]
+        if self.held is not None and inputs.held is not None:
+            share = jnp.asarray(inputs.held).astype(dtype)[..., None, None]
+            body = body + share * jnp.broadcast_to(self.held[...].astype(dtype), body.shape)
         tokens = jnp.concatenate([joints, hands, body], axis=-2)
         return tokens + jnp.broadcast_to(self.names[...].astype(dtype), tokens.shape)

@@ -26,6 +26,8 @@ class GraftInputs:
     """Translation of the body."""
     betas: Float[ArrayLike, "*B 10"] | Any
     """Shape coefficients."""
+    held: Float[ArrayLike, "*B"] | Any = None
+    """1 where pose, hands and shape will be held whatever the network says, 0 where not; None: 0."""
 
 
 @struct.dataclass
@@ -49,4 +51,8 @@ class GraftUpdate:
     betas: Float[ArrayLike, "*B 10"] | Any
     """Added to the shape coefficients."""
     scale: Float[ArrayLike, "*B"] | Any
-    """The body is scaled by one plus this, about the camera's centre."""
+    """The body is scaled by one plus this, about the pivot."""
+    gate: Float[ArrayLike, "*B"] | Any = None
+    """Logarithm of the odds of the gate, which has multiplied all of the above; None: a network without one."""
+    pivot: str = struct.field(pytree_node=False, default="camera")
+    """About what the scale acts: "camera", its centre, as in the paper, or "pelvis", which translation then moves."""

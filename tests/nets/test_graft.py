@@ -150,7 +150,10 @@ def test_a_closed_gate_changes_nothing_and_an_open_one_everything():
     for bias, share in ((-100.0, 0.0), (0.0, 0.5), (100.0, 1.0)):
         layer = heads[True].gate.second
         layer.bias = nnx.Param(jnp.full_like(layer.bias[...], bias))
-        chex.assert_trees_all_close(heads[True](tokens), jax.tree.map(lambda x, s=share: s * x, free), atol=1e-6)
+        gated = heads[True](tokens)
+        np.testing.assert_allclose(gated.gate, bias, rtol=1e-6)
+        wanted = jax.tree.map(lambda x, s=share: s * x, free)
+        chex.assert_trees_all_close(gated.replace(gate=None), wanted, atol=1e-6)
 
 
 def test_heights_do_not_depend_on_which_point_of_a_plane_is_nearest():

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from hoijax.body_models import BodyParams
 from hoijax.nets.graft import GraftInputs, GraftUpdate, VisualContext
@@ -65,6 +66,8 @@ class Rollout:
     """The state after each step; leading axis T, after that of people. A loss or a film looks at these."""
     params: BodyParams
     """The last state with its scale folded into the parameters: what files and other programs understand."""
+    gates: Float[jax.Array, "*B T"] | Any = None
+    """Logarithm of the odds of each step's gate; None: a network without one."""
 
 
 def rollout(
@@ -96,7 +99,9 @@ def rollout(
     if context_mask is None:
         context_mask = jnp.ones((options.steps, 24), bool)
 
-    def one(state: GraftState, looking: jax.Array) -> tuple[GraftState, GraftState]:
+    held = jnp.float32(not (options.mask.pose or options.mask.betas))
+
+    def one(state: GraftState, looking: jax.Array) -> tuple[GraftState, tuple[GraftState, jax.Array | None]]:
         if options.detach:
             state = jax.lax.stop_gradient(state)
         if options.fold:
@@ -106,12 +111,12 @@ def rollout(
         if image is not None:
             context = visual_context(spec, posed, image)
             context = context.replace(mask=context.mask & looking[:, None])
-        update = step(network_inputs(spec, state, posed, scene), context)
+        update = step(network_inputs(spec, state, posed, scene).replace(held=held), context)
         state = apply_update(spec, state, update, options.mask)
-        return state, state
+        return state, (state, update.gate)
 
-    final, steps = jax.lax.scan(one, state, context_mask, length=options.steps)
-    return Rollout(final=final, steps=steps, params=fold_scale(spec, final))
+    final, (steps, gates) = jax.lax.scan(one, state, context_mask, length=options.steps)
+    return Rollout(final=final, steps=steps, params=fold_scale(spec, final), gates=gates)
 
 
 def refine_people(

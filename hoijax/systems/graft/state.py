@@ -134,8 +134,19 @@ def apply_update(spec: BodySpec, state: GraftState, update: GraftUpdate, mask: U
         rest = jnp.zeros((*step.shape[:-1], betas.shape[-1] - NUM_BETAS), step.dtype)
         betas = betas + jnp.concatenate([step, rest], axis=-1)
     if mask.scale:
-        scale = scale * jnp.clip(1.0 + update.scale, *SCALE_RANGE)
+        factor = jnp.clip(1.0 + update.scale, *SCALE_RANGE)
+        if update.pivot == "pelvis":
+            # scale * factor * (translation' + J) = scale * (translation + J): the pelvis stays.
+            pelvis = _pelvis(spec, betas)
+            translation = (translation + pelvis) / factor[..., None] - pelvis
+        scale = scale * factor
     return GraftState(params=BodyParams(rotations=rotations, betas=betas, translation=translation), scale=scale)
+
+
+def _pelvis(spec: BodySpec, betas: jax.Array) -> jax.Array:
+    """Where the pelvis is before the body is moved, which shape alone places; betas with leading axes or not."""
+    model = spec.probe_model
+    return jnp.asarray(model.joint_template)[0] + einsum("cs,...s->...c", jnp.asarray(model.joint_shape_dirs)[0], betas)
 
 
 def apply_similarity(spec: BodySpec, state: GraftState, pose: RigidPose) -> GraftState:
@@ -143,10 +154,8 @@ def apply_similarity(spec: BodySpec, state: GraftState, pose: RigidPose) -> Graf
 
     A body turns about its pelvis J, which shape alone places: t' = R (t + J) - J + T / (scale * s).
     """
-    params, model = state.params, spec.probe_model
-    pelvis = jnp.asarray(model.joint_template)[0] + einsum(
-        "cs,s->c", jnp.asarray(model.joint_shape_dirs)[0], params.betas
-    )
+    params = state.params
+    pelvis = _pelvis(spec, params.betas)
     scale = state.scale * pose.scale
     turned = einsum("ij,j->i", pose.rotation, params.translation + pelvis)
     root = einsum("ij,jk->ik", pose.rotation, params.rotations[0])

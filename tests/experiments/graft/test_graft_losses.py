@@ -3,6 +3,7 @@
 The network is stood for by a head that knows the way to a true body (specs/graft.md section 17, item 18).
 """
 
+import dataclasses
 import functools
 import pathlib
 
@@ -17,8 +18,8 @@ from hoijax.body_models import pose_body
 from hoijax.experiments.common.trainer import COMPILE_FAST
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.bodies import TrainingBodies
-from hoijax.experiments.graft.losses import LossWeights, step_loss, touch_of
-from hoijax.experiments.graft.queries import QueryConfig, Spread, draw_query, imitate_estimate
+from hoijax.experiments.graft.losses import OFF, LossWeights, rollout_loss, step_loss, touch_of
+from hoijax.experiments.graft.queries import LIMBS, QueryConfig, Spread, draw_query, exchange_sides, imitate_estimate
 from hoijax.experiments.graft.samples import GraftSample, sample_points
 from hoijax.geometry import sixd_from_rotation
 from hoijax.nets.graft import Graft, GraftUpdate
@@ -83,6 +84,23 @@ def test_fingers_of_both_hands_and_every_joint_of_the_body_count(terms, spec, sa
     groups = ["orient"] + 21 * ["body"] + 30 * ["hands"]
     for own, values in zip(groups, got):
         assert {t for t in ("orient", "body", "hands") if values[t] > 1e-9} == {own}
+
+
+def test_the_gate_learns_whether_the_body_before_its_step_is_off(spec, model, sample):
+    """Cross-entropy by hand: off by 2 cm, then by 5 mm; the state before the first step is the start."""
+    truth = sample.truth
+    at = lambda d: GraftState.of(truth.replace(translation=truth.translation + jnp.float32([d, 0, 0])))  # noqa: E731
+    start, first, second = at(2 * OFF), at(0.5 * OFF), at(5 * OFF)
+    steps = jax.tree.map(lambda *x: jnp.stack(x), first, second)
+    gates = jnp.float32([0.7, -0.4])
+    run = quick_jit(
+        lambda weights, gates: rollout_loss(spec, model, steps, truth, weights, None, gates, start), static_argnums=0
+    )
+    with_gate, without = run(LossWeights(gate=3.0), gates), run(LossWeights(), gates)
+    by_hand = np.log1p(np.exp(-0.7)) + np.log1p(np.exp(-0.4))
+    np.testing.assert_allclose(with_gate.gate, by_hand, rtol=1e-5)
+    np.testing.assert_allclose(with_gate.total - without.total, 3 * by_hand, rtol=1e-4)
+    assert float(without.gate) == 0.0
 
 
 class Knowing(Graft):
@@ -184,3 +202,31 @@ def test_starts_are_scaled_about_the_camera_by_the_range_asked_for(spec, sample)
     assert abs(same.mean() - 0.5) < 0.08
     rest = factor[~same]
     assert 0.9 <= rest.min() < 0.93 and 1.27 < rest.max() <= 1.3 and abs(rest.mean() - 1.1) < 0.03
+
+
+def test_heavy_tailed_starts_exchange_limbs_and_lie_along_their_rays(spec, model, sample):
+    """Exchanged legs of a body that looks straight ahead are its mirror image's; a far estimate goes along its ray."""
+    rest = sample.truth.replace(rotations=jnp.broadcast_to(jnp.eye(3, dtype=jnp.float32), sample.truth.rotations.shape))
+    names = spec.probe_model.joint_names
+    bent = turned(turned(rest, names.index("left_hip"), 40.0), names.index("left_knee"), 30.0)
+    other = exchange_sides(spec, bent, LIMBS[0])
+    joints = [np.asarray(pose_graft_state(spec.probe_model, GraftState.of(x)).joints) for x in (bent, other)]
+    joints = [x - x[:1] for x in joints]
+    for side, opposite in (("left", "right"), ("right", "left")):
+        a, b = (names.index(f"{s}_ankle") for s in (side, opposite))
+        np.testing.assert_allclose(joints[1][a], joints[0][b] * [-1, 1, 1], atol=0.02)
+    wrist = names.index("left_wrist")
+    np.testing.assert_allclose(joints[1][wrist], joints[0][wrist], atol=1e-6)
+    key, tame = jax.random.key(4), Spread(0.0, 0.0, 0.0, 0.0)
+    still = QueryConfig(estimate=tame, depth=0.0, aligned=0.0)
+    run = quick_jit(lambda k, config: imitate_estimate(k, spec, sample.truth, config), static_argnums=1)
+    np.testing.assert_allclose(run(key, still).translation, sample.truth.translation, atol=1e-4)
+    far = [run(jax.random.key(k), QueryConfig(estimate=tame, depth=0.0, aligned=0.0, far=1.0)) for k in range(20)]
+    moves = np.stack([np.asarray(x.translation) - np.asarray(sample.truth.translation) for x in far])
+    pelvis = np.asarray(pose_graft_state(spec.probe_model, GraftState.of(sample.truth)).joints)[0]
+    along = moves @ (pelvis / np.linalg.norm(pelvis))
+    np.testing.assert_allclose(np.linalg.norm(moves, axis=1), np.abs(along), atol=1e-3)
+    assert 0.1 < along.std() < 0.32
+    swapped = [run(jax.random.key(k), dataclasses.replace(still, swapped=0.5)) for k in range(20)]
+    changed = [float(jnp.abs(x.rotations - sample.truth.rotations).max()) > 0.05 for x in swapped]
+    assert 4 <= sum(changed) <= 16

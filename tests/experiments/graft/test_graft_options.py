@@ -1,5 +1,6 @@
 """Settings of GRAFT's training: each one's effect is seen in the data, the program or the step that it makes."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -9,14 +10,16 @@ import pytest
 from flax import nnx
 
 from hoijax.body_models import free_body
+from hoijax.errors import InputError
 from hoijax.experiments.common.parameters import running_mean
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.bodies import training_bodies
 from hoijax.experiments.graft.losses import LossTerms, LossWeights
+from hoijax.experiments.graft.networks import random_weights, sizes_of, start_weights
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.rooms import Rooms
-from hoijax.experiments.graft.samples import GraftSample, sample_points
-from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate
+from hoijax.experiments.graft.samples import GraftSample, Thinned, sample_points
+from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate, load_graft, save_graft
 from hoijax.systems.graft import GraftState, Rollout, body_spec
 
 
@@ -59,7 +62,7 @@ def test_the_rollout_is_run_as_its_settings_say(room, monkeypatch):
 
     monkeypatch.setattr(training, "rollout", spy)
     monkeypatch.setattr(training, "draw_query", lambda key, spec, truth, queries: GraftState.of(truth))
-    monkeypatch.setattr(training, "rollout_loss", lambda *_: LossTerms(*7 * [jnp.zeros(())]))
+    monkeypatch.setattr(training, "rollout_loss", lambda *_: LossTerms(*8 * [jnp.zeros(())]))
     batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
     probes = jnp.ones((58, 3), jnp.float32)
     inputs = GraftInputs(*3 * [probes], *(jnp.ones(n, jnp.float32) for n in ((52, 6), (3,), (10,))))
@@ -95,9 +98,9 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
         seen["start"] = truth
         return GraftState.of(truth)
 
-    def lost(spec, model, steps, truth, weights, touch):
+    def lost(spec, model, steps, truth, weights, touch, gates, start):
         seen["truth"] = truth
-        return LossTerms(*7 * [jnp.zeros(())])
+        return LossTerms(*8 * [jnp.zeros(())])
 
     for name, spy in (("scale_sample", scaled), ("rollout", rolled), ("draw_query", drawn), ("rollout_loss", lost)):
         monkeypatch.setattr(training, name, spy)
@@ -197,3 +200,90 @@ def test_the_mean_of_the_weights_remembers_as_long_as_its_decay_says():
             want = share * want + (1 - share) * weights
             mean = running_mean(jnp.float32(mean), jnp.float32(weights), jnp.asarray(step), decay)
         np.testing.assert_allclose(mean, want, rtol=1e-5)
+
+
+def test_a_held_sample_is_told_and_keeps_pose_and_shape(room, monkeypatch):
+    """As the preset "similarity", but drawn for each sample."""
+    bodies, seen = training_bodies(config()), {}
+    graph, weights = nnx.split(Telling(), nnx.Param)
+
+    def rolled(step, spec, scene, state, *, options, image, context_mask):
+        seen["step"] = step
+        many = jax.tree.map(lambda x: jnp.broadcast_to(x, (options.steps, *x.shape)), state)
+        return Rollout(final=state, steps=many, params=state.params)
+
+    monkeypatch.setattr(training, "rollout", rolled)
+    asked = []
+
+    class All(Telling):
+        def __call__(self, inputs, context=None):
+            asked.append(inputs.held)
+            ones = (jnp.ones(s, jnp.float32) for s in ((52, 6), (3,), (10,), ()))
+            return GraftUpdate(*ones)
+
+    graph, weights = nnx.split(All(), nnx.Param)
+    probes = jnp.ones((58, 3), jnp.float32)
+    inputs = GraftInputs(*3 * [probes], *(jnp.ones(n, jnp.float32) for n in ((52, 6), (3,), (10,))))
+    batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
+    with jax.disable_jit():
+        for share in (0.0, 1.0):
+            run = config(held=share)
+            one = jax.tree.map(lambda x: x[0], batch)
+            monkeypatch.setattr(jax, "vmap", lambda f: lambda *a: jax.tree.map(
+                lambda x: x[None], f(*jax.tree.map(lambda x: x[0], a))))  # fmt: skip
+            monkeypatch.setattr(training, "rollout_loss", lambda *_: LossTerms(*8 * [jnp.zeros(())]))
+            training.batch_loss(graph, weights, bodies, batch, jax.random.key(0), run, 1)
+            update = seen["step"](inputs, None)
+            assert one is not None and (asked[-1] is None if share == 0 else float(asked[-1]) == 1.0)
+            assert float(update.rotations[0, 0]) == 1.0 and float(update.translation[0]) == 1.0
+            assert float(update.rotations[5, 0]) == 1.0 - share and float(update.betas[3]) == 1.0 - share
+
+
+def test_clouds_are_thinned_to_a_random_share(room):
+    class One:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            return room
+
+    every, _ = sample_points(room)
+    source = Thinned(One(), 0.1, seed=3)
+    counts = []
+    for index in range(40):
+        points, normals = sample_points(source[index])
+        assert len(points) == len(every) and len(normals) == len(every)  # the program sees one size
+        real = points[np.abs(points).max(axis=1) < 100]
+        distinct = np.unique(real, axis=0)
+        assert {tuple(p) for p in distinct} <= {tuple(p) for p in every}
+        counts.append(len(distinct))
+    shares = np.array(counts) / len(np.unique(every, axis=0))
+    assert shares.min() < 0.2 and shares.max() > 0.7 and 0.25 < np.exp(np.log(shares).mean()) < 0.42
+    np.testing.assert_array_equal(sample_points(source[7])[0], sample_points(Thinned(One(), 0.1, seed=3)[7])[0])
+
+
+def test_made_up_rooms_get_their_furniture_and_cameras_from_the_settings():
+    bodies = training_bodies(config())
+    plain = training.make_source(config(rooms=2, points=256), bodies)[0]
+    meshes = training.make_source(config(rooms=2, points=256, furniture="meshes"), bodies)[0]
+    far = training.make_source(config(rooms=2, points=256, distances=(7.0, 8.0)), bodies)[0]
+    assert not np.array_equal(sample_points(plain)[0], sample_points(meshes)[0])
+    assert 6.0 < np.linalg.norm(far.truth.translation) < 9.0 > np.linalg.norm(plain.truth.translation) + 2
+    thin = training.make_source(config(rooms=2, points=256, density=0.1), bodies)
+    assert len(np.unique(sample_points(thin[1])[0], axis=0)) < 250
+
+
+def test_earlier_weights_begin_a_network_that_scales_about_the_pelvis(tmp_path):
+    small, later = sizes_of("tiny", False), dataclasses.replace(sizes_of("tiny", False), pivot="pelvis", held=True)
+    earlier = Graft(small, nnx.Rngs(3))
+    save_graft(tmp_path / "a.safetensors", earlier)
+    begun = start_weights(random_weights(later, 0), tmp_path / "a.safetensors", later)
+    flat = dict(nnx.to_flat_state(begun))
+    old = dict(nnx.to_flat_state(nnx.state(earlier, nnx.Param)))
+    assert set(flat) - set(old) == {("tokenizer", "held")} and not np.asarray(flat["tokenizer", "held"][...]).any()
+    for key, leaf in old.items():
+        np.testing.assert_array_equal(flat[key][...], leaf[...])
+    save_graft(tmp_path / "b.safetensors", nnx.merge(nnx.split(Graft(later, nnx.Rngs(0)))[0], begun))
+    assert load_graft(tmp_path / "b.safetensors")[0].config == later
+    with pytest.raises(InputError, match="other sizes"):
+        start_weights(random_weights(small, 0), tmp_path / "b.safetensors", small)

@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import trimesh
 
+from hoijax.data.objects.real import shipped
+from hoijax.experiments.graft.furniture import Solid, carrying_height, furnish, sample_mesh
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import pictures_of, sample_points
 from hoijax.experiments.graft.views import DROPOUT, NOISE, WARP, Flat, Side, cast
-from hoijax.geometry import nearest_host
+from hoijax.geometry import Mesh, closest_on_mesh_host, nearest_host
 from hoijax.systems.graft import body_spec
 
 
@@ -33,7 +36,7 @@ def test_rays_meet_the_near_side_of_a_column():
     np.testing.assert_allclose(inside, [2, 1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("furniture", ["boxes", "other"])
+@pytest.mark.parametrize("furniture", ["boxes", "other", "meshes"])
 def test_a_view_holds_visible_points_of_the_same_room(model, furniture):
     rooms = Rooms(model, body_spec(model), count=8, points=2048, seed=5, furniture=furniture)
     views = dataclasses.replace(rooms, views=1.0)
@@ -76,3 +79,52 @@ def test_pictures_show_the_person_in_the_second_one_alone():
     np.testing.assert_allclose(made.pair[0], np.broadcast_to([40, 160, 80], (32, 32, 3)), atol=2)
     np.testing.assert_array_equal(made.pair[1, 16, 16], [250, 20, 20])
     np.testing.assert_array_equal(made.intrinsics, [[35, 0, 16], [0, 35, 16], [0, 0, 1]])
+
+
+def test_rays_meet_meshes_where_trimesh_says():
+    mesh = shipped("train", "chair")[0].mesh
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    rng, eye = np.random.default_rng(0), np.array([0.3, 1.5, 3.0])
+    rays = vertices[rng.integers(0, len(vertices), 400)] + 0.1 * rng.normal(size=(400, 3)) - eye
+    found = cast([Solid(vertices, faces)], eye, rays)
+    places, index, _ = trimesh.Trimesh(vertices, faces, process=False).ray.intersects_location(
+        np.repeat(eye[None], 400, axis=0), rays, multiple_hits=True
+    )
+    wanted = np.full(400, np.inf)
+    np.minimum.at(wanted, index, np.linalg.norm(places - eye, axis=1) / np.linalg.norm(rays[index], axis=1))
+    assert 0.1 < np.isfinite(wanted).mean() < 0.9
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_a_seat_is_as_high_as_the_box_it_stands_for_and_holds_nobody_inside():
+    rng, nobody = np.random.default_rng(0), np.zeros((10, 3), np.float32)
+    corner, size = np.array([1.0, -0.5, 2.0]), np.array([0.6, 0.45, 0.7])
+    heights = {shape.name: carrying_height(shape.mesh) for shape in shipped("train") if shape.kind == "chair"}
+    assert all(0.4 < height < 0.55 for height in heights.values())  # seats, not backrests
+    for _ in range(6):
+        solid = furnish(rng, "sit", "train", corner, size, nobody)
+        if solid is None:
+            continue
+        moved = Mesh(solid.vertices, solid.faces)
+        assert abs(carrying_height(moved) - 0.45) < 0.02 and abs(solid.vertices[:, 1].min() + 0.5) < 1e-4
+        middle = (solid.vertices.min(axis=0) + solid.vertices.max(axis=0))[[0, 2]] / 2
+        np.testing.assert_allclose(middle, [1.3, 2.35], atol=1e-3)
+        points, normals = sample_mesh(rng, solid, 300)
+        assert closest_on_mesh_host(points, moved).distance.max() < 1e-4
+        np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    # A block of points inside a cabinet's box is a body that stands in it.
+    inside = rng.uniform([1.2, -0.3, 2.25], [1.4, 0.1, 2.45], (500, 3)).astype(np.float32)
+    tall = np.array([0.6, 0.88, 0.7])
+    assert furnish(np.random.default_rng(2), "lean", "train", corner, tall, nobody + 9) is not None
+    assert [furnish(np.random.default_rng(k), "lean", "train", corner, tall, inside) for k in range(3)].count(None)
+
+
+def test_meshes_stand_in_rooms_that_want_them(model):
+    spec = body_spec(model)
+    plain = Rooms(model, spec, count=4, points=512, seed=2)
+    meshes = dataclasses.replace(plain, furniture="meshes")
+    for index in range(3):
+        a, b = plain[index], meshes[index]
+        np.testing.assert_allclose(a.truth.rotations[1:], b.truth.rotations[1:])
+        assert len(sample_points(a)[0]) == len(sample_points(b)[0])
+        assert not np.array_equal(sample_points(a)[0], sample_points(b)[0])

@@ -19,6 +19,7 @@ from hoijax.systems.graft import (
     GraftState,
     ImageFeatures,
     RolloutOptions,
+    UpdateMask,
     align_head,
     apply_similarity,
     apply_update,
@@ -32,6 +33,7 @@ from hoijax.systems.graft import (
     rollout,
     similarity_icp,
 )
+from hoijax.systems.graft.probes import network_inputs
 
 SMALL = dataclasses.replace(
     GraftConfig.small(), width=32, layers=1, heads=2, feedforward=32, head_hidden=16, probe_hidden=16, fourier=16
@@ -293,6 +295,58 @@ def test_updates_keep_rotations_and_what_they_may_not_touch(spec, person):
     np.testing.assert_array_equal(partial.params.rotations[1:], state.params.rotations[1:])
     np.testing.assert_array_equal(partial.params.betas, state.params.betas)
     np.testing.assert_allclose(partial.params.rotations[0], after.params.rotations[0], atol=1e-6)
+
+
+def test_a_scale_about_the_pelvis_leaves_it_where_it_is(spec, person):
+    """And every joint goes from it by the factor; about the camera the pelvis goes as far as all else."""
+    zeros = GraftUpdate(*(np.zeros(s, np.float32) for s in ((52, 6), (3,), (10,))), scale=np.float32(0.2))
+    state = person.replace(scale=jnp.float32(1.1))
+    joints = lambda x: np.asarray(pose_graft_state(spec.probe_model, x).joints)  # noqa: E731
+    before = joints(state)
+    after = joints(apply_update(spec, state, zeros.replace(pivot="pelvis"), UPDATE_PRESETS["all"]))
+    np.testing.assert_allclose(after[0], before[0], atol=2e-6)
+    np.testing.assert_allclose(after - after[:1], 1.2 * (before - before[:1]), atol=1e-5)
+    about_camera = joints(apply_update(spec, state, zeros, UPDATE_PRESETS["all"]))
+    np.testing.assert_allclose(about_camera, 1.2 * before, rtol=1e-5, atol=1e-5)
+    # Translation and shape move the pelvis as without the scale.
+    moving = zeros.replace(
+        translation=np.float32([0.05, -0.02, 0.1]), betas=np.eye(10, dtype=np.float32)[0], pivot="pelvis"
+    )
+    both = joints(apply_update(spec, state, moving, UPDATE_PRESETS["all"]))
+    alone = joints(apply_update(spec, state, moving.replace(scale=np.float32(0.0)), UPDATE_PRESETS["all"]))
+    np.testing.assert_allclose(both[0], alone[0], atol=3e-6)
+    assert np.abs(alone[0] - before[0]).max() > 0.05
+
+
+def test_the_network_is_told_where_the_pose_is_held(spec, scene, person):
+    told = []
+
+    def step(inputs, context):
+        told.append(float(inputs.held))
+        zeros = (jnp.zeros(s, jnp.float32) for s in ((52, 6), (3,), (10,), ()))
+        return GraftUpdate(*zeros)
+
+    with jax.disable_jit():
+        for update in ("all", "similarity", UpdateMask(hands=False)):
+            rollout(step, spec, scene, person, options=RolloutOptions(steps=1, update=update))
+    assert told == [0.0, 1.0, 0.0]
+
+
+def test_what_is_told_of_a_held_pose_and_the_gate_reach_the_update(spec, scene, person):
+    config = dataclasses.replace(SMALL, held=True, pivot="pelvis")
+    graft = Graft(config, nnx.Rngs(0))
+    rng = np.random.default_rng(1)
+    for parameter in (graft.heads.translation.second.kernel, graft.heads.gate.second.kernel, graft.tokenizer.held):
+        parameter[...] = jnp.asarray(rng.normal(size=parameter[...].shape), jnp.float32)
+    inputs = network_inputs(spec, person, pose_graft_state(spec.probe_model, person), scene)
+    run = quick_jit(lambda held: graft(inputs.replace(held=held)))
+    free, held, half = (run(jnp.float32(x)) for x in (0.0, 1.0, 0.5))
+    assert held.pivot == "pelvis" and np.abs(held.translation - free.translation).max() > 1e-3
+    assert np.abs(half.translation - free.translation).max() > 1e-3
+    # The gate has multiplied the update: without it the first is the second over its share.
+    open_gate = run(jnp.float32(0.0)).translation / jax.nn.sigmoid(free.gate)
+    graft.heads.gate = None
+    np.testing.assert_allclose(quick_jit(graft)(inputs).translation, open_gate, rtol=1e-4)
 
 
 def test_the_similarity_preset_leaves_pa_mpjpe(stirred, scene, person, spec, model):
