@@ -14,7 +14,6 @@ from hoijax.body_models import BodyParams
 from hoijax.geometry import einsum, rotation_from_axis_angle, safe_normalize
 from hoijax.systems.graft import BodySpec, GraftState, ScenePoints, fold_scale, fold_state, pose_graft_state
 
-
 FAR = 0.2
 """Standard deviation of the depth of `QueryConfig.far`, metres."""
 LIMBS = (("hip", "knee", "ankle", "foot"), ("collar", "shoulder", "elbow", "wrist"))
