@@ -47,6 +47,9 @@ class SurfaceFitConfig:
     """Directions in which each pose is tried, upright; half as many lying on either side."""
     lying: bool = True
     """Whether lying bodies are tried."""
+    bent: float = 0.7
+    """Angle by which bodies that lean forward are tried too, in as many directions as upright ones, radians; 0: none.
+    Who lifts something from the floor turns the pelvis, which no pose of the bank does."""
     kept: tuple[int, int] = (6, 2)
     """Starts that are fitted coarsely, and of these finely."""
     steps: tuple[int, int] = (18, 30)
@@ -254,6 +257,8 @@ def _fitted(
 
     z, far = jax.lax.map(lambda start: begin(*start), (poses, turns, sizes), batch_size=32)
     number = min(config.kept[0], len(poses))
+    if initial is None:
+        far = _one_of_neighbours(far, config)
     best = jnp.argsort(far)[:number]
 
     def fit(z: jax.Array, turn: jax.Array, model: BodyModel, count: int, steps: int, reach: tuple[float, float]):
@@ -304,13 +309,29 @@ def _starts(
         # Where a part of the person is missing, its area makes too small a body.
         sizes = jnp.repeat(jnp.asarray([0.0, 0.5], pose.dtype), 3)
         return jnp.broadcast_to(pose, (6, *pose.shape)), jnp.concatenate([turns, turns]), sizes
-    turns = [turned(config.yaws, 0.0)]
-    if config.lying:
-        turns += [turned(max(config.yaws // 2, 1), angle) for angle in (-np.pi / 2, np.pi / 2)]
-    every = np.concatenate(turns).astype(np.float32)
+    every = np.concatenate([turned(*ring) for ring in _rings(config)]).astype(np.float32)
     bank = jnp.asarray(body.bank)
     poses = jnp.repeat(bank, len(every), axis=0)
     return poses, jnp.tile(jnp.asarray(every), (bank.shape[0], 1, 1)), jnp.zeros(len(poses), poses.dtype)
+
+
+def _rings(config: SurfaceFitConfig) -> list[tuple[int, float]]:
+    """How many directions all round are tried of each tilt."""
+    lying = [(max(config.yaws // 2, 1), angle) for angle in (-np.pi / 2, np.pi / 2)] if config.lying else []
+    return [(config.yaws, 0.0), *([(config.yaws, config.bent)] if config.bent else []), *lying]
+
+
+def _one_of_neighbours(far: jax.Array, config: SurfaceFitConfig) -> jax.Array:
+    """Distances of the starts, infinite where the next direction of the same pose and tilt is nearer: they would end in
+    the same place, and other poses would not be tried."""
+    counts = [count for count, _ in _rings(config)]
+    rows = far.reshape(-1, sum(counts))
+    rings = jnp.split(rows, np.cumsum(counts)[:-1], axis=1)
+    kept = [
+        jnp.where((x > jnp.roll(x, 1, axis=1)) | (x > jnp.roll(x, -1, axis=1)), jnp.inf, x) if x.shape[1] > 2 else x
+        for x in rings
+    ]
+    return jnp.concatenate(kept, axis=1).reshape(-1)
 
 
 def _yaw(angles: np.ndarray) -> np.ndarray:
