@@ -10,7 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -81,30 +81,47 @@ def visual_hull(
 
 
 def project_colors(
-    mesh: Mesh, cameras: Camera, images: UInt8[np.ndarray, "N H W 3"], masks: Bool[np.ndarray, "N H W"]
+    mesh: Mesh,
+    cameras: Camera,
+    images: UInt8[np.ndarray, "N H W 3"],
+    masks: Bool[np.ndarray, "*P N H W"],
+    labels: Int[np.ndarray, "V"] | None = None,
 ) -> Float[np.ndarray, "V 3"]:
-    """Colours of vertices from the pictures that see them, by how squarely they do; others take their neighbour's."""
+    """Colours of vertices from the pictures that see them, by how squarely they do; others take their neighbour's.
+
+    Args:
+      mesh: in the cameras' world.
+      cameras: with a leading axis N.
+      images: the pictures.
+      masks: pixels that say something, (N, H, W); with `labels` (P, N, H, W), for the vertices of each part apart.
+      labels: the part of each vertex, which takes no colour of another part; None: there is one part.
+
+    Returns:
+      sRGB in [0, 1]; grey for parts that no picture shows.
+    """
     normals = surface_normals(mesh)
     vertices, faces, directions = padded(np.asarray(mesh.vertices), np.asarray(mesh.faces), normals)
     number = len(normals)
+    masks = np.asarray(masks)[None] if labels is None else np.asarray(masks)
+    labels = np.zeros(number, int) if labels is None else np.asarray(labels)
     extent = float(np.ptp(np.asarray(mesh.vertices), axis=0).max())
     total, weights = np.zeros((number, 3)), np.zeros(number)
-    for view, (image, mask) in enumerate(zip(images, masks)):
+    for view, image in enumerate(images):
         camera = camera_at(cameras, view)
         depth = _depth(vertices, faces, camera)
         row, column, cosine = (
             np.asarray(x)[:number] for x in visible_pixels(vertices, directions, depth, camera, 0.02 * extent)
         )
-        weight = cosine**2 * mask[row, column]
+        weight = cosine**2 * masks[labels, view, row, column]
         total += weight[:, None] * np.asarray(image, np.float32)[row, column] / 255
         weights += weight
     known = weights > _LEAST
-    if not known.any():
-        return np.full((number, 3), 0.7, np.float32)
-    colors = total / np.maximum(weights, 1e-9)[:, None]
-    if not known.all():
-        points = np.asarray(mesh.vertices)
-        colors[~known] = colors[known][cKDTree(points[known]).query(points[~known])[1]]
+    colors = np.where(known[:, None], total / np.maximum(weights, 1e-9)[:, None], 0.7)
+    points = np.asarray(mesh.vertices)
+    for part in np.unique(labels):
+        there, missing = known & (labels == part), ~known & (labels == part)
+        if there.any() and missing.any():
+            colors[missing] = colors[there][cKDTree(points[there]).query(points[missing])[1]]
     return colors.astype(np.float32)
 
 

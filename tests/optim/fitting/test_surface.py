@@ -108,16 +108,28 @@ def test_pose_and_shape_are_found_from_nothing(model, body):
     jax.tree.map(np.testing.assert_array_equal, fits[1], found)
 
 
-def test_starts_stand_all_round_and_lie_both_ways(body):
-    poses, turns, sizes = surface._starts(body, None, surface.SurfaceFitConfig(yaws=8))
-    assert len(poses) == len(turns) == len(sizes) == len(body.bank) * 16
+def test_starts_stand_lean_and_lie_all_round(body):
+    config = surface.SurfaceFitConfig(yaws=8)
+    poses, turns, sizes = surface._starts(body, None, config)
+    assert len(poses) == len(turns) == len(sizes) == len(body.bank) * 24
     turns = np.asarray(turns)
-    assert len(np.unique(np.round(turns, 3).reshape(len(turns), 9) + 0.0, axis=0)) == 16
+    assert len(np.unique(np.round(turns, 3).reshape(len(turns), 9) + 0.0, axis=0)) == 24
     up, facing = turns[:, 1, 1], turns[:, 1, 2]  # heights of the body's up and of where it faces
-    assert ((up > 0.99).sum(), (facing > 0.99).sum(), (facing < -0.99).sum()) == tuple(
-        len(body.bank) * k for k in (8, 4, 4)
-    )
-    np.testing.assert_allclose(np.linalg.det(np.asarray(turns)), 1, atol=1e-5)
+    leaning = (np.abs(up - np.cos(0.7)) < 1e-3) & (np.abs(facing + np.sin(0.7)) < 1e-3)  # it looks down
+    counts = ((up > 0.99).sum(), leaning.sum(), (facing > 0.99).sum(), (facing < -0.99).sum())
+    assert counts == tuple(len(body.bank) * k for k in (8, 8, 4, 4))
+    np.testing.assert_allclose(np.linalg.det(turns), 1, atol=1e-5)
+    none = surface._starts(body, None, dataclasses.replace(config, bent=0.0, lying=False))
+    assert len(none[0]) == len(body.bank) * 8
+
+
+def test_of_neighbouring_directions_one_is_begun_with():
+    config = surface.SurfaceFitConfig(yaws=4, bent=0.5)
+    first, second = [3.0, 1.0, 2.0, 4.0, 7.0, 8.0, 6.0, 5.0, 2.0, 1.0, 4.0, 3.0], np.arange(12.0)
+    kept = np.asarray(surface._one_of_neighbours(np.concatenate([first, second]).astype(np.float32), config))
+    # Rings of four, and lying two of two, which are opposite to each other.
+    assert np.flatnonzero(np.isfinite(kept)).tolist() == [1, 7, 8, 9, 10, 11, 12, 16, 20, 21, 22, 23]
+    np.testing.assert_array_equal(kept[np.isfinite(kept)][:3], [1, 5, 2])
 
 
 def test_losses_reject_what_is_far(body):
