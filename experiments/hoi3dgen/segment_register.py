@@ -34,7 +34,7 @@ from hoijax.geometry import Mesh
 from hoijax.io import read_json
 from hoijax.optim.fitting.surface import SurfaceBody, prepare_surface_body
 from hoijax.render import rasterize
-from hoijax.systems.hoi3dgen.fusing import fuse_surfaces
+from hoijax.systems.hoi3dgen.fusing import FuseConfig, fuse_meshes
 from hoijax.systems.hoi3dgen.registration import register
 from hoijax.systems.hoi3dgen.segmentation import Segmentation, segment
 from hoijax.systems.hoi3dgen.views import SurfaceViews, camera_at, padded, render_surface
@@ -100,8 +100,8 @@ def sample_meshes(sample: dict[str, Any], model: BodyModel) -> tuple[Mesh, Mesh]
 
 def fuse(meshes: tuple[Mesh, Mesh], config: Config) -> FusedScene:
     """One closed surface around both."""
-    fused = fuse_surfaces(*meshes, spacing=config.spacing, resolution=config.resolution, most_faces=config.faces)
-    return FusedScene(NamedMesh("surface", fused.vertices, fused.faces), fused.labels, meshes)
+    fused = fuse_meshes(*meshes, FuseConfig(config.spacing, config.resolution, config.faces))
+    return FusedScene(NamedMesh("surface", fused.mesh.vertices, fused.mesh.faces), fused.labels, meshes)
 
 
 @jax.jit

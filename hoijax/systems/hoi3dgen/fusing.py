@@ -56,8 +56,8 @@ def fuse_meshes(person: Mesh, thing: Mesh, config: FuseConfig | None = None) -> 
     shape = np.ceil((high - low) / config.spacing).astype(int) + 1
     if not np.isfinite(points).all() or np.prod(shape.astype(float)) > _MOST:
         raise InputError(
-            f"person and object together measure {np.round(high - low, 2).tolist()} m; at {config.spacing:g} m a sample "
-            "no grid is made of that: are both in metres, and near each other?"
+            f"person and object together measure {np.round(high - low, 2).tolist()} m; at {config.spacing:g} m a "
+            "sample no grid is made of that: are both in metres, and near each other?"
         )
     grids = (
         build_sdf(person, resolution=config.resolution, padding=0.05),

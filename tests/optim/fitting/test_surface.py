@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -126,7 +127,7 @@ def test_starts_stand_lean_and_lie_all_round(body):
 def test_of_neighbouring_directions_one_is_begun_with():
     config = surface.SurfaceFitConfig(yaws=4, bent=0.5)
     first, second = [3.0, 1.0, 2.0, 4.0, 7.0, 8.0, 6.0, 5.0, 2.0, 1.0, 4.0, 3.0], np.arange(12.0)
-    kept = np.asarray(surface._one_of_neighbours(np.concatenate([first, second]).astype(np.float32), config))
+    kept = np.asarray(surface._one_of_neighbours(jnp.float32(np.concatenate([first, second])), config))
     # Rings of four, and lying two of two, which are opposite to each other.
     assert np.flatnonzero(np.isfinite(kept)).tolist() == [1, 7, 8, 9, 10, 11, 12, 16, 20, 21, 22, 23]
     np.testing.assert_array_equal(kept[np.isfinite(kept)][:3], [1, 5, 2])
