@@ -32,7 +32,7 @@ def test_two_balls_that_overlap_are_one_surface():
     assert far.max() < 0.02 and far.mean() < 0.005
 
 
-@pytest.mark.parametrize("place", [[80.0, 0, 0], [np.nan, 0, 0]])
+@pytest.mark.parametrize("place", [[80.0, 80.0, 80.0], [np.nan, 0, 0]])
 def test_meshes_in_other_units_are_told(place):
     box = trimesh.creation.box((0.2, 0.2, 0.2))
     with pytest.raises(InputError, match="are both in metres"):
