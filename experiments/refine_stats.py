@@ -1,14 +1,14 @@
 """How often refinement succeeds: the demo's cases, and random perturbations of each.
 
-    python -m hoijax.experiments.refine_stats --readme
+    python -m hoijax.experiments.refine_stats --page
 
 The reference of a case is its meant interaction (`demo_cases`), refined. It is perturbed at random and refined again; a
 result is a success when no body vertex is deeper than 1 cm in the object and no object point deeper than 1 cm in the
 body, and when every asked-for part is within 2 cm of the object. Everything is measured by exact distances and winding
 numbers on all vertices (`hoijax.metrics`), never by the optimiser's own grid or points.
 
-Writes `refine.json` and the table `refine.md` to `--out`; with `--readme` the short table between the markers of the
-README.md of the folder one works in too. Finished cases are kept in `runs/refine_stats` and not run again, so that a
+Writes `refine.json` and the table `refine.md` to `--out`; with `--page` the short table between the markers of
+docs/measured.md too. Finished cases are kept in `runs/refine_stats` and not run again, so that a
 stopped run goes on and the tables can be printed again at once. Two CPU cores: about half an hour.
 Expected: at least 95 % success in every case, the mean move of the body below the mean size of its perturbation.
 """
@@ -78,8 +78,8 @@ class Config:
     """Where finished cases are kept."""
     redo: bool = False
     """Run finished cases again."""
-    readme: bool = False
-    """Put the short table into the README.md of the folder one works in."""
+    page: bool = False
+    """Put the short table into docs/measured.md of the folder one works in."""
 
 
 def perturb(
@@ -263,7 +263,7 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def short_table(rows: list[dict[str, Any]], config: Config) -> str:
-    """The table of the README, with its markers and the command that prints it again."""
+    """The table of docs/measured.md, with its markers and the command that prints it again."""
     p = config.perturbation
     cells = [
         [r["case"], f"{100 * r['success']:.0f} %", f"{r['penetration_95']:.2f}", f"{r['contact_95']:.2f}",
@@ -280,19 +280,19 @@ def short_table(rows: list[dict[str, Any]], config: Config) -> str:
         "",
         table([*head, "body was moved by"], cells),
         "",
-        "`python -m hoijax.experiments.refine_stats --readme` makes it again.",
+        "`python -m hoijax.experiments.refine_stats --page` makes it again.",
         MARKERS[1],
     ]
     return "\n".join(lines)
 
 
-def into_readme(readme: str, table: str) -> str:
-    """The README with the text between the markers replaced.
+def into_page(page: str, table: str) -> str:
+    """The page with the text between the markers replaced.
 
     Raises:
       ValueError: the markers are not there, once each and in order.
     """
-    begin, rest = readme.split(MARKERS[0])
+    begin, rest = page.split(MARKERS[0])
     old, end = rest.split(MARKERS[1])
     del old
     return begin + table + end
@@ -327,9 +327,9 @@ def main(config: Config) -> dict[str, Any]:
         "config": settings_of(config), **software(), "summary": summary_table,
     }  # fmt: skip
     write_page(config.out, "refine", result, markdown(result))
-    if config.readme:
-        readme = pathlib.Path("README.md")
-        write_text(readme, into_readme(readme.read_text("utf-8"), short_table(summary_table, config)))
+    if config.page:
+        page = pathlib.Path("docs/measured.md")
+        write_text(page, into_page(page.read_text("utf-8"), short_table(summary_table, config)))
     return result
 
 

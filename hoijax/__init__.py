@@ -8,7 +8,7 @@ asked for, so that `import hoijax` costs next to nothing.
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What the front door holds stands once, in __init__.pyi, where type checkers and editors look too.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

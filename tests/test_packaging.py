@@ -52,3 +52,21 @@ def test_library_imports_no_reference_package_and_touches_no_device():
         "assert not jax.config.jax_enable_x64\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests")
+
+
+def test_the_commands_need_no_extra():
+    """`pip install .` runs every verb but those that say which extra they want."""
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        extras = ('tensorflow_datasets', 'array_record', 'grain', 'apache_beam', 'mujoco', 'cv2', 'viser')\n"
+        "        if name.partition('.')[0] in extras:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "import hoijax.jobs\n"
+        "for module in pkgutil.iter_modules(hoijax.jobs.__path__):\n"
+        "    if module.name not in ('datasets', 'sheets', 'beam'):\n"
+        "        importlib.import_module(f'hoijax.jobs.{module.name}')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests")

@@ -1,4 +1,4 @@
-"""Makes the README's picture of a photograph and what `hoijax reconstruct` makes of it.
+"""Makes docs/reconstruct.md's picture of a photograph and what `hoijax reconstruct` makes of it.
 
     pip download --no-deps scikit-image && unzip scikit_image-*.whl 'skimage/data/astronaut.png'
     python -m tools.photograph --photograph skimage/data/astronaut.png

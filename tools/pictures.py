@@ -1,4 +1,4 @@
-"""Makes the pictures of the README and the docs from what the package ships.
+"""Makes the pictures of the docs from what the package ships.
 
     python tools/pictures.py
 

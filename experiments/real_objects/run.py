@@ -3,7 +3,7 @@
     python -m hoijax.experiments.real_objects.run --split all --out docs/results \\
         --archive x/usr/share/sweethome3d/furniture/BlendSwap-CC-0.sh3f
 
-Each case (`cases`) starts from a rough placement (`starts`), perturbed like the README's table: body and object each
+Each case (`cases`) starts from a rough placement (`starts`), perturbed as in docs/measured.md: body and object each
 shifted by 10 cm and turned by 15 degrees, every joint by 5 degrees, root mean square. A result is a success when the
 deepest penetration, both ways, is below 1 cm and every asked part within 2 cm, measured by SciPy and trimesh
 (`measure`), and it is counted apart whether what stands on the floor was tipped by more than 20 degrees.
@@ -46,7 +46,7 @@ from hoijax.optim.fields import body_field
 from hoijax.optim.gradient import Floor, RefineConfig, Starts, refine_batch
 
 SETTINGS = RefineConfig(starts=Starts(tries=2), upright=True)
-README = ("<!-- real_objects: begin -->", "<!-- real_objects: end -->")
+MARKERS = ("<!-- real_objects: begin -->", "<!-- real_objects: end -->")
 STANDING = ("sit", "sit_on", "lie", "lean", "push", "stand_on")
 
 
@@ -77,8 +77,8 @@ class Config:
     cases, the folder `work`."""
     work: pathlib.Path = pathlib.Path("runs/real_objects")
     """Where objects and finished starts are kept."""
-    readme: bool = False
-    """Put the short table into README.md; not with `only`."""
+    page: bool = False
+    """Put the short table into docs/measured.md; not with `only`."""
     pictures: pathlib.Path | None = None
     """Where a sheet of all results goes, .jpg; none without it."""
 
@@ -220,10 +220,10 @@ def folder_of(config: Config) -> pathlib.Path:
     """Where the tables go.
 
     Raises:
-      InputError: the table of a few cases is to take the place of all in README.md.
+      InputError: the table of a few cases is to take the place of all in docs/measured.md.
     """
-    if config.only and config.readme:
-        raise InputError("--only with --readme: README.md shows all cases of a split; leave out one of the two")
+    if config.only and config.page:
+        raise InputError("--only with --page: docs/measured.md shows all cases of a split; leave out one of the two")
     return config.out or (config.work if config.only else RESULTS)
 
 
@@ -234,9 +234,9 @@ def main(config: Config) -> None:
     shown = [{key: value for key, value in row.items() if key not in ("body", "pose")} for row in rows]
     record = {"settings": settings_of(config), **software(), "rows": shown}
     write_page(out, "real_objects", record, markdown(record))
-    if config.readme:
-        readme = pathlib.Path("README.md")
-        write_text(readme, between(readme.read_text("utf-8"), README, short_table(record)))
+    if config.page:
+        page = pathlib.Path("docs/measured.md")
+        write_text(page, between(page.read_text("utf-8"), MARKERS, short_table(record)))
     if config.pictures is not None:
         catalogue, faces = read_catalogue(config.archive), np.asarray(free_body(config.lod).faces)
         meshes = {case.name: prepare(case, config, catalogue)[0] for case in cases}

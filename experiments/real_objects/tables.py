@@ -1,4 +1,4 @@
-"""The page of results: share of successes by action and split, failures by name, and the README's short table."""
+"""The page of results: share of successes by action and split, failures by name; docs/measured.md's short table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -82,7 +82,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 
 def short_table(record: Mapping[str, Any]) -> str:
-    """The table of the README."""
+    """The table of docs/measured.md."""
     rows = record["rows"]
     lines = []
     for action, title in {**TITLES, "all": "**all**"}.items():
@@ -104,5 +104,5 @@ def short_table(record: Mapping[str, Any]) -> str:
         "",
         table([*head, "deepest penetration (90 %)", "contact distance (90 %)", "tipped"], lines),
         "",
-        "`python -m hoijax.experiments.real_objects.run --split all --readme` makes it again.",
+        "`python -m hoijax.experiments.real_objects.run --split all --page` makes it again.",
     ])  # fmt: skip

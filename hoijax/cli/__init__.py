@@ -92,7 +92,7 @@ VERBS: dict[str, Verb] = {
     ),
     "demo": Verb(
         "hoijax.cli.demo",
-        "run `refine` on the shipped cases and make a page of before and after",
+        "one case of each system on what ships, and a page that shows them",
         _HAVE,
         "--out demo_out",
     ),

@@ -1,12 +1,14 @@
-"""Refines the shipped cases, each from a visibly wrong start, and makes a page of before and after.
+"""Shows what hoijax does on what ships: estimates refined, each from a visibly wrong start, a case of each system.
 
-The cases lie in hoijax/assets/demo: cases.json, and for each case a body (.npz) and an object (mesh in metres).
+The estimates lie in hoijax/assets/demo: cases.json, and for each a body (.npz) and an object (mesh in metres). The
+systems' cases are hoijax/cli/demo_systems.py.
 """
 
 import dataclasses
 import importlib.resources
 import json
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
 from hoijax.cli.cache import grid_folder
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from hoijax.body_models import BodyModel
     from hoijax.jobs.plans import Plan
+    from hoijax.viz import Case
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +27,16 @@ class Options:
     """Options of `hoijax demo`."""
 
     out: pathlib.Path = pathlib.Path("demo_out")
-    """Folder for the results; index.html there shows them all."""
+    """Folder for the results; index.html there shows them, refined.html every refined case."""
     only: str = ""
-    """Names of the cases to run, separated by commas; without it all of them."""
+    """Names of the cases to run, separated by commas: of estimates, or scorehoi, graft, interactvlm, interactanything,
+    hoi3dgen; without it each system and three estimates. "estimates" stands for all seven."""
     steps: int | None = None
-    """Gradient steps in all; without it the refiner's own number."""
+    """Gradient steps of the estimates, in all; without it the refiner's own number."""
     pictures: bool = True
     """Make pictures and the page."""
     redo: bool = False
-    """Refine again what is finished already."""
+    """Make again what is finished already."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,24 +59,35 @@ class DemoCase:
     """What must not move, as in `--freeze`."""
 
 
+FIRST = 3
+"""Estimates that are refined where nothing else is asked for: the systems take the rest of the time."""
+ALL = "estimates"
+
+
 def demo_cases(only: str = "") -> list[DemoCase]:
-    """The shipped cases.
+    """The shipped estimates.
 
     Args:
-      only: names separated by commas; "" for all.
+      only: names separated by commas, those of systems are left out; "" for all.
 
     Raises:
       InputError: a name that no case has.
     """
+    from hoijax.cli.demo_systems import SYSTEMS
+
     rows = json.loads((_assets() / "cases.json").read_text("utf-8"))
     cases = {
         row["name"]: DemoCase(**row | {key: tuple(row.get(key, ())) for key in ("contact", "freeze")}) for row in rows
     }
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    wrong = [name for name in names if name not in cases]
+    names, systems = _names(only), [case.name for case in SYSTEMS]
+    wrong = [name for name in names if name not in (*cases, *systems, ALL)]
     if wrong:
-        raise InputError(f"--only: there is no case {', '.join(wrong)}; the cases are {', '.join(cases)}")
-    return [cases[name] for name in names or cases]
+        raise InputError(f"--only: there is no case {', '.join(wrong)}; the cases are {', '.join((*cases, *systems))}")
+    return [cases[name] for name in cases if not names or name in names or ALL in names]
+
+
+def _names(only: str) -> list[str]:
+    return [name.strip() for name in only.split(",") if name.strip()]
 
 
 def _assets() -> "Traversable":
@@ -81,25 +96,53 @@ def _assets() -> "Traversable":
 
 
 def run(options: Options) -> int:
-    """Refines the cases and writes their results.
+    """Runs the cases and writes their results.
 
     Args:
       options: see `Options`.
 
     Returns:
-      0.
+      0; 1 if the case of a system could not be run, which is told.
 
     Raises:
       InputError: an unknown case, or a folder that cannot be written to.
     """
-    cases = demo_cases(options.only)
-    from hoijax.body_models import free_body
+    from hoijax.cli.demo_systems import SYSTEMS, run_system, section
+
+    cases, names = demo_cases(options.only), _names(options.only)
+    cases = cases if names else cases[:FIRST]
+    systems = [case for case in SYSTEMS if not names or case.name in names]
     from hoijax.io import check_output_directory
+    from hoijax.jobs.screen import tell
+
+    check_output_directory(options.out)
+    if cases:
+        _refine(cases, options, "refined.html" if systems else "index.html")
+    code, sections = 0, []
+    for case in systems:
+        tell(f"\n{case.title}")
+        try:
+            with importlib.resources.as_file(_assets()) as assets:
+                seconds = run_system(case, assets, options.out, redo=options.redo)
+            if options.pictures:
+                sections.append(section(case, options.out, seconds))
+        except InputError as error:
+            code = 1
+            print(f"hoijax demo: {case.name}: {error}", file=sys.stderr)
+    if sections:
+        _write_page(options.out, cases, sections)
+    if options.pictures:
+        tell(f"open {options.out / 'index.html'}")
+    return code
+
+
+def _refine(cases: list[DemoCase], options: Options, page: str) -> None:
+    """Refines estimates, all in one batch."""
+    from hoijax.body_models import free_body
     from hoijax.jobs.interactions import run_plans
     from hoijax.jobs.requests import refinement_job
     from hoijax.jobs.screen import Phases, tell
 
-    check_output_directory(options.out)
     model, phases = free_body(), Phases()
     tell(f"{len(cases)} cases, free body of {model.num_vertices:,} vertices")
     with phases("reading, distance grids"), importlib.resources.as_file(_assets()) as assets:
@@ -116,11 +159,22 @@ def run(options: Options) -> int:
         phases=phases,
         title="hoijax demo",
         titles={case.name: case.title for case in cases},
-        page="index.html",
+        page=page,
     )
-    if options.pictures:
-        tell(f"open {options.out / 'index.html'}")
-    return 0
+
+
+def _write_page(out: pathlib.Path, cases: list[DemoCase], sections: "list[Case]") -> None:
+    """index.html: the first estimate, then the systems."""
+    from hoijax.viz import Case, read_scene, write_page
+
+    if cases:
+        first, folder = cases[0], out / cases[0].name
+        picture = folder / "before_after.png"
+        text = f"An estimate and a mesh, refined by gradients.\nhoijax refine\nAll {len(cases)}: refined.html."
+        pictures = [("before, after", picture)] if picture.is_file() else []
+        refined = Case(first.title, None, read_scene(folder / "interaction.glb"), pictures=pictures, text=text)
+        sections = [refined, *sections]
+    write_page(out / "index.html", "hoijax demo", sections, text="One case of each system, from what ships.")
 
 
 def _plan(case: DemoCase, assets: pathlib.Path, options: Options, model: "BodyModel") -> "Plan":

@@ -98,8 +98,8 @@ def test_the_short_table_tells_apart_what_was_never_looked_at_and_finds_its_plac
     text = short_table(record)
     assert "| Sitting, back touching | 2 | 33 % | 0 % | 2.44 | 4.20 | 33 % |" in text
     assert "| **all** | 2 | 33 % | 0 % |" in text
-    readme = between("a\n<x>\nold\n<y>\nb", ("<x>", "<y>"), text)
-    assert readme == f"a\n<x>\n{text}\n<y>\nb"
+    page = between("a\n<x>\nold\n<y>\nb", ("<x>", "<y>"), text)
+    assert page == f"a\n<x>\n{text}\n<y>\nb"
 
 
 def test_dev_and_test_share_no_object_of_an_action_and_are_all():
@@ -130,5 +130,5 @@ def test_tables_of_a_few_cases_take_no_page_of_all(monkeypatch, tmp_path):
         run.main(config)
     work = run.Config().work
     assert written == [(work, "1"), (tmp_path, "1"), (run.RESULTS, str(len(run.CASES)))]
-    with pytest.raises(InputError, match="--only with --readme"):
-        run.main(run.Config(only=(name,), readme=True))
+    with pytest.raises(InputError, match="--only with --page"):
+        run.main(run.Config(only=(name,), page=True))

@@ -54,11 +54,11 @@ def test_pages_say_what_their_records_hold(name):
     assert (RESULTS / f"{name}.md").read_text() == MAKERS[name](record)
 
 
-def test_the_readmes_table_is_that_of_the_record():
+def test_the_pages_short_table_is_that_of_the_record():
     record = json.loads((RESULTS / "refine.json").read_text())
     config = refine_stats.Config(samples=record["config"]["samples"])
-    readme = (ROOT / "README.md").read_text()
-    assert refine_stats.into_readme(readme, refine_stats.short_table(record["summary"], config)) == readme
+    page = (ROOT / "docs" / "measured.md").read_text()
+    assert refine_stats.into_page(page, refine_stats.short_table(record["summary"], config)) == page
 
 
 def test_a_page_is_written_where_out_says_beside_its_numbers(tmp_path, monkeypatch):
