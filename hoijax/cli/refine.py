@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from hoijax.jobs.bodies import BodyChoice
     from hoijax.jobs.estimates import Reading
     from hoijax.jobs.requests import RefineRequest
+    from hoijax.jobs.seen import PictureFiles
     from hoijax.optim.gradient import RefineConfig
+
+
+PICTURE = ("object_mask", "human_mask", "instances", "focal")
+"""Options that say something of --image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +94,17 @@ class Options:
     floor: str = "none"
     """Height of the floor in metres; "auto" takes the lowest points of the estimated body; a plane "a,b,c,d"; a scan's
     file (PLY, .npz, a mesh), whose floor is found; "none" for no floor."""
+    image: pathlib.Path | None = None
+    """The photograph that BODY was estimated from: landmarks, outlines and what is in front of what hold the refined
+    interaction to it. BODY is one interaction in the picture's camera frame (x right, y down, z forward)."""
+    object_mask: pathlib.Path | None = None
+    """With --image, mask of the object, bright where it is seen."""
+    human_mask: pathlib.Path | None = None
+    """With --image, mask of the person; without it MediaPipe's networks'."""
+    instances: pathlib.Path | None = None
+    """With --image, instead of both masks a PNG of numbers: person 1, object 2."""
+    focal: float | None = None
+    """With --image, focal length in pixels; without it the intrinsics of BODY's file, EXIF entries, or a guess."""
     up: str | None = None
     """Which way is up in BODY's frame, for the floor and the pictures: an axis such as -y, or any direction as x,y,z.
     Without it what the method's frame says, -y for cameras, and +y where the file does not say."""
@@ -145,6 +161,7 @@ def run(options: Options) -> int:
     _check_inputs(options)
     _check_prior(options)
     _check_companions(options)
+    _check_picture(options)
     _check_sequence(options)
     check_output_directory(options.out)
     if options.pairs is None:
@@ -167,10 +184,11 @@ def reading(options: Options) -> "Reading":
 
 
 def _up(options: Options) -> str:
-    """Which way is up in the first file of BODY, as far as its method says."""
+    """Which way is up in the first file of BODY, as far as its method says; against a photograph's rows."""
     from hoijax.jobs.estimates import up_of
 
-    return (None if options.scene is not None else up_of(options.body, reading(options))) or "+y"
+    said = None if options.scene is not None else up_of(options.body, reading(options))
+    return said or ("+y" if options.image is None else "-y")
 
 
 def _run_object(
@@ -213,8 +231,17 @@ def request_of(
         weights=options.weights, up=up, batch_size=options.batch_size, cache=grid_folder(), options=asked,
         reading=reading(options),
         sequence=True if options.sequence else False if options.each_frame else None, fps=options.fps,
-        whole=options.steps is None,
+        whole=options.steps is None, picture=picture_files(options),
     )  # fmt: skip
+
+
+def picture_files(options: Options) -> "PictureFiles | None":
+    """The photograph and its masks; None without one."""
+    if options.image is None:
+        return None
+    from hoijax.jobs.seen import PictureFiles
+
+    return PictureFiles(options.image, options.human_mask, options.object_mask, options.instances, options.focal)
 
 
 def _run_scene(
@@ -247,6 +274,10 @@ def refine_config(options: Options) -> "RefineConfig":
         from hoijax.systems.scorehoi.score_prior import polish_config
 
         config = dataclasses.replace(polish_config(), upright=options.upright)
+    if options.image is not None:
+        from hoijax.jobs.photo_refine import CONFIG
+
+        config = dataclasses.replace(CONFIG, freeze=RefineConfig().freeze, upright=options.upright)
     names = tuple(name.strip() for name in options.freeze.split(",") if name.strip())
     kept = () if options.fit_scale else config.freeze
     try:
@@ -295,6 +326,23 @@ def _check_companions(options: Options) -> None:
         if getattr(options, name) is not None and getattr(options, of) is None and options.scene is None:
             shown = (f"--{x.replace('_', '-')}" for x in (name, of))
             raise InputError("{} says something of {}; give that file too".format(*shown))
+
+
+def _check_picture(options: Options) -> None:
+    """Refuses a picture of what has none, and masks without a picture."""
+    if options.image is None:
+        lonely = [name for name in PICTURE if getattr(options, name) is not None]
+        if lonely:
+            shown = lonely[0].replace("_", "-")
+            raise InputError(f"--{shown} {getattr(options, lonely[0])} says something of a picture; give --image too")
+        return
+    for name in ("pairs", "scene", "sequence"):
+        if getattr(options, name):
+            raise InputError(f"--image shows one interaction of --body and --object; leave out --{name}")
+    if options.prior != "gradient":
+        raise InputError(f"--prior {options.prior} does not look at pictures; leave out --image or the prior")
+    if options.focal is not None and not (math.isfinite(options.focal) and options.focal > 0):
+        raise InputError(f"--focal {options.focal:g}: wanted pixels above zero")
 
 
 def _check_sequence(options: Options) -> None:

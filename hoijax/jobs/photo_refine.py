@@ -124,8 +124,8 @@ class PhotoRefiner:
         distance = np.asarray(fitted.before.contact)[0]
         near = tuple(name for name, far in zip(parts, distance) if far <= APART)
         if not near and not np.any(fitted.verdict.penetrates):
-            told = f"what is nearest of the body, {parts[0]}, is {100 * distance[0]:.0f} cm away and not taken to touch"
-            return stay(f"not refined, {told}")
+            told = f"{parts[0]}, is {100 * distance[0]:.0f} cm away and not taken to touch"
+            return stay(f"not refined, of what usually touches the nearest, {told}")
         if len(near) < len(parts):
             targets = self._targets(near)
         overlap = np.asarray(_overlaps(*given, picture, surfaces, quick=True))

@@ -21,6 +21,7 @@ from hoijax.jobs.floors import FloorRule
 from hoijax.jobs.folders import join_frames
 from hoijax.jobs.objects import ObjectAsset, StoredAsset
 from hoijax.jobs.refinement import Interaction
+from hoijax.jobs.seen import Seen
 from hoijax.optim.gradient import RefineConfig
 
 RECORD = 3
@@ -53,6 +54,8 @@ class Plan:
     """Part to the weights of the body's vertices `(V,)`; other parts as they are."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What a record tells otherwise than the command's options: of a pair its own."""
+    seen: Seen | None = None
+    """What a photograph shows of the only row; None: there is none."""
     items: dict[int, Item] = dataclasses.field(default_factory=dict)
     """Row to interaction, once the object is known."""
 
@@ -103,6 +106,7 @@ class Plan:
                 regions=self.regions,
                 soft=self.soft,
                 options=self.options,
+                seen=self.seen,
             ),
         )
 

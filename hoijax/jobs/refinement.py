@@ -17,6 +17,8 @@ from hoijax.jobs.bodies import RefinerStart
 from hoijax.jobs.directions import AXES, Direction
 from hoijax.jobs.floors import FloorRule
 from hoijax.jobs.objects import ObjectAsset, StoredAsset, place_mesh
+from hoijax.jobs.photo_refine import MOST_FALL, OUTLINES, weigh_outlines
+from hoijax.jobs.seen import Seen
 from hoijax.optim.fields import BodyField
 from hoijax.optim.gradient import Floor, Progress, RefineConfig, RefineResult, open_side, refine_batch
 
@@ -53,11 +55,13 @@ class Interaction:
     """Part to the weights of the body's vertices `(V,)` in [0, 1]: probabilities times confidence."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What its record tells otherwise than the command's options."""
+    seen: Seen | None = None
+    """What a photograph shows of it; None: there is none."""
 
     def program(self) -> Hashable:
         """What sets its compiled program apart: frozen groups, proposed or given contacts, with or without regions and
-        a floor."""
-        return self.config, self.contacts is None, self.floor is None, bool(self.regions)
+        a floor and a photograph."""
+        return self.config, self.contacts is None, self.floor is None, bool(self.regions), self.seen is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +156,12 @@ def refine_interactions(
             floor=floor,
             body=field,
             progress=progress,
+            **_pictures(items),
         )
 
     result = run(*estimate, config, show)
+    if items[0].seen is not None and config.steps and _suffers(items, result):
+        result = run(*estimate, weigh_outlines(config, OUTLINES[1]), show)
     if prior is not None:
         # What the person gave, measured by the same parts.
         result = result.replace(before=run(params, pose, config.with_steps(0), None).before)
@@ -166,6 +173,23 @@ def refine_interactions(
         _unpack(item, i, result, before[i], after[i], None if levels is None else float(levels[i]), seconds)
         for i, item in enumerate(items)
     ]
+
+
+def _pictures(items: Sequence[Interaction]) -> dict[str, Any]:
+    """What `refine_batch` takes of photographs."""
+    if items[0].seen is None:
+        return {}
+    pictures = jax.tree.map(lambda *x: np.stack(x), *(item.seen.picture for item in items))
+    return {"picture": pictures, "surfaces": items[0].seen.surfaces}
+
+
+def _suffers(items: Sequence[Interaction], result: RefineResult) -> bool:
+    """Whether an outline has lost more of its overlap than contact is worth."""
+    falls = []
+    for i, item in enumerate(items):
+        after = item.seen.overlaps(*jax.tree.map(lambda x, i=i: np.asarray(x)[i], (result.params, result.pose)))
+        falls += [was - after[part] for part, was in item.seen.overlaps(item.start.params, item.start.pose).items()]
+    return not max(falls) < MOST_FALL
 
 
 def refine_usable(
@@ -228,7 +252,13 @@ def _unpack(
             "floor_distance": None if item.floor is None else float(state.floor[i]),
         }
 
-    after_metrics, pose = metrics(result.after), jax.tree.map(lambda x: x[i], result.pose)
+    before_metrics, after_metrics = metrics(result.before), metrics(result.after)
+    params, pose = jax.tree.map(lambda x: x[i], (result.params, result.pose))
+    notes = (*_doubts(item, before, level),)
+    if item.seen is not None:
+        before_metrics["overlap"] = item.seen.overlaps(item.start.params, item.start.pose)
+        after_metrics["overlap"] = item.seen.overlaps(params, pose)
+        notes += _outlines_note(before_metrics["overlap"], after_metrics["overlap"])
     tilt = 0.0 if result.tilt is None else float(result.tilt[i])
     # The origin of a mesh may lie far from it, and then says little of how far it moved.
     own = mean_shift(np.asarray(item.object.template.points, np.float64), item.start.pose, pose)
@@ -236,11 +266,11 @@ def _unpack(
     measures = after_metrics["max_penetration"], list(after_metrics["contact"].values()), moved, tilt
     verdict = judge(*(np.asarray(x, np.float32) for x in measures))
     return Refined(
-        params=jax.tree.map(lambda x: x[i], result.params),
+        params=params,
         pose=pose,
         body_before=before,
         body_after=after,
-        before=metrics(result.before),
+        before=before_metrics,
         after=after_metrics,
         steps=int(result.steps[i]),
         converged=bool(result.converged[i]),
@@ -248,7 +278,7 @@ def _unpack(
         tilt=tilt,
         verdict=verdict.words(tuple(after_metrics["contact"])),
         good=bool(verdict.good),
-        notes=(*_doubts(item, before, level), *_lean_note(tilt), *_out_of_reach(after_metrics["contact"])),
+        notes=(*notes, *_lean_note(tilt), *_out_of_reach(after_metrics["contact"])),
     )
 
 
@@ -267,6 +297,14 @@ def mean_shift(points: np.ndarray, start: RigidPose, end: RigidPose) -> float:
         for pose in (start, end)
     ]
     return float(np.linalg.norm(placed[1] - placed[0], axis=1).mean())
+
+
+def _outlines_note(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[str, ...]:
+    """What became of the outlines."""
+    told = ", ".join(f"{part} {was:.2f} -> {after[part]:.2f}" for part, was in before.items())
+    lost = [part for part, was in before.items() if not was - after[part] < MOST_FALL]
+    more = f"; {' and '.join(lost)} had to leave the picture for contact" if lost else ""
+    return (f"overlap with the masks: {told}{more}",)
 
 
 def _lean_note(tilt: float) -> tuple[str, ...]:

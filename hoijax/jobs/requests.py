@@ -27,6 +27,7 @@ from hoijax.jobs.objects import SHELF, ObjectAsset, StoredAsset, mesh_digest, se
 from hoijax.jobs.pairs import Pair, read_pairs
 from hoijax.jobs.plans import Plan, plan_files, read_body, read_files, row_name
 from hoijax.jobs.refinement import Interaction, Prior, Refined, refine_usable
+from hoijax.jobs.seen import PictureFiles, look_at
 from hoijax.jobs.sequence_files import write_sequence
 from hoijax.jobs.sequences import is_sequence, sequence_config, sequence_items, sequence_job
 from hoijax.optim.fields import body_field
@@ -87,6 +88,8 @@ class RefineRequest:
     """Frames a second; None: as the files say."""
     whole: bool = True
     """The configuration has the refiner's own number of steps."""
+    picture: PictureFiles | None = None
+    """What a photograph shows of the only interaction; None: nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +136,8 @@ def prepare_refinement(request: RefineRequest, told: Callable[[str], None] = lam
     asset = ObjectAsset.of(set_up(mesh, request.object_up, request.up), request.cache)
     notes = tuple(f"{request.object.name}: {note}" for note in asset.light.report.notes())
     inputs = _inputs(request, mesh, digest) | inputs
+    if request.picture is not None:
+        alone, inputs = _with_picture(request, alone, tracks, model, asset, inputs)
     alone = tuple(plan.with_object(asset, inputs) for plan in alone)
     job = refinement_job(model, alone, request.options, request.batch_size, prior)
     if not tracks:
@@ -174,6 +179,29 @@ def _check_tracks(request: RefineRequest, plans: Sequence[Plan], tracks: Sequenc
         elif said:
             why = f"no file has {FEWEST} usable frames or more: leave it away"
         raise InputError(f"--fps goes with a sequence; {why}")
+
+
+def _with_picture(
+    request: RefineRequest,
+    plans: Sequence[Plan],
+    tracks: Sequence[Plan],
+    model: BodyModel,
+    asset: ObjectAsset,
+    inputs: Mapping[str, Any],
+) -> tuple[list[Plan], dict[str, Any]]:
+    """The only plan with what its photograph shows, and what its result depends on."""
+    rows = sum(len(plan.starts) for plan in (*plans, *tracks))
+    if rows != 1 or tracks:
+        raise InputError(
+            f"--image {request.picture.image} shows one interaction and BODY holds {rows}; give the row or person that "
+            "is seen, or refine BODY without a picture"
+        )
+    plan = plans[0]
+    estimate, (row, start) = plan.source.estimate, next(iter(plan.starts.items()))
+    matrix = None if estimate is None else estimate.intrinsics
+    seen = look_at(request.picture, model, start, asset, matrix)
+    start = dataclasses.replace(start, notes=(*seen.notes, *start.notes))
+    return [dataclasses.replace(plan, starts={row: start}, seen=seen)], {**inputs, "picture": seen.digest}
 
 
 def _rows_note(request: RefineRequest, plans: Sequence[Plan]) -> tuple[str, ...]:

@@ -355,7 +355,7 @@ SOURCES: tuple[Source, ...] = (
         files="{img}_{i:06d}.obj", note="the file has no camera: the body stands about the origin",
     ),
     Source("named", "keys of several methods", _body_keys, ALIASES, frame="free", holds="both",
-           files=".npz, .pkl, .pt, .json"),
+           skip={"other_obj_*": "the object's other answers (hoijax reconstruct)"}, files=".npz, .pkl, .pt, .json"),
     Source("object", "an object's pose by its keys", _object_keys, ALIASES, frame="free", holds="object",
            files=".npz, .pkl, .pt, .json"),
 )  # fmt: skip
