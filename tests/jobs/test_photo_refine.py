@@ -150,7 +150,10 @@ def test_what_is_good_far_apart_or_gains_nothing_stays_as_fitted(monkeypatch, re
     fake = answer(contact=(0.21, 0.3, 0, 0), penetrates=False)
     monkeypatch.setattr(photo_refine, "propose_parts", lambda *args, most: ("left_hand",))
     found = run(monkeypatch, refiner, case, fake)
-    assert found.note == "not refined, of what usually touches the nearest, left_hand, is 21 cm away and not taken to touch"
+    assert (
+        found.note
+        == "not refined, of what usually touches the nearest, left_hand, is 21 cm away and not taken to touch"
+    )
     assert fake.weights == []
     np.testing.assert_array_equal(found.pose.translation, given)
 
