@@ -3,13 +3,15 @@
     python -m hoijax.experiments.benchmarks.blaze --out=docs/results [--packages=/tmp/packages]
 
 Every network on one picture, LiteRT with as many threads as cores beside it, turn by turn (`timing.compare`); then
-batches of 1, 8 and 32 in one device program. LiteRT needs ai-edge-litert (extra `parity`) and the packages that
+batches of 1, 8 and 32 in one device program; then the work of one core (`one_core`), which other work does not touch.
+LiteRT needs ai-edge-litert (extra `parity`) and the packages that
 `tools/blaze/convert.py` fetches; without `--packages` only the batches are timed.
 
 Writes `blaze_speed.json` and the table `blaze_speed.md`. About five minutes on two cores.
 """
 
 import dataclasses
+import json
 import pathlib
 import statistics
 import sys
@@ -21,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from hoijax.experiments.benchmarks import timing
+from hoijax.experiments.benchmarks import one_core, timing
 from hoijax.io.files import write_text
 from hoijax.nets.blaze import load, run_box_network, run_detector, run_hand_network, run_landmarker
 
@@ -55,6 +57,12 @@ class Config:
     min_seconds: float = 0.3
     """Least length of a sample, seconds."""
 
+    calls: int = 60
+    """Calls of each side on one core; 0 leaves this part out."""
+
+    renew: bool = False
+    """Measure the work of one core alone; the rest stays as the files in `out` have it."""
+
     duels: int = 60
     """Interleaved single calls against LiteRT; on a busy machine the fastest of many calls is the fairest."""
 
@@ -85,7 +93,14 @@ def measure(name: str, config: Config) -> dict[str, Any]:
         result = timing.compare(duel, rounds=config.duels, min_seconds=0.0, settle=0.02)
         row["litert"] = result.summary("litert", first)
         row["litert"]["first"] = first
+    if config.calls:
+        row["one_core"] = _measure_one_core(name, config)
     return row
+
+
+def _measure_one_core(name: str, config: Config) -> dict[str, float] | None:
+    function, side = NETWORKS[name]
+    return one_core.measure_one_core(name, function.__name__, side, config.packages, config.calls)
 
 
 def _median_ms(result: timing.Comparison, name: str) -> float:
@@ -124,8 +139,17 @@ def markdown(rows: list[dict[str, Any]], environment: dict[str, Any]) -> str:
         "# Speed of the photograph networks\n\n"
         f"{where}, {environment['device']}, {environment['date']}; `python -m hoijax.experiments.benchmarks.blaze`. "
         "Interleaved rounds, medians where nothing else is said; ratios are LiteRT's time over ours, above one ours is "
-        f"faster. Cores that two plain threads got meanwhile: {_probe(rows)} (median).\n\n" + table + "\n"
+        f"faster. Cores that two plain threads got meanwhile: {_probe(rows)} (median).\n\n"
+        + table
+        + "\n"
+        + _one_core(rows, environment)
     )
+
+
+def _one_core(rows: list[dict[str, Any]], environment: dict[str, Any]) -> str:
+    known = {row["name"]: row["one_core"] for row in rows if row.get("one_core")}
+    machine = environment.get("one_core", environment)
+    return "\n" + one_core.markdown(known, f"{machine['cpu']}, {machine['date']}") if known else ""
 
 
 def _probe(rows: list[dict[str, Any]]) -> str:
@@ -141,11 +165,17 @@ def _against(row: dict[str, Any]) -> list[str]:
 
 def main(config: Config) -> list[dict[str, Any]]:
     """Times every network and writes the files."""
-    rows = []
+    rows, environment = [], timing.environment("ai-edge-litert")
+    if config.renew:
+        kept = json.loads((config.out / "blaze_speed.json").read_text())
+        rows, environment = kept["rows"], kept["environment"] | {"one_core": environment}
     for name in config.networks:
-        rows.append(measure(name, config))
-        print(rows[-1], flush=True)
-    environment = timing.environment("ai-edge-litert")
+        if config.renew:
+            row = next(row for row in rows if row["name"] == name)
+            row["one_core"] = _measure_one_core(name, config)
+        else:
+            rows.append(row := measure(name, config))
+        print(row, flush=True)
     config.out.mkdir(parents=True, exist_ok=True)
     timing.write_results(config.out / "blaze_speed.json", {"environment": environment, "rows": rows})
     write_text(config.out / "blaze_speed.md", markdown(rows, environment))

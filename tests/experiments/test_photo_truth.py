@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hoijax.errors import InputError
 from hoijax.experiments import photo_truth
-from hoijax.experiments.photo_truth import NAMES, SOURCES, joint_errors, markdown, observations, summary
+from hoijax.experiments.photo_truth import NAMES, SOURCES, Config, joint_errors, markdown, observations, summary
 from hoijax.nets.blaze import Person, Region
 
 
@@ -60,3 +61,39 @@ def test_the_page_says_how_many_were_found():
         "networks": score | {"px": 4.2}, "config": {"split": "val"}, "machine": "a machine", "seconds": 1.0,
     })  # fmt: skip
     assert "23 of 24 people" in text and "| true | known | 75 | 75 | 50 | 200 |" in text
+
+
+def drawn(count, size=64):
+    """What `open_split` answers of pictures in which nobody can be seen."""
+    image = np.full((size, size, 3), 128, np.uint8)
+    return [{"image": image, "intrinsics": np.diag([60.0, 60.0, 1.0])} for _ in range(count)]
+
+
+def test_nobody_found_in_any_picture_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
+    looked, pages = [], []
+    region = Region(np.zeros((1, 2), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
+    nobody = Person(
+        landmarks=np.zeros((1, 33, 3), np.float32), metric=np.zeros((1, 33, 3), np.float32),
+        visibility=np.ones((1, 33), np.float32), presence=np.ones((1, 33), np.float32),
+        mask=np.zeros((1, 256, 256), np.float32), score=np.zeros(1, np.float32), box=np.zeros((1, 4), np.float32),
+        region=region, next_region=region,
+    )  # fmt: skip
+
+    def find(networks, picture, max_people):
+        assert set(networks) == {"detector", "landmarks"} and picture.min() >= 0 and picture.max() <= 1
+        looked.append(picture.shape)
+        # Half a belief is nobody's.
+        return nobody.replace(score=np.float32([0.5 if len(looked) == 1 else 0.0]))
+
+    monkeypatch.setattr(photo_truth, "open_split", lambda root, split: drawn(5))
+    monkeypatch.setattr(photo_truth, "find_people", find)
+    monkeypatch.setattr(photo_truth, "write_page", lambda *args: pages.append(args))
+    with pytest.raises(
+        InputError, match=r"nobody is found in the first 3 pictures of val .* larger --count.*image_size"
+    ):
+        photo_truth.main(Config(root=tmp_path, count=3, out=tmp_path / "out"))
+    assert looked == [(64, 64, 3)] * 3 and not pages
+    # As many as there are, if more are asked for.
+    with pytest.raises(InputError, match="first 5 pictures"):
+        photo_truth.main(Config(root=tmp_path, count=9, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -41,9 +41,9 @@ def thin(array):
     return flat[:: max(1, flat.size // KEPT)]
 
 
-def litert(data):
-    """A function from a picture in [0, 1] to the outputs by name of a network's tflite bytes, on two threads."""
-    interpreter = Interpreter(model_content=data, num_threads=2)
+def litert(data, threads=2):
+    """A function from a picture in [0, 1] to the outputs by name of a network's tflite bytes."""
+    interpreter = Interpreter(model_content=data, num_threads=threads)
     interpreter.allocate_tensors()
     entry, exits = interpreter.get_input_details()[0], interpreter.get_output_details()
 
