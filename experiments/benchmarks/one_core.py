@@ -21,6 +21,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from hoijax.nets import blaze
 from hoijax.nets.blaze import layers
@@ -110,7 +111,8 @@ def _repeat_channels(
         return layers.conv(params, name, x, stride=stride, padding=padding)
     narrow, wide = kernel.shape[2:]
     many = jnp.concatenate([x] * -(-wide // narrow), axis=-1)[..., :wide]
-    return many * kernel[0, 0, 0][None, None, None] + bias[None, None, None]
+    # Written to memory as a product is: fused into the filter that follows it would be made anew for each of its taps.
+    return lax.optimization_barrier(many * kernel[0, 0, 0][None, None, None] + bias[None, None, None])
 
 
 WITHOUT = {"filters per channel": ("depthwise", _pick_pixels), "1 x 1 products": ("conv", _repeat_channels)}
