@@ -18,15 +18,14 @@ from hoijax.jobs.videos import Video, write_film
 from hoijax.nets.blaze import load, start_tracks, track_people
 
 pytest.importorskip("imageio_ffmpeg")
-SIDE, FRAMES = 320, 6
+SIDE, FRAMES = 320, 5
 SEEN = np.array([0, 2, 5, 9, 10, 11, 12])
 """Landmarks that the photograph shows well: nose, eyes, mouth and shoulders."""
 
 
 def look(i):
     """Upper left corner (x, y) and side of what frame `i` shows of the wide picture, pixels of it."""
-    side = 600 - 16 * i
-    return np.array([8.0 + 9 * i, 4.0 + 6 * i]), float(side)
+    return np.array([5.0 * i, 8.0 * i]), 640.0 - 10 * i
 
 
 @pytest.fixture(scope="module")
