@@ -32,9 +32,10 @@ class Options:
     """Candidates that are made and ranked."""
     seed: int = 0
     """Of chance: another one draws other candidates."""
-    pose_init: str = "prior"
-    """Where poses come from: prior, the bank of poses; the name of one pose (stand, sit, ...); or a file of body
-    parameters as `hoijax refine` reads them."""
+    pose_init: str = "bank"
+    """Where poses come from: bank, the scripts of poses; prior, the diffusion prior that comes with hoijax, or a file
+    of its weights; the name of one pose (stand, sit, ...); or a file of body parameters as `hoijax refine` reads
+    them."""
     affordance: str = "geometric"
     """Where on the object parts touch: geometric, by bodies drawn beside it; learned, by the point network that comes
     with hoijax; or a file of such a network's weights."""

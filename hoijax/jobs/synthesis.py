@@ -25,10 +25,13 @@ from hoijax.language import LanguageModel
 from hoijax.systems.interactanything import Prepared, SynthesisConfig, given_starts, prepare, rank, run
 from hoijax.systems.interactanything import physics as mujoco_judge
 from hoijax.systems.interactanything.learned import affordance_network
+from hoijax.systems.interactanything.prior import BANK, PRIOR, pose_prior
 from hoijax.systems.interactanything.relations import Relations, reason
 
-PRIOR = "prior"
-"""`--pose-init` that draws poses from the bank."""
+WEIGHTS = ".safetensors"
+"""Ending of a file of a prior's weights."""
+SDS = "sds"
+"""`--pose-init` of score distillation, whose networks nobody can ship."""
 LARGEST = 9.0
 """Longest side of what a person is put beside, metres; more is a room or a house."""
 LARGEST_RELATIONS = 16 << 20
@@ -50,8 +53,9 @@ class SynthesisRequest:
     out: pathlib.Path
     """Folder for the results."""
     config: SynthesisConfig
-    pose_init: str = PRIOR
-    """"prior", the name of a pose, or a file of body parameters."""
+    pose_init: str = BANK
+    """"bank", the scripts; "prior", the diffusion prior, or a file of its weights; the name of a pose; or a file of
+    body parameters."""
     model: LanguageModel | None = None
     """Who is asked for the relations; None: the offline reasoner."""
     votes: int = 1
@@ -130,7 +134,9 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
       InputError: nothing can be made.
     """
     model = free_body(request.lod)
-    network = affordance_network(request.config.affordance)
+    if _draws(request):
+        request = dataclasses.replace(request, config=dataclasses.replace(request.config, poses=request.pose_init))
+    networks = affordance_network(request.config.affordance), pose_prior(request.config.poses)
     mesh = read_object(request)
     relations = relate(request, mesh)
     starts = _given(request, model)
@@ -139,13 +145,13 @@ def prepare_synthesis(request: SynthesisRequest) -> tuple[Job, tuple[str, ...]]:
     key = value_digest(
         {
             "version": importlib.metadata.version("hoijax"),
-            "record": 1,
+            "record": 2,
             "relations": relations.to_json(),
             "object": mesh_digest(request.object, mesh),
             "vertices": sized.vertices,
             "config": dataclasses.asdict(request.config),
             "pose": starts if starts is None else [starts.rotations, starts.betas, starts.translation],
-            "affordance": None if network is None else [np.asarray(x) for x in jax.tree.leaves(nnx.state(network))],
+            "networks": [n if n is None else [np.asarray(x) for x in jax.tree.leaves(nnx.state(n))] for n in networks],
             "lod": request.lod,
             "physics": request.physics and mujoco_judge.available(),
         }
@@ -182,22 +188,32 @@ def prepare_job(request: SynthesisRequest) -> Job:
     return prepare_synthesis(request)[0]
 
 
+def _draws(request: SynthesisRequest) -> bool:
+    """Whether poses are drawn, by the bank's scripts or from a prior, instead of given."""
+    return request.pose_init in (BANK, PRIOR) or request.pose_init.endswith(WEIGHTS)
+
+
 def _given(request: SynthesisRequest, model: BodyModel) -> BodyParams | None:
-    """The pose that the request names, instead of the bank's; None: the bank's.
+    """The pose that the request names, instead of drawn ones; None: they are drawn.
 
     Raises:
       InputError: no such pose, or a file that holds none.
     """
-    if request.pose_init == PRIOR:
+    if _draws(request):
         return None
+    if request.pose_init == SDS:
+        raise InputError(
+            "--pose-init sds: the networks of score distillation (MVDream's) do not come with hoijax; run it with "
+            "yours by hoijax.systems.interactanything.distil and give the file of body parameters that it makes"
+        )
     if request.pose_init in NAMED_POSES:
         params = BodyParams.from_axis_angle(model, **named_pose(request.pose_init))
         return jax.tree.map(lambda x: np.asarray(x, np.float32), params)
     path = pathlib.Path(request.pose_init)
     if not path.suffix and not path.exists():
         raise InputError(
-            f"--pose-init {request.pose_init}: wanted prior, a file of body parameters, or one of "
-            f"{', '.join(NAMED_POSES)}"
+            f"--pose-init {request.pose_init}: wanted bank, prior, a file of body parameters or of a prior's weights, "
+            f"or one of {', '.join(NAMED_POSES)}"
         )
     return start_of(model, read_parameters(path).item(0), str(path)).params
 

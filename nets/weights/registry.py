@@ -21,7 +21,7 @@ TABLES = (
     "hoijax.nets.clip.checkpoints", "hoijax.nets.sam.checkpoints", "hoijax.nets.sana.checkpoints",
     "hoijax.nets.llama.checkpoints", "hoijax.nets.stable_diffusion.checkpoints",
     "hoijax.nets.interactvlm.checkpoints", "hoijax.nets.interactanything.checkpoints",
-    "hoijax.nets.pair_contact.checkpoints",
+    "hoijax.nets.pair_contact.checkpoints", "hoijax.nets.vposer.checkpoints",
 )  # fmt: skip
 """Modules with a table WEIGHTS of their networks by name."""
 

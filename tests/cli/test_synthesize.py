@@ -118,6 +118,8 @@ def test_the_same_command_has_nothing_to_do(made, stool, capsys):
     (SIT, ("--votes", "3"), "--llm"),
     (SIT, ("--pose-init", "handstand"), "handstand"),
     (SIT, ("--pose-init", "nobody.npz"), "nobody.npz"),
+    (SIT, ("--pose-init", "sds"), "MVDream"),
+    (SIT, ("--pose-init", "nobody.safetensors"), "nobody.safetensors"),
     (SIT, ("--relations", "none.json"), "none.json"),
     (SIT, ("--affordance", "nobody.safetensors"), "nobody.safetensors"),
     ("the stool stands in the corner", (), "names no person"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from hoijax.body_models import BodyModel, BodyParams, contact_regions, pose_body_compiled
 from hoijax.data.synth.rig import turn
@@ -17,6 +18,7 @@ from hoijax.optim.fields import BodyField, body_field
 from hoijax.systems.interactanything import affordance as aff
 from hoijax.systems.interactanything.equations import equation_targets
 from hoijax.systems.interactanything.learned import GEOMETRIC, affordance_network, learned_weights, likeliest
+from hoijax.systems.interactanything.prior import BANK, pose_prior, sample_starts, start_gap
 from hoijax.systems.interactanything.relations import Relations, place
 from hoijax.systems.interactanything.relations.shape import Box
 from hoijax.systems.interactanything.stages import OptimiseConfig, optimise
@@ -26,6 +28,8 @@ DOUBTED = 0.005
 """Depth from which the refiner's quick measure is checked exactly, metres."""
 PROBED = 4096
 """Most vertices of an object that are looked for in a body, beside samples of its surface."""
+REACH = 1.0
+"""Weight of how far the parts of a sample of the prior are from their places, beside how deep it is."""
 Watch = Callable[[float, str], None]
 
 
@@ -36,8 +40,13 @@ class SynthesisConfig:
     count: int = 8
     """Candidates that are kept."""
     draws: int = 2
-    """Starts drawn for each of them; those that touch best and penetrate least are refined."""
+    """Starts of the bank drawn for each of them; those that penetrate least are refined."""
     seed: int = 0
+    poses: str = BANK
+    """Where starts come from: "bank", the scripts; "prior", the diffusion prior that comes with hoijax; or a file of
+    its weights."""
+    samples: int = 8
+    """Samples of the prior for each candidate, in one batch; those with the best score are refined."""
     optimise: OptimiseConfig = dataclasses.field(default_factory=OptimiseConfig)
     use_affordance: bool = True
     """False: parts may touch anywhere (an ablation)."""
@@ -48,8 +57,8 @@ class SynthesisConfig:
     """False: starts as they are (an ablation)."""
 
     def __post_init__(self):
-        if self.count < 1 or self.draws < 1:
-            raise ValueError("count and draws must be at least 1")
+        if min(self.count, self.draws, self.samples) < 1:
+            raise ValueError("count, draws and samples must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +138,12 @@ def prepare(model: BodyModel, template: ObjectTemplate, relations: Relations) ->
             f"the bank of poses has 52 joints, this body has {model.num_joints}; use the free body or SMPL-H"
         )
     mesh = Mesh(np.asarray(template.mesh.vertices), np.asarray(template.mesh.faces))
-    thing = Thing.of(mesh, lambda x: _distance(template.sdf, x))
+    thing = Thing.of(mesh, lambda x: signed_distance(template.sdf, x))
     return Prepared(model, body_field(model), template, thing, at_size(relations))
 
 
-_distance = jax.jit(query_sdf)
+signed_distance = jax.jit(query_sdf)
+"""`query_sdf` as one compiled program."""
 
 
 def run(
@@ -156,13 +166,17 @@ def run(
       The candidates, best first.
     """
     relations, thing, model = prepared.relations, prepared.thing, prepared.model
-    network = affordance_network(config.affordance)
+    network, prior = affordance_network(config.affordance), pose_prior(config.poses)
     tell = watch or (lambda share, text: None)
     tell(0.0, "poses")
-    if starts is None:
+    reach = 0.0
+    if starts is None and prior is not None:
+        starts, reach = sample_starts(prior, model, relations, thing, config.count * config.samples, config.seed), REACH
+    elif starts is None:
         starts = draw_starts(relations, thing, config.count * config.draws, config.seed)
     bodies = _pose(model, starts)
-    order = np.argsort([_rough(prepared, s, v) for s, v in zip(starts, bodies.vertices)], kind="stable")[: config.count]
+    rough = [start_badness(prepared, s, v, reach) for s, v in zip(starts, bodies.vertices)]
+    order = np.argsort(rough, kind="stable")[: config.count]
     maps = affordance_maps(prepared, starts, bodies.joints, network)
     narrow = None if network is None else maps
     starts = [starts[k] for k in order]
@@ -249,11 +263,19 @@ def _pose_params(model: BodyModel, params: BodyParams) -> Any:
     return jax.tree.map(np.asarray, pose_body_compiled(model, params))
 
 
-def _rough(prepared: Prepared, start: Start, body: np.ndarray) -> float:
-    """How bad a start is: its deepest vertex, and a little how far it hangs in the air."""
+def start_badness(prepared: Prepared, start: Start, body: Float[np.ndarray, "V 3"], reach: float = 0.0) -> float:
+    """How bad a start is: its deepest vertex, a little how far it hangs in the air, and how far parts are from places.
+
+    Args:
+      prepared: from `prepare`.
+      start: a body beside the object.
+      body: its vertices, world, metres.
+      reach: weight of the parts' mean distance; scripts bring parts to their places anyhow.
+    """
     local = (body - start.object_translation) @ start.object_rotation
-    depth = np.asarray(_distance(prepared.template.sdf, local.astype(np.float32)))
-    return float(max(0.0, -depth.min()) + 0.3 * max(0.0, depth.min()))
+    depth = np.asarray(signed_distance(prepared.template.sdf, local.astype(np.float32)))
+    bad = max(0.0, -depth.min()) + 0.3 * max(0.0, depth.min())
+    return float(bad + (reach * start_gap(prepared.model, prepared.thing, start, body) if reach else 0.0))
 
 
 def affordance_maps(
@@ -363,7 +385,7 @@ def exact_depth(prepared: Prepared, body: np.ndarray, pose: RigidPose) -> float:
     """
     rotation, translation = np.asarray(pose.rotation, np.float64), np.asarray(pose.translation, np.float64)
     local = (body - translation) @ rotation
-    deep = max(0.0, -float(np.asarray(_distance(prepared.template.sdf, local.astype(np.float32))).min()))
+    deep = max(0.0, -float(np.asarray(signed_distance(prepared.template.sdf, local.astype(np.float32))).min()))
     probes = np.concatenate([prepared.thing.points, np.asarray(prepared.thing.mesh.vertices)[:PROBED]])
     probes = probes @ rotation.T + translation
     probes = probes[np.all((probes > body.min(axis=0)) & (probes < body.max(axis=0)), axis=1)]
