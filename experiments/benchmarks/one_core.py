@@ -129,13 +129,12 @@ def markdown(rows: Mapping[str, Mapping[str, float]], where: str) -> str:
     lines = ["network | LiteRT, ms | hoijax, ms | ratio | " + " | ".join(WITHOUT), " | ".join(["---"] * 6)]
     for name, row in rows.items():
         rival = [f"{row['LiteRT']:.1f}", f"{row['LiteRT'] / row['hoijax']:.2f}"] if "LiteRT" in row else ["", ""]
-        parts = [f"{100 * share:.0f} %" for share in shares(row).values()]
+        parts = [f"{100 * share:.0f} %" if share > 0 else "not known" for share in shares(row).values()]
         lines.append(" | ".join([name, rival[0], f"{row['hoijax']:.1f}", rival[1], *parts]))
     return (
         f"## Work of one core\n\n{where}. Least CPU time of a call on one core with one thread, sides turn by turn, "
-        "and the share of ours that goes with a kind of layers (`hoijax.experiments.benchmarks.one_core`).\n\n"
-        + "\n".join(f"| {line} |" for line in lines)
-        + "\n"
+        "and the share of ours that goes with a kind of layers (`hoijax.experiments.benchmarks.one_core`); not known "
+        "where what takes their place costs more.\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
     )
 
 

@@ -47,6 +47,8 @@ def test_the_table_tells_ratio_and_shares():
     alone = {key: value for key, value in row.items() if key != "LiteRT"}
     text = markdown({"hand": row, "chair": alone}, "a machine")
     assert "a machine. Least" in text
+    dear = markdown({"hand": row | {"without 1 x 1 products": 9.0}}, "a machine")
+    assert "| hand | 6.0 | 8.0 | 0.75 | 25 % | not known |" in dear
     assert "| hand | 6.0 | 8.0 | 0.75 | 25 % | 50 % |" in text and "| chair |  | 8.0 |  | 25 % | 50 % |" in text
 
 
