@@ -29,7 +29,7 @@ PICTURE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "images" / "ref
 CASES = ("sit_chair", "carry_box")
 ESTIMATE, BETWEEN, REFINED = 14, 6, 20
 """Frames; all of them are one turn."""
-SIDE, ROWS, APART, SECONDS = 600, slice(36, 476), 1.5, 0.14
+SIDE, ROWS, APART, SECONDS = 600, slice(56, 496), 1.5, 0.14
 """Side of what is drawn and the rows of it that are kept, pixels; metres between the two; seconds of a frame."""
 
 
