@@ -15,7 +15,7 @@ $(VENV)/.main: pyproject.toml requirements.txt
 
 # torch 2.13.0 is only the reference of the parity tests.
 $(VENV)/.test: $(VENV)/.main
-	$(BIN)/python -m pip install -q -e '.[test,parity,video,masks,beam,site]'
+	$(BIN)/python -m pip install -q -e '.[test,parity,video,masks,beam,site,viewer]'
 	touch $@
 
 demo: $(VENV)/.main
