@@ -20,9 +20,10 @@ from hoijax.experiments.command import run_command
 from hoijax.experiments.common.recipes import Recipe, command_of, run_recipe
 from hoijax.experiments.graft.recipes import RECIPES as GRAFT
 from hoijax.experiments.hoi3dgen.recipes import RECIPES as HOI3DGEN
+from hoijax.experiments.interactanything.recipes import RECIPES as INTERACTANYTHING
 from hoijax.experiments.scorehoi.recipes import RECIPES as SCOREHOI
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*SCOREHOI, *GRAFT, *HOI3DGEN)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*SCOREHOI, *GRAFT, *HOI3DGEN, *INTERACTANYTHING)}
 """By name."""
 
 

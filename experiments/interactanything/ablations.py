@@ -3,10 +3,10 @@
     python -m hoijax.experiments.interactanything.ablations --work FOLDER
 
 Variants: all; without relations (everything is held before the chest in both palms, the answers of a dialogue that
-fails); without refinement (stage E); without affordance (parts may touch anywhere); with the learned affordance; the
-paper's terms of equations 6 to 8 with equation 9 as written, and the same with force closure by the residual wrench.
-What a variant makes is measured by the sentence's own relations and the same judge. Finished prompts are kept in the
-folder.
+fails); without refinement (stage E); without affordance (parts may touch anywhere); with the learned affordance;
+with poses of the diffusion prior; the paper's terms of equations 6 to 8 with equation 9 as written, and the same with
+force closure by the residual wrench. What a variant makes is measured by the sentence's own relations and the same
+judge. Finished prompts are kept in the folder.
 """
 
 import dataclasses
@@ -30,6 +30,7 @@ from hoijax.io.files import write_text
 from hoijax.metrics import bootstrap_mean
 from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, physics
 from hoijax.systems.interactanything.learned import GEOMETRIC, LEARNED
+from hoijax.systems.interactanything.prior import BANK, PRIOR
 from hoijax.systems.interactanything.relations import Contact, Relations, reason
 from hoijax.systems.interactanything.relations.places import places
 from hoijax.systems.interactanything.relations.shape import measure
@@ -45,6 +46,7 @@ VARIANTS: Mapping[str, str] = {
     "no_refine": "without refinement (stage E)",
     "no_affordance": "without affordance",
     "learned": "the learned affordance",
+    "prior": "poses of the diffusion prior",
     "literal": "the paper's terms, equation 9 as written",
     "wrench": "the paper's terms, force closure by the residual wrench",
 }
@@ -89,6 +91,7 @@ def variant_config(name: str, count: int) -> SynthesisConfig:
         optimise=optimise,
         use_affordance=name != "no_affordance",
         affordance=LEARNED if name == "learned" else GEOMETRIC,
+        poses=PRIOR if name == "prior" else BANK,
     )
 
 
