@@ -18,6 +18,7 @@ order in depth decide.
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -31,7 +32,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import RigidPose, einsum, face_normals, rotation_from_axis_angle, safe_norm
 from hoijax.optim.fitting.object_starts import Hypotheses, choose_apart, hypothesis_rotations
 from hoijax.optim.fitting.object_target import BODY_POINTS, SIDE, ObjectScene, ObjectShape, ObjectTarget
-from hoijax.optim.programs import Ahead
+from hoijax.optim.programs import Ahead, plain_options
 from hoijax.render import blur_images, rasterize
 
 ArrayLike = jax.Array | np.ndarray
@@ -170,8 +171,14 @@ def fit_object(
 fit_object_compiled = functools.partial(jax.jit, static_argnames="config")(fit_object)
 
 
+@functools.cache
+def _fit_object_plain() -> Callable[..., ObjectFit]:
+    """`fit_object_compiled` of which less is to be compiled."""
+    return jax.jit(fit_object, static_argnames="config", compiler_options=plain_options())
+
+
 def fit_object_ahead(shape: ObjectShape, config: ObjectFitConfig, turns: int = 0) -> Ahead:
-    """`fit_object_compiled` of one object, being compiled from now on: call it with shape, target, scene and `more=`.
+    """`fit_object` of one object, being compiled from now on: call it with shape, target, scene and `more=`.
 
     Args:
       shape: the object's.
@@ -183,7 +190,7 @@ def fit_object_ahead(shape: ObjectShape, config: ObjectFitConfig, turns: int = 0
     target = ObjectTarget(square, square, square, square, square, number((4,)), number((3, 3)))
     scene = ObjectScene(square, number((BODY_POINTS, 3)), number(()), number((3,)), number(()))
     more = number((turns, 3, 3)) if turns else None
-    return Ahead(fit_object_compiled, {"config": config}, shape, target, scene, more=more)
+    return Ahead(_fit_object_plain(), {"config": config}, shape, target, scene, more=more)
 
 
 def _halved(target: ObjectTarget, scene: ObjectScene) -> tuple[ObjectTarget, ObjectScene]:

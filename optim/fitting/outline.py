@@ -170,10 +170,27 @@ def follow_outline(
     Returns:
       The fit, and the share of the mask that is missed or covered in excess (squared), before each step.
     """
+    z, missed = _descend(body, surface, observation, intrinsics, fit, target, config)
+    return _describe(body, observation, intrinsics, fit, z), missed
+
+
+def _evidence(body: PreparedBody, observation: Observation, intrinsics: Intrinsics, fit: BodyFit) -> Evidence:
     order = jnp.asarray(swap_order(body.names))
     seen = exchange(jax.tree.map(jnp.asarray, observation), order[fit.swap])
-    evidence = Evidence(seen, intrinsics.replace(source=""), fit.root)
-    dtype = fit.z.dtype
+    return Evidence(seen, intrinsics.replace(source=""), fit.root)
+
+
+def _descend(
+    body: PreparedBody,
+    surface: BodyModel,
+    observation: Observation,
+    intrinsics: Intrinsics,
+    fit: BodyFit,
+    target: OutlineTarget,
+    config: OutlineConfig,
+) -> tuple[Float[jax.Array, "K"], Float[jax.Array, "T"]]:
+    """The unknowns (K,) on the mask, and what was missed before each step."""
+    evidence, dtype = _evidence(body, observation, intrinsics, fit), fit.z.dtype
     factor = jnp.linalg.cholesky(fit.normal + 1e-3 * jnp.eye(fit.z.shape[0], dtype=dtype))
     area = jnp.maximum(jnp.sum(target.valid * target.covered), 1.0)
 
@@ -201,12 +218,21 @@ def follow_outline(
 
     start = jnp.zeros_like(fit.z)
     (u, _), missed = jax.lax.scan(step, (start, optimiser.init(start)), blurs)
-    z = unknowns(u)
+    return unknowns(u), missed
+
+
+def _describe(
+    body: PreparedBody, observation: Observation, intrinsics: Intrinsics, fit: BodyFit, z: Float[ArrayLike, "K"]
+) -> BodyFit:
+    """The fit at other unknowns."""
+    evidence = _evidence(body, observation, intrinsics, fit)
     described = describe_fit(body, evidence, z, residuals(z, body, evidence), fit.normal)
-    return described.replace(swap=fit.swap, start_costs=fit.start_costs, source=fit.source), missed
+    return described.replace(swap=fit.swap, start_costs=fit.start_costs, source=fit.source)
 
 
-_follow_one = Program(follow_outline, static_argnums=(6,))
+# Of one person in two programs: what is run once is compiled fast.
+_descend_one = Program(_descend, static_argnums=(6,), plain=True)
+_describe_one = Program(_describe)
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -242,7 +268,8 @@ def follow_outlines(
     source = fits.source
     intrinsics, fits = intrinsics.replace(source=""), fits.replace(source="")
     if np.ndim(observations.pixels) == 2:
-        fit, missed = _follow_one(body, surface, observations, intrinsics, fits, targets, config, quick=quick)
+        z, missed = _descend_one(body, surface, observations, intrinsics, fits, targets, config, quick=quick)
+        fit = _describe_one(body, observations, intrinsics, fits, z, quick=True)
         return fit.replace(source=source), missed
     if np.ndim(intrinsics.matrix) == 2:
         count = observations.pixels.shape[0]

@@ -11,14 +11,16 @@ import pytest
 from hoijax.optim import programs
 from hoijax.optim.gradient import RefineConfig
 from hoijax.optim.gradient.refiner import _is_small
-from hoijax.optim.programs import QUICK, Ahead, Program, quick_options
+from hoijax.optim.programs import PLAIN, QUICK, Ahead, Program, plain_options, quick_options
 
 
 @pytest.fixture(autouse=True)
 def asked_anew():
-    quick_options.cache_clear()
+    for options in (quick_options, plain_options):
+        options.cache_clear()
     yield
-    quick_options.cache_clear()
+    for options in (quick_options, plain_options):
+        options.cache_clear()
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -37,7 +39,7 @@ def test_both_kinds_give_the_functions_answer_and_compile_once(quick):
 
 
 def test_the_installed_xla_knows_the_options():
-    assert jax.default_backend() != "cpu" or quick_options() == QUICK
+    assert jax.default_backend() != "cpu" or (quick_options(), plain_options()) == (QUICK, PLAIN)
 
 
 def test_options_reach_the_compiler(monkeypatch):
@@ -50,6 +52,10 @@ def test_options_reach_the_compiler(monkeypatch):
     program = Program(lambda x: x + 1)
     assert (program(1.0), program(1.0, quick=True)) == (2.0, 2.0)
     assert asked == [None, QUICK]
+    monkeypatch.setattr(programs, "plain_options", lambda: PLAIN)
+    program = Program(lambda x: x + 2, plain=True)
+    assert (program(1.0), program(1.0, quick=True)) == (3.0, 3.0)
+    assert asked[2:] == [PLAIN, QUICK]
 
 
 def test_an_xla_without_the_options_compiles_as_ever(monkeypatch):
@@ -63,7 +69,7 @@ def test_an_xla_without_the_options_compiles_as_ever(monkeypatch):
 
 def test_other_devices_compile_as_ever(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert quick_options() is None
+    assert quick_options() is None and plain_options() is None
 
 
 def test_few_steps_of_few_interactions_are_compiled_fast():

@@ -270,7 +270,7 @@ def test_what_is_compiled_ahead_is_what_will_be_called(monkeypatch, shape, truth
     monkeypatch.setattr(objects, "Ahead", Said)
     fit_object_ahead(shape, CONFIG, turns)
     (((function, static, *args), named),) = said
-    assert function is fit_object_compiled and static == {"config": CONFIG}
+    assert function is objects._fit_object_plain() and static == {"config": CONFIG}
     mask = drawn(truth[2], truth[3])
     image = np.zeros((*SIZE, 3), np.uint8)
     more = upright_turns() if turns else None
