@@ -13,6 +13,7 @@ Writes `segment_register.json` and `.md` to `--out` after each sample; `--go-on`
 of one idle core each.
 """
 
+import collections
 import dataclasses
 import pathlib
 import time
@@ -193,12 +194,14 @@ def markdown(record: dict[str, Any]) -> str:
         [text, *(number(100 * s[name][key], 1) for key in ("accuracy", "worst", "closed"))]
         for name, text in ROWS.items()
     ]
-    failed = record["failures"]
+    failed, each = record["failures"], record["each"]
+    counts = collections.Counter(row["key"].rpartition("-")[0] for row in each)
+    asked = record["config"]["count"]
     return page(
         "Segmentation and registration of fused surfaces",
         "Made by `python -m hoijax.experiments.hoi3dgen.segment_register`, whose docstring says how.",
-        f"{len(record['each'])} samples of SynthHOI's splits {' and '.join(record['config']['split'])}; "
-        f"{len(failed)} failed"
+        f"{len(each)} samples of SynthHOI ({', '.join(f'{count} of {name}' for name, count in counts.items())}"
+        f"{f'; {asked} were asked for' if asked > len(each) + len(failed) else ''}); {len(failed)} failed"
         + "".join(f"; {key}: {text}" for key, text in failed.items()) + ".",
         table(head, cells),
         f"Registration of the free body: Chamfer distance {number(s['chamfer_cm'], 2)} cm on average (median "

@@ -67,7 +67,7 @@ class SurfaceFitConfig:
     normal: float = 0.08
     """Metres that two opposite normals are apart by half, when points are matched."""
     pose: bool = True
-    """False: the start's pose and shape stay, seven unknowns (the paper's)."""
+    """False: the pose and the shape of the start stay, seven unknowns (the paper's)."""
 
 
 @struct.dataclass
@@ -204,7 +204,7 @@ def fit_surface(
       body: of `prepare_surface_body`.
       target: of `surface_target`, y up.
       initial: a body to begin with, such as the photograph's fit of a rendered front view, in metres, y up; its place
-        does not count, its orientation does. None: the bank's poses.
+        does not count, its pose, shape and orientation do. None: the bank's poses.
       config: how.
       quick: compile fast rather than well, for few surfaces.
 
@@ -243,12 +243,15 @@ def _fitted(
     points, normals = jnp.asarray(target.points), jnp.asarray(target.normals)
     scale = jnp.sqrt(target.area / body.area)
     poses, turns, sizes = _starts(body, initial, config)
+    shape = jnp.zeros(body.num_betas, points.dtype)
+    if initial is not None:
+        shape = jnp.asarray(initial.betas, points.dtype)[: body.num_betas]
     center = jnp.mean(points, axis=0)
     few = slice(0, _COARSE)
 
     def begin(pose: jax.Array, turn: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Unknowns of a start and its Chamfer distance."""
-        z = _pose_unknowns(body, pose).at[6].set(size)
+        z = _pose_unknowns(body, pose).at[6].set(size).at[-body.num_betas :].set(shape)
         own, _ = _placed(body, body.coarse, z, turn)
         z = z.at[3:6].set((center - scale * jnp.mean(own, axis=0)) / scale)
         own, tips = _placed(body, body.coarse, z, turn)

@@ -53,8 +53,8 @@ def fuse_meshes(person: Mesh, thing: Mesh, config: FuseConfig | None = None) -> 
     config = FuseConfig() if config is None else config
     points = np.concatenate([np.asarray(mesh.vertices) for mesh in (person, thing)])
     low, high = points.min(axis=0) - 2 * config.spacing, points.max(axis=0) + 2 * config.spacing
-    shape = np.ceil((high - low) / config.spacing).astype(int) + 1
-    if not np.isfinite(points).all() or np.prod(shape.astype(float)) > _MOST:
+    cells = np.ceil((high - low) / config.spacing)
+    if not np.isfinite(points).all() or np.prod(cells + 1) > _MOST:
         raise InputError(
             f"person and object together measure {np.round(high - low, 2).tolist()} m; at {config.spacing:g} m a "
             "sample no grid is made of that: are both in metres, and near each other?"
@@ -63,6 +63,7 @@ def fuse_meshes(person: Mesh, thing: Mesh, config: FuseConfig | None = None) -> 
         build_sdf(person, resolution=config.resolution, padding=0.05),
         build_solid_sdf(thing, resolution=config.resolution, padding=0.05)[0],
     )
+    shape = cells.astype(int) + 1
     axes = [low[k] + config.spacing * np.arange(shape[k]) for k in range(3)]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
     fields = [_at(grid, places).reshape(shape) for grid in grids]
