@@ -10,6 +10,7 @@ by its own distances).
 
 import collections
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Iterator
@@ -26,13 +27,20 @@ from hoijax.data.synth.samples import body_fields
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.geometry import Mesh
-from hoijax.io import output_directory, read_json, write_json, write_text
+from hoijax.io import file_digest, output_directory, read_json, value_digest, write_json, write_text
+from hoijax.jobs.annotation import annotate
+from hoijax.jobs.annotation_request import AnnotationRequest
+from hoijax.jobs.engine import Executor, Job
+from hoijax.jobs.runners import executor
+from hoijax.metrics.summary import wilson
+from hoijax.systems.hoi3dgen import annotation
 from hoijax.systems.hoi3dgen.annotation import (
     ACTIONS,
     CONFIGURATIONS,
     RULES,
     OfflineAnnotator,
     PosedSample,
+    SampleSource,
     annotate_sample,
     configuration,
     open_samples,
@@ -50,6 +58,7 @@ from hoijax.systems.hoi3dgen.annotation.sources import synth_sample
 
 BATCH = 100
 """Samples that are made and kept together: the more, the fewer rows of a fitted batch are filled up."""
+LABELS = ("asked", "recorded")
 SHARE = 0.15
 """Share of a region's vertices from which asking for the region asks for a part."""
 
@@ -75,6 +84,8 @@ class Config:
     seed: int = 0
     make: bool = True
     """Make samples that are missing; otherwise take those that are there."""
+    beam: int = 0
+    """Samples of the first root that the plain loop, two processes and Beam's local runner annotate, to compare."""
 
     def __post_init__(self):
         for name, least in (("count", 1), ("errors", 1), ("steps", 1), ("instances", 4)):
@@ -84,40 +95,38 @@ class Config:
 
 def main(config: Config) -> dict[str, Any]:
     """Makes samples, measures, writes the page; answers its numbers."""
-    loaded = [synth_sample(row) for batch in samples(config) for row in batch][: config.count]
+    rows, found = [], []
+    for path, batch in samples(config):
+        rows += batch
+        found += measured(path, batch)
+    loaded = [functools.partial(synth_sample, row) for row in rows][: config.count]
+    found = found[: config.count]
     for root in config.roots:
         source = open_samples("synth_hoi", root)
-        loaded += [dataclasses.replace(source.load(key), picture=None) for key in source.keys]
-    if not loaded:
+        more = [functools.partial(_load, source, key) for key in source.keys]
+        loaded += more
+        found += [measure(load()) for load in more]
+    if not found:
         raise InputError(f"{config.work} holds no samples; leave --no-make out")
-    agreed = {rule: {"asked": 0, "recorded": 0} for rule in RULES}
-    confusion: collections.Counter[tuple[str, str]] = collections.Counter()
-    wrong: collections.Counter[tuple[str, str, str]] = collections.Counter()
-    records = []
-    for sample in loaded:
-        labels = {name: label(sample, recorded=name == "recorded") for name in ("asked", "recorded")}
-        distance = body_distances(sample.vertices, sample.object)
-        for rule, counts in agreed.items():
-            got = contact_from_distances(distance, sample.model, RULES[rule]).config
-            for name, want in labels.items():
-                counts[name] += got == want
-            if rule == "exact":
-                confusion[labels["recorded"], got] += 1
-                if got != labels["recorded"]:
-                    wrong[sample.action or "", labels["recorded"], got] += 1
-        record = annotate_sample(sample, OfflineAnnotator(), RULES["exact"], distance=distance)
-        records.append((sample, record))
-    good = [pair for pair in records if not pair[1]["flags"]]
-    drops = collections.Counter(record["flags"][0] for _, record in records if record["flags"])
-    taken, doubles = select([record for _, record in records])
-    chosen = collections.Counter(records[i][1]["contact"]["config"] for i in taken)
+    agreed = {rule: {name: sum(f["got"][rule] == f[name] for f in found) for name in LABELS} for rule in RULES}
+    confusion = collections.Counter((f["recorded"], f["got"]["exact"]) for f in found)
+    wrong = collections.Counter(
+        (f["action"], f["recorded"], f["got"]["exact"]) for f in found if f["recorded"] != f["got"]["exact"]
+    )
+    records = [f["record"] for f in found]
+    good = [(load, record) for load, record in zip(loaded, records, strict=True) if not record["flags"]]
+    drops = collections.Counter(record["flags"][0] for record in records if record["flags"])
+    taken, doubles = select(records)
+    chosen = collections.Counter(records[i]["contact"]["config"] for i in taken)
     errors = {name: inject(kind, good, config) for name, kind in KINDS.items()}
     result = {
-        "samples": len(loaded),
-        "agreement": {r: {n: v / len(loaded) for n, v in c.items()} for r, c in agreed.items()},
+        "samples": len(found),
+        "agreement": {r: {n: v / len(found) for n, v in c.items()} for r, c in agreed.items()},
+        "interval": {r: {n: wilson(v, len(found)) for n, v in c.items()} for r, c in agreed.items()},
         "confusion": {f"{a} as {b}": n for (a, b), n in sorted(confusion.items())},
         "wrong": {f"{a}: {b} as {c}": n for (a, b, c), n in wrong.most_common()},
         "dropped": dict(drops), "duplicates": len(doubles), "taken": dict(chosen), "errors": errors,
+        "beam": compare_runners(config) if config.beam else None,
     }  # fmt: skip
     if config.out is not None:
         write_text(config.out, page(result))
@@ -126,8 +135,52 @@ def main(config: Config) -> dict[str, Any]:
     return result
 
 
-def samples(config: Config) -> Iterator[list[dict[str, Any]]]:
-    """Batches of samples, made where they are missing."""
+def measure(sample: PosedSample) -> dict[str, Any]:
+    """What is measured of a sample: its labels by construction, its configuration by each rule, its record."""
+    distance = body_distances(sample.vertices, sample.object)
+    return {
+        "action": sample.action or "", **{name: label(sample, recorded=name == "recorded") for name in LABELS},
+        "got": {name: contact_from_distances(distance, sample.model, rule).config for name, rule in RULES.items()},
+        "record": annotate_sample(sample, OfflineAnnotator(), RULES["exact"], distance=distance),
+    }  # fmt: skip
+
+
+def measured(path: pathlib.Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is measured of a batch, kept beside its file as long as the annotation's code is the same."""
+    kept = path.with_name(path.name.replace("train", "measured"))
+    code = value_digest([file_digest(file) for file in sorted(pathlib.Path(annotation.__file__).parent.glob("*.py"))])
+    if kept.is_file() and (found := read_json(kept))["code"] == code:
+        return found["samples"]
+    found = [measure(synth_sample(row)) for row in rows]
+    write_json(kept, {"code": code, "samples": found})
+    return found
+
+
+def compare_runners(config: Config) -> dict[str, Any]:
+    """Records of the first root by the plain loop, by two processes and by Beam's local runner."""
+    if not config.roots:
+        raise InputError("--beam takes samples of a finished build; name one with --roots")
+    made = {}
+    for name, runner, workers in (("loop", "local", 1), ("processes", "local", 2), ("beam", "direct", 1)):
+        out = config.work / f"by_{name}"
+        request = AnnotationRequest("synth_hoi", config.roots[0], out, limit=config.beam, shard=10, views=0)
+        execute = functools.partial(_executor, runner, out, workers)
+        annotate(request, redo=True, execute=execute)
+        made[name] = (out / "records.jsonl").read_bytes()
+    count = len(made["loop"].splitlines())
+    return {"samples": count, "same": [name for name in made if made[name] == made["loop"]]}
+
+
+def _executor(runner: str, out: pathlib.Path, workers: int, prepare: Callable[[], Job]) -> Executor:
+    return executor(runner, (), prepare, out, workers)
+
+
+def _load(source: SampleSource, key: str) -> PosedSample:
+    return dataclasses.replace(source.load(key), picture=None)
+
+
+def samples(config: Config) -> Iterator[tuple[pathlib.Path, list[dict[str, Any]]]]:
+    """Batches of samples and their files, made where they are missing."""
     output_directory(config.work)
     settings = {"seed": config.seed, "steps": config.steps, "instances": config.instances}
     synth = SynthConfig(**settings)
@@ -143,7 +196,7 @@ def samples(config: Config) -> Iterator[list[dict[str, Any]]]:
         kept = read_json(path)
         if kept.get("settings") != settings:
             raise InputError(f"{path} holds samples of {kept.get('settings')}, wanted {settings}; take another --work")
-        yield [from_row(row) for row in kept["samples"]]
+        yield path, [from_row(row) for row in kept["samples"]]
 
 
 def as_row(checked: Checked, index: int) -> dict[str, Any]:
@@ -180,16 +233,19 @@ def label(sample: PosedSample, *, recorded: bool) -> str:
 
 
 Pair = tuple[PosedSample, dict[str, Any]]
+Lazy = tuple[Callable[[], PosedSample], dict[str, Any]]
+"""A sample when it is needed, and its record."""
 
 
 def inject(
-    kind: Callable[[PosedSample, dict[str, Any]], Pair | None], good: list[Pair], config: Config
+    kind: Callable[[PosedSample, dict[str, Any]], Pair | None], good: list[Lazy], config: Config
 ) -> dict[str, int]:
     """What the filter says of good records after an error was put into them: the first reason, counted."""
     found: collections.Counter[str] = collections.Counter()
-    for sample, record in good:
+    for load, record in good:
         if sum(found.values()) == config.errors:
             break
+        sample = load()
         changed = kind(sample, json.loads(json.dumps(record)))
         if changed is None:
             continue  # the error is none for this record
@@ -294,8 +350,8 @@ def page(result: dict[str, Any]) -> str:
         "Contact configuration equal to the construction's label: `recorded`, the parts that the script asked to touch",
         "with those that the generator then labelled as touching; `asked`, the former alone, which does not know of a",
         "backpack that also brushes the thigh.", "",
-        "| rule | recorded | asked |", "|---|---|---|",
-        *(f"| {r} | {100 * v['recorded']:.1f} % | {100 * v['asked']:.1f} % |" for r, v in result["agreement"].items()),
+        "| rule | recorded | 95 % interval | asked |", "|---|---|---|---|",
+        *(_row(rule, shares, *result["interval"][rule]["recorded"]) for rule, shares in result["agreement"].items()),
         "",
         "| recorded as | measured by `exact` | samples |", "|---|---|---|",
         *(f"| {k.split(' as ')[0]} | {k.split(' as ')[1]} | {v} |" for k, v in result["confusion"].items()), "",
@@ -313,7 +369,15 @@ def page(result: dict[str, Any]) -> str:
         "",
         f"Of the samples themselves the filter drops: {dropped}; duplicates {result['duplicates']}. Taken: {taken}.",
     ]
+    if result["beam"]:
+        made = result["beam"]
+        lines += ["", f"The same bytes of {made['samples']} records by: {', '.join(made['same'])}."]
     return "\n".join(lines) + "\n"
+
+
+def _row(rule: str, shares: dict[str, float], low: float, high: float) -> str:
+    recorded, asked = 100 * shares["recorded"], 100 * shares["asked"]
+    return f"| {rule} | {recorded:.1f} % | {100 * low:.1f} to {100 * high:.1f} % | {asked:.1f} % |"
 
 
 if __name__ == "__main__":
