@@ -18,7 +18,7 @@ from hoijax.nets.sana import VIEWS, view_text
 from hoijax.optim.fitting.surface import SurfaceFitConfig
 from hoijax.systems.hoi3dgen.annotation.contact import measure_contact
 from hoijax.systems.hoi3dgen.chain import ChainConfig, Chained, missing_pictures, named_colors, run_chain
-from hoijax.systems.hoi3dgen.compose import asked_configuration, read_prompt, set_up
+from hoijax.systems.hoi3dgen.compose import SeveralPeopleError, asked_configuration, read_prompt, set_up
 from hoijax.systems.hoi3dgen.image_to_mesh import HunyuanServer
 from hoijax.systems.hoi3dgen.layout import STAGES, Prompt, RunFolder, read_prompts, write_prompts
 from hoijax.systems.hoi3dgen.text_to_image import TextToImage, check_weights, load_text_to_image
@@ -33,9 +33,9 @@ def prepare_sana(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
     """The backend of the paper's chain.
 
     Raises:
-      InputError: words that the text encoder does not know, weights that are missing or do not fit, a prompt whose
-        parts cannot be told by colours while no masks are there, not all views, or a folder that holds another
-        prompt's stages.
+      InputError: more than one person, words that the text encoder does not know, weights that are missing or do not
+        fit, a prompt whose parts cannot be told by colours while no masks are there, not all views, or a folder that
+        holds another prompt's stages.
     """
     if set(request.views) != set(VIEWS):
         raise InputError(f"the backend sana draws the views {', '.join(VIEWS)}, got {', '.join(request.views)}")
@@ -43,12 +43,14 @@ def prepare_sana(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
     table = run.root / "prompts.csv"
     if table.is_file() and read_prompts(table)[0].text != request.prompt:
         raise InputError(f"{run.root} holds the stages of {read_prompts(table)[0].text!r}; choose another --out")
-    lift = None if request.mesh_server is None else HunyuanServer(request.mesh_server)
-    if 0 not in run.indices("masks"):
+    asked = asked_contact(request)
+    by_colors = 0 not in run.indices("masks")
+    # Masks told by colours want a painted mesh.
+    lift = None if request.mesh_server is None else HunyuanServer(request.mesh_server, texture=by_colors)
+    if by_colors:
         named_colors(request.prompt)
     check_weights(request.weights)
     networks = _networks(request, run)
-    asked = asked_contact(request)
     files = () if request.weights is None else sorted(request.weights.glob("*")) or (request.weights,)
     key = value_digest({
         "version": importlib.metadata.version("hoijax"), "record": 1, "prompt": request.prompt, "seed": request.seed,
@@ -103,9 +105,15 @@ def _notes(request: GenerationRequest, run: RunFolder, networks: TextToImage | N
 
 
 def asked_contact(request: GenerationRequest) -> str | None:
-    """The contact that a prompt asks for; None where it is not known, as of objects for which no shape ships."""
+    """The contact that a prompt asks for; None where it is not known, as of objects for which no shape ships.
+
+    Raises:
+      SeveralPeopleError: only one person's surface can be told from the object's, and only one body is fitted.
+    """
     try:
         setting = set_up(read_prompt(request.prompt), request.seed)
+    except SeveralPeopleError:
+        raise
     except InputError:
         return None
     return asked_configuration(setting.relations).replace("_", " ")

@@ -7,6 +7,7 @@ import pytest
 
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
 from hoijax.cli import main
+from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import read_npz
 from hoijax.jobs import generation
@@ -102,7 +103,13 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path, capsys):
     assert "out" in capsys.readouterr().err
 
 
-def test_what_the_result_says_of_unknown_garments(tmp_path):
-    request = generation.GenerationRequest("A man in a red sarong holds a ball", tmp_path / "out")
-    _, notes = generation.prepare_generation(request)
-    assert any("sarong" in note for note in notes)
+def test_unknown_garments_are_told_and_their_colour_goes_to_the_shirt(tmp_path, monkeypatch, capsys):
+    def begun(setting, *_):
+        (garment,) = setting.prompt.person.garments
+        raise InputError(f"made with {garment.name} {garment.known}")
+
+    monkeypatch.setattr(generation, "compose", begun)
+    assert run("A man in a red sarong holds a ball", "--out", tmp_path / "out") == 2
+    told = capsys.readouterr()
+    assert "nobody here knows how a sarong is cut; its colour goes to the shirt. Known: " in told.out
+    assert "made with sarong False" in told.err

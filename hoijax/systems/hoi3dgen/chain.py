@@ -39,6 +39,7 @@ from hoijax.systems.hoi3dgen.segmentation import Segmentation, masks_from_colors
 from hoijax.systems.hoi3dgen.small import COLORS, PERSON_TONES, view_cameras
 from hoijax.systems.hoi3dgen.text_to_image import TextToImage
 from hoijax.systems.hoi3dgen.views import SurfaceViews, read_views, render_surface, write_views
+from hoijax.viz import NamedMesh
 
 LEAST = 128
 """Pictures with fewer rows are enlarged before they are cut out."""
@@ -110,7 +111,7 @@ def run_chain(
     else:
         views = render_surface(surface, count=config.views, size=config.size)
         write_views(folder.place("render", first), views)
-    masks, given = _masks(folder, text, views, first)
+    masks, given = _masks(folder, text, surface, views, first)
     parts = segment(surface, views, masks, given)
     body, begun = _register(folder, parts, model, front, config, first)
     return Chained(parts, body, _write(folder, text, parts, body, begun, surface.colors, model, first))
@@ -193,11 +194,16 @@ def _lift(folder: RunFolder, text: str, draw: Any, lift: Any, config: ChainConfi
 
 
 def _masks(
-    folder: RunFolder, text: str, views: SurfaceViews, first: int
+    folder: RunFolder, text: str, surface: NamedMesh, views: SurfaceViews, first: int
 ) -> tuple[Bool[np.ndarray, "2 N H W"], Bool[np.ndarray, "2 N"]]:
     path = folder.path("masks", first)
     if not path.is_dir() or not any(path.iterdir()):
         human, thing = named_colors(text)
+        if surface.colors is None or np.ptp(np.asarray(surface.colors).reshape(-1, 3), axis=0).max() < 1 / 255:
+            raise InputError(
+                f"{folder.path('mesh', first)} has no colours and no texture, so person and object cannot be told "
+                "apart: wanted a painted mesh, or masks in run/masks"
+            )
         write_masks(folder.place("masks", first), masks_from_colors(views.images, human, thing))
     return read_masks(path, len(views.images), views.images.shape[1:3])
 

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -88,6 +89,7 @@ def test_the_box_is_the_object_and_is_before_the_person(made):
     assert thing[:, 2].mean() > person[:, 2].mean() + 0.1  # the person faces +z
     assert np.ptp(person[:, 1]) > 2 * np.ptp(thing[:, 1])
     report = json.loads(folder.file("seg", 0, "report.json").read_text())
+    assert report["closed"] == [part.closed for part in result.segmentation.parts]
     assert report["text"] == TEXT and 0.05 < report["object_share"] < 0.5
     assert report["chamfer_cm"] == pytest.approx(result.registered.distances.points) and report["chamfer_cm"] < 15
     body = read_npz(folder.file("seg", 0, "body.npz"))
@@ -109,6 +111,25 @@ def test_stages_that_are_there_are_not_made_again(made, tmp_path):
     other = chain.run_chain(folder, TEXT, free_body("test"), draw=None, lift=None, config=CONFIG)
     assert np.mean(other.segmentation.labels == result.segmentation.labels) < 0.2
     write_masks(folder.path("masks", 0), masks)
+
+
+def test_a_body_to_begin_with_is_taken(made, monkeypatch):
+    folder, result, _ = made
+    body, seen = folder.file("seg", 0, "body.npz"), []
+    shutil.copy(body, folder.place("smpl", 0))
+    arrays = read_npz(body)
+
+    def spy(part, model, *, initial, **how):
+        seen.append(initial)
+        return result.registered
+
+    monkeypatch.setattr(chain, "register", spy)
+    chain.run_chain(folder, TEXT, free_body("test"), draw=None, config=CONFIG)
+    folder.path("smpl", 0).unlink()
+    chain.run_chain(folder, TEXT, free_body("test"), draw=None, config=CONFIG)
+    np.testing.assert_allclose(seen[0].betas, arrays["betas"], atol=1e-6)
+    np.testing.assert_allclose(seen[0].translation, arrays["transl"], atol=1e-6)
+    assert seen[1] is None
 
 
 def test_who_lifts_gets_cut_outs_cameras_and_seed(shown, tmp_path):
@@ -202,6 +223,18 @@ def test_networks_of_a_file_draw_by_text_view_and_seed(networks):
         networks.draw(["a red lamp"])
 
 
+def test_what_stands_behind_the_end_of_a_text_changes_nothing(networks):
+    told = networks.texts(["a red shirt", "a red shirt and blue jeans"])
+    features, mask = np.array(told.features), np.asarray(told.mask).astype(bool)
+    other = np.where(mask[..., None], features, features[:, ::-1] + 3)
+    assert not mask.all() and (other != features).any()
+    noise = np.random.default_rng(0).normal(size=(2, 4, 4, 4)).astype(np.float32)
+    call = nnx.jit(lambda network, text: network(noise, np.float32([900, 40]), text, told.mask))
+    answers = [np.asarray(call(networks.transformer, text)) for text in (features, other, features + 3)]
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-5)
+    assert np.abs(answers[2] - answers[0]).max() > 1e-3
+
+
 @pytest.fixture(scope="module")
 def folder_of_weights(networks, tmp_path_factory):
     """The same networks as a user's: a file each, a tokenizer of Hugging Face's with the same ids, settings."""
@@ -231,6 +264,25 @@ def test_a_folder_of_a_users_networks_draws_what_they_draw(networks, folder_of_w
     guided = load_text_to_image(folder_of_weights, shift=3.0)
     assert guided.instruction == "a red " and guided.config == dataclasses.replace(networks.config, shift=3.0)
     (folder_of_weights / "instruction.txt").unlink()
+    np.testing.assert_allclose(guided.draw(texts, seed=3).astype(int), by_hand(networks, texts), atol=1)
+
+
+def by_hand(networks, texts):
+    """Pictures behind an instruction, which the text of nothing has not, all from one noise."""
+
+    @jax.jit
+    def make():
+        encode = lambda *words, **how: sana.encode_texts(  # noqa: E731
+            networks.text_encoder, networks.tokenizer, *words, length=small_sana.LENGTH, **how
+        )
+        null = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x), 3, axis=0), encode([""]))
+        noise = jnp.stack([jax.random.normal(jax.random.key(3), (4, 4, 4))] * 3)
+        latents = sana.sample(
+            networks.transformer, encode(texts, instruction="a red "), null, noise, steps=2, strength=2.0, shift=3.0
+        )
+        return networks.autoencoder.decode(latents)
+
+    return pictures.from_network(np.asarray(make())).astype(int)
 
 
 def test_the_backend_takes_a_users_networks_when_they_are_needed(folder_of_weights, tmp_path, shown, monkeypatch):
@@ -252,7 +304,7 @@ def test_the_backend_takes_a_users_networks_when_they_are_needed(folder_of_weigh
     job, notes = generation.prepare_generation(dataclasses.replace(request, mesh_server="http://127.0.0.1:9"))
     assert notes == ("taken as they are there: run/images, run/retex; remove to make anew",)
     job.compute(job.items, lambda share, what: None)
-    assert seen[-1][2]["draw"] is None and seen[-1][2]["lift"] == HunyuanServer("http://127.0.0.1:9")
+    assert seen[-1][2]["draw"] is None and seen[-1][2]["lift"] == HunyuanServer("http://127.0.0.1:9", texture=True)
 
 
 def test_networks_that_cannot_draw_are_refused(networks, folder_of_weights, tmp_path):
@@ -277,6 +329,12 @@ def test_networks_that_cannot_draw_are_refused(networks, folder_of_weights, tmp_
     wider = sana.AutoencoderDC(sana.AutoencoderDCConfig(**facts["config"]), nnx.Rngs(0))
     weights.save_network(tmp_path / FILES[1], wider, facts)
     with pytest.raises(InputError, match="sana.safetensors wants 4 channels of a latent, the file beside it has 8"):
+        load_text_to_image(tmp_path)
+    facts = {"config": dataclasses.asdict(networks.autoencoder.config)}
+    weights.save_network(tmp_path / FILES[1], networks.autoencoder, facts)
+    narrow = dataclasses.replace(networks.text_encoder.config, width=networks.text_encoder.config.width // 2)
+    weights.save_network(tmp_path / FILES[2], sana.Gemma2(narrow, nnx.Rngs(0)), {"config": dataclasses.asdict(narrow)})
+    with pytest.raises(InputError, match=f"wants {2 * narrow.width} channels of a text, the file beside it has"):
         load_text_to_image(tmp_path)
     assert isinstance(networks, TextToImage)
 

@@ -49,6 +49,11 @@ def test_pictures_masks_and_depth_come_back(tmp_path):
     mask = rng.random((5, 7)) > 0.5
     h.write_mask(tmp_path / "m.png", mask)
     np.testing.assert_array_equal(h.read_mask(tmp_path / "m.png"), mask)
+    # Other programs' masks: of 0 and 1, or with soft borders.
+    h.write_picture(tmp_path / "ones.png", np.dstack([mask.astype(np.uint8)] * 3))
+    np.testing.assert_array_equal(h.read_mask(tmp_path / "ones.png"), mask)
+    h.write_picture(tmp_path / "soft.png", np.dstack([np.where(mask, np.uint8(128), np.uint8(127))] * 3))
+    np.testing.assert_array_equal(h.read_mask(tmp_path / "soft.png"), mask)
     reach = (1.134, 2.866)
     depth = rng.uniform(*reach, (64, 64)).astype(np.float32)
     depth[0, :5], depth[1, :2] = np.inf, reach

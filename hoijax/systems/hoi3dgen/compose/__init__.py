@@ -4,7 +4,14 @@ from hoijax.systems.hoi3dgen.compose.atlas import Atlas, Texels, make_atlas, ras
 from hoijax.systems.hoi3dgen.compose.dressing import Dressed, dress
 from hoijax.systems.hoi3dgen.compose.painting import Painted, paint_object
 from hoijax.systems.hoi3dgen.compose.people import betas_of
-from hoijax.systems.hoi3dgen.compose.prompt import Garment, ObjectWords, PersonWords, PromptWords, read_prompt
+from hoijax.systems.hoi3dgen.compose.prompt import (
+    Garment,
+    ObjectWords,
+    PersonWords,
+    PromptWords,
+    SeveralPeopleError,
+    read_prompt,
+)
 from hoijax.systems.hoi3dgen.compose.shapes import ChosenShape, choose_shape, known_nouns
 from hoijax.systems.hoi3dgen.compose.system import (
     ComposeConfig,
@@ -31,6 +38,7 @@ __all__ = [
     "PersonWords",
     "PromptWords",
     "SetUp",
+    "SeveralPeopleError",
     "Texels",
     "asked_configuration",
     "betas_of",

@@ -76,6 +76,10 @@ LONGEST = 1000
 """Characters of a prompt."""
 
 
+class SeveralPeopleError(InputError):
+    """A prompt names more than one person."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Garment:
     """One piece of clothing."""
@@ -169,7 +173,7 @@ def _subject(words: list[str], text: str) -> int:
     """Where the person's noun is."""
     for k, word in enumerate(words):
         if word in _MANY or (word.isdigit() and int(word) > 1) or word in ("two", "three", "four", "several", "many"):
-            raise InputError(
+            raise SeveralPeopleError(
                 f"{text.strip()[:80]!r} names more than one person ({word}); wanted one person and one object"
             )
         if word in _CHILDREN:
@@ -378,7 +382,9 @@ def _one_person(words: list[str], text: str) -> None:
     for k, word in enumerate(words):
         people = _FEMALE | _MALE | _NEUTRAL | _MANY | _CHILDREN
         if word in people and word not in ("he", "she") and words[k + 1 : k + 2] != ["doll"] and word != "baby":
-            raise InputError(f"{text.strip()[:80]!r} names a second person ({word}); wanted one person and one object")
+            raise SeveralPeopleError(
+                f"{text.strip()[:80]!r} names a second person ({word}); wanted one person and one object"
+            )
 
 
 def _plain(words: list[str]) -> str:
