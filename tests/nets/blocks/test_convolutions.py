@@ -46,7 +46,7 @@ def test_double_conv_transpose_is_that_of_a_map_with_holes():
 
 
 def test_squares_of_pixels_become_channels_one_channel_after_the_other():
-    x = np.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3)
+    x = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
     four = np.asarray(pixel_unshuffle(x))
     for channel in range(3):
         for row in range(2):
@@ -60,10 +60,11 @@ def test_halving_starts_at_the_first_pixel_and_takes_the_means_of_runs_of_channe
     block = Halve(2, 4, nnx.Rngs(0))
     x = np.random.default_rng(0).normal(size=(1, 4, 6, 2)).astype(np.float32)
     kernel, bias = np.asarray(block.conv.kernel[...]), np.asarray(block.conv.bias[...])
+    answer = np.asarray(block(jnp.asarray(x)))
     wide = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # a pixel on both sides: "SAME" pads none at the beginning
     four = np.asarray(pixel_unshuffle(x)).reshape(1, 2, 3, 4, 2).mean(axis=-1)
     for row in range(2):
         for column in range(3):
             patch = wide[0, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
             want = np.einsum("yxi,yxio->o", patch, kernel) + bias + four[0, row, column]
-            np.testing.assert_allclose(block(x)[0, row, column], want, atol=1e-5)
+            np.testing.assert_allclose(answer[0, row, column], want, atol=1e-5)
