@@ -123,7 +123,7 @@ def contact_regions(model: BodyModel) -> dict[str, Int[np.ndarray, "N"]]:
 
     The 15 parts of `part_names("15")`; and
 
-    - head: `face`, `neck`
+    - head: `face`, `neck`, `back_of_head`
     - trunk: `back` (`upper_back`, `lower_back`), `chest`, `belly`, `buttocks`
     - left and right: `shoulder`, `elbow`, `knee`, `thigh_back`, `thigh_front`, `shin`, `calf`, `sole`, `heel`, `toes`,
       `palm`, `back_of_hand`, `fingers`, `finger_pads`, and every finger by name, all as `left_...`, `right_...`
@@ -185,6 +185,7 @@ def _trunk(rest: _Rest) -> dict[str, np.ndarray]:
     return {
         "neck": rest.parts["neck"] & head,
         "face": head & (front > 0.2) & ~rest.parts["neck"],
+        "back_of_head": head & (front < -0.3) & ~rest.parts["neck"],
         "back": back,
         "upper_back": back & (height >= waist),
         "lower_back": back & (height < waist),

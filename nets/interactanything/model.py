@@ -50,10 +50,14 @@ class Config:
                 raise InputError(f"{name} is a whole number from 1 to 4096; got {value!r}")
 
 
+_SAME = {"back_of_head": "head"}
+"""Parts that no row of the training names."""
+
+
 def part_of(name: str) -> tuple[int, bool]:
     """Place of a part of the body in `PARTS`, and whether it is a left one."""
     side, _, rest = name.partition("_")
-    plain = rest if side in ("left", "right") else name
+    plain = rest if side in ("left", "right") else _SAME.get(name, name)
     return PARTS.index(plain) if plain in PARTS else 0, side == "left"
 
 

@@ -133,6 +133,8 @@ def test_regions_lie_where_their_names_say(body, regions):
     assert mean("left_palm")[1] < mean("left_back_of_hand")[1]  # palms are down in the rest pose
     assert mean("left_finger_pads")[0] > mean("left_palm")[0] > 0 > mean("right_palm")[0]
     assert mean("face")[2] > position[regions["head"], 2].mean()
+    assert mean("back_of_head")[2] < position[regions["head"], 2].mean()
+    assert mean("back_of_head")[1] > position[regions["neck"], 1].mean()
     for finger in ("thumb", "index", "middle", "ring", "pinky"):
         tip = position[dict(body.landmarks)[f"left_{finger}"]]
         assert np.linalg.norm(position[regions[f"left_{finger}"]] - tip, axis=1).min() < 1e-6

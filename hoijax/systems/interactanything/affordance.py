@@ -55,6 +55,7 @@ _LIKE = {
     "pinky": "fingers", "back_of_hand": "palm", "thigh_back": "thigh", "thigh_front": "thigh", "shin": "leg",
     "calf": "leg", "sole": "foot", "heel": "foot", "toes": "foot", "buttocks": "seat", "hips": "seat",
     "upper_back": "back", "lower_back": "belly", "face": "head", "neck": "head",
+    "back_of_head": "head",
 }  # fmt: skip
 
 

@@ -18,7 +18,9 @@ from scipy.spatial import ConvexHull, QhullError
 
 from hoijax.body_models import BodyModel
 from hoijax.errors import InputError
-from hoijax.geometry import Mesh, SDFGrid
+from hoijax.geometry import Mesh, SDFGrid, build_solid_sdf, closest_on_mesh_host, position_ids
+from hoijax.geometry.cutting import is_watertight
+from hoijax.geometry.isosurface import isosurface
 from hoijax.systems.interactanything.relations import Relations
 from hoijax.systems.interactanything.system import Candidate, Prepared
 
@@ -44,6 +46,11 @@ MOST_PARTS = 80
 """An object in more parts than this is cut as a whole."""
 CONVEX = 0.9
 """Share of its hull's volume from which a part counts as convex."""
+SMALL = 0.15
+"""A part shorter than this share of the whole object stays whole: its hull."""
+HEAVY, SAMPLES = 1500, 28
+"""CoACD remeshes what is open with some hundred thousand faces, and its time grows with them: an open part, and one of
+more than this many faces, is cut as the surface of its distance grid, of so many samples a side."""
 SLIM, SHEET = 1e-4, 0.008
 """A part whose hull has less than this times its length squared (metres) is a sheet, and how thick it is made."""
 
@@ -85,7 +92,7 @@ def convex_pieces(mesh: Mesh, grid: SDFGrid | None = None) -> list[Float[np.ndar
     """An object as convex pieces, each by its corners.
 
     Parts that hang together are cut one by one, so that a handle stays open above a large case; those that are convex
-    stay whole, flat ones get a thickness.
+    stay whole, as do small ones; flat ones get a thickness.
 
     Args:
       mesh: the object.
@@ -93,12 +100,13 @@ def convex_pieces(mesh: Mesh, grid: SDFGrid | None = None) -> list[Float[np.ndar
     """
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces)
     pieces: list[np.ndarray] = []
+    small = SMALL * np.ptp(vertices[np.unique(faces)], axis=0).max()
     for part in _components(vertices, faces):
         corners = vertices[np.unique(part)]
         hull = _hull_volume(corners)
         if hull <= SLIM * np.ptp(corners, axis=0).max() ** 2:
             pieces.append(_thickened(corners))
-        elif _volume(vertices, part) > CONVEX * hull:
+        elif np.ptp(corners, axis=0).max() < small or _volume(vertices, part) > CONVEX * hull:
             pieces.append(corners)
         else:
             cut = _cut(vertices, part)
@@ -150,16 +158,40 @@ def _cut(vertices: np.ndarray, faces: np.ndarray) -> list[np.ndarray] | None:
     import coacd
 
     coacd.set_log_level("error")
-    kept, index = np.unique(faces, return_inverse=True)
     try:
+        *light, reach = _light(vertices, faces)
         parts = coacd.run_coacd(
-            coacd.Mesh(vertices[kept], index.reshape(faces.shape)), threshold=0.06, max_convex_hull=PIECES,
+            coacd.Mesh(*light), threshold=0.06, max_convex_hull=PIECES,
             preprocess_mode="auto", preprocess_resolution=40, resolution=800, mcts_iterations=40, mcts_nodes=10,
             mcts_max_depth=2, seed=1,
         )  # fmt: skip
-    except RuntimeError:
+    except (RuntimeError, InputError):
         return None
-    return [p for p in (np.asarray(part[0], np.float64) for part in parts) if _solid(p)] or None
+    found = [np.asarray(part[0], np.float64) for part in parts]
+    if reach:
+        found = [_drawn(points, vertices, faces, reach) for points in found]
+        found = [p if _solid(p) else _thickened(p) for p in found if len(p) > 2]
+    return [p for p in found if _solid(p)] or None
+
+
+def _drawn(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, reach: float) -> np.ndarray:
+    """Points moved to a surface that they are near to: on a grid sheets and boards are as thick as its cells."""
+    nearest = closest_on_mesh_host(points.astype(np.float32), Mesh(vertices.astype(np.float32), faces))
+    near = np.asarray(nearest.distance) < reach
+    return np.where(near[:, None], np.asarray(nearest.point, np.float64), points)
+
+
+def _light(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """A part as CoACD cuts it quickly, closed and of few faces (`HEAVY`), and how far that may be from the part."""
+    kept, index = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[kept], index.reshape(faces.shape)
+    ids = position_ids(vertices.astype(np.float32))
+    if len(faces) <= HEAVY and is_watertight(ids[faces]):
+        return vertices, faces, 0.0
+    part = Mesh(vertices.astype(np.float32), faces.astype(np.int32))
+    grid = build_solid_sdf(part, resolution=SAMPLES)[0]
+    surface = isosurface(grid)
+    return np.asarray(surface.vertices, np.float64), np.asarray(surface.faces), 1.5 * float(np.asarray(grid.spacing))
 
 
 def _solid(points: np.ndarray) -> bool:

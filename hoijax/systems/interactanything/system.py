@@ -122,6 +122,18 @@ def at_size(relations: Relations) -> Relations:
     return dataclasses.replace(relations, contacts=contacts)
 
 
+def on_the_back(relations: Relations) -> Relations:
+    """The relations where whoever lies touches with the back of the head: of a whole head most vertices are the face's,
+    and a tenth of it is never near what it lies on."""
+    if relations.pose != "lie":
+        return relations
+    contacts = tuple(
+        dataclasses.replace(c, body_part="back_of_head") if c.body_part == "head" and c.kind == "support" else c
+        for c in relations.contacts
+    )
+    return dataclasses.replace(relations, contacts=contacts)
+
+
 def prepare(model: BodyModel, template: ObjectTemplate, relations: Relations) -> Prepared:
     """Everything that does not depend on chance. Host function.
 
@@ -139,7 +151,7 @@ def prepare(model: BodyModel, template: ObjectTemplate, relations: Relations) ->
         )
     mesh = Mesh(np.asarray(template.mesh.vertices), np.asarray(template.mesh.faces))
     thing = Thing.of(mesh, lambda x: signed_distance(template.sdf, x))
-    return Prepared(model, body_field(model), template, thing, at_size(relations))
+    return Prepared(model, body_field(model), template, thing, on_the_back(at_size(relations)))
 
 
 signed_distance = jax.jit(query_sdf)

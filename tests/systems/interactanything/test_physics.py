@@ -132,3 +132,49 @@ def test_pieces_without_volume_or_inside(standing, monkeypatch):
     np.testing.assert_array_equal(piece, box.vertices)
     with pytest.raises(InputError, match="MuJoCo cannot judge"):
         judged(standing, [], [0, 0, 1.0], "steady")
+
+
+def test_open_and_heavy_parts_are_cut_as_closed_and_light_ones():
+    box = trimesh.creation.box((0.4, 0.2, 0.3))
+    vertices, faces = np.asarray(box.vertices), np.asarray(box.faces)
+    *same, reach = physics._light(vertices, faces)
+    np.testing.assert_array_equal(same[0][same[1]], vertices[faces])
+    assert reach == 0
+    fine = box.subdivide().subdivide().subdivide().subdivide()
+    assert len(fine.faces) > physics.HEAVY
+    for points, part in ((vertices, faces[:-2]), (np.asarray(fine.vertices), np.asarray(fine.faces))):
+        *light, reach = physics._light(points, part)
+        light = trimesh.Trimesh(*light)
+        assert light.is_watertight and len(light.faces) < 20_000
+        np.testing.assert_allclose(light.extents, [0.4, 0.2, 0.3], atol=0.03)
+
+
+def test_small_parts_stay_whole(monkeypatch):
+    monkeypatch.setattr(physics, "_cut", lambda vertices, faces: [vertices[faces[0]]])
+    bracket = trimesh.util.concatenate(
+        [trimesh.creation.box((0.1, 0.02, 0.02)), trimesh.creation.box((0.02, 0.1, 0.02))]
+    )
+    bracket.merge_vertices()
+    bracket.faces = np.concatenate([bracket.faces, [[0, 8, 1]]])  # one part
+    plate = trimesh.creation.box((1.0, 0.1, 0.4)).apply_translation([0, -0.5, 0])
+    both = trimesh.util.concatenate([bracket, plate])
+    small, large = sorted(
+        physics.convex_pieces(Mesh(np.asarray(both.vertices), np.asarray(both.faces))), key=lambda p: np.ptp(p[:, 0])
+    )
+    assert len(small) == 16 and len(large) == 8
+    cut, _ = sorted(
+        physics.convex_pieces(Mesh(np.asarray(bracket.vertices), np.asarray(bracket.faces)))
+        + [np.zeros((1, 3))], key=len, reverse=True,
+    )  # fmt: skip
+    assert len(cut) == 3  # alone it is no small part
+
+
+def test_pieces_of_an_open_box_of_sheets_lie_on_it():
+    """On a grid a sheet is as thick as a cell; pieces must not be, or what stands on the floor is thrown up."""
+    pytest.importorskip("coacd")
+    box = trimesh.creation.box((1.0, 0.5, 0.7))
+    tray = Mesh(np.asarray(box.vertices), np.asarray(box.faces)[np.asarray(box.face_normals)[:, 1] < 0.5])
+    pieces = physics.convex_pieces(tray)
+    points = np.concatenate(pieces)
+    np.testing.assert_allclose(points.min(axis=0), [-0.5, -0.25, -0.35], atol=0.01)
+    np.testing.assert_allclose(points.max(axis=0), [0.5, 0.25, 0.35], atol=0.01)

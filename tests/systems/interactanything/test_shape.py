@@ -166,6 +166,8 @@ def test_words_of_parts_are_places_on_the_mesh():
     )
     assert places(chair, "pedals") == places(chair, "legs") and places(chair, "wheels") == places(chair, "bottom")
     assert places(chair, "gizmo") == (chair.box,) and places(chair, "body") == (chair.box,)
+    (top,) = places(measure(make_object("bed").mesh), "mattress")
+    assert top.size[2] > 1.8 and top.upper[1] < 0.1  # the headboard rises behind it to 0.44
     (top,) = places(measure(make_object("table").mesh), "top")
     assert top.upper[1] == pytest.approx(0.37, abs=0.01) and top.size[1] < 0.05
     car = measure(mesh_of(box((1.8, 0.7, 4.3), (0, 0.55, 0)), box((1.6, 0.6, 2.2), (0, 1.2, -0.4))))

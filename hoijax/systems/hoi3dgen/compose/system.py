@@ -32,6 +32,7 @@ _PLACES = {
     "back": ("back", "spine3"), "upper_back": ("back", "spine3"), "lower_back": ("back", "spine1"),
     "chest": ("spine3",), "torso": ("spine2",), "belly": ("spine1",), "hips": ("pelvis",), "buttocks": ("pelvis",),
     "seat": ("pelvis", "left_hip", "right_hip"), "head": ("head",), "face": ("head",), "neck": ("neck",),
+    "back_of_head": ("head",),
 }  # fmt: skip
 _LIMBS = {
     "shoulder": "shoulder", "arm": "shoulder", "elbow": "elbow", "forearm": "elbow", "thigh": "hip", "knee": "knee",

@@ -9,6 +9,9 @@ SPAN = 0.95
 DEEP = 0.03
 """What a seat or a top reaches below its flat face, metres."""
 
+LYING, BEDS = 1.5, 0.6
+"""A level so long, metres, that covers such a share of the footprint is a top, whatever rises beside it: a bed's."""
+
 _SAME = {
     "seat": "seat cushion saddle lap",
     "top": "top surface roof tabletop deck lid platform keys mattress bed board counter brim crown rim "
@@ -100,7 +103,11 @@ def _hood(shape: Shape) -> Box:
 
 
 def _top(shape: Shape) -> Box:
-    """The highest level, or the upper fifth where the top is not flat."""
+    """What one can lie on; else the highest level, or the upper fifth where the top is not flat."""
+    wide, deep = (float(shape.size[k]) for k in (0, 2))
+    for level in shape.levels[:1]:  # the largest
+        if max(level.box.size[0], level.box.size[2]) >= LYING and level.area >= BEDS * wide * deep:
+            return _below(shape, level)
     high = max(shape.levels, key=lambda x: x.height, default=None)
     if high is None or high.height < 0.8 * shape.size[1]:
         return _slab(shape, 1, 1)

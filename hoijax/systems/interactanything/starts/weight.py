@@ -15,6 +15,7 @@ FLAT, BEARS = 0.8, 0.02
 """Cosine to the vertical of what bears somebody, and how much of it at least, square metres."""
 NARROW, PERCH = 0.4, 0.83
 """Depth of a seat, metres, on which one balances, and height to which the feet reach the floor, over the body's."""
+HEADS = ("back_of_head", "head")
 SEATS = ("seat", "buttocks", "left_thigh_back", "right_thigh_back", "hips")
 
 
@@ -214,7 +215,8 @@ def straddle(s: Setting) -> None:
 def lie(s: Setting) -> None:
     """On the back along the thing's longer side, the head at its back end."""
     p, rng = s.puppet, s.rng
-    part = next((n for n in ("back", "seat", "buttocks", "head") if s.contact(n)), "back")
+    part = next((n for n in ("back", "seat", "buttocks", *HEADS) if s.contact(n)), "back")
+    on_head = part in HEADS
     s.stand_thing(0.0)
     low, high = s.box(part)
     if high[0] - low[0] > 1.15 * (high[2] - low[2]):
@@ -227,18 +229,18 @@ def lie(s: Setting) -> None:
     p.move_pelvis(0.5 * (low[0] + high[0]) + max(0.0, room - 0.42) * rng.uniform(-1, 1), 0.0, 0.0)
     small = length < 1.0
     head = p.position("head")[2] - 0.14 * p.size
-    if small and part == "head":
+    if small and on_head:
         p.move_pelvis(z=0.5 * (low[2] + high[2]) - p.position("head")[2])
     elif small:
         p.move_pelvis(z=0.5 * (low[2] + high[2]) + 0.2)
     else:
         p.move_pelvis(z=low[2] - head + 0.1 + rng.uniform(0.0, 0.08) * length)
-    spot = p.position("spine2" if part != "head" else "head")
+    spot = p.position("head" if on_head else "spine2")
     top = _height_under(s, part, spot, high[1])
-    region = part if part in ("back", "buttocks", "head") else "back"
+    region = "buttocks" if part == "buttocks" else "back"
     p.move_pelvis(y=0.0)
     p.move_pelvis(
-        y=(0.0 if small and part == "head" else top - p.points("back" if region == "head" else region)[:, 1].min())
+        y=(0.0 if small and on_head else top - p.points(region)[:, 1].min())
     )
     hips = p.position("pelvis")
     for side, sign in zip(SIDES, (1.0, -1.0)):
