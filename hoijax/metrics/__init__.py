@@ -1,6 +1,7 @@
 """The numbers that papers report: reconstruction, contact, scene, penetration; per sample, and summarised."""
 
 from hoijax.metrics.affordance import AffordanceScores, affordance_scores_host
+from hoijax.metrics.clip_score import clip_score
 from hoijax.metrics.contact import (
     ContactCounts,
     ContactSummary,
@@ -76,6 +77,7 @@ __all__ = [
     "chamfer_cm",
     "chamfer_cm_host",
     "chamfer_floor_cm",
+    "clip_score",
     "contact_counts",
     "contact_from_probabilities",
     "contact_from_reconstruction",

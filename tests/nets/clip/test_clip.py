@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hoijax.errors import InputError
+from hoijax.metrics import clip_score
 from hoijax.nets import clip, weights
 from hoijax.nets.clip.checkpoints import _entry, text_rules, vision_rules
 
@@ -89,6 +90,18 @@ def test_both_towers_are_those_of_transformers(run, activation):
     compare(seen.pooled, there.pooler_output)
     compare(likeness, whole.logits_per_image)
     assert np.ptp(likeness) > 0.1
+
+
+def test_the_score_is_the_cosine_of_transformers(run):
+    ours, theirs = pair("gelu")
+    ids, image = texts(), np.random.default_rng(1).normal(size=(3, 32, 32, 3)).astype(np.float32)
+    got = clip_score(run(ours.vision, image).projected, run(ours.text, ids).projected)
+    pixels = torch.tensor(image).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        whole = theirs(input_ids=torch.tensor(ids, dtype=torch.long), pixel_values=pixels)
+        compare(got, torch.diagonal(whole.logits_per_image) / theirs.logit_scale.exp())
+    np.testing.assert_allclose(clip_score(3 * got[None], got[None]), [1], rtol=1e-6)
+    np.testing.assert_allclose(clip_score(np.eye(2), -np.eye(2)[::-1]), [0, 0], atol=0)
 
 
 def test_what_follows_the_end_changes_neither_the_words_before_nor_the_text(run):
