@@ -52,7 +52,9 @@ class Config:
     def __post_init__(self):
         names = [text.partition("=")[0] for text in self.methods]
         if not names or "" in names or not all("=" in text for text in self.methods) or len(set(names)) < len(names):
-            raise InputError(f"methods are given as NAME=FOLDER, each name once; got {' '.join(self.methods) or 'none'}")
+            raise InputError(
+                f"methods are given as NAME=FOLDER, each name once; got {' '.join(self.methods) or 'none'}"
+            )
         if (self.clip is None) != (self.tokenizer is None):
             raise InputError("CLIP needs both its weights (--clip) and its words (--tokenizer tokenizer.json)")
         if self.clip is None and self.llm is None:

@@ -86,8 +86,9 @@ def main(config: Config) -> None:
     record = {"settings": made_with, "summary": summary(list(rows.values())), "rows": rows}
     name = "interactanything_others" if others else "interactanything"
     write_json(config.out / f"{name}.json", record)
-    write_text(config.out / f"{name}.md", others_markdown(record) if others else markdown(record))
     picture = OTHERS_SHEET if others and config.picture == SHEET else config.picture
+    text = others_markdown(record, picture is not None) if others else markdown(record)
+    write_text(config.out / f"{name}.md", text)
     if picture is not None:
         out = io.BytesIO()
         Image.fromarray(sheet(rows, folder, config.lod)).save(out, "JPEG", quality=80)
@@ -170,8 +171,8 @@ def markdown(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def others_markdown(record: Mapping[str, Any]) -> str:
-    """The page of meshes that nobody here made."""
+def others_markdown(record: Mapping[str, Any], shown: bool = True) -> str:
+    """The page of meshes that nobody here made; `shown`: with its sheet."""
     total, rows, settings = record["summary"], record["rows"], record["settings"]
     lines = [
         "# Meshes that nobody here made",
@@ -185,8 +186,7 @@ def others_markdown(record: Mapping[str, Any]) -> str:
         f"{100 * total['candidates_valid']:.0f} %."
         + ("" if len(rows) == len(other_cases()) else f" The other {len(other_cases()) - len(rows)} were not run."),
         "",
-        f"![the best candidate of each](../images/{OTHERS_SHEET.name})",
-        "",
+        *([f"![the best candidate of each](../images/{OTHERS_SHEET.name})", ""] if shown else []),
         *table(rows, named=True),
         "",
     ]

@@ -50,7 +50,7 @@ def cone_intensity(x: Float[ArrayLike, "*B"], height: float = HEIGHT) -> Float[j
     return jnp.where(x <= -height, -x + 1 - height, jnp.where(x < height, inner, 0.0))
 
 
-def cone_field(points: Float[ArrayLike, "*B 3"], cones: Cones, height: float = HEIGHT) -> Float[jax.Array, "*B"]:
+def cone_field(points: Float[ArrayLike, "*P 3"], cones: Cones, height: float = HEIGHT) -> Float[jax.Array, "*B"]:
     """The squared field of a cone at a point, for leading axes that broadcast: `((1 - rho) intensity)^2` where rho, the
     distance from the axis over the cone's radius at that height, is below one; else 0."""
     offset = jnp.asarray(points) - cones.apex

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Float
 
-from hoijax.geometry import RigidPose, einsum, safe_norm, transform_points
+from hoijax.geometry import RigidPose, einsum, inverse, safe_norm, transform_points
 from hoijax.geometry.safe import ArrayLike
 from hoijax.interaction import normal_loss, object_sdf, wrench_loss
+from hoijax.interaction.cone import Cones, cone_penetration
 from hoijax.interaction.set_distance import set_distance
 from hoijax.optim.fields import ObjectField
 from hoijax.optim.gradient.energy import Cloud
@@ -27,6 +28,10 @@ SCALE = 1e3
 """From the paper's metres to the refiner's energy, in which one is a centimetre off: 10 x (1 cm)^2 counts 1."""
 DYNAMIC = 0.1
 """Distance at which a point of the area counts 1/e, metres."""
+
+
+CONE_HEIGHT, CONE_DEPTH = 0.02, 0.01
+"""Height of the cones of `Cones`, metres, and the depth that one unit of their field counts as, metres."""
 
 
 @struct.dataclass
@@ -65,6 +70,8 @@ class EquationTargets:
     radius: Float[ArrayLike, "*B"] | Any
     """Half the diagonal of its box, metres."""
     weights: EquationWeights
+    cones: Cones | None = None
+    """Of the object's triangles, canonical frame: penetration is their field in the place of the grid's depth."""
 
 
 def equation_energy(
@@ -104,7 +111,7 @@ def equation_energy(
     )
     scale = (state.object_scale / start.object_scale - 1.0) ** 2
     distance = object_sdf(field.sdf, pose, points[: cloud.index.shape[0]])
-    inside = jnp.mean(jax.nn.relu(-distance))
+    inside = depth_term(points[: cloud.index.shape[0]], distance, pose, targets.cones)
     planes = jnp.sum(jax.vmap(plane_loss)(own, area, outward, weight, cloud.part_weight))
     closed = _closure(own.reshape(-1, 3), pose, field, targets, cloud)
     total = (
@@ -117,6 +124,19 @@ def equation_energy(
         + w.wrench_closure * closed
     )
     return SCALE * total
+
+
+def depth_term(
+    points: Float[ArrayLike, "N 3"], distance: Float[ArrayLike, "N"], pose: RigidPose, cones: Cones | None
+) -> Float[jax.Array, ""]:
+    """How deep points are in the object, on average, metres: by its grid, or by the cones of the triangles near to what
+    the grid calls inside."""
+    points, distance = jnp.asarray(points), jnp.asarray(distance)
+    if cones is None:
+        return jnp.mean(jax.nn.relu(-distance))
+    local = transform_points(inverse(pose), points)
+    colliding = jax.lax.stop_gradient(distance < 0).astype(points.dtype)
+    return CONE_DEPTH * cone_penetration(local, cones, colliding, height=CONE_HEIGHT)
 
 
 def dynamic(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
@@ -10,6 +11,7 @@ from scipy.spatial import cKDTree
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.interaction import ObjectRegion, region_of_vertices
+from hoijax.interaction.cone import Cones, cones_of
 from hoijax.optim.gradient import EquationTargets, EquationWeights
 from hoijax.systems.interactanything.affordance import contact_area
 from hoijax.systems.interactanything.relations import Relations
@@ -20,6 +22,9 @@ CLOSURE: Mapping[str, Mapping[str, float]] = {
     "literal": {"literal_closure": 10.0},
 }
 """Weights of force closure, of the wrench's square and of square metres."""
+PENETRATION = ("grid", "cone")
+CONES = 1000
+"""Most triangles that cones stand on; larger meshes are decimated to them."""
 _OFF = dict(interaction=0.0, normals=0.0, scale=0.0, penetration=0.0, ground=0.0)
 
 
@@ -43,6 +48,7 @@ def equation_targets(
     relations: Relations,
     regions: Sequence[Mapping[str, ObjectRegion]],
     maps: Mapping[str, Float[np.ndarray, "V"]],
+    penetration: str = "grid",
 ) -> EquationTargets:
     """Targets of a batch of starts, with the default weights.
 
@@ -51,6 +57,8 @@ def equation_targets(
       relations: of the sentence.
       regions: of each start, by part: where on the object it is to touch; parts without one have their contact area.
       maps: by part, the affordance of each vertex.
+      penetration: "grid", the depth in the object's distance grid; "cone", the conical field of its triangles, which
+        must face outward.
     """
     vertices = np.asarray(mesh.vertices, np.float64)
     tree = cKDTree(vertices)
@@ -81,7 +89,22 @@ def equation_targets(
         centre=np.tile(((low + high) / 2).astype(np.float32), (batch, 1)),
         radius=ones * np.float32(np.linalg.norm(high - low) / 2),
         weights=EquationWeights(*(ones * np.float32(w) for w in vars(EquationWeights()).values())),
+        cones=None if penetration == "grid" else jax.tree.map(lambda x: np.stack([x] * batch), _cones(mesh)),
     )
+
+
+def _cones(mesh: Mesh) -> Cones:
+    """Cones of a mesh's faces that have an area."""
+    vertices, faces = np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)
+    if len(faces) > CONES:
+        import fast_simplification
+
+        vertices, faces = fast_simplification.simplify(vertices, faces, target_count=CONES)
+    triangles = np.asarray(vertices, np.float64)[faces]
+    sides = triangles[:, 1:] - triangles[:, :1]
+    area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
+    kept = triangles[area > 1e-9 * np.ptp(vertices, axis=0).max() ** 2]
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), cones_of(kept))
 
 
 def with_weights(targets: EquationTargets, weights: EquationWeights) -> EquationTargets:

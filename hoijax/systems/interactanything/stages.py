@@ -29,7 +29,7 @@ from hoijax.optim.gradient import (
     Weights,
     refine_batch,
 )
-from hoijax.systems.interactanything.equations import CLOSURE, stage_weights, with_weights
+from hoijax.systems.interactanything.equations import CLOSURE, PENETRATION, stage_weights, with_weights
 
 GLOBAL = (
     RefineStage("place", 60, ("object",), weights=Weights(penetration=0.3, interior=0.3, stay=0.3)),
@@ -76,11 +76,13 @@ class OptimiseConfig:
     which have VPoser's part, remain."""
     closure: str = "none"
     """Force closure in stage E: "wrench", of what is grasped; or "literal", equation 9 as written."""
+    penetration: str = "grid"
+    """Of the paper's terms: the depth in the object's distance grid, or "cone", the conical field of its triangles."""
     langevin: Langevin | None = None
     """Stage E as Langevin chains (MALA) instead of descent."""
 
     def __post_init__(self):
-        for name, known in (("terms", ("house", "paper")), ("closure", tuple(CLOSURE))):
+        for name, known in (("terms", ("house", "paper")), ("closure", tuple(CLOSURE)), ("penetration", PENETRATION)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is one of {', '.join(known)}; got {getattr(self, name)!r}")
 

@@ -205,7 +205,9 @@ def run(
     standing = relations.standing
     feet = None if any(s.feet for s in starts) else False
     settings = config.optimise if config.refine else config.optimise.scaled(0.0)
-    equations = equation_targets(thing.mesh, relations, regions, maps) if settings.has_equations else None
+    equations = (
+        equation_targets(thing.mesh, relations, regions, maps, settings.penetration) if settings.has_equations else None
+    )
     placed, fine = optimise(
         model, prepared.field, prepared.template, params, pose, parts, regions,
         rests=standing == "floor", held=standing in ("carried", "worn"), feet=feet, worn=standing == "worn",

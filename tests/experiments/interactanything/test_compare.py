@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_only_sentences_of_all_methods_count_and_what_is_missing_is_said(folders
         ({"methods": ("a=x", "a=y"), "llm": "x"}, "each name once"),
         ({"methods": ("a=x",), "llm": "x"}, "two methods or more"),
         ({"methods": ("a=x",)}, "nobody compares"),
-        ({"methods": ("a=x",), "clip": "c"}, "both its weights"),
+        ({"methods": ("a=x",), "clip": pathlib.Path("c")}, "both its weights"),
     ],
 )
 def test_settings_that_compare_nothing_are_refused(settings, message):

@@ -7,12 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hoijax.geometry import RigidPose
 from hoijax.interaction import wrench_loss
+from hoijax.interaction.cone import cone_field, cones_of
 from hoijax.interaction.set_distance import set_distance
 from hoijax.optim.gradient import Floor
 from hoijax.optim.gradient.energy import Cloud, Terms
 from hoijax.optim.gradient.engine import Carry, Setting
-from hoijax.optim.gradient.equations import DYNAMIC, dynamic, ground_loss, plane_loss
+from hoijax.optim.gradient.equations import (
+    CONE_DEPTH,
+    CONE_HEIGHT,
+    DYNAMIC,
+    depth_term,
+    dynamic,
+    ground_loss,
+    plane_loss,
+)
 from hoijax.optim.gradient.langevin import Chain, langevin_step
 from hoijax.optim.gradient.state import State
 
@@ -70,6 +80,19 @@ def test_the_ground_of_equation_6():
     assert float(ground_loss(jnp.asarray(cube + 0.2 * UP), floor)) == pytest.approx(0.04, rel=1e-5)
     assert float(ground_loss(jnp.asarray(cube - 0.2 * UP), floor)) == pytest.approx(0.1 + 0.04, rel=1e-5)
     assert float(ground_loss(jnp.asarray(cube), None)) == 0
+
+
+def test_penetration_is_the_grids_depth_or_the_cones_of_what_is_inside():
+    tile = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]])
+    cones, turned = cones_of(tile), np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    pose = RigidPose(turned, np.array([0.3, 0.1, 2.0]), np.asarray(2.0))
+    local = np.array([[0.0, 0.0, -0.01], [0.2, 0.1, -0.03], [0.0, 0.0, 0.01]])
+    points = 2.0 * local @ turned.T + pose.translation
+    distance = 2.0 * local[:, 2]
+    np.testing.assert_allclose(depth_term(points, distance, pose, None), (0.02 + 0.06) / 3, rtol=1e-6)
+    each = cone_field(local[:2], cones, CONE_HEIGHT)
+    np.testing.assert_allclose(depth_term(points, distance, pose, cones), CONE_DEPTH * np.sum(each) / 3, rtol=1e-5)
+    assert float(depth_term(points, np.abs(distance), pose, cones)) == 0
 
 
 def test_masked_contacts_do_not_count():

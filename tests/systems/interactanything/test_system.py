@@ -95,6 +95,8 @@ def test_the_papers_terms_and_langevin_chains_freeze_the_same_and_bring_the_part
         dataclasses.replace(optimise, terms="prose")
     with pytest.raises(InputError, match="closure is one of"):
         dataclasses.replace(optimise, closure="form")
+    with pytest.raises(InputError, match="penetration is one of grid, cone"):
+        dataclasses.replace(optimise, penetration="pyramid")
 
 
 def test_weights_of_the_stages_are_those_of_the_equations():
@@ -117,6 +119,11 @@ def test_targets_of_the_equations_are_the_contact_areas(stool):
     assert np.all(bare.grasps == 0)
     used = bare.points[bare.affordance > 0]
     assert used[:, 1].min() > -0.3 and np.average(bare.points[0, 0, :, 1], weights=bare.affordance[0, 0]) > 0
+    assert bare.cones is None
+    cones = equations.equation_targets(stool.thing.mesh, stool.relations, [{}, {}], maps, "cone").cones
+    assert cones.apex.shape == (2, 12, 3)  # of a box: two triangles a face, whose circles are about its middle
+    heights = np.sort(np.linalg.norm(cones.apex[0], axis=1))
+    np.testing.assert_allclose(heights, np.repeat([0.2, 0.21, 0.225], 4), atol=1e-5)
     none = equations.equation_targets(stool.thing.mesh, stool.relations, [{}], {})
     assert np.all(none.affordance == 0)
 

@@ -239,9 +239,7 @@ def lie(s: Setting) -> None:
     top = _height_under(s, part, spot, high[1])
     region = "buttocks" if part == "buttocks" else "back"
     p.move_pelvis(y=0.0)
-    p.move_pelvis(
-        y=(0.0 if small and on_head else top - p.points(region)[:, 1].min())
-    )
+    p.move_pelvis(y=(0.0 if small and on_head else top - p.points(region)[:, 1].min()))
     hips = p.position("pelvis")
     for side, sign in zip(SIDES, (1.0, -1.0)):
         if hips[2] + 0.9 * p.size < high[2] and rng.random() < 0.6:
