@@ -5,7 +5,7 @@
 
 The affordance: a hundred interactions of SynthHOI, made without pictures, and two CPU minutes of training.
 
-Rows of the bank's scripts, some refined, then the training: a quarter of an hour of one core.
+The prior: rows of the bank's scripts, some refined, then the training: a quarter of an hour of one core.
 """
 
 import pathlib

@@ -50,6 +50,10 @@ def pose_prior(name: str) -> PosePrior | None:
     return load_prior(None if name == PRIOR else pathlib.Path(name))
 
 
+NAMED = {"back_of_head": "head"}
+"""Parts that `prepare` names and relations do not, as the prior knows them."""
+
+
 def condition_of(relations: Relations, thing: Thing, refined: bool = True) -> Condition:
     """What the prior is told of relations and an object. Host function.
 
@@ -65,7 +69,7 @@ def condition_of(relations: Relations, thing: Thing, refined: bool = True) -> Co
             relations.contact_kind, relations.height_band)  # fmt: skip
     choices = [verb_of(relations.action), *(names.index(word) for names, word in zip(options, said))]
     wanted = [
-        (BODY_PARTS.index(contact.body_part), box)
+        (BODY_PARTS.index(NAMED.get(contact.body_part, contact.body_part)), box)
         for contact in relations.contacts
         for box in contact.places or (Box(tuple(low), tuple(high)),)
     ][:PLACES]

@@ -20,6 +20,7 @@ from hoijax.systems.interactanything import (
     equations,
     given_starts,
     prepare,
+    prior,
     rank,
     run,
     stages,
@@ -126,6 +127,19 @@ def test_targets_of_the_equations_are_the_contact_areas(stool):
     np.testing.assert_allclose(heights, np.repeat([0.2, 0.21, 0.225], 4), atol=1e-5)
     none = equations.equation_targets(stool.thing.mesh, stool.relations, [{}], {})
     assert np.all(none.affordance == 0)
+
+
+def test_who_lies_touches_with_the_back_of_the_head_which_the_prior_knows_as_a_head():
+    made = trimesh.creation.box((1.0, 0.5, 2.1))
+    mesh = Mesh(np.asarray(made.vertices, np.float32), np.asarray(made.faces))
+    said = reason("A person lies on the bed", mesh)
+    used = system.on_the_back(said)
+    assert said.body_parts == ("back", "seat", "head") and used.body_parts == ("back", "seat", "back_of_head")
+    assert used.contacts[2].places == said.contacts[2].places
+    own, theirs = (prior.condition_of(r, Thing.of(mesh)) for r in (said, used))
+    np.testing.assert_array_equal(own.part, theirs.part)
+    sits = reason("A person sits on the bed", mesh)
+    assert system.on_the_back(sits) is sits
 
 
 def test_a_network_narrows_the_places(stool, tmp_path):

@@ -47,7 +47,7 @@ def consistent(answers: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str,
             if is_hand(contact["body_part"]):
                 contact["kind"] = "grasp"
     if a["pose"] in ("sit", "straddle", "lie") and a["object_side_of_human"] == "below" and parts:
-        resting = {"head", "back_of_head", "seat", "buttocks", "hips", "back", "lower_back", "belly", "torso", "chest"}
+        resting = {"head", "seat", "buttocks", "hips", "back", "lower_back", "belly", "torso", "chest"}
         if not resting & set(parts):
             log.append(("contacts", f"to {a['pose']} on something is to rest on it: the seat was added"))
             seat = {"body_part": "seat", "object_part": "seat", "kind": "support"}

@@ -48,7 +48,7 @@ _PAIRED = (
     "ring", "pinky",
 )  # fmt: skip
 BODY_PARTS = (
-    "head", "torso", "hips", "face", "neck", "back_of_head", "back", "upper_back", "lower_back", "chest", "belly", "buttocks", "seat",
+    "head", "torso", "hips", "face", "neck", "back", "upper_back", "lower_back", "chest", "belly", "buttocks", "seat",
     *(f"{side}_{part}" for side in ("left", "right") for part in _PAIRED),
 )  # fmt: skip
 """Names of `hoijax.body_models.contact_regions` that a contact may have; `seat`: buttocks with the thighs' backs."""
