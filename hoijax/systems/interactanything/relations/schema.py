@@ -52,6 +52,8 @@ BODY_PARTS = (
     *(f"{side}_{part}" for side in ("left", "right") for part in _PAIRED),
 )  # fmt: skip
 """Names of `hoijax.body_models.contact_regions` that a contact may have; `seat`: buttocks with the thighs' backs."""
+NARROWED = ("back_of_head",)
+"""Parts that nobody answers with, but that an answer may be narrowed to."""
 HANDS = ("hand", "palm", "fingers", "finger_pads", "thumb", "index", "middle", "ring", "pinky", "back_of_hand")
 """Parts of which a hand's names end."""
 MOST_CONTACTS = 12
@@ -249,7 +251,7 @@ def check_contact(body_part: str, object_part: str, kind: str) -> None:
     Raises:
       InputError: an unknown part of the body, a word that names no part, or an unknown kind.
     """
-    if body_part not in BODY_PARTS:
+    if body_part not in (*BODY_PARTS, *NARROWED):
         raise InputError(f"unknown body part {str(body_part)[:40]!r}; known parts: {', '.join(BODY_PARTS)}")
     if not isinstance(object_part, str) or not PART.fullmatch(object_part):
         raise InputError(f"an object's part is a word or a few in small letters; got {str(object_part)[:60]!r}")
