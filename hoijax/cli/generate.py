@@ -42,7 +42,12 @@ class Options:
     """With --backend sana, a folder with sana.safetensors, autoencoder.safetensors, text_encoder.safetensors and
     tokenizer.json; without it the small ones that ship draw."""
     mesh_server: str | None = None
-    """With --backend sana, a Hunyuan3D-2 server such as http://127.0.0.1:8081; without it the visual hull is taken."""
+    """With --backend sana, a Hunyuan3D-2 server such as http://127.0.0.1:8081; without it --mesh says who makes it."""
+    mesh: Literal["hull", "template"] = "hull"
+    """With --backend sana, what becomes of the pictures: hull, carved out of the outlines; or template, a body and a
+    mesh of the object placed as the front picture shows."""
+    object: pathlib.Path | None = None
+    """With --mesh template, the object's mesh, in metres, y up; without it one that ships, chosen by the prompt."""
     strict: bool = False
     """End with exit code 1 if the result has another contact than asked for, or penetrates."""
     redo: bool = False
@@ -82,7 +87,7 @@ def run(options: Options) -> int:
     request = GenerationRequest(
         prompt=options.prompt, out=options.out, backend=options.backend, count=options.count, seed=options.seed,
         lod=options.lod, physics=options.physics, size=options.size, cache=grid_folder(), weights=options.weights,
-        mesh_server=options.mesh_server,
+        mesh_server=options.mesh_server, mesh=options.mesh, thing=options.object,
         options={field.name: getattr(options, field.name) for field in dataclasses.fields(options)},
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)

@@ -32,8 +32,8 @@ def prepare_compose(request: GenerationRequest) -> tuple[Job, tuple[str, ...]]:
     Raises:
       InputError: a prompt that is not understood or has no shape.
     """
-    if request.weights is not None or request.mesh_server is not None:
-        raise InputError("--weights and --mesh-server are of --backend sana; compose needs neither")
+    if request.weights is not None or request.mesh_server is not None or request.mesh != "hull" or request.thing:
+        raise InputError("--weights, --mesh, --mesh-server and --object are of --backend sana; compose needs none")
     setting = set_up(read_prompt(request.prompt), request.seed)
     config = dataclasses.replace(
         request.compose, count=request.count, seed=request.seed, lod=request.lod, physics=request.physics

@@ -37,6 +37,10 @@ class GenerationRequest:
     weights: pathlib.Path | None = None
     """Of the backend "sana": the networks' folder or file; None: the small ones that ship."""
     mesh_server: str | None = None
-    """Of the backend "sana": who makes a mesh of the pictures; None: the visual hull."""
+    """Of the backend "sana": who makes a mesh of the pictures; None: `mesh` does."""
+    mesh: str = "hull"
+    """Of the backend "sana" without a server: "hull" or "template"."""
+    thing: pathlib.Path | None = None
+    """With the mesh "template", a file of the object's; None: a shape that ships, chosen by the prompt's noun."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the command was, for the record."""

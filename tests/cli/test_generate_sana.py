@@ -12,9 +12,10 @@ import trimesh
 
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
 from hoijax.cli import main
+from hoijax.data.objects import random_object
 from hoijax.errors import InputError
 from hoijax.geometry import Mesh, cutting
-from hoijax.io import read_npz
+from hoijax.io import read_npz, write_npz
 from hoijax.jobs import generation, sana_generation
 from hoijax.nets.sana import VIEWS, view_text
 from hoijax.optim.fitting.surface import SurfaceFit, SurfaceFitConfig
@@ -32,6 +33,8 @@ from hoijax.systems.hoi3dgen.layout import (
 )
 from hoijax.systems.hoi3dgen.registration import Distances, Registered
 from hoijax.systems.hoi3dgen.segmentation import Segmentation
+from hoijax.systems.hoi3dgen.small import COLORS
+from hoijax.systems.hoi3dgen.template import TemplateMesh
 from hoijax.systems.hoi3dgen.text_to_image import load_text_to_image
 from hoijax.viz import NamedMesh, read_scene
 
@@ -187,6 +190,13 @@ def test_meshes_that_cannot_be_used_are_told(drawn, name, said, capsys):
     (PROMPT, ("--mesh-server", "localhost"), "wanted such as http://"),
     (PROMPT, ("--weights", __file__), "test_generate_sana.py"),
     (PROMPT, ("--backend", "compose", "--mesh-server", "http://localhost"), "are of --backend sana"),
+    (PROMPT, ("--backend", "compose", "--mesh", "template"), "are of --backend sana"),
+    (PROMPT, ("--mesh", "template", "--mesh-server", "http://localhost"), "choose one"),
+    (PROMPT, ("--object", "box.obj"), "say both"),
+    (PROMPT, ("--mesh", "template"), "nobody is found in the 32 pixels of the small networks"),
+    (PROMPT, ("--mesh", "template", "--object", "nowhere.obj"), "nowhere.obj"),
+    ("A woman in a red jacket carries a box.", ("--mesh", "template"), "colour of the object"),
+    ("A woman in a red jacket carries a blue quark.", ("--mesh", "template"), "no shape ships for 'quark'"),
 ])  # fmt: skip
 def test_what_cannot_be_made_is_told_before_anything_is_written(prompt, options, said, tmp_path, capsys):
     assert run(prompt, "--out", tmp_path / "out", *OPTIONS, *options) == 2
@@ -249,3 +259,38 @@ def test_contact_is_measured_in_metres_of_the_body(tmp_path):
     assert held["verdict"] == "contact as asked (right hand); body 1.2 cm from the surface."
     none = record(ball.vertices, np.zeros((0, 3)), None)
     assert (none["measured"], none["good"]) == ("no object", False) and "not understood" in none["verdict"]
+
+
+def test_the_template_is_a_shape_by_word_or_the_users_and_begins_with_the_runs_body(tmp_path, monkeypatch):
+    run, model = RunFolder(tmp_path / "out" / "run"), free_body("test")
+    rest = np.zeros((3, 3), np.float32)
+    keys = {"global_orient": rest[0], "body_pose": np.full(63, 0.1, np.float32), "betas": np.zeros(10, np.float32)}
+    write_npz(run.place("smpl", 0), keys | {"transl": rest[1]})
+    request = generation.GenerationRequest(PROMPT, tmp_path / "out", "sana", lod="test", mesh="template", seed=3)
+    seen = []
+    monkeypatch.setattr(sana_generation, "run_chain", lambda *_, lift, **__: seen.append(lift))
+    monkeypatch.setattr(sana_generation, "load_text_to_image", lambda *_, **__: load_text_to_image())
+    job, notes = generation.prepare_generation(request)
+    assert notes[0] == "the object is procedural box 3" and job.items[0].inputs.root == run.root
+    job.compute(job.items, lambda share, what: None)
+    lift = seen.pop()
+    assert isinstance(lift, TemplateMesh) and lift.model.num_vertices == model.num_vertices
+    np.testing.assert_array_equal(lift.thing.vertices, random_object("box", 3).mesh.vertices)
+    np.testing.assert_allclose(lift.body.to_axis_angle(model)["body_pose"], keys["body_pose"], atol=1e-5)
+    picture = np.full((1, 2, 2, 3), 255, np.uint8)
+    picture[0, 0] = np.round(255 * np.array([COLORS["blue"], COLORS["red"]]))
+    assert lift.parts(picture)[0].tolist() == [[True, False], [False, False]]
+    # Without it the front picture is asked; with a mesh that is there, nobody is.
+    run.path("smpl", 0).unlink()
+    for i in range(3):
+        write_picture(run.place("images", i), np.zeros((64, 64, 3), np.uint8))
+    own = tmp_path / "own.off"
+    own.write_text("OFF 4 4 0\n0 0 0\n0.5 0 0\n0 0.5 0\n0 0 0.5\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n")
+    other, notes = generation.prepare_generation(dataclasses.replace(request, thing=own))
+    assert notes[0] == "the object is own.off" and other.items[0].key != job.items[0].key
+    other.compute(other.items, lambda share, what: None)
+    assert seen[0].body is sana_generation.body_of_front and len(seen.pop().thing.faces) == 4
+    run.place("mesh", 0).touch()
+    job, _ = generation.prepare_generation(request)
+    job.compute(job.items, lambda share, what: None)
+    assert seen == [None]

@@ -5,6 +5,7 @@ A stage whose file is there is not made again, so any of them can be another pro
 """
 
 import dataclasses
+import pathlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from hoijax.body_models import BodyModel, BodyParams
 from hoijax.camera import Camera
 from hoijax.errors import InputError
 from hoijax.io import ScenePart, read_json, read_npz, write_glb, write_json, write_npz
+from hoijax.io.reading import PathLike
 from hoijax.nets.sana import VIEWS, view_text
 from hoijax.optim.fitting.surface import SurfaceFitConfig
 from hoijax.systems.hoi3dgen.compose.garments import GARMENTS
@@ -37,6 +39,7 @@ from hoijax.systems.hoi3dgen.layout import (
 from hoijax.systems.hoi3dgen.registration import Registered, register
 from hoijax.systems.hoi3dgen.segmentation import Segmentation, masks_from_colors, segment
 from hoijax.systems.hoi3dgen.small import COLORS, PERSON_TONES, view_cameras
+from hoijax.systems.hoi3dgen.template import FrontBody, LabelledLift, LabelledSurface, label_masks
 from hoijax.systems.hoi3dgen.text_to_image import TextToImage
 from hoijax.systems.hoi3dgen.views import SurfaceViews, read_views, render_surface, write_views
 from hoijax.viz import NamedMesh
@@ -47,9 +50,6 @@ WHITE = 0.86
 """A pixel with a channel below belongs to the thing."""
 FAR = 3.0
 """A body that was begun with the front picture's and is so far from the surface is begun all round too, centimetres."""
-
-FrontBody = Callable[[UInt8[np.ndarray, "H W 4"], Camera, BodyModel], BodyParams | None]
-"""What says which body a front picture shows, in the camera's world; None where nobody is found in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,8 @@ def run_chain(
       text: what is wanted, without a view.
       model: of the body.
       draw: networks that draw; None where all pictures are there.
-      lift: from pictures to a mesh; None: the visual hull, for which the pictures must be from `view_cameras`.
+      lift: from pictures to a mesh; None: the visual hull, for which the pictures must be from `view_cameras`. Of a
+        `LabelledLift` such as `TemplateMesh` the masks and the body to begin with are taken too, where none are there.
       front: where no `run/smpl` is there, makes it of the front cut-out; None: registration begins all round.
       config: how.
       prompt: number of the prompt in the run.
@@ -104,7 +105,9 @@ def run_chain(
     """
     config = ChainConfig() if config is None else config
     first = picture_index(prompt)
-    surface = once(folder.path("mesh", first), lambda: _lift(folder, text, draw, lift, config, first), read_surface)
+    surface = once(
+        folder.path("mesh", first), lambda: _lift(folder, text, draw, lift, model, config, first), read_surface
+    )
     rendered = folder.path("render", first)
     if (rendered / "transforms.json").is_file():
         views = read_views(rendered)
@@ -178,7 +181,9 @@ def named_colors(text: str) -> tuple[list[tuple[float, float, float]], list[tupl
     return [*PERSON_TONES, *(COLORS[word] for word in words[:-1])], [COLORS[words[-1]]]
 
 
-def _lift(folder: RunFolder, text: str, draw: Any, lift: Any, config: ChainConfig, first: int) -> Any:
+def _lift(
+    folder: RunFolder, text: str, draw: Any, lift: Any, model: BodyModel, config: ChainConfig, first: int
+) -> NamedMesh:
     cut = [folder.path("white_bg", first + i) for i in range(len(VIEWS))]
     if not all(path.is_file() for path in cut):
         for i, picture in enumerate(draw_views(folder, text, draw, config.seed, first)):
@@ -188,16 +193,34 @@ def _lift(folder: RunFolder, text: str, draw: Any, lift: Any, config: ChainConfi
     if len({picture.shape for picture in pictures}) > 1:
         raise InputError(f"the cut-outs of {folder.root.name} have several sizes; make them alike")
     cameras = view_cameras(pictures[0].shape[0])
-    surface = (VisualHull() if lift is None else lift).lift(np.stack(pictures), cameras, seed=config.seed)
+    if isinstance(lift, LabelledLift):
+        surface = _known(folder, lift.lift_parts(np.stack(pictures), cameras, seed=config.seed), model, config, first)
+    else:
+        surface = (VisualHull() if lift is None else lift).lift(np.stack(pictures), cameras, seed=config.seed)
     write_surface(folder.place("mesh", first), surface)
     return surface
+
+
+def _known(folder: RunFolder, made: LabelledSurface, model: BodyModel, config: ChainConfig, first: int) -> NamedMesh:
+    """Writes what a backend knows beside its surface: views with masks of the parts, and the body."""
+    if not _there(folder.path("masks", first)):
+        views = render_surface(made.surface, count=config.views, size=config.size)
+        write_views(folder.place("render", first), views)
+        write_masks(folder.place("masks", first), label_masks(views, made.surface.faces, made.labels))
+    if not folder.path("smpl", first).is_file():
+        _write_start(folder.place("smpl", first), made.body, model)
+    return made.surface
+
+
+def _there(path: pathlib.Path) -> bool:
+    return path.is_dir() and any(path.iterdir())
 
 
 def _masks(
     folder: RunFolder, text: str, surface: NamedMesh, views: SurfaceViews, first: int
 ) -> tuple[Bool[np.ndarray, "2 N H W"], Bool[np.ndarray, "2 N"]]:
     path = folder.path("masks", first)
-    if not path.is_dir() or not any(path.iterdir()):
+    if not _there(path):
         human, thing = named_colors(text)
         if surface.colors is None or np.ptp(np.asarray(surface.colors).reshape(-1, 3), axis=0).max() < 1 / 255:
             raise InputError(
@@ -215,7 +238,7 @@ def _register(
     start, picture = folder.path("smpl", first), folder.path("white_bg", first)
     begun, initial = "all round", None
     if start.is_file():
-        begun, initial = "run/smpl", _start(model, start)
+        begun, initial = "run/smpl", read_start(model, start)
     elif front is not None and picture.is_file():
         cut = read_picture(picture)
         cameras = view_cameras(cut.shape[0])
@@ -223,8 +246,7 @@ def _register(
         initial = front(cut, camera, model)
         if initial is not None:
             begun = "the front picture"
-            keys = {key: np.asarray(value) for key, value in initial.to_axis_angle(model).items()}
-            write_npz(folder.place("smpl", first), keys)
+            _write_start(folder.place("smpl", first), initial, model)
     body = register(parts.parts[0], model, initial=initial, config=config.fit, quick=True)
     if begun == "the front picture" and body.distances.points > FAR:
         other = register(parts.parts[0], model, config=config.fit, quick=True)
@@ -233,7 +255,16 @@ def _register(
     return body, begun
 
 
-def _start(model: BodyModel, path: Any) -> BodyParams:
+def _write_start(path: pathlib.Path, params: BodyParams, model: BodyModel) -> None:
+    write_npz(path, {key: np.asarray(value) for key, value in params.to_axis_angle(model).items()})
+
+
+def read_start(model: BodyModel, path: PathLike) -> BodyParams:
+    """The body of `run/smpl`, the field's keys.
+
+    Raises:
+      InputError: damaged, or keys are missing.
+    """
     arrays = read_npz(path)
     keys = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "betas", "transl")
     return BodyParams.from_axis_angle(model, **{key: np.asarray(arrays[key]) for key in keys if key in arrays})

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy.spatial import cKDTree
 
 from hoijax.body_models import free_body
 from hoijax.errors import InputError
 from hoijax.experiments.hoi3dgen import pictures, small_sana
+from hoijax.geometry import RigidPose
 from hoijax.io import read_npz
 from hoijax.jobs import generation, sana_generation
 from hoijax.nets import sana, weights
@@ -29,7 +31,9 @@ from hoijax.systems.hoi3dgen.layout import (
     write_masks,
     write_picture,
 )
+from hoijax.systems.hoi3dgen.template import LabelledSurface
 from hoijax.systems.hoi3dgen.text_to_image import FILES, DrawConfig, TextToImage, load_text_to_image
+from hoijax.viz.scene import NamedMesh
 
 TEXT = "A person in a red shirt and yellow jeans carries a blue box with both hands."
 CONFIG = chain.ChainConfig(
@@ -385,3 +389,38 @@ def test_a_front_body_that_does_not_fit_is_not_believed(made, tmp_path, monkeypa
     )
     assert tried == [True, False]
     assert other.report["registered_from"] == "all round" and other.report["chamfer_cm"] == 4.0
+
+
+def test_what_a_backend_knows_of_its_surface_is_taken(made, tmp_path, shown, monkeypatch):
+    _, result, _ = made
+    mesh, labels, asked = result.segmentation.mesh, result.segmentation.labels, []
+    surface = NamedMesh("surface", np.asarray(mesh.vertices), np.asarray(mesh.faces))
+
+    class Known:
+        def lift_parts(self, pictures, cameras=None, *, seed=0):
+            asked.append((pictures.shape, cameras.image_size, seed))
+            pose = RigidPose(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), np.float32(1))
+            return LabelledSurface(surface, np.asarray(labels), result.registered.fit.params, pose, 1.0, 1.0)
+
+    other = RunFolder(tmp_path / "run")
+    for i, picture in enumerate(shown):
+        write_picture(other.place("images", i), picture)
+    monkeypatch.setattr(chain, "named_colors", nobody)
+    model = free_body("test")
+    known = chain.run_chain(
+        other, "A person carries a box.", model, draw=None, lift=Known(), front=nobody, config=CONFIG
+    )
+    assert asked == [((3, 128, 128, 4), (128, 128), 0)]
+    near = cKDTree(np.asarray(known.segmentation.mesh.vertices)).query(np.asarray(mesh.vertices))[1]
+    assert np.mean(np.asarray(known.segmentation.labels)[near] == labels) > 0.95
+    pose = result.registered.fit.params.to_axis_angle(model)["body_pose"]
+    np.testing.assert_allclose(read_npz(other.path("smpl", 0))["body_pose"], pose, atol=1e-5)
+    assert known.report["registered_from"] == "run/smpl"
+    # Masks and a body that are there already are kept.
+    other.path("mesh", 0).unlink()
+    masks, _ = read_masks(other.path("masks", 0), 4, (96, 96))
+    write_masks(other.path("masks", 0), masks[::-1])
+    before = other.path("smpl", 0).stat().st_mtime_ns
+    again = chain.run_chain(other, "A person carries a box.", model, draw=None, lift=Known(), config=CONFIG)
+    assert np.mean(again.segmentation.labels == known.segmentation.labels) < 0.2
+    assert other.path("smpl", 0).stat().st_mtime_ns == before and len(asked) == 2
