@@ -275,7 +275,7 @@ def test_the_template_is_a_shape_by_word_or_the_users_and_begins_with_the_runs_b
     job.compute(job.items, lambda share, what: None)
     lift = seen.pop()
     assert isinstance(lift, TemplateMesh) and lift.model.num_vertices == model.num_vertices
-    np.testing.assert_array_equal(lift.thing.vertices, random_object("box", 3).mesh.vertices)
+    np.testing.assert_allclose(lift.thing.vertices, random_object("box", 3).mesh.vertices, atol=1e-6)
     np.testing.assert_allclose(lift.body.to_axis_angle(model)["body_pose"], keys["body_pose"], atol=1e-5)
     picture = np.full((1, 2, 2, 3), 255, np.uint8)
     picture[0, 0] = np.round(255 * np.array([COLORS["blue"], COLORS["red"]]))

@@ -82,7 +82,7 @@ def run_chain(
     model: BodyModel,
     *,
     draw: TextToImage | Callable[..., np.ndarray] | None,
-    lift: ImageToMesh | None = None,
+    lift: ImageToMesh | LabelledLift | None = None,
     front: FrontBody | None = None,
     config: ChainConfig | None = None,
     prompt: int = 0,
