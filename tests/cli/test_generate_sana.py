@@ -109,7 +109,7 @@ def test_masks_of_another_program_are_taken_and_nothing_before_them_is_made_agai
     try:
         assert run(PROMPT, "--out", made, *OPTIONS, "--redo") == 0
         told = capsys.readouterr().out
-        assert "taken as they are there: run/images, run/white_bg, run/mesh, run/render, run/masks;" in told
+        assert "taken as they are there: run/images, run/white_bg, run/mesh, run/render, run/masks" in told
         after = read_labels(folder.file("seg", 0, "labels.npz"))["labels"]
         assert np.mean(after == before) < 0.2
     finally:
