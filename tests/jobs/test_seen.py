@@ -117,6 +117,25 @@ def test_sides_that_a_detector_exchanged_are_those_of_the_estimate(look, files, 
     np.testing.assert_allclose(shown.pixels[rows], pixels[rows], atol=0.01)
 
 
+def test_the_networks_own_mask_leaves_the_object_out(look, files, held_box, monkeypatch):
+    """It holds what hides the person too, as networks' masks of people with things do."""
+    thing, person = held_box.masks
+    taken, real = [], seen.outline_target
+
+    def outline(human, hidden):
+        taken.append((human, hidden))
+        return real(human, hidden=hidden)
+
+    monkeypatch.setattr(seen, "outline_target", outline)
+    monkeypatch.setattr(seen, "mask_in_picture", lambda *_: np.where(thing | person, 0.9, 0.1))
+    look(dataclasses.replace(files, human_mask=None), finds(held_box)[1])
+    np.testing.assert_array_equal(taken[0][0], person & ~thing)
+    np.testing.assert_array_equal(taken[0][1], thing)
+    # A mask that was given is taken as it is.
+    look(files, finds(held_box)[1])
+    np.testing.assert_array_equal(taken[1][0], person)
+
+
 def test_where_nobody_is_found_the_masks_hold_the_body(look, files):
     told = look(files)
     assert not told.picture.weights.any() and any("landmarks do not" in note for note in told.notes)
