@@ -23,7 +23,7 @@ FLAGS = (
     *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1000,1600"),
 )
-PATIENCE = 300  # seconds; a browser on a busy machine takes a minute to show its first frame
+PATIENCE = 120  # seconds; a browser on a busy machine takes a minute to show its first frame
 
 
 class Browser:

@@ -26,7 +26,7 @@ from hoijax.viz.viewer import Viewer
 
 BLUE, GREEN = (0.1, 0.2, 1.0), (0.1, 0.9, 0.1)
 READY = "document.querySelector('canvas') && [...document.querySelectorAll('label')].some(l => l.innerText == 'result')"
-PATIENCE = 300  # seconds; a busy machine draws a frame in ten
+PATIENCE = 120  # seconds; a busy machine draws a frame in ten
 WINDOW, SCENE = (1200, 800), (slice(190, 720), slice(60, 880))
 """Pixels; around that part are the panel, a word about software rendering and the axes."""
 SINK = 0.01
