@@ -30,7 +30,7 @@ def body_of_front(picture: UInt8[np.ndarray, "H W 4"], camera: Camera, model: Bo
 
     Returns:
       The body in the camera's world, metres from the camera; None where the landmark network finds nobody or what it
-      finds can be no body, as in the 32 pixels of the small SANA.
+      finds can be no body.
     """
     image = over_white(picture)
     nothing = np.zeros(image.shape[:2], bool)
