@@ -78,8 +78,8 @@ def furnish(
     shape, height = choices[int(rng.integers(len(choices)))]
     corner, size = np.asarray(corner, float), np.asarray(size, float)
     vertices, faces = np.asarray(shape.mesh.vertices, float), np.asarray(shape.mesh.faces)
-    vertices = vertices - [*(vertices.min(axis=0) + vertices.max(axis=0))[[0]] / 2, vertices[:, 1].min(), 0.0]
-    vertices[:, 2] -= (vertices[:, 2].min() + vertices[:, 2].max()) / 2
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    vertices = vertices - [(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2]
     if use == "around":
         angle = rng.uniform(-np.pi, np.pi)
         c, s = np.cos(angle), np.sin(angle)

@@ -16,7 +16,7 @@ from hoijax.jobs.photo_people import find_person
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets.blaze import load
 from hoijax.nets.blaze.layers import Params
-from hoijax.optim.fitting import PreparedBody, fit_people, given_intrinsics, observe_mediapipe, prepare_body
+from hoijax.optim.fitting import fit_people, given_intrinsics, observe_mediapipe, prepare_body
 from hoijax.systems.hoi3dgen.image_to_mesh import over_white
 
 
@@ -41,7 +41,7 @@ def body_of_front(picture: UInt8[np.ndarray, "H W 4"], camera: Camera, model: Bo
         return None
     observation = observe_mediapipe(person.landmarks, person.visibility, person.metric, image_size=image.shape[:2])
     intrinsics = given_intrinsics(float(np.asarray(camera.intrinsics)[0, 0]), image.shape[:2])
-    fit = fit_people(_prepared(model, observation.names), observation, intrinsics, quick=True)
+    fit = fit_people(prepare_body(model, observation.names), observation, intrinsics, quick=True)
     params = jax.tree.map(np.asarray, fit.params)
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(params)):
         return None
@@ -58,7 +58,3 @@ def body_of_front(picture: UInt8[np.ndarray, "H W 4"], camera: Camera, model: Bo
 @functools.cache
 def _networks() -> dict[str, Params]:
     return {name: load(name) for name in ("detector", "landmarks")}
-
-
-def _prepared(model: BodyModel, names: tuple[str, ...]) -> PreparedBody:
-    return prepare_body(model, names)
