@@ -150,7 +150,7 @@ def run_trial(trial: Trial, image: Image.Image) -> tuple[int, list[str]]:
 def markdown(record: dict[str, Any]) -> str:
     """The page of a record."""
     cases = [
-        f"## {name}\n\n{row['what'][0].upper()}{row['what'][1:]}; exit code {row['code']}.\n\n```\n"
+        f"## {name}\n\n{row['what'][0].upper()}{row['what'][1:]}; exit code {row['code']}.\n\n```text\n"
         + "\n".join(row["told"]) + "\n```"
         for name, row in record["trials"].items()
     ]  # fmt: skip
