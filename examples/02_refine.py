@@ -11,7 +11,8 @@ import jax
 import numpy as np
 import tyro
 
-from hoijax.body_models import BodyParams, free_body
+from hoijax import viz
+from hoijax.body_models import BodyParams, free_body, pose_body
 from hoijax.geometry import Mesh, RigidPose, rotation_from_axis_angle
 from hoijax.interaction import make_template
 from hoijax.io import read_mesh, read_parameters
@@ -45,6 +46,15 @@ def main(out: pathlib.Path = pathlib.Path("examples_out/02"), count: int = 4, sm
         print(name, {key: f"{100 * max(values):.1f} cm at most" for key, values in rows[name].items()})
     out.mkdir(parents=True, exist_ok=True)
     (out / "distances.json").write_text(json.dumps(rows))
+    scenes = []
+    for people, place in ((params, pose), (result.params, result.pose)):
+        body = pose_body(model, jax.tree.map(lambda x: x[0], people))
+        thing = chair.vertices @ np.asarray(place.rotation[0]).T + np.asarray(place.translation[0])
+        scenes.append([
+            viz.NamedMesh("body", np.asarray(body.vertices), np.asarray(model.faces)),
+            viz.NamedMesh("object", thing, chair.faces),
+        ])  # fmt: skip
+    viz.write_comparison(out / "before_after.png", *scenes, size=64 if small else 384, floor=0.0)
     return rows
 
 

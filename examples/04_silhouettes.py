@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
+from PIL import Image
 
 from hoijax import render
 from hoijax.data.objects import make_object
 from hoijax.geometry import rotation_from_axis_angle
-from hoijax.viz.figures import write_png
 
 
 def main(out: pathlib.Path = pathlib.Path("examples_out/04"), small: bool = False) -> dict:
@@ -45,7 +45,7 @@ def main(out: pathlib.Path = pathlib.Path("examples_out/04"), small: bool = Fals
     print(f"off by {degrees:.2f} degrees and {shift:.1f} mm")
     out.mkdir(parents=True, exist_ok=True)
     pictures = np.hstack([np.asarray(outlines(p, 1.0)[0]) for p in (start, pose, jnp.zeros(6))])
-    write_png(out / "outlines.png", np.uint8(255 * pictures))
+    Image.fromarray(np.uint8(255 * pictures)).save(out / "outlines.png")
     return {"degrees": float(degrees), "mm": float(shift)}
 
 

@@ -4,8 +4,8 @@
     python -m tools.demo_systems --photograph skimage/data/astronaut.png
 
 Writes hoijax/assets/demo/systems/. The photograph is NASA's portrait of Eileen Collins from scikit-image's example
-data, in the public domain; the helmet's mask is grown from a box about it as `reconstruct --object-box` does, and a
-ball of its size stands for it. Seconds; needs the extra [masks].
+data, in the public domain; the helmet's mask is an ellipse drawn over it, and a ball of its size stands for it.
+Seconds.
 """
 
 import argparse
@@ -14,16 +14,14 @@ import pathlib
 
 import numpy as np
 import trimesh
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from hoijax.body_models import named_pose
 from hoijax.io import write_bytes, write_npz
-from hoijax.jobs.grown_masks import grow_mask
-from hoijax.jobs.photographs import Spot
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "hoijax" / "assets" / "demo" / "systems"
-BOX, RADIUS = (278, 340, 500, 512), 0.165
-"""About the helmet, pixels; of the ball that stands for it, metres."""
+OUTLINE, RADIUS = (280, 344, 502, 560), 0.165
+"""Of the helmet, left, top, right, bottom, pixels, partly below the picture; of the ball that stands for it, metres."""
 BENCH, ERROR, FLESH = 0.42, 0.08, 0.1
 """Metres: the bench's height, how far the person sits above it, from a seat to the pelvis."""
 
@@ -40,10 +38,11 @@ def write_room() -> None:
 def write_photograph(path: pathlib.Path) -> None:
     """The photograph, the helmet's mask, and a ball for the helmet."""
     picture = Image.open(path).convert("RGB")
-    mask, _ = grow_mask(np.asarray(picture), Spot(box=BOX))
+    mask = Image.new("L", picture.size)
+    ImageDraw.Draw(mask).ellipse(OUTLINE, fill=255)
     for name, image, kind, options in (
         ("photograph.jpg", picture, "JPEG", {"quality": 85}),
-        ("helmet.png", Image.fromarray(np.uint8(255 * mask)), "PNG", {"optimize": True}),
+        ("helmet.png", mask, "PNG", {"optimize": True}),
     ):
         data = io.BytesIO()
         image.save(data, kind, **options)

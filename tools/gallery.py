@@ -8,6 +8,7 @@ import ast
 import pathlib
 import subprocess
 import sys
+import textwrap
 import time
 
 import tyro
@@ -38,7 +39,8 @@ def main(out: pathlib.Path = pathlib.Path("examples_out"), only: str = "") -> No
         run = subprocess.run([sys.executable, path, "--out", folder], capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - began
         drawn = shrink(newest_picture(folder), pictures / f"{number}.jpg")
-        sections[number] = section(path, run.stdout, seconds, drawn)
+        printed = run.stdout.replace(str(folder), f"examples_out/{number}")
+        sections[number] = section(path, printed, seconds, drawn)
         page.write_text(join(sections), encoding="utf-8")
     page.write_text(join(sections), encoding="utf-8")
 
@@ -48,7 +50,7 @@ def section(path: pathlib.Path, said: str = "", seconds: float | None = None, dr
     title = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
     lines = [line for line in said.splitlines() if line.strip()]
     picture = f"![{title}](images/examples/{path.name[:2]}.jpg)\n\n" if drawn else ""
-    last = f"```text\n{lines[-1][:160]}\n```\n\n" if lines else ""
+    last = f"```text\n{textwrap.shorten(lines[-1], 160, placeholder=' ...')}\n```\n\n" if lines else ""
     took = "" if seconds is None else f", {seconds:.0f} s"
     return f"## {path.stem}\n\n{title}\n\n{picture}{last}`python examples/{path.name}`{took}.\n"
 

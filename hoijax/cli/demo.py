@@ -30,9 +30,10 @@ class Options:
     """Folder for the results; index.html there shows them, refined.html every refined case."""
     only: str = ""
     """Names of the cases to run, separated by commas: of estimates, or scorehoi, graft, interactvlm, interactanything,
-    hoi3dgen; without it each system and three estimates. "estimates" stands for all seven."""
+    hoi3dgen; without it each system and the first estimate. "estimates" stands for all seven."""
     steps: int | None = None
-    """Gradient steps of the estimates, in all; without it the refiner's own number."""
+    """Gradient steps of the estimates, in all; without it the refiner's own number. The systems' cases, such as
+    scorehoi, always take their own."""
     pictures: bool = True
     """Make pictures and the page."""
     redo: bool = False
@@ -59,7 +60,7 @@ class DemoCase:
     """What must not move, as in `--freeze`."""
 
 
-FIRST = 3
+FIRST = 1
 """Estimates that are refined where nothing else is asked for: the systems take the rest of the time."""
 ALL = "estimates"
 
@@ -170,7 +171,8 @@ def _write_page(out: pathlib.Path, cases: list[DemoCase], sections: "list[Case]"
     if cases:
         first, folder = cases[0], out / cases[0].name
         picture = folder / "before_after.png"
-        text = f"An estimate and a mesh, refined by gradients.\nhoijax refine\nAll {len(cases)}: refined.html."
+        text = "An estimate and a mesh, refined by gradients.\nhoijax refine\n"
+        text += f"All {len(cases)}: refined.html." if len(cases) > 1 else "`hoijax demo --only estimates` shows seven."
         pictures = [("before, after", picture)] if picture.is_file() else []
         refined = Case(first.title, None, read_scene(folder / "interaction.glb"), pictures=pictures, text=text)
         sections = [refined, *sections]

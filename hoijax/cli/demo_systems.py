@@ -55,7 +55,8 @@ SYSTEMS = (
         "contact --image ASSETS/systems/photograph.jpg --object ASSETS/systems/helmet.ply "
         "--object-mask ASSETS/systems/helmet.png --label helmet --size-std 0.2",
         "NASA's portrait of Eileen Collins (public domain), a ball for the helmet, no focal length: depth is a guess. "
-        "The body is fitted to MediaPipe's landmarks and outline, the ball to the mask; contact is read off distances.",
+        "The body is fitted to MediaPipe's landmarks and outline, the ball to the mask; contact is read off distances "
+        "and drawn on four views of a body in a pose of its own.",
     ),
     SystemCase(
         "interactanything",
@@ -66,7 +67,7 @@ SYSTEMS = (
     SystemCase(
         "hoi3dgen",
         "HOI3DGen: a sentence",
-        'generate "A woman in a red jacket carries a blue box with both hands" --count 2 --size 256 --lod light '
+        'generate "A woman in a red jacket carries a blue box with both hands" --count 1 --size 256 --lod light '
         "--no-physics",
         "Composed from what ships: a textured person on a skeleton with an object, its contact measured.",
     ),
