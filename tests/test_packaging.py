@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tomllib
 
+from packaging.requirements import Requirement
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -17,6 +19,19 @@ def test_pyproject_lists_every_package():
             parts = init.parent.relative_to(ROOT / folder).parts
             found.add(".".join([name, *parts]))
     assert listed == found
+
+
+def test_the_pythons_that_are_named_have_a_flax_that_they_can_import():
+    """Flax before 0.12.3 reads `__annotations__` in a way that Python 3.14 has no more."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line]
+    assert named == ["3.11", "3.12", "3.13", "3.14"] and project["requires-python"] == ">=3.11"
+    assert "Python 3.11, 3.12, 3.13 and 3.14" in (ROOT / "docs" / "faq.md").read_text()
+    needs = [Requirement(line) for line in project["dependencies"]]
+    for python in named:
+        asked = [n for n in needs if n.name == "flax" and n.marker.evaluate({"python_version": python})]
+        assert len(asked) == 1 and asked[0].specifier.contains("0.12.3")
+        assert asked[0].specifier.contains("0.12.2") == (python != "3.14")
 
 
 def test_a_bare_checkout_resolves_the_root_folders():
