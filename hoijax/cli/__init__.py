@@ -14,6 +14,7 @@ What every verb takes besides is `hoijax.cli.manners`. Exit codes, the same for 
 | 1 | a batch ran to its end, but some of its items could not be used, or with `--strict` are not good |
 | 2 | bad input or bad options: one message on stderr, nothing written; or the system refused, such as a full disk |
 | 130 | stopped by Ctrl-C; what was finished is on disk |
+| 141 | whoever reads the output has gone, as `head` does |
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import dataclasses
 import difflib
 import importlib
 import json
+import os
 import pathlib
 import sys
 import traceback
@@ -145,7 +147,7 @@ _EVERY = (
     "object on standard output at the end, all else on standard error)."
 )
 _SHELLS = ("bash", "zsh", "tcsh")
-_OK, _BAD_INPUT, _INTERRUPTED = 0, 2, 130
+_OK, _BAD_INPUT, _INTERRUPTED, _UNREAD = 0, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -158,6 +160,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit code (see the module's table).
     """
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Python writes what is left when it ends, and would tell of the same error again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """`main`, to a reader who stays."""
     manners, args = Manners.take(sys.argv[1:] if argv is None else argv)
     if argv is None and manners.cache and args[:1] != ["view"]:
         from hoijax.cli.cache import keep_all

@@ -1,5 +1,6 @@
 import dataclasses
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,20 @@ def test_help_lists_every_verb(capsys):
     out = capsys.readouterr().out
     for name, verb in cli.VERBS.items():
         assert f"  {name} " in out and verb.help in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["refine", "--help"]])
+def test_a_reader_who_leaves_is_no_fault(words):
+    """As `hoijax refine --help | head -1` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import sys; from hoijax.cli import main; sys.exit(main(sys.argv[1:]))"
+    held = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # written at the end
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], stdout=writer, stderr=subprocess.PIPE, text=True, env=held
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_no_arguments_show_the_help_on_stderr(capsys):
