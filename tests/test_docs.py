@@ -256,6 +256,35 @@ def test_a_command_that_is_shown_has_options_that_exist(page, words, capsys):
         assert stop.code == 0, f"{page}: hoijax {' '.join(words)}\n{capsys.readouterr().err}"
 
 
+ANOTHERS = {"--enable_tex"}
+"""Options of other programs than hoijax's."""
+
+
+def test_options_that_are_named_in_the_text_exist(capsys):
+    """Of a verb, or a field or argument of a script of experiments, examples or tools."""
+    for name in cli.VERBS:
+        cli.main([name, "--help"])
+    known = (
+        set(re.findall(r"--[a-z][\w-]*", capsys.readouterr().out))
+        | {"--quiet", "--verbose", "--version", "--completion"}
+        | ANOTHERS
+    )
+    fields = set()
+    for path in (path for folder in ("experiments", "examples", "tools") for path in (ROOT / folder).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        fields |= {*re.findall(r"^\s*(\w+):", text, re.M), *re.findall(r"[(,]\s*(\w+): ", text)}
+        fields |= {name.replace("-", "_") for name in re.findall(r'"--([\w-]+)"', text)}
+    count = 0
+    for page in (page for page in PAGES if page.name != "CHANGELOG.md"):  # which tells of options that went
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        for code in re.findall(r"`([^`]+)`", text):
+            for option in re.findall(r"(?<![\w-])--[a-z][\w.-]*", code):
+                last = option.rpartition(".")[2].removeprefix("--").replace("-", "_")
+                count += 1
+                assert option in known or {last, last.removeprefix("no_")} & fields, f"{page}: {code}: {option}"
+    assert count > 200
+
+
 OTHERS = [(page, words) for page, words in COMMANDS if words[0] != "hoijax" or words[1] not in cli.VERBS]
 
 
