@@ -26,8 +26,11 @@ SHARE = 0.9
 """Share of a box above which nothing was parted in it."""
 
 
-def require_growing() -> None:
+def require_growing(*, following: bool = False) -> None:
     """Refuses to go on where masks cannot be grown.
+
+    Args:
+      following: from a video's frame to its next, and not from a box or a click.
 
     Raises:
       InputError: OpenCV is not installed.
@@ -36,7 +39,10 @@ def require_growing() -> None:
         import cv2  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "a mask is grown from --object-box or --object-click by OpenCV; pip install 'hoijax[masks]', or give "
+            "the object is followed from frame to frame by OpenCV; pip install 'hoijax[masks]', or give as "
+            "--object-mask a folder with a mask of each frame, named 000000.png and so on"
+            if following
+            else "a mask is grown from --object-box or --object-click by OpenCV; pip install 'hoijax[masks]', or give "
             "--object-mask"
         ) from error
 
@@ -89,7 +95,7 @@ def follow_mask(
     Raises:
       InputError: the object was lost, or OpenCV is not installed.
     """
-    require_growing()
+    require_growing(following=True)
     rows, columns = np.flatnonzero(before.any(axis=1)), np.flatnonzero(before.any(axis=0))
     if not len(rows):
         raise InputError("the object is lost: the frame before shows nothing of it")

@@ -118,6 +118,9 @@ def _list_frames(
 ) -> tuple[list[tuple[PhotographFile, str]], dict[str, str]]:
     video = Video(request.image)
     files = list_frames(video, masks, request.every, find_object)
+    told = [any((file.masks.object, file.masks.instances, file.masks.spot)) for file in files]
+    if told[0] and not all(told):
+        require_growing(following=True)
     _check_who(request, files[0].read())  # what cannot be used is said before anything is written
     video.close()
     spot = None if request.spot is None else dataclasses.asdict(request.spot)

@@ -102,3 +102,5 @@ def test_without_opencv_it_is_said_what_to_install(monkeypatch):
         require_growing()
     with pytest.raises(InputError, match=r"hoijax\[masks\]"):
         grow_mask(scene()[0], Spot(click=(120, 90)))
+    with pytest.raises(InputError, match=r"followed from frame to frame by OpenCV; pip install 'hoijax\[masks\]'"):
+        follow_mask(scene()[0], scene()[1])

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import json
 import pathlib
+import sys
 import weakref
 
 import jax
@@ -423,6 +424,18 @@ def test_masks_of_a_video_may_be_given_for_every_frame(video, tmp_path):
     (tmp_path / "frames" / "000002.png").unlink()
     code, told, _ = video(thing="frames", out="other")
     assert code == 2 and "no mask of 000002" in told and not (tmp_path / "other").exists()
+
+
+def test_without_opencv_a_video_wants_a_mask_of_each_frame_and_says_so_at_once(video, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    code, told, seen = video()
+    assert code == 2 and "followed from frame to frame" in told and "hoijax[masks]" in told
+    assert not seen and not (tmp_path / "out").exists()
+    (tmp_path / "frames").mkdir()
+    for i in range(5):
+        (tmp_path / "frames" / f"{i:06d}.png").write_bytes((tmp_path / "things" / "a.png").read_bytes())
+    code, _, seen = video(thing="frames")
+    assert code == 0 and len(seen) == 5
 
 
 def test_a_box_says_where_the_object_is_in_the_first_frame(video, tmp_path):
