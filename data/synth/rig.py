@@ -5,6 +5,7 @@ joint before it turns: x to the left, y up, z forward; arms along x, palms down,
 """
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -35,6 +36,15 @@ def _model() -> BodyModel:
 @functools.cache
 def _regions() -> dict[str, np.ndarray]:
     return contact_regions(_model())
+
+
+@functools.cache
+def _skin(bone: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of the light free body that a bone moves most, evenly chosen, and its shape directions there."""
+    model = free_body("light")
+    own = np.flatnonzero(np.asarray(model.skin_weights).argmax(axis=1) == bone)
+    own = own[np.linspace(0, len(own) - 1, count).round().astype(int)]
+    return np.asarray(model.v_template, float)[own], np.asarray(model.shape_dirs, float)[own]
 
 
 @functools.cache
@@ -128,6 +138,14 @@ class Puppet:
         weights = np.asarray(_model().skin_weights)[ids].astype(float)
         local = self._template[ids][:, None] - self.rest[None]
         return np.einsum("vj,vjc->vc", weights, np.einsum("jcd,vjd->vjc", rotations, local) + positions[None])
+
+    def skin(self, bones: Iterable[int], count: int) -> np.ndarray:
+        """Points of the skin about each of some joints, from the joint and along its own axes, (B, count, 3) metres."""
+        found = []
+        for bone in bones:
+            template, shapes = _skin(int(bone), count)
+            found.append(template + shapes @ self.betas - self.rest[bone])
+        return np.stack(found)
 
     @property
     def hip_height(self) -> float:

@@ -60,6 +60,8 @@ FINE = (
     ),
 )
 """Stage E, equation 8: the pose block first with the hands, then everything while penetration is driven out."""
+GRIPPING = ("root", "translation", "torso", "arms", "hands")
+"""What keeps a hand on what it has closed on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +117,7 @@ def optimise(
     held: bool,
     feet: bool | None,
     worn: bool = False,
+    gripped: bool = False,
     equations: EquationTargets | None = None,
     config: OptimiseConfig = OptimiseConfig(),
     watch: Watch | None = None,
@@ -134,6 +137,7 @@ def optimise(
         would tip over to where hands are.
       feet: whether the feet stand on the floor; None: those that are near it.
       worn: whether it is worn: legs and hands then stay as they are.
+      gripped: whether one hand has closed on it: it then stays in that hand, and of the person only the legs move.
       equations: `equation_targets` of the starts, where the config wants terms of the paper's equations.
       config: the stages.
       watch: called with the share done and the stage.
@@ -142,7 +146,7 @@ def optimise(
       What stage D left, and what stage E did.
     """
     floor = Floor.at(0.0)
-    fixed = () if held else ("object_rotation",)
+    fixed = ("object",) if gripped else () if held else ("object_rotation",)
 
     def show(before: float, share: float) -> Callable[[Progress], None]:
         def tell(progress: Progress) -> None:
@@ -169,7 +173,7 @@ def optimise(
     first = RefineConfig(stages=stages[0], freeze=("person", "object_scale", *fixed), sizes=config.sizes, upright=rests)
     placed = refine_batch(model, params, template, pose, parts, first, progress=show(0.0, 0.25),
                           equations=targets("global"), **common)  # fmt: skip
-    limbs = ("legs", "hands") if worn else ()
+    limbs = ("legs", "hands") if worn else GRIPPING if gripped else ()
     second = RefineConfig(
         stages=stages[1],
         freeze=("object", "betas", *limbs),

@@ -150,7 +150,14 @@ def prepare(model: BodyModel, template: ObjectTemplate, relations: Relations) ->
             f"the bank of poses has 52 joints, this body has {model.num_joints}; use the free body or SMPL-H"
         )
     mesh = Mesh(np.asarray(template.mesh.vertices), np.asarray(template.mesh.faces))
-    thing = Thing.of(mesh, lambda x: signed_distance(template.sdf, x))
+
+    def distance(points: np.ndarray) -> np.ndarray:
+        # Few sizes, so that few programs are compiled.
+        padded = np.zeros((1 << max(len(points) - 1, 1).bit_length(), 3), np.float32)
+        padded[: len(points)] = points
+        return np.asarray(signed_distance(template.sdf, padded))[: len(points)]
+
+    thing = Thing.of(mesh, distance)
     return Prepared(model, body_field(model), template, thing, on_the_back(at_size(relations)))
 
 
@@ -211,6 +218,7 @@ def run(
     placed, fine = optimise(
         model, prepared.field, prepared.template, params, pose, parts, regions,
         rests=standing == "floor", held=standing in ("carried", "worn"), feet=feet, worn=standing == "worn",
+        gripped=standing == "carried" and all(s.gripped for s in starts),
         equations=equations, config=settings,
         watch=lambda share, text: tell(0.1 + 0.8 * share, text),
     )  # fmt: skip

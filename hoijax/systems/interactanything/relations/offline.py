@@ -27,6 +27,8 @@ HEIGHT = 1.7
 """Of the person whom scales compare with, metres."""
 MARGIN = 1.5
 """A mesh has a thing's usual size within this factor of its range."""
+SPAN = 0.09
+"""Between fingers and thumb: what is thicker is taken in two hands, unless it has a handle, metres."""
 ONE_HAND = (0.15, 0.4, 0.1)
 """One hand takes what is up to the first long, or up to the second long and the third thick, metres."""
 ROOM = 6.0
@@ -425,6 +427,9 @@ def _hands(about: _About, frame: Frame) -> tuple[tuple[str, ...], str]:
         return (("left", "right") if frame.hands == "both" else ("right",)), "so it is done"
     if phrase is not None and phrase.part in ("hand", "arm", "ear"):
         return ("right",), f"it is taken by the {phrase.part}"
+    grip = (about.thing.parts if about.thing else kind.parts).get("grip", "")
+    if min(shape.size) > SPAN and "handle" not in grip and not frame.hands:
+        return ("left", "right"), "no hand closes round the mesh"
     if shape.longest <= ONE_HAND[0]:
         return ("right",), "it is small enough for one hand"
     if kind.hands:

@@ -88,6 +88,7 @@ def draw_starts(
                 feet=s.floor,
                 script=script.__name__,
                 notes=tuple(s.notes),
+                gripped=s.gripped,
             )
         )
     return starts

@@ -1,11 +1,13 @@
 """A puppet beside a thing: what the scripts of the bank move, and where on the thing its contacts are."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 
 from hoijax.data.synth.rig import Puppet, turn
 from hoijax.geometry import Mesh, stratified_samples
@@ -18,6 +20,8 @@ SAMPLES = 6000
 """Of the surface."""
 THICK = 0.07
 """What a hand can close round, metres."""
+WIDE = 0.09
+"""What a hand still holds between fingers and thumb, metres."""
 LEVEL = 0.015
 """Points of a face that are so much deeper than others are on another level, metres."""
 ROUNDING = 1e-4
@@ -34,9 +38,11 @@ class Thing:
     normals: Float[np.ndarray, "S 3"]
     """Unit normals there, outward where the mesh's faces wind outward."""
     thickness: Float[np.ndarray, "S"]
-    """How thick the object is behind each sample, metres; infinite beyond `THICK`, or where it was not measured."""
+    """How thick the object is behind each sample, metres; infinite beyond `WIDE`, or where it was not measured."""
     area: float = 1.0
     """Of the surface that the samples are spread over, square metres."""
+    signed_distance: Callable[[np.ndarray], Any] | None = None
+    """Of points (N, 3), positive outside, metres."""
 
     @classmethod
     def of(cls, mesh: Mesh, signed_distance: Callable[[np.ndarray], Any] | None = None) -> "Thing":
@@ -64,10 +70,15 @@ class Thing:
             if free.sum() > 100:
                 points, normal = points[free], normal[free]
             thickness = np.full(len(points), np.inf)
-            for depth in step * np.arange(round(THICK / step), 0, -1):
+            for depth in step * np.arange(round(WIDE / step), 0, -1):
                 outside = np.asarray(signed_distance((points - depth * normal).astype(np.float32))) > 0
                 thickness[outside] = depth
-        return cls(mesh, points, normal, thickness, area * len(points) / SAMPLES)
+        return cls(mesh, points, normal, thickness, area * len(points) / SAMPLES, signed_distance)
+
+    @functools.cached_property
+    def tree(self) -> cKDTree:
+        """Of the samples."""
+        return cKDTree(self.points)
 
     def inside(self, boxes: tuple[Box, ...]) -> np.ndarray:
         """Which samples lie in one of some boxes of the thing's own frame, (S,); all where none does."""
@@ -95,6 +106,8 @@ class Setting:
     """Part of the body to the boxes of the thing, of those that the relations name, that it goes for."""
     floor: bool = True
     """Whether the person's feet stand on the floor."""
+    gripped: bool = False
+    """Whether one hand has closed on the thing."""
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def contact(self, *parts: str) -> Contact | None:
@@ -112,17 +125,26 @@ class Setting:
         mask = self.thing.inside(boxes)
         return self.world(self.thing.points[mask]), self.thing.normals[mask] @ self.rotation.T
 
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance of world points (N, 3) to the thing, positive outside, metres; its mesh must be solid."""
+        return np.asarray(self.thing.signed_distance(((points - self.translation) @ self.rotation).astype(np.float32)))
+
+    def normals_at(self, points: np.ndarray) -> np.ndarray:
+        """Outward unit normals of the surface nearest to world points, world."""
+        nearest = self.thing.tree.query((points - self.translation) @ self.rotation)[1]
+        return self.thing.normals[nearest] @ self.rotation.T
+
     @property
     def flat(self) -> bool:
         """Whether the thing is carried level and is low enough to lie on the fingers of two hands."""
         wide, tall, deep = np.subtract(*self.box()[::-1])
         return bool(self.relations.standing == "carried" and tall < THICK < min(wide, deep))
 
-    def thin(self, part: str) -> np.ndarray:
-        """Which of a part's `samples` are on something that a hand can close round."""
+    def thin(self, part: str, thick: float = THICK) -> np.ndarray:
+        """Which of a part's `samples` are on something that a hand can close round, at most so thick, metres."""
         contact = self.contact(part)
         mask = self.thing.inside(self.chosen.get(part, contact.places if contact else ()))
-        return self.thing.thickness[mask] <= THICK
+        return self.thing.thickness[mask] <= thick
 
     def box(self, part: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Corners, along the world's axes, of what a part is to touch, or of the whole thing."""
@@ -236,3 +258,5 @@ class Start:
     script: str
     """Which script drew it."""
     notes: tuple[str, ...] = ()
+    gripped: bool = False
+    """Whether one hand has closed on the thing."""
