@@ -158,6 +158,7 @@ def main(config: Config) -> None:
     cases = [*prompt_cases(), LYING]
     if wrong := [k for k in config.prompts if not 1 <= k <= len(cases)]:
         raise InputError(f"there are prompts 1 to {len(cases)}; got {wrong}")
+    config.out.mkdir(parents=True, exist_ok=True)
     model, kept = free_body(config.lod), {}
     rows: dict[str, dict[int, Any]] = {name: {} for name in config.variants}
     for number in config.prompts:  # prompt by prompt, so that a stopped run has whole pairs

@@ -72,7 +72,8 @@ def main(config: Config) -> None:
     cases = other_cases() if others else prompt_cases()
     chosen = [int(k) for k in config.only.split(",") if k.strip()] or list(range(len(cases)))
     folder = config.work / ("others" if others else "full")
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, config.out):
+        each.mkdir(parents=True, exist_ok=True)
     settings = SynthesisConfig(
         count=config.count,
         draws=config.draws,

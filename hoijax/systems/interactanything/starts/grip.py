@@ -51,7 +51,7 @@ class _Fingers:
         self.bends = bends
         rotations, positions = puppet.kinematics()
         self._turned, self._at = rotations[wrist], positions[wrist]
-        self._skin = puppet.skin(self.bones.reshape(-1), SKIN).reshape(*self.bones.shape, SKIN, 3)
+        self._skin = puppet.skin(self.bones.reshape(-1).tolist(), SKIN).reshape(*self.bones.shape, SKIN, 3)
         parents = np.array([[wrist, *row[:2]] for row in self.bones.tolist()])
         self._steps = puppet.rest[self.bones] - puppet.rest[parents]
 
