@@ -159,6 +159,24 @@ def draw(meshes: PictureMeshes, camera: tuple[jax.Array, jax.Array], look: Appea
     return Drawn(jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8), label, depth, things_depth)
 
 
+@functools.partial(jax.jit, static_argnums=4)
+def depth_in_room(
+    vertices: jax.Array, faces: jax.Array, camera: tuple[jax.Array, jax.Array], room: jax.Array, size: int
+) -> jax.Array:
+    """Distance of things in a room along the viewing axis (H, W), metres: `Drawn.depth` without a picture.
+
+    Args:
+      vertices: of the things.
+      faces: theirs; rows of zeros are nothing.
+      camera: intrinsics (3, 3) and T_camera_world (4, 4).
+      room: see `Appearance.room`.
+      size: side of the picture, pixels.
+    """
+    view = Camera(camera[0], camera[1], (size, size))
+    things, wall = rasterize(vertices, faces, view).depth, _room(view, camera_center(view), room)[0]
+    return jnp.where(things <= wall + 0.02, things, wall)
+
+
 @functools.partial(jax.jit, static_argnums=3)
 def silhouette(vertices: jax.Array, faces: jax.Array, camera: tuple[jax.Array, jax.Array], size: int) -> jax.Array:
     """Which pixels a mesh would cover if nothing were before it, and its depth there, infinite elsewhere, (H, W)."""

@@ -27,7 +27,7 @@ _FURNITURE = ("bed", "bench", "bicycle", "box", "chair", "chair", "desk", "sofa"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Person:
+class Person:
     """Someone in a scene: the body, what it touches, and its furniture."""
 
     action: str
@@ -45,33 +45,41 @@ class _Person:
 
 def make_scenes(config: SynthConfig, split: str, indices: range) -> tuple[list[bytes], dict[str, Any]]:
     """The scenes of a shard; see `shards.make_shard`."""
-    seated = [i for i in indices if i % _STANDING]
-    # Sitters, leaners and liers are drawn as interactions of their own split.
-    interactions, statistics = find_interactions(dataclasses.replace(config, actions=ACTIONS), split, seated)
-    statistics["actions"]["stand"] = {"attempts": 0, "accepted": 0, "rejected": {}}
-    records = []
-    for index in indices:
-        if index in interactions:
-            person = _from_interaction(interactions[index])
-        else:
-            person = _stand(config, split, index)
-            for name in ("attempts", "accepted"):
-                statistics["actions"]["stand"][name] += 1
-        records.append(serialize(split, config.image_size, _sample(config, split, index, person)))
+    people, statistics = find_people(dataclasses.replace(config, actions=ACTIONS), split, indices, _STANDING)
+    records = [serialize(split, config.image_size, _sample(config, split, index, people[index])) for index in indices]
     return records, statistics
 
 
-def _from_interaction(checked: checks.Checked) -> _Person:
+def find_people(
+    config: SynthConfig, split: str, indices: range, standing: int
+) -> tuple[dict[int, Person], dict[str, Any]]:
+    """Someone for every scene, and how often what was tried.
+
+    Args:
+      config: of the build; its actions are those of the people, in turn.
+      split: of scenes.
+      indices: numbers of the scenes.
+      standing: every how manieth stands or walks instead.
+    """
+    # Sitters, leaners and liers are drawn as interactions of their own split.
+    interactions, statistics = find_interactions(config, split, [i for i in indices if i % standing])
+    stand = [i for i in indices if i not in interactions]
+    statistics["actions"]["stand"] = {"attempts": len(stand), "accepted": len(stand), "rejected": {}}
+    people = {i: _from_interaction(x) for i, x in interactions.items()}
+    return people | {i: _stand(config, split, i) for i in stand}, statistics
+
+
+def _from_interaction(checked: checks.Checked) -> Person:
     fitted = checked.fitted
     candidate, start = fitted.candidate, fitted.candidate.start
     placed = Placed(start.placed.object, fitted.object_rotation, fitted.object_translation, candidate.object_seed)
-    return _Person(
+    return Person(
         candidate.action.name, candidate.text, candidate.shape_seed, fitted.rotations, start.puppet.betas,
         fitted.translation, checked.vertices, checked.joints, [placed], checked.body_contact, checked.depth,
     )  # fmt: skip
 
 
-def _stand(config: SynthConfig, split: str, index: int) -> _Person:
+def _stand(config: SynthConfig, split: str, index: int) -> Person:
     rng = source(config, split, index, 0, use=2)
     shape_seed = pool_seed(config, split, "shape", int(rng.integers(0, 1 << 30)))
     p = Puppet(body_betas(shape_seed))
@@ -86,7 +94,7 @@ def _stand(config: SynthConfig, split: str, index: int) -> _Person:
     down = np.array([0.0, -vertices[:, 1].min(), 0.0])
     text = "a person walks through a room" if walking else "a person stands in a room"
     none = np.zeros(len(vertices), bool)
-    return _Person(
+    return Person(
         "stand",
         text,
         shape_seed,
@@ -101,8 +109,8 @@ def _stand(config: SynthConfig, split: str, index: int) -> _Person:
     )
 
 
-def _furnish(rng: np.random.Generator, config: SynthConfig, split: str, person: _Person) -> list[Placed]:
-    """The person's own furniture, and up to four more pieces that overlap nothing."""
+def furnish(rng: np.random.Generator, config: SynthConfig, split: str, person: Person) -> list[Placed]:
+    """The person's own furniture, and two to four more pieces that overlap nothing."""
     boxes = [(person.vertices.min(axis=0), person.vertices.max(axis=0))] + [f.box() for f in person.furniture]
     out = list(person.furniture)
     for _ in range(int(rng.integers(2, 5))):
@@ -120,9 +128,9 @@ def _furnish(rng: np.random.Generator, config: SynthConfig, split: str, person: 
     return out
 
 
-def _sample(config: SynthConfig, split: str, index: int, person: _Person) -> dict[str, Any]:
+def _sample(config: SynthConfig, split: str, index: int, person: Person) -> dict[str, Any]:
     rng = source(config, split, index, 0, use=3)
-    furniture = _furnish(rng, config, split, person)
+    furniture = furnish(rng, config, split, person)
     pieces = [samples.body_piece(rng, person.vertices)]
     for i, piece in enumerate(furniture):
         pieces.append(samples.object_piece(rng, piece, OBJECT if i < len(person.furniture) else SUPPORT))

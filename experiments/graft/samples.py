@@ -97,19 +97,21 @@ class Some:
 
 
 class Mixed:
-    """Two sources as one: each sample of the first once, those of the second as often as its share wants."""
+    """Two sources as one: each sample of one of them once, those of the other as often as the share wants."""
 
     def __init__(self, first: Any, second: Any, share: float):
         """`share` is the first's, between 0 and 1; it is met as nearly as whole repetitions allow."""
+        wanted = len(first) * (1 - share) / share / len(second)
         self._first, self._second = first, second
-        self._repeats = max(1, round(len(first) * (1 - share) / share / len(second)))
+        self._count = len(first) * max(1, round(1 / wanted))
+        self._all = self._count + len(second) * max(1, round(wanted))
 
     def __len__(self) -> int:
-        return len(self._first) + self._repeats * len(self._second)
+        return self._all
 
     def __getitem__(self, index: int) -> Any:
-        own = index - len(self._first)
-        return self._first[index] if own < 0 else self._second[own % len(self._second)]
+        own = index - self._count
+        return self._first[index % len(self._first)] if own < 0 else self._second[own % len(self._second)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
     python -m hoijax.experiments.graft.train --out runs/graft --steps=2            # does it run: a minute
     python -m hoijax.experiments.graft.train --out runs/graft --synth data/synth   # on SynthHOI's scenes
+    python -m hoijax.experiments.graft.train --out runs/graft --reviews data/views --mixed 0.5   # on views of more
     python -m hoijax.experiments.graft.train --out runs/full --synth data/synth --visual   # the full mode
     python -m hoijax.experiments.graft.train --out runs/prox --scans prox --root data/prox --body-model data/smplx
 
-Without `--synth` and `--scans` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network also looks at
-SynthHOI's images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A stopped run goes
-on where its last checkpoint was, and many devices or processes may share it (docs/training.md). Writes `config.json`,
-`metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights, and `encoder.safetensors`
-with those of the encoder. How the shipped weights were trained: `recipes`.
+Without `--synth`, `--reviews` and `--scans` it trains on made-up rooms (`rooms.Rooms`). With `--visual` the network
+also looks at SynthHOI's images, through an encoder of its own that is trained along (`hoijax.nets.graft.encoder`). A
+stopped run goes on where its last checkpoint was, and many devices or processes may share it (docs/training.md). Writes
+`config.json`, `metrics.jsonl`, checkpoints, and in the end `graft.safetensors` with the averaged weights, and
+`encoder.safetensors` with those of the encoder. How the shipped weights were trained: `recipes`.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ from tqdm import tqdm
 
 from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
+from hoijax.data.synth.reviews import Reviews
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.environment import software
@@ -72,12 +74,14 @@ class Config(RunConfig):
     """Root of a built SynthHOI; None and no `scans`: made-up rooms."""
     split: str = "scenes_train"
     """Of SynthHOI."""
+    reviews: pathlib.Path | None = None
+    """Views of solved scenes instead, a folder of `hoijax.data.synth.reviews`."""
     scans: str | None = None
     """Real people in real scans instead, the training split of "prox" or "rich_scenes" (`scans.ScannedScenes`)."""
     root: pathlib.Path | None = None
     """Where that data set lies."""
     mixed: float = 0.0
-    """With SynthHOI or scans: share of the samples that are made-up rooms all the same."""
+    """With SynthHOI, views or scans: share of the samples that are made-up rooms all the same."""
     size: str = "small"
     """"small", "pelvis": small, its scale about the pelvis, and told where the pose is held; "full", "plain": small,
     with none of hoijax's departures from the paper's network; or "tiny"."""
@@ -142,9 +146,13 @@ class Config(RunConfig):
         if self.visual and self.synth is None:
             raise InputError("made-up rooms have no images; give --synth, the root of a built SynthHOI, with --visual")
         check_scans(self.scans, self.root, self.body_model, self.synth)
-        other = self.synth is not None or self.scans is not None
+        if self.reviews is not None and (self.synth is not None or self.scans is not None):
+            raise InputError("--reviews are scenes of their own; leave out --synth and --scans")
+        other = any(x is not None for x in (self.synth, self.scans, self.reviews))
         if not 0 <= self.mixed < 1 or (self.mixed and (self.visual or not other)):
-            raise InputError(f"mixed is a share below 1, for --scans or --synth without --visual; got {self.mixed}")
+            raise InputError(
+                f"mixed is a share below 1, for --scans, --reviews or --synth without --visual; got {self.mixed}"
+            )
         if not 0 <= self.held <= 1 or not 0 < self.density <= 1:
             raise InputError(f"held and density are shares, got {self.held} and {self.density}")
         self.check("horizon", "points")
@@ -184,8 +192,8 @@ class GraftTask:
 
 
 DATA = (
-    "synth", "split", "scans", "root", "mixed", "start", "points", "body", "body_model", "rooms", "views", "density",
-    "furniture", "distances",
+    "synth", "split", "reviews", "scans", "root", "mixed", "start", "points", "body", "body_model", "rooms", "views",
+    "density", "furniture", "distances",
 )  # fmt: skip
 """Settings that decide about samples and first weights, not about the program."""
 
@@ -290,6 +298,8 @@ def make_source(config: Config, bodies: TrainingBodies) -> Source:
         )  # fmt: skip
         if scenes.problems:
             tqdm.write(f"{len(scenes.problems)} things of {config.scans} were left out, first: {scenes.problems[0]}")
+    elif config.reviews is not None:
+        scenes = SynthScenes(Reviews(config.reviews), model, spec, points=config.points, seed=config.seed)
     elif config.synth is not None:
         split, pictures = open_split(config.synth, config.split), SIDE if config.visual else 0
         scenes = SynthScenes(split, model, spec, points=config.points, seed=config.seed, pictures=pictures)
@@ -353,15 +363,18 @@ def facts_of(config: Config, bodies: TrainingBodies) -> dict[str, Any]:
         "without": config.without,
         "seed": config.seed,
         "data": _data(config),
-        "views": 1.0 if config.synth is not None and not config.mixed else config.views,
+        "views": 1.0 if (config.synth or config.reviews) is not None and not config.mixed else config.views,
         **software(),
     }
 
 
 def _data(config: Config) -> str:
-    if config.synth is None and config.scans is None:
+    if all(x is None for x in (config.synth, config.scans, config.reviews)):
         return "made-up rooms"
     scenes = f"SynthHOI {config.split}" if config.scans is None else config.scans
+    if config.reviews is not None:
+        built = Reviews(config.reviews).config
+        scenes = f"{built.scenes:,} x {built.views} views of SynthHOI's people ({built.split})"
     return f"{100 * config.mixed:.0f} % made-up rooms, else {scenes}" if config.mixed else scenes
 
 

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from hoijax.body_models import free_body
+from hoijax.data.synth.reviews import ReviewConfig, _stack
 from hoijax.errors import InputError
 from hoijax.experiments.common.parameters import running_mean
 from hoijax.experiments.graft import train as training
@@ -19,6 +20,7 @@ from hoijax.experiments.graft.networks import random_weights, sizes_of, start_we
 from hoijax.experiments.graft.queries import QueryConfig
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Thinned, sample_points
+from hoijax.io import write_json, write_npz
 from hoijax.nets.graft import Graft, GraftInputs, GraftUpdate, load_graft, save_graft
 from hoijax.systems.graft import GraftState, Rollout, body_spec
 
@@ -285,3 +287,56 @@ def test_earlier_weights_begin_a_network_that_scales_about_the_pelvis(tmp_path):
     assert load_graft(tmp_path / "b.safetensors")[0].config == later
     with pytest.raises(InputError, match="other sizes"):
         start_weights(random_weights(small, 0), tmp_path / "b.safetensors", small)
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """Files of views as a build leaves them: two people, two views each, a wall at other distances."""
+    build = ReviewConfig(scenes=2, views=2, image_size=64)
+    intrinsics = np.float32([[60, 0, 32], [0, 60, 32], [0, 0, 1]])
+    body = {
+        name: np.zeros(width, np.float32)
+        for name, width in (
+            ("global_orient", 3),
+            ("body_pose", 63),
+            ("left_hand_pose", 45),
+            ("right_hand_pose", 45),
+            ("betas", 10),
+        )
+    }
+    for scene in range(2):
+        rows = [
+            {
+                "depth_empty": np.full((64, 64), 3.0 + scene + 0.1 * view, np.float32), "intrinsics": intrinsics,
+                "T_camera_world": np.eye(4, dtype=np.float32), "action": "lie", "mirrored": False,
+                "body": body | {"transl": np.float32([0, 0, 2 + scene])},
+            }
+            for view in range(2)
+        ]  # fmt: skip
+        write_npz(tmp_path / f"scene-{scene:06d}.npz", _stack(rows))
+    write_json(tmp_path / "config.json", dataclasses.asdict(build))
+    return tmp_path
+
+
+def test_views_are_trained_on_beside_rooms(reviews):
+    """Depth and body of each view reach a sample; the mixture is of both; the weights' facts say what it was."""
+    settings = config(reviews=reviews, rooms=2, points=256, mixed=0.5)
+    bodies = training_bodies(settings)
+    alone = training.make_source(config(reviews=reviews, points=256), bodies)
+    assert len(alone) == 4
+    for index, depth in enumerate((3.0, 3.1, 4.0, 4.1)):
+        points, normals = sample_points(alone[index])
+        np.testing.assert_allclose(points[:, 2], depth, atol=1e-3)
+        np.testing.assert_allclose(normals, np.broadcast_to([0, 0, -1], normals.shape), atol=1e-3)
+        assert alone[index].truth.translation[2] == pytest.approx(2 + index // 2, abs=1e-5)
+    both = training.make_source(settings, bodies)
+    flat = [np.ptp(sample_points(both[i])[0][:, 2]) < 0.01 for i in range(len(both))]
+    assert flat == [False] * 4 + [True] * 4
+    facts = training.facts_of(settings, bodies)
+    assert facts["data"] == "50 % made-up rooms, else 2 x 2 views of SynthHOI's people (scenes_train)"
+    assert training.facts_of(config(reviews=reviews), bodies)["views"] == 1.0
+    with pytest.raises(InputError, match="leave out --synth and --scans"):
+        config(reviews=reviews, synth=reviews)
+    # Where samples come from is none of the program's business.
+    tasks = [training.make_task(one, bodies).config for one in (settings, config(rooms=2, points=256))]
+    assert tasks[0] == tasks[1]
