@@ -7,7 +7,8 @@ Rooms come from another seed than those of training: other people, furniture, la
 families; then rooms with kinds of furniture that training has none of (`Rooms.furniture`), rooms as one noisy depth
 camera sees them, and with `--synth` SynthHOI's scenes, seen by one depth camera too. The start imitates a
 body estimate after head alignment (`queries.imitate_estimate`). The scene is the same cloud for prediction and truth,
-so the scores speak of the body alone. Writes `graft.json` and `.md` to `--out`.
+so the scores speak of the body alone. Heavy-tailed starts (`HEAVY`) have rows of their own. `--against` scores other
+weights too, on the same starts. Writes `graft.json` and `.md` to `--out`.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ from hoijax.experiments.common.pages import RESULTS, settings_of, write_page
 from hoijax.experiments.common.splits import DEV_SEEDS, Split, scene_split
 from hoijax.experiments.graft.bodies import body_of
 from hoijax.experiments.graft.networks import features_of
-from hoijax.experiments.graft.pages import METHODS, markdown, record_of
+from hoijax.experiments.graft.pages import BASES, METHODS, markdown, record_of
 from hoijax.experiments.graft.queries import QueryConfig, imitate_estimate
 from hoijax.experiments.graft.rooms import Rooms
 from hoijax.experiments.graft.samples import GraftSample, Some, SynthScenes, sample_points
@@ -64,6 +65,12 @@ from hoijax.systems.graft import (
 )
 from hoijax.systems.graft.gradient import gradient_refine
 
+HEAVY = {"swapped": 0.5, "far": 0.5}
+"""What heavy-tailed starts have besides: half of them legs or arms exchanged, half of them 20 cm (one standard
+deviation) off along their rays; see `QueryConfig`."""
+MOVED = 20.0
+"""A body whose vertices are farther than this from the true ones, in the mean, counts as moved; millimetres."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -71,6 +78,8 @@ class Config:
 
     weights: pathlib.Path | None = None
     """GRAFT's weights, a file of `save_graft`; None: those that hoijax ships."""
+    against: pathlib.Path | None = None
+    """Other weights, scored on the same samples and starts."""
     synth: pathlib.Path | None = None
     """Root of a built SynthHOI, for its scenes; None leaves them out."""
     scans: str | None = None
@@ -114,8 +123,9 @@ def make_refine(
     *,
     part: str | None = None,
     gradient: bool = True,
+    baselines: bool = True,
 ) -> Any:
-    """A compiled function from a sample and a key to surfaces `(9, V, 3)` and joints `(9, 22, 3)` of `METHODS`.
+    """A compiled function from a sample and a key to surfaces `(M, V, 3)` and joints `(M, 22, 3)` of `METHODS`.
 
     Args:
       network: `Graft`, or `GraftWithEncoder`, which looks at the sample's pictures.
@@ -124,6 +134,7 @@ def make_refine(
       queries: errors of the starts.
       part: what the network was trained without (`train.Config`).
       gradient: False: the row of the gradient prior repeats the start's.
+      baselines: False: so does that of similarity ICP.
     """
     contacts = contact_model(spec, model)
 
@@ -135,20 +146,27 @@ def make_refine(
         net, update = leave_out(merged, part)
         scene, truth = sample.scene, sample.truth
         start, true = GraftState.of(imitate_estimate(key, spec, truth, queries)), GraftState.of(truth)
+        heavy = GraftState.of(imitate_estimate(key, spec, truth, dataclasses.replace(queries, **HEAVY)))
 
         def refine(begin: GraftState, update: Any) -> Rollout:
             return rollout(net, spec, scene, begin, options=RolloutOptions(steps=3, update=update), image=image)
 
-        full, whole, still = refine(start, update), refine(start, "similarity"), refine(true, update)
-        icp = similarity_icp(spec, contacts, scene, start)
+        full = jax.vmap(lambda begin: refine(begin, update))(_stack([start, true, heavy]))
+        whole = refine(start, "similarity")
+        icp = similarity_icp(spec, contacts, scene, start) if baselines else start
         by_gradient = gradient_refine(spec, contacts, scene, start) if gradient else start
-        steps = [jax.tree.map(lambda x, t=t: x[t], full.steps) for t in range(3)]
-        states = [start, icp, by_gradient, *steps, whole.final, true, still.final]
-        posed = jax.vmap(lambda state: pose_graft_state(model, state))(jax.tree.map(lambda *x: jnp.stack(x), *states))
+        steps = [jax.tree.map(lambda x, t=t: x[0, t], full.steps) for t in range(3)]
+        still, recovered = (jax.tree.map(lambda x, i=i: x[i], full.final) for i in (1, 2))
+        states = [start, icp, by_gradient, *steps, whole.final, true, still, heavy, recovered]
+        posed = jax.vmap(lambda state: pose_graft_state(model, state))(_stack(states))
         return posed.vertices, posed.joints[:, :22]
 
     graph, weights = nnx.split(network)
     return lambda sample, key: refine(weights, sample.replace(touch=None), key)
+
+
+def _stack(states: list[GraftState]) -> GraftState:
+    return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *states)
 
 
 def make_sources(config: Config, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
@@ -184,27 +202,59 @@ def evaluate(config: Config) -> dict[str, dict[str, Any]]:
     if config.rooms < 4:
         raise InputError(f"rooms must be at least 4, got {config.rooms}")
     check_scans(config.scans, config.root, config.body_model, config.synth)
-    network, facts = load_graft(weights_of(config))
     model = body_of(config.body, config.body_model)
-    spec = body_spec(model, trained_probes(model, facts))
-    refine = make_refine(network, spec, model, config.queries, part=facts.get("without"), gradient=config.gradient)
+
+    def refiner(path: pathlib.Path, **options: bool) -> tuple[Any, BodySpec]:
+        network, facts = load_graft(path)
+        spec = body_spec(model, trained_probes(model, facts))
+        return make_refine(network, spec, model, config.queries, part=facts.get("without"), **options), spec
+
+    refine, spec = refiner(weights_of(config), gradient=config.gradient)
+    other = None if config.against is None else refiner(config.against, gradient=False, baselines=False)[0]
     sources = make_sources(config, model, spec)
-    return {name: score(config, name, source, refine, model, spec) for name, source in sources.items()}
+    return {name: score(config, name, source, refine, model, spec, other) for name, source in sources.items()}
 
 
-def score(config: Config, name: str, source: Any, refine: Any, model: BodyModel, spec: BodySpec) -> dict[str, Any]:
-    """Scores of every method on one set of samples, by the name of the method; `refine` of `make_refine`."""
+def score(
+    config: Config, name: str, source: Any, refine: Any, model: BodyModel, spec: BodySpec, other: Any = None
+) -> dict[str, Any]:
+    """Scores of every method on one set of samples, by the name of the method.
+
+    Args:
+      config: of the evaluation.
+      name: of the set, for the bar.
+      source: the samples.
+      refine: of `make_refine`.
+      model: the body.
+      spec: of the body.
+      other: of `make_refine` with other weights: its scores are then in "against".
+    """
     area = np.asarray(contact_set_weights(model.v_template, model.faces, spec.contact_vertices))
+    chosen, true = np.asarray(spec.contact_vertices), METHODS.index("truth")
     rows = []
     for index in tqdm(range(len(source)), desc=name, disable=None):
         sample = source[index]
         key = jax.random.fold_in(jax.random.key(config.room_seed), index)
         bodies = [np.asarray(x) for x in refine(sample, key)]
-        chosen, true = np.asarray(spec.contact_vertices), METHODS.index("truth")
+        if other is not None:
+            more = other(sample, key)
+            bodies = [np.concatenate([x, np.asarray(y)]) for x, y in zip(bodies, more)]
         rows.append(scores_of(*bodies, *sample_points(sample), chosen, area, true=true))
     table = jax.tree.map(lambda *x: np.stack(x), *rows)
-    summaries = {m: summary_of(table, number) for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
-    return {"samples": len(rows)} | summaries
+    shown = {m: number for number, m in enumerate(METHODS) if config.gradient or m != "gradient"}
+    out = {"samples": len(rows)} | {m: summary_of(table, n, *_compared(m, 0)) for m, n in shown.items()}
+    if other is not None:
+        first = len(METHODS)
+        names = [m for m in METHODS if m not in ("gradient", "similarity ICP", "truth")]
+        out["against"] = {m: summary_of(table, first + METHODS.index(m), *_compared(m, first)) for m in names}
+    return out
+
+
+def _compared(method: str, first: int) -> tuple[int, int | None]:
+    """The rows of a method's start and of the step before it, of one network's rows from `first` on."""
+    before = {"T = 2": "T = 1", "T = 3": "T = 2"}.get(method)
+    start = first + METHODS.index(BASES.get(method, "start"))
+    return start, None if before is None else first + METHODS.index(before)
 
 
 def weights_of(config: Config) -> pathlib.Path:
@@ -246,27 +296,35 @@ def scores_of(
         "v2s": np.asarray(v2s_mm(offset, truth, area)),
         "d2s": np.asarray(d2s_deg(offset, truth, area).degrees),
         "pa_mpjpe": np.asarray(pa_mpjpe_mm(joints, np.broadcast_to(joints[true], joints.shape))),
+        "off": 1000 * np.linalg.norm(vertices - vertices[true], axis=-1).mean(axis=1),
         "penetration": 1000 * inside.max(axis=1),
         "counts": jax.tree.map(np.asarray, counts),
     }
 
 
-def summary_of(table: dict[str, Any], number: int) -> dict[str, Any]:
-    """The row of one body: means over rooms, the interval of V2S's difference to that of the first body, the start.
+def summary_of(table: dict[str, Any], number: int, start: int = 0, before: int | None = None) -> dict[str, Any]:
+    """The row of one body: means over rooms, and paired intervals of V2S's difference to other bodies.
 
     Args:
       table: `scores_of` of all rooms, stacked.
       number: which body.
+      start: the body that it began as.
+      before: the body one step before it; None: there is none.
     """
-    v2s = table["v2s"]
+    v2s, off = table["v2s"], table["off"][:, number]
     contact = summarize_contact(jax.tree.map(lambda x: x[:, number], table["counts"]))
-    change = bootstrap_mean(v2s[:, number] - v2s[:, 0])
-    return {
-        **{name: float(table[name][:, number].mean()) for name in ("v2s", "d2s", "pa_mpjpe", "penetration")},
+    change = bootstrap_mean(v2s[:, number] - v2s[:, start])
+    row = {
+        **{name: float(table[name][:, number].mean()) for name in ("v2s", "d2s", "pa_mpjpe", "penetration", "off")},
         "v2s_median": float(np.median(v2s[:, number])),
+        "off_share": float((off > MOVED).mean()),
         "v2s_change": [change.mean, change.low, change.high],
         **{name: getattr(contact, name) for name in ("precision", "recall", "f1")},
     }
+    if before is None:
+        return row
+    step = bootstrap_mean(v2s[:, number] - v2s[:, before])
+    return row | {"v2s_step": [step.mean, step.low, step.high]}
 
 
 def run(config: Config) -> None:
@@ -276,10 +334,15 @@ def run(config: Config) -> None:
     scores = evaluate(config if known is None else dataclasses.replace(config, gradient=False))
     if known is not None:
         scores = {
-            name: {"samples": s["samples"]} | {m: known[name][m] if m == "gradient" else s[m] for m in METHODS}
+            name: {
+                k: known[name]["gradient"] if k == "gradient" else s[k]
+                for k in ("samples", *METHODS, "against")
+                if k in s or k == "gradient"
+            }
             for name, s in scores.items()
         }
-    record = record_of(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began)
+    other = None if config.against is None else load_graft(config.against)[1]
+    record = record_of(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began, other)
     write_page(config.out, "graft", record, markdown(record))
 
 
