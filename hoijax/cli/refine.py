@@ -45,9 +45,10 @@ class Options:
     scene: pathlib.Path | None = None
     """Instead of an object, the scene around BODY's people: a mesh, a cloud (PLY), or an .npz with a depth map and
     intrinsics, a point map or points."""
-    prior: Literal["graft", "scorehoi", "gradient"] = "gradient"
+    prior: Literal["graft", "scorehoi", "gradient"] | None = None
     """gradient: gradient steps on contact and penetration alone. With --object, scorehoi: before them ScoreHOI's
-    diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them."""
+    diffusion prior, which knows how people use things. With --scene, graft: GRAFT's network instead of them. Without it
+    gradient with --object, and with --scene graft where the shipped weights, or those of --weights, fit the body."""
     weights: pathlib.Path | None = None
     """Of the prior's network, as hoijax.experiments trains them; without it those that are shipped."""
     object_pose: pathlib.Path | None = None
@@ -73,6 +74,9 @@ class Options:
     features: pathlib.Path | None = None
     """With --prior graft, a depth or point map, and weights of the full mode: image features of the scene's camera, an
     .npz with features_0, features_1, ... and intrinsics, such as MapAnything's."""
+    align_heads: pathlib.Path | None = None
+    """With --scene as a depth or point map: another one by the same camera, of the image with the people. Each person
+    is first scaled about the camera until the head is as deep as it is seen there."""
     body_model: pathlib.Path | None = None
     """SMPL, SMPL-H or SMPL-X model file that the parameters belong to; without it the free body."""
     hands: Literal["flat", "mean"] = "flat"
@@ -254,11 +258,19 @@ def _run_scene(
 
     request = PeopleRequest(
         body=options.body, scene=options.scene, out=options.out, choice=choice, units=options.units, up=up,
-        graft=options.prior == "graft", weights=options.weights, features=options.features, freeze=options.freeze,
+        graft=_graft(options), weights=options.weights, features=options.features, freeze=options.freeze,
+        heads=options.align_heads,
         steps=options.steps, batch_size=options.batch_size, options=asked,
     )  # fmt: skip
     execute = executor(options.runner, options.beam_options, functools.partial(prepare_job, request), options.out)
     return refine_people(request, pictures=options.pictures, redo=options.redo, execute=execute)
+
+
+def _graft(options: Options) -> bool | None:
+    """Whether GRAFT's network refines people in a scene; None: as the body decides."""
+    if options.prior is None:
+        return True if options.weights is not None else None
+    return options.prior == "graft"
 
 
 def refine_config(options: Options) -> "RefineConfig":
@@ -314,10 +326,12 @@ def _check_prior(options: Options) -> None:
     if options.prior in needed and needed[options.prior] is None:
         wanted = {"graft": "--scene", "scorehoi": "--object"}[options.prior]
         raise InputError(f"--prior {options.prior} goes with {wanted}; without one the prior is 'gradient'")
-    if options.weights is not None and options.prior == "gradient":
+    if options.weights is not None and options.prior in (("gradient",) if options.scene else (None, "gradient")):
         raise InputError(f"--weights {options.weights}: which network? Give --prior scorehoi or --prior graft with it")
     if options.features is not None and options.prior != "graft":
         raise InputError(f"--features {options.features}: only GRAFT's network looks at images; give --prior graft")
+    if options.align_heads is not None and options.scene is None:
+        raise InputError(f"--align-heads {options.align_heads} goes with --scene")
 
 
 def _check_companions(options: Options) -> None:
@@ -339,7 +353,7 @@ def _check_picture(options: Options) -> None:
     for name in ("pairs", "scene", "sequence"):
         if getattr(options, name):
             raise InputError(f"--image shows one interaction of --body and --object; leave out --{name}")
-    if options.prior != "gradient":
+    if options.prior not in (None, "gradient"):
         raise InputError(f"--prior {options.prior} does not look at pictures; leave out --image or the prior")
     if options.focal is not None and not (math.isfinite(options.focal) and options.focal > 0):
         raise InputError(f"--focal {options.focal:g}: wanted pixels above zero")

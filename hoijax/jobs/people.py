@@ -17,6 +17,7 @@ from hoijax.geometry import RigidPose, inverse
 from hoijax.io import ParameterFile, file_digest, read_npz, read_parameters, value_digest, write_npz
 from hoijax.jobs.bodies import BodyChoice, load_body
 from hoijax.jobs.engine import Executor, Item, Job, Outcome, Watch, run_job
+from hoijax.jobs.head_alignment import align_people
 from hoijax.jobs.record import provenance
 from hoijax.jobs.scene_files import PersonResult, axis_angle_keys, write_results
 from hoijax.jobs.scene_inputs import SceneGeometry, read_scene
@@ -62,12 +63,14 @@ class PeopleRequest:
     """Unit of the scene; None: metres."""
     up: tuple[float, float, float] = (0.0, 1.0, 0.0)
     """Against gravity; of a camera's points its own."""
-    graft: bool = False
-    """GRAFT's network in place of gradients."""
+    graft: bool | None = False
+    """GRAFT's network in place of gradients; None: where the shipped weights fit the body (`decide`)."""
     weights: pathlib.Path | None = None
     """Of the network; None: those that are shipped."""
     features: pathlib.Path | None = None
     """Image features for a network of the full mode."""
+    heads: pathlib.Path | None = None
+    """Depth or point map of the image with the people, to which their heads are brought; None: as estimated."""
     freeze: str = ""
     """What may not change, separated by commas."""
     steps: int | None = None
@@ -80,7 +83,7 @@ class PeopleRequest:
     @property
     def number_of_steps(self) -> int:
         """Steps asked for, or the refiner's own."""
-        return DEFAULT_STEPS[self.graft] if self.steps is None else self.steps
+        return DEFAULT_STEPS[bool(self.graft)] if self.steps is None else self.steps
 
 
 Refiner = Callable[[ScenePoints, BodyParams, RigidPose | None], tuple[BodyParams, jax.Array]]
@@ -91,6 +94,8 @@ Refiner = Callable[[ScenePoints, BodyParams, RigidPose | None], tuple[BodyParams
 class PeopleJob:
     """A request that has been read and checked."""
 
+    request: PeopleRequest
+    """With its prior decided."""
     model: BodyModel
     """The body."""
     digest: str
@@ -103,6 +108,8 @@ class PeopleJob:
     """Against gravity, `(3,)`."""
     facts: dict[str, Any]
     """Of the network's weights."""
+    aligned: dict[str, float]
+    """Name to what a person's size and distance were multiplied by; empty without `heads`."""
     job: Job
     """One item per person."""
 
@@ -118,6 +125,7 @@ def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda 
       InputError: nothing can be refined.
     """
     model, digest = load_body(request.choice, _parameter_files(request.body))
+    request = decide(request, model, told)
     geometry = read_scene(request.scene, units=request.units)
     people = read_people(request.body, model).params
     for note in geometry.notes:
@@ -129,6 +137,11 @@ def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda 
             f"--features {request.features} are seen by a camera; where that is, {request.scene} does not say; "
             "give a depth or point map"
         )
+    if request.heads is not None and not geometry.from_camera:
+        raise InputError(
+            f"--align-heads {request.heads} is seen by a camera; where that is, {request.scene} does not say; give a "
+            "depth or point map"
+        )
     refine, spec, facts = make_refiner(request, model)
     if geometry.from_camera and facts.get("data") == "made-up rooms" and not facts.get("views"):
         note = "these weights know rooms whose every surface is there; in what one camera sees gradients do better"
@@ -139,10 +152,41 @@ def prepare_people(request: PeopleRequest, told: Callable[[str], None] = lambda 
         "version": importlib.metadata.version("hoijax"), "scene": file_digest(request.scene), "units": request.units,
         "weights": facts, "steps": request.number_of_steps, "freeze": request.freeze, "up": up, "body_model": digest,
     }  # fmt: skip
-    items = tuple(_make_item(request, row, jax.tree.map(lambda x, i=row: x[i], people), shared) for row in range(count))
-    compute = functools.partial(_compute, model, spec, geometry, up, refine)
+    starts, aligned, lost = people, {}, {}
+    if request.heads is not None:
+        found = align_people(
+            request.heads, model, people, units=request.units, intrinsics=geometry.intrinsics, told=told
+        )
+        starts, aligned = found.params, {f"person {row}": factor for row, factor in found.factors.items()}
+        lost = {f"person {row}": error for row, error in found.failures.items()}
+        shared["heads"] = file_digest(request.heads)
+    items = tuple(_make_item(request, row, jax.tree.map(lambda x, i=row: x[i], starts), shared) for row in range(count))
+    compute = functools.partial(_compute, model, spec, geometry, up, refine, lost)
     job = Job(items, compute, functools.partial(_write, model), batch_size=request.batch_size, units="people")
-    return PeopleJob(model, digest, people, geometry, up, facts, job)
+    return PeopleJob(request, model, digest, people, geometry, up, facts, aligned, job)
+
+
+def decide(request: PeopleRequest, model: BodyModel, told: Callable[[str], None] = lambda text: None) -> PeopleRequest:
+    """The request with its prior decided: GRAFT's network where the shipped weights are of this body, else gradients.
+
+    Args:
+      request: what to do.
+      model: the body.
+      told: called with what was chosen and why, if there was a choice.
+    """
+    if request.graft is not None:
+        return request
+    from hoijax.nets.graft import graft_facts, shipped_graft
+
+    known = graft_facts(shipped_graft()).get("body")
+    fits = model.kind == known
+    if fits and request.steps is None:
+        told(f"prior: graft, GRAFT's shipped network, which knows the {known} body; --prior gradient does without it")
+    elif fits:
+        told("prior: gradient, whose steps --steps counts; without it GRAFT's network, with --prior graft its steps")
+    else:
+        told(f"prior: gradient; GRAFT's shipped network knows the {known} body and these are of {model.kind}")
+    return dataclasses.replace(request, graft=fits and request.steps is None)
 
 
 def prepare_job(request: PeopleRequest) -> Job:
@@ -170,6 +214,7 @@ def refine_people(
     phases, began = Phases(), time.perf_counter()
     with phases("reading"):
         made = prepare_people(request, tell)
+        request = made.request
     with phases("refinement"):
         outcome = run_job(made.job, request.out, redo=redo, execute=execute)
     if not outcome.finished:
@@ -183,6 +228,7 @@ def refine_people(
             "file": str(request.scene), "sha256": file_digest(request.scene), "points": len(made.geometry.points),
         },
         "notes": list(made.geometry.notes),
+        "aligned": made.aligned,
         "failed": outcome.failures,
         "body_model": made.digest,
         "seconds": round(time.perf_counter() - began, 3),
@@ -313,6 +359,7 @@ def _compute(
     geometry: SceneGeometry,
     up: np.ndarray,
     refine: Refiner,
+    lost: Mapping[str, InputError],
     batch: Sequence[Item],
     watch: Watch,
 ) -> list[PersonResult | InputError]:
@@ -323,7 +370,7 @@ def _compute(
     places: dict[str, _Placed | InputError] = {}
     for i, item in enumerate(batch):
         if item.name not in places:  # a batch that is filled up repeats its last person
-            places[item.name] = _place(item, i, params, posed, geometry, up)
+            places[item.name] = lost.get(item.name) or _place(item, i, params, posed, geometry, up)
     placed = [places[item.name] for item in batch]
     usable = [i for i, person in enumerate(placed) if not isinstance(person, InputError)]
     if not usable:

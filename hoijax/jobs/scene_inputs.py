@@ -32,6 +32,8 @@ class SceneGeometry:
     """A depth or point map: the points are in its camera's frame."""
     notes: tuple[str, ...]
     """What a person should know."""
+    intrinsics: np.ndarray | None = None
+    """Of the camera, pixels, where the file has some."""
 
 
 def read_scene(path: pathlib.Path, *, units: str | None = None, points: int = 400_000) -> SceneGeometry:
@@ -82,7 +84,7 @@ def _from_arrays(path: pathlib.Path) -> SceneGeometry:
     notes = (f"{holes:,} pixels hold no point and {edges:,} lie on depth edges; they were left out",)
     if not kept.any():
         raise InputError(f"{path}: the map holds no surface: {holes:,} of {kept.size:,} pixels have no point")
-    return SceneGeometry(estimate.points[kept], normals[kept], None, True, notes)
+    return SceneGeometry(estimate.points[kept], normals[kept], None, True, notes, estimate.intrinsics)
 
 
 def _cloud(path: pathlib.Path) -> SceneGeometry | None:

@@ -4,7 +4,15 @@ The network knows no body model: 52 rotations in SMPL-H's order, 10 shape coeffi
 `hoijax.systems.graft` makes them from a body and a scene, and applies the network repeatedly.
 """
 
-from hoijax.nets.graft.checkpoints import load, load_encoder, load_graft, save_encoder, save_graft, shipped_graft
+from hoijax.nets.graft.checkpoints import (
+    graft_facts,
+    load,
+    load_encoder,
+    load_graft,
+    save_encoder,
+    save_graft,
+    shipped_graft,
+)
 from hoijax.nets.graft.config import (
     NUM_ANCHORS,
     NUM_BETAS,
@@ -51,6 +59,7 @@ __all__ = [
     "VisualContext",
     "drop_context",
     "gather_context",
+    "graft_facts",
     "load",
     "load_encoder",
     "load_graft",

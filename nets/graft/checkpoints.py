@@ -98,6 +98,15 @@ def _load(name: str, path: PathLike, sizes: str, change: Any) -> tuple[nnx.Modul
     return network, facts
 
 
+def graft_facts(path: PathLike) -> dict[str, Any]:
+    """The facts of a file of `save_graft`, without its network.
+
+    Raises:
+      InputError: no such file, or not a file of weights.
+    """
+    return open_tensors(path, what="GRAFT's weights").facts()
+
+
 def shipped_graft() -> pathlib.Path:
     """The file of the network that comes with hoijax (docs/graft.md)."""
     return shipped_file("graft")

@@ -1,5 +1,6 @@
 """`refine --scene` around the refinement: batches, who is whose row, resuming, Ctrl-C, people who cannot be used."""
 
+import dataclasses
 import functools
 import json
 import pickle
@@ -14,7 +15,8 @@ from hoijax.body_models import BodyParams, free_body, named_pose, pose_body
 from hoijax.errors import InputError
 from hoijax.jobs import people
 from hoijax.jobs.bodies import BodyChoice
-from hoijax.jobs.people import PeopleRequest, free_parts, make_refiner, prepare_job, refine_people
+from hoijax.jobs.head_alignment import SKIN, skin_depth
+from hoijax.jobs.people import PeopleRequest, decide, free_parts, make_refiner, prepare_job, refine_people
 from hoijax.systems.graft import body_spec
 
 RISE = 0.01
@@ -354,6 +356,36 @@ def test_a_network_holds_the_shape_of_another_body_than_its_own(scene, tmp_path,
     assert [(rule["steps"], rule["update"].betas, rule["update"].hands) for rule in rules] == [
         (3, True, False), (3, False, False),
     ]  # fmt: skip
+
+
+def test_the_prior_is_graft_where_its_weights_fit(scene, tmp_path):
+    """Nobody named one: the free body's is the network, another body's gradients, and so are steps that are counted."""
+    asked = PeopleRequest(
+        scene / "people.npz", scene / "floor.npz", tmp_path, BodyChoice(lod="test"), graft=None
+    )  # fmt: skip
+    free, said = free_body("test"), []
+    for model, changes, graft, steps, text in (
+        (free, {}, True, 3, "prior: graft"),
+        (free.replace(kind="smplx"), {}, False, 100, "these are of smplx"),
+        (free, {"steps": 7}, False, 7, "whose steps --steps counts"),
+    ):
+        found = decide(dataclasses.replace(asked, **changes), model, said.append)
+        assert (found.graft, found.number_of_steps) == (graft, steps) and text in said.pop()
+    for graft in (True, False):
+        given = dataclasses.replace(asked, graft=graft)
+        assert decide(given, free, said.append) is given and not said
+
+
+def test_skin_is_nearer_than_the_joint():
+    """A sphere of 9 cm about the joint, a hand 40 cm before it, which is none of the head's skin; and nothing."""
+    rng, head = np.random.default_rng(0), np.array([0.4, -0.3, 3.0])
+    sphere = rng.normal(size=(4000, 3))
+    sphere = head + 0.09 * sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
+    hand = head * (1 - 0.4 / np.linalg.norm(head)) + 0.01 * rng.normal(size=(50, 3))
+    # Along the ray 9 cm, of which the depth takes its share.
+    wanted = 0.09 * head[2] / np.linalg.norm(head)
+    assert skin_depth(np.concatenate([sphere, hand]), head) == pytest.approx(wanted, abs=0.006)
+    assert skin_depth(head + np.float64([[0.5, 0, 0]]), head) == SKIN
 
 
 def test_nobody_near_the_scene_is_an_error_before_anything_is_written(job, scene, tmp_path):
