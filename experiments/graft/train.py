@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from hoijax.data.loading import Loader, LoaderConfig, Source
 from hoijax.data.synth import open_split
-from hoijax.data.synth.reviews import Reviews
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.environment import software
@@ -299,6 +298,8 @@ def make_source(config: Config, bodies: TrainingBodies) -> Source:
         if scenes.problems:
             tqdm.write(f"{len(scenes.problems)} things of {config.scans} were left out, first: {scenes.problems[0]}")
     elif config.reviews is not None:
+        from hoijax.data.synth.reviews import Reviews
+
         scenes = SynthScenes(Reviews(config.reviews), model, spec, points=config.points, seed=config.seed)
     elif config.synth is not None:
         split, pictures = open_split(config.synth, config.split), SIDE if config.visual else 0
@@ -373,6 +374,8 @@ def _data(config: Config) -> str:
         return "made-up rooms"
     scenes = f"SynthHOI {config.split}" if config.scans is None else config.scans
     if config.reviews is not None:
+        from hoijax.data.synth.reviews import Reviews
+
         built = Reviews(config.reviews).config
         scenes = f"{built.scenes:,} x {built.views} views of SynthHOI's people ({built.split})"
     return f"{100 * config.mixed:.0f} % made-up rooms, else {scenes}" if config.mixed else scenes
