@@ -19,7 +19,8 @@ fitted body to the true one. Contact F: body vertices within 5 cm of the object,
 deepest body vertex in the object.
 
 "Mask alone" is `fit_object`, whose answers join the starts of `joint`, as in `hoijax fit`; the "start of joint" is the
-one of these that its answer began at. Writes `joint_fit.json` and `.md` to `--out`, anew after each sample.
+one of these that its answer began at. Writes `joint_fit.json` and `.md` to `--out`, anew after each sample; a run that
+was stopped, or of fewer samples (`--count`), goes on after its last one.
 """
 
 import dataclasses
@@ -47,6 +48,7 @@ from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.interactvlm.light_scores import points_asked
 from hoijax.geometry import RigidPose, query_sdf, umeyama
 from hoijax.interaction import ObjectTemplate, make_solid_template
+from hoijax.io import read_json
 from hoijax.jobs.joint_fit import paired
 from hoijax.jobs.photo_people import find_person
 from hoijax.jobs.photographs import Photograph
@@ -314,30 +316,50 @@ def main(config: Config, configs: dict[str, JointConfig] = PRESETS) -> dict[str,
     began = time.perf_counter()
     data, reader = open_split(config.root, synth_splits(config.split)[0]), Reader(config.seed)
     configs = {name: configs[name] for name in config.rows}
-    each: dict[str, dict[str, list[dict[str, float]]]] = {kind: {} for kind in config.kinds}
-    cases: list[dict[str, str]] = []
-    record: dict[str, Any] = {}
-    for index in tqdm(range(config.start, len(data)), disable=None):
-        sample = data[index]
-        if len(cases) == config.count:
+    record = begin(config)
+    each, cases, spent = record["each"], record["cases"], record["seconds"]
+    first = cases[-1]["index"] + 1 if cases else config.start
+    for index in tqdm(range(first, len(data)), disable=None):
+        if len(cases) >= config.count:
             break
+        sample = data[index]
         if not usable(sample):
             continue
         case = reader.read(sample, index)
-        cases.append({"key": case.key, "category": case.category, "action": case.action})
         mask = fit_mask(reader, case)
-        for kind in config.kinds:
-            for name, row in fit_case(reader, case, reader.evidence(case, kind), configs, mask).items():
+        found = {kind: fit_case(reader, case, reader.evidence(case, kind), configs, mask) for kind in config.kinds}
+        for kind, rows in found.items():
+            for name, row in rows.items():
                 each[kind].setdefault(name, []).append(row)
+        cases.append({"index": index, "key": case.key, "category": case.category, "action": case.action})
         record = {
             "config": settings_of(config, ("out", "root")), "machine": machine(), "cases": cases, "each": each,
             "scores": {kind: score(rows) for kind, rows in each.items()},
-            "seconds": round(time.perf_counter() - began, 1),
+            "seconds": round(spent + time.perf_counter() - began, 1),
         }  # fmt: skip
         write_page(config.out, "joint_fit", record, markdown(record))  # of what there is so far
     if not cases:
         raise InputError(f"no sample of {config.split} in {config.root} shows enough of an object that is touched")
     print(markdown(record))
+    return record
+
+
+def begin(config: Config) -> dict[str, Any]:
+    """What an earlier run of the same settings found, or nothing yet.
+
+    Raises:
+      InputError: the folder holds a run of other settings.
+    """
+    path = config.out / "joint_fit.json"
+    if not path.exists():
+        return {"each": {kind: {} for kind in config.kinds}, "cases": [], "seconds": 0.0}
+    record = read_json(path)
+    wanted = settings_of(config, ("out", "root"))
+    differing = [name for name, value in wanted.items() if name != "count" and record["config"].get(name) != value]
+    if differing:
+        raise InputError(
+            f"{path} is of a run with other {', '.join(differing)}; give another --out, or remove it to begin anew"
+        )
     return record
 
 
@@ -381,7 +403,7 @@ def markdown(record: dict[str, Any]) -> str:
                     mean, low, high = s[f"gain_{metric}"]
                     value += f" ({mean:+.2f}; {low:+.2f} to {high:+.2f})"
                 row.append(value)
-            cells.append([*row, str(s["samples"]), "" if np.isnan(s["cpu_s"]) else number(s["cpu_s"], 1)])
+            cells.append([*row, str(s["samples"]), number(s["cpu_s"], 1)])
         head = ["", "Chamfer, cm", "contact F", "deepest penetration, cm", "samples", "CPU, s"]
         blocks += [f"## Contacts: {kind}", table(head, cells)]
     return page(

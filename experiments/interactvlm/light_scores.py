@@ -8,7 +8,9 @@ Thresholds of every row are chosen on val and kept in the folder; other splits t
 MediaPipe's networks on the picture as it is; where they find nobody, the network is told so. The object's mask is the
 true one, as `hoijax contact` is given it. F1 on the body is over the default body's vertices, on the object over the 64
 points of its surface that a sample labels (a drawn box has eight vertices, all corners); means over samples in which
-that surface is touched anywhere, with 95 % intervals of a bootstrap over samples.
+that surface is touched anywhere, with 95 % intervals of a bootstrap over samples. `--geometry` adds what distances say
+after person and object were fitted to the picture, with the threshold of one half that they are made for. Several
+seeds, each in a folder of its own, become one page by `light_page`.
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.interactvlm.light import mean_maps, read_pairs
 from hoijax.experiments.interactvlm.light_data import WORDS
+from hoijax.experiments.interactvlm.light_geometry import distances_of
 from hoijax.geometry.closest_host import closest_on_mesh_host
 from hoijax.io import output_directory, read_json, write_json, write_npz
 from hoijax.jobs.photo_people import find_person
@@ -48,7 +51,9 @@ ROWS: dict[str, tuple[bool, bool]] = {
     "without the picture": (False, False),
 }  # fmt: skip
 """Rows of the network: whether it is told the landmarks, the mask."""
-MEAN = "mean map of the category"
+MEAN, GEOMETRY = "mean map of the category", "distances after a fit"
+SURFACES = ("body", "object")
+"""Of which each row has scores."""
 _GRID = np.concatenate([np.linspace(0.01, 0.1, 10), np.linspace(0.12, 0.9, 40)])
 
 
@@ -68,6 +73,8 @@ class Config:
     """Of SynthHOI."""
     count: int | None = None
     """Samples; None: all."""
+    geometry: int = 0
+    """Samples, the first, that are also answered by distances after a fit, five seconds each."""
     ship: pathlib.Path | None = None
     """With --split val: the weights are written here, with the thresholds that were chosen."""
     resamples: int = 2000
@@ -164,22 +171,28 @@ def score(config: Config) -> dict[str, Any]:
     result: dict[str, Any] = {"split": config.split, "samples": len(samples), "rows": {}}
     result["found"] = int(find_people_in(config, samples)["found"].sum())
     each: dict[str, list[np.ndarray]] = {}
+    touched = [[i for i, t in enumerate(labels) if t.any()] for labels in truth]
     for row, answer in answers.items():
         each[row] = []
         for k, (scores, labels) in enumerate(zip(answer, truth)):
-            touched = [i for i, t in enumerate(labels) if t.any()]
             if config.split == "val":
-                table = [np.mean([f1(scores[i], labels[i], t) for i in touched]) for t in _GRID]
+                table = [np.mean([f1(scores[i], labels[i], t) for i in touched[k]]) for t in _GRID]
                 thresholds.setdefault(row, [0.5, 0.5])[k] = float(_GRID[int(np.argmax(table))])
-            each[row].append(np.array([f1(scores[i], labels[i], thresholds[row][k]) for i in touched]))
-        result["rows"][row] = {
-            name: interval(values, config.resamples) for name, values in zip(("body", "object"), each[row])
-        }
-    for row in (MEAN, "without the picture"):
+            each[row].append(np.array([f1(scores[i], labels[i], thresholds[row][k]) for i in touched[k]]))
+    if config.geometry:
+        found = distances_of(samples[: config.geometry], config.out / f"geometry_{config.split}")
+        each[GEOMETRY] = [
+            np.array([f1(scores[i], labels[i], 0.5) for i in ids if i < config.geometry])
+            for scores, labels, ids in zip(found, truth, touched)
+        ]
+    for row, values in each.items():
+        result["rows"][row] = {name: interval(v, config.resamples) for name, v in zip(SURFACES, values)}
+    for row in set(each) & {MEAN, "without the picture", GEOMETRY}:
         result[f"network minus {row}"] = {
-            name: interval(a - b, config.resamples)
-            for name, a, b in zip(("body", "object"), each["network"], each[row])
+            name: interval(a[: len(b)] - b, config.resamples)
+            for name, a, b in zip(SURFACES, each["network"], each[row])
         }
+    result["each"] = {row: {n: v.tolist() for n, v in zip(SURFACES, values)} for row, values in each.items()}
     result["thresholds"] = thresholds
     if config.split == "val":
         write_json(chosen_at, thresholds)

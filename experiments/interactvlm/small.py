@@ -5,9 +5,11 @@
     python -m hoijax.experiments.interactvlm.small --root DIR --out runs/small --split test    # once, when chosen
 
 The pictures' features come from the landmark network that hoijax ships (BlazePose, which has seen photographs), frozen:
-the maps behind its last block of 16 x 16 cells, of a crop about the person, each picture once. The decoder reads
-sentences of a vocabulary of whole words; SAM sees views of 256 pixels. All learns but SAM's image encoder. `--changes`
-trains a row of the table: "no gate" without the camera gate, "no image" with the features zero.
+the maps behind its last block of 16 x 16 cells, of a crop about the person (`small_data`). Each training sample is
+drawn `views` times more, by other cameras, lights and rooms. The decoder reads sentences of a vocabulary of whole
+words; SAM sees views of 256 pixels. All learns but SAM's image encoder. `--changes` trains a row of the table: "no
+gate" without the camera gate, "no image" with the features zero. Thresholds of every row are chosen on val, at the
+last step or, of a training that was stopped (`--until`), at that one.
 """
 
 import dataclasses
@@ -15,10 +17,8 @@ import pathlib
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from PIL import Image
 
 from hoijax.body_models import free_body, part_names
 from hoijax.data.synth.actions import ACTIONS
@@ -28,24 +28,17 @@ from hoijax.experiments.common.pages import RESULTS, interval, page, settings_of
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.common.trainer import COMPILE_FAST
 from hoijax.experiments.interactvlm import train as training
-from hoijax.experiments.interactvlm.data import Example, Group, Kept, Mixture, Rows, Source, Task
+from hoijax.experiments.interactvlm.data import Example, Group, Mixture, Source, Task
 from hoijax.experiments.interactvlm.encoding import Encoder
 from hoijax.experiments.interactvlm.evaluate import MeanMap, best_threshold, contact_rows, object_rows, predict, summary
 from hoijax.experiments.interactvlm.settings import Config as TrainConfig
+from hoijax.experiments.interactvlm.small_data import CHANNELS, view_features, view_source, with_features
 from hoijax.experiments.interactvlm.sources import SPECIAL, synth
 from hoijax.experiments.interactvlm.surfaces import Surfaces
 from hoijax.language import WordTokenizer
-from hoijax.nets import blaze, llama, sam
 from hoijax.nets import interactvlm as nets
-from hoijax.nets.blaze.trunk import trunk
+from hoijax.nets import llama, sam
 from hoijax.systems.interactvlm import OWN
-
-BLOCK = 11
-"""Of the landmark network's trunk: its input has 16 x 16 cells."""
-CHANNELS = 88
-"""Of that map."""
-CELLS = 8
-"""Of a side of what the decoder reads: means of 2 x 2 cells."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,34 +91,6 @@ def small_network(gate: str = "vi_v1", pixels: float = 1.0, smaller: bool = Fals
     return nnx.merge(graph, state)
 
 
-@jax.jit
-def _features(params: Any, image: jax.Array) -> jax.Array:
-    inside = trunk(params, image[None], "centred")[1][BLOCK][0]
-    side = inside.shape[0] // CELLS
-    return jnp.mean(inside.reshape(CELLS, side, CELLS, side, -1), axis=(1, 3)).reshape(CELLS * CELLS, -1)
-
-
-def features_of(image: np.ndarray) -> np.ndarray:
-    """Features (64, 88) of a crop about a person.
-
-    Args:
-      image: (H, W, 3) bytes.
-    """
-    small = np.asarray(Image.fromarray(image).resize((256, 256), Image.Resampling.BILINEAR), np.float32) / 255
-    return np.asarray(_features(blaze.load("landmarks"), small))
-
-
-def with_features(source: Source, *, blind: bool = False) -> Source:
-    """A source whose pictures are features, each found once; `blind`: zeros."""
-
-    def read(index: int) -> Example:
-        example = source[index]
-        found = np.zeros((CELLS * CELLS, CHANNELS), np.float32) if blind else features_of(example.image)
-        return dataclasses.replace(example, image=found)
-
-    return Kept(Rows(range(len(source)), read, "SynthHOI"))
-
-
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Every number of the run."""
@@ -135,8 +100,15 @@ class Config:
     out: pathlib.Path
     """Folder of the trainings."""
     steps: int = 4000
+    """Of each training."""
     batch: int = 16
+    """Samples of a step."""
     rate: float = 2e-3
+    """Largest step size."""
+    views: int = 4
+    """Further pictures of each training sample."""
+    objects: float = 0.25
+    """How often a step is about objects, against once about bodies."""
     until: int | None = None
     """Stop after this step, to go on another time."""
     split: Split = "dev"
@@ -164,8 +136,13 @@ def train_one(config: Config, name: str) -> tuple[nets.Model, Encoder]:
     body, own = free_body(), settings(config, name)
     surfaces = Surfaces(start, body, folder=config.out / "views")
     encoder = Encoder(vocabulary(), start.config, own, surfaces, body)
-    tasks: tuple[Task, ...] = ("human", "object")
-    groups = [Group(t, (with_features(synth(config.root, "train", t), blind=name == "no image"),)) for t in tasks]
+    features = view_features(config.root, config.out / "features", config.views, config.seed)
+    tasks: tuple[tuple[Task, float], ...] = (("human", 1.0), ("object", config.objects))
+    groups = [
+        Group(task, (view_source(config.root, task, features, blind=name == "no image"),), weight)
+        for task, weight in tasks
+        if weight > 0
+    ]
     state = training.train(own, start, Mixture(groups, config.seed), encoder)
     network = training.finished(state, start.config, own)
     facts = {"training": settings_of(own, ("out",)), "words": list(vocabulary().words), "special": list(SPECIAL)}
@@ -175,26 +152,73 @@ def train_one(config: Config, name: str) -> tuple[nets.Model, Encoder]:
 
 def run(config: Config) -> dict[str, Any]:
     """Trains, scores, and writes `interactvlm_small.json` and `.md`."""
-    train = synth(config.root, "train", "human")
-    mean = MeanMap([train[i] for i in range(len(train))])
-    dev = _some(synth(config.root, "val", "human"), config.count)
-    threshold = best_threshold(dev, mean.predict(dev))
     rows = {name: train_one(config, name) for name in ("whole", *config.changes)}
+    maps = MeanMap(_all(synth(config.root, "train", "human")))
     scores: dict[str, Any] = {}
-    for split in synth_splits(config.split):
+    chosen: dict[str, dict[str, float]] = {}
+    for split in ("val", *(name for name in synth_splits(config.split) if name != "val")):
+        said = {name: _answers(config, split, name, *row) for name, row in rows.items()}
         asked = _some(synth(config.root, split, "human"), config.count)
-        scores[split] = {"mean map": summary(contact_rows(asked, mean.predict(asked), threshold=threshold))}
-        for name, (network, encoder) in rows.items():
-            found = {}
-            for task in ("human", "object"):
-                source = with_features(synth(config.root, split, task), blind=name == "no image")
-                examples = _some(source, config.count)
-                predicted = predict(network, encoder, task, examples, batch=config.batch, steps=24)
-                found |= (contact_rows if task == "human" else object_rows)(examples, predicted)
-            scores[split][name] = summary(found)
-    record = {"config": settings_of(config, ("out", "results")), "scores": scores, **software()}
+        said[MEAN] = {"human": (asked, maps.predict(asked))}
+        if split == "val":
+            chosen = {
+                name: {task: best_threshold(*answer) for task, answer in answers.items()}
+                for name, answers in said.items()
+            }
+        scores[split] = score(said, chosen)
+    if config.split == "test":
+        del scores["val"]
+    record = {
+        "config": settings_of(config, ("out", "results")), "thresholds": chosen, "scores": scores, **software()
+    }  # fmt: skip
     write_page(config.results, "interactvlm_small", record, markdown(config, scores))
     return scores
+
+
+MEAN = "mean map"
+"""The row of each category's mean contact map in the training data."""
+
+
+def _answers(
+    config: Config, split: str, name: str, network: nets.Model, encoder: Encoder
+) -> dict[str, tuple[list[Example], list[np.ndarray]]]:
+    """What a network says of a split, by task."""
+    found = {}
+    for task in ("human", "object") if config.objects > 0 else ("human",):
+        examples = _some(with_features(synth(config.root, split, task), blind=name == "no image"), config.count)
+        found[task] = (examples, predict(network, encoder, task, examples, batch=config.batch, steps=24))
+    return found
+
+
+def score(
+    said: dict[str, dict[str, tuple[list[Example], list[np.ndarray]]]], chosen: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    """Scores of every row, and of "whole" what it has more than each, over the same samples.
+
+    Args:
+      said: examples and answers by row and task.
+      chosen: thresholds by row and task.
+    """
+    each: dict[str, dict[str, np.ndarray]] = {}
+    for name, answers in said.items():
+        each[name] = {}
+        for task, (examples, predicted) in answers.items():
+            rows = contact_rows if task == "human" else object_rows
+            each[name] |= rows(examples, predicted, threshold=chosen[name][task])
+    out: dict[str, Any] = {name: summary(found) for name, found in each.items()}
+    for name, found in each.items():
+        if name != "whole":
+            gains = {f"gain_{metric}": each["whole"][metric] - found[metric] for metric in GAINS if metric in found}
+            out[name] |= summary(gains)
+    return out
+
+
+GAINS = ("semantic_f1", "object_f1")
+"""Metrics whose differences are given."""
+
+
+def _all(source: Source) -> list[Example]:
+    return _some(source, len(source))
 
 
 def _some(source: Source, count: int) -> list[Example]:
@@ -203,19 +227,21 @@ def _some(source: Source, count: int) -> list[Example]:
 
 def markdown(config: Config, scores: dict[str, Any]) -> str:
     """The page."""
-    metrics = ("semantic_f1", "semantic_precision", "semantic_recall", "object_f1")
+    metrics = ("semantic_f1", "semantic_precision", "semantic_recall", "gain_semantic_f1", "object_f1")
     rows = [
         [split, name, *(interval(found.get(metric), 3) for metric in metrics)]
         for split, table_ in scores.items()
         for name, found in table_.items()
     ]
+    steps = config.steps if config.until is None else config.until
+    stopped = "" if config.until is None else f" of a schedule of {config.steps:,}"
     return page(
         "A small InteractVLM on SynthHOI",
-        f"Made by `python -m hoijax.experiments.interactvlm.small`, one seed, {config.steps:,} steps of "
-        f"{config.batch}. "
-        "Autoregressive. An image of SynthHOI has one object, so binary and semantic contact are the same. The "
-        "mean map's threshold was chosen on val." + note_of(dataclasses.asdict(config)),
-        table(["split", "", "F1", "precision", "recall", "object F1"], rows),
+        f"Made by `python -m hoijax.experiments.interactvlm.small`, one seed, {steps:,} steps{stopped} of "
+        f"{config.batch}, each training sample by {config.views + 1} cameras and their mirror images. "
+        "Autoregressive. An image of SynthHOI has one object, so binary and semantic contact are the same. "
+        "Thresholds of all rows were chosen on val." + note_of(dataclasses.asdict(config)),
+        table(["split", "", "F1", "precision", "recall", "whole has more F1", "object F1"], rows),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hoijax.errors import InputError
-from hoijax.experiments.interactvlm import ablations, evaluate, small
+from hoijax.experiments.interactvlm import ablations, evaluate, small, small_data
 from hoijax.experiments.interactvlm.data import Example
 from hoijax.nets import interactvlm as nets
 
@@ -135,9 +135,9 @@ def test_another_gate_begins_anew_and_the_small_network_has_its_sizes(tiny):
     assert 2 * count < 6e6  # bytes in half precision
     words = small.vocabulary()
     assert words.id_of("carry_two_hands") and words.id_of("laptop")
-    features = small.features_of(np.zeros((40, 40, 3), np.uint8))
+    features = small_data.features_of(np.zeros((40, 40, 3), np.uint8))
     assert features.shape == (64, 88)
-    bright = small.features_of(np.full((40, 40, 3), 255, np.uint8))
+    bright = small_data.features_of(np.full((40, 40, 3), 255, np.uint8))
     assert np.abs(features - bright).max() > 0.1
 
 
