@@ -1,6 +1,7 @@
 """The joint fit's table: contacts by kind, numbers by hand, paired gains."""
 
 import dataclasses
+import inspect
 from types import SimpleNamespace
 
 import numpy as np
@@ -188,12 +189,12 @@ def test_numbers_are_of_both_as_fitted(monkeypatch):
     fitted = size * turn.apply(body) + move
     monkeypatch.setattr(table, "pose_body_compiled", lambda model, params: SimpleNamespace(vertices=fitted))
     pose = RigidPose(turn.as_matrix() @ truth.rotation, size * turn.apply(truth.translation) + move, np.float64(size))
-    found = table.measure(None, case, None, pose)
+    found = inspect.unwrap(table.measure)(None, case, None, pose)
     assert found["chamfer_cm"] < 1e-3 and found["contact_f"] > 0.85  # 5 cm of a larger world
     assert found["penetration_cm"] == pytest.approx(100 * 1.1 * 0.03, abs=0.15)
     # Two metres beside it: these over the size apart, and out of the body's reach.
     away = pose.replace(translation=pose.translation + turn.apply([2.0, 0, 0]))
-    far = table.measure(None, case, None, away)
+    far = inspect.unwrap(table.measure)(None, case, None, away)
     placed = table.place(case.pose, surface)
     gap = np.linalg.norm(placed[:, None] - placed[None] - [2.0 / 1.1, 0, 0], axis=2)
     assert far["chamfer_cm"] == pytest.approx(100 * (gap.min(axis=1).mean() + gap.min(axis=0).mean()), rel=1e-4)
@@ -226,7 +227,8 @@ def test_every_row_begins_where_it_should(monkeypatch, case):
         "joint": SimpleNamespace(name="joint", start="contacts"), "pico": SimpleNamespace(name="pico", start="standing")
     }  # fmt: skip
     reader = SimpleNamespace(model="model", coarse="coarse")
-    rows = table.fit_case(reader, case, SimpleNamespace(pairs=None, tag="flipped"), configs, mask)
+    fit_case = inspect.unwrap(table.fit_case)  # names stand for what they would be
+    rows = fit_case(reader, case, SimpleNamespace(pairs=None, tag="flipped"), configs, mask)
     assert given == [("joint", "mask's poses"), ("pico", None)]
     assert rows["mask"]["who"] == ("params", "mask's best") and rows["start"]["who"] == ("params", "joint start")
     assert rows["joint"]["who"] == ("joint body", "best") and rows["pico"]["who"] == ("pico body", "best")
@@ -237,5 +239,5 @@ def test_every_row_begins_where_it_should(monkeypatch, case):
     np.testing.assert_array_equal(names["person"], person)
     np.testing.assert_array_equal(names["hidden"], [[True, False]])
     np.testing.assert_array_equal(told["target"][0][0], obj)
-    table.fit_case(reader, case, SimpleNamespace(pairs="pairs", tag="true"), configs, mask)
+    fit_case(reader, case, SimpleNamespace(pairs="pairs", tag="true"), configs, mask)
     assert told["problem"][0][4].pairs == "pairs"  # those that are known stay
