@@ -1,5 +1,7 @@
 """Hands that close: on a cylinder, whose distance is a closed form."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import trimesh
@@ -7,10 +9,11 @@ import trimesh
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
 from hoijax.data.synth.rig import Puppet, joint
 from hoijax.geometry import Mesh
+from hoijax.interaction import make_template
+from hoijax.optim.gradient import Sizes
+from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, physics, prepare, run
 from hoijax.systems.interactanything.relations import reason
-from hoijax.systems.interactanything.starts import Thing, draw_starts
 from hoijax.systems.interactanything.starts.grip import TOUCHING, _last_clear, close_hand
-from hoijax.systems.interactanything.system import at_size
 
 AXIS = Puppet(np.zeros(10)).pose("stand").position("spine3") + [0.0, -0.05, 0.3]
 """A point of the cylinder's axis, which is upright, before the chest."""
@@ -92,31 +95,61 @@ def test_a_finger_stops_before_it_presses(gaps, kept):
     assert _last_clear(np.array(gaps)) == kept
 
 
-def test_one_hand_closes_on_a_bottle_and_keeps_it():
+@pytest.fixture(scope="module")
+def held():
+    """A bottle of 5 cm in one hand: what was prepared, and its best candidate."""
     bar = trimesh.creation.cylinder(0.025, 0.25, sections=24)
     bar.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
     mesh = Mesh(np.asarray(bar.vertices, np.float32), np.asarray(bar.faces, np.int32))
     relations = reason("A person holds the bottle", mesh)
     assert relations.body_parts == ("right_hand",)
-
-    def distance(points):
-        p = np.asarray(points) / relations.mesh_scale
-        q = np.stack([np.hypot(p[:, 0], p[:, 2]) - 0.025, np.abs(p[:, 1]) - 0.125], axis=1)
-        out = np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
-        return (out * relations.mesh_scale).astype(np.float32)
-
     sized = Mesh(mesh.vertices * np.float32(relations.mesh_scale), mesh.faces)
-    for start in draw_starts(at_size(relations), Thing.of(sized, distance), 2, 0):
+    prepared = prepare(free_body("test"), make_template(sized, resolution=32), relations)
+    optimise = dataclasses.replace(OptimiseConfig(tries=0, sizes=Sizes(10, 96, 16, 64))).scaled(0.2)
+    return prepared, run(prepared, SynthesisConfig(count=2, draws=1, optimise=optimise)).candidates
+
+
+def test_one_hand_closes_on_a_bottle(held):
+    prepared, candidates = held
+    for start in (c.start for c in candidates):
         assert start.gripped
         puppet = Puppet(start.betas)
         puppet.rotations, puppet.translation = start.rotations, start.translation
         fingers = [(f - start.object_translation) @ start.object_rotation for f in skin(puppet, "right")]
-        gaps = [distance(f) for f in fingers]
+        gaps = [np.asarray(prepared.thing.signed_distance(f)) for f in fingers]
         assert min(g.min() for g in gaps) > -0.008 and sum(g.min() < 0.008 for g in gaps) >= 4
         # Skin is all around the axis: in no half plane through it alone.
         near = np.concatenate(fingers)[np.concatenate(gaps) < 0.01]
         angles = np.sort(np.arctan2(near[:, 2], near[:, 0]))
         assert np.diff(np.append(angles, angles[0] + 2 * np.pi)).max() < np.pi
+
+
+def test_both_stages_leave_it_in_the_hand(held):
+    _, candidates = held
+    for c in candidates:
+        assert np.array_equal(c.pose.rotation, c.start.object_rotation)
+        assert np.array_equal(c.pose.translation, c.start.object_translation)
+        legs = [joint(f"{s}_{n}") for s in ("left", "right") for n in ("hip", "knee", "ankle", "foot")]
+        rest = np.setdiff1d(np.arange(52), legs)
+        np.testing.assert_array_equal(np.asarray(c.params.rotations)[rest], c.start.rotations[rest])
+        assert c.good
+
+
+def test_and_it_does_not_slip(held):
+    pytest.importorskip("mujoco", reason="extra [physics]")
+    prepared, candidates = held
+    pieces = [np.asarray(prepared.template.mesh.vertices)]
+    verdicts = [physics.judge_candidate(prepared, c, pieces) for c in candidates]
+    assert any(v.holds for v in verdicts), [v.words for v in verdicts]
+    # The same hand with straight fingers drops it.
+    best = candidates[[v.holds for v in verdicts].index(True)]
+    puppet = Puppet(best.start.betas)
+    puppet.rotations, puppet.translation = best.start.rotations.copy(), best.start.translation
+    params = BodyParams(
+        *(np.float32(x) for x in (puppet.curl("right", 0.0).rotations, puppet.betas, puppet.translation))
+    )
+    body = np.asarray(pose_body_compiled(prepared.model, params).vertices)
+    assert not physics.judge_candidate(prepared, dataclasses.replace(best, body=body), pieces).holds
 
 
 def test_what_no_hand_closes_round_is_taken_in_two():
