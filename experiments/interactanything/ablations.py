@@ -34,6 +34,7 @@ from hoijax.systems.interactanything.prior import BANK, PRIOR
 from hoijax.systems.interactanything.relations import Contact, Relations, reason
 from hoijax.systems.interactanything.relations.places import places
 from hoijax.systems.interactanything.relations.shape import measure
+from hoijax.systems.interactanything.system import at_size, on_the_back
 
 PROMPTS = (1, 11, 13, 23, 29, 31, 48, 51)
 """Numbers of the prompts, from 1: those of a list of twelve, made before any ablation was run, whose verb is carry,
@@ -114,8 +115,8 @@ def run_variant(
     if name != "no_relations":
         return evaluate_case(case, model, config, kept=kept)[0]
     made = evaluate_case(case, model, config, kept=kept, judged=False, relations=no_relations)[2]
-    known = reason(case.sentence, case.mesh())
-    chosen = {c.body_part: tuple(b.scaled(known.mesh_scale) for b in c.places) for c in known.contacts}
+    known = on_the_back(at_size(reason(case.sentence, case.mesh())))
+    chosen = {c.body_part: c.places for c in known.contacts}
     starts = [
         dataclasses.replace(
             c.start, rotations=np.asarray(c.params.rotations), translation=np.asarray(c.params.translation),
