@@ -112,20 +112,22 @@ def run_variant(
     case: Case, name: str, model: BodyModel, config: SynthesisConfig, kept: dict[Any, Any]
 ) -> dict[str, Any]:
     """The row of one prompt under a variant, measured by the sentence's own relations."""
-    if name != "no_relations":
+    if name not in ("no_relations", "no_affordance"):
         return evaluate_case(case, model, config, kept=kept)[0]
-    made = evaluate_case(case, model, config, kept=kept, judged=False, relations=no_relations)[2]
+    how: dict[str, Any] = {"relations": no_relations} if name == "no_relations" else {}
+    made = evaluate_case(case, model, config, kept=kept, judged=False, **how)[2]
     known = on_the_back(at_size(reason(case.sentence, case.mesh())))
-    chosen = {c.body_part: c.places for c in known.contacts}
+    every = {c.body_part: c.places for c in known.contacts}
     starts = [
         dataclasses.replace(
             c.start, rotations=np.asarray(c.params.rotations), translation=np.asarray(c.params.translation),
             object_rotation=np.asarray(c.pose.rotation), object_translation=np.asarray(c.pose.translation),
-            places=chosen, script="no relations",
+            places=every if how else c.start.places, script=VARIANTS[name].partition(" (")[0],
         )
         for c in made
     ]  # fmt: skip
-    return evaluate_case(case, model, dataclasses.replace(config, refine=False), kept=kept, starts=starts)[0]
+    measure = dataclasses.replace(config, refine=False, use_affordance=True)
+    return evaluate_case(case, model, measure, kept=kept, starts=starts)[0]
 
 
 def paired_interval(
