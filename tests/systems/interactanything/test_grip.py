@@ -7,13 +7,16 @@ import pytest
 import trimesh
 
 from hoijax.body_models import BodyParams, free_body, pose_body_compiled
-from hoijax.data.synth.rig import Puppet, joint
+from hoijax.data.synth.rig import Puppet, joint, turn
 from hoijax.geometry import Mesh
 from hoijax.interaction import make_template
 from hoijax.optim.gradient import Sizes
 from hoijax.systems.interactanything import OptimiseConfig, SynthesisConfig, physics, prepare, run
 from hoijax.systems.interactanything.relations import reason
-from hoijax.systems.interactanything.starts.grip import TOUCHING, _last_clear, close_hand
+from hoijax.systems.interactanything.starts import Thing, draw_starts
+from hoijax.systems.interactanything.starts.grip import TOUCHING, _last_clear, close_hand, palm_skin
+from hoijax.systems.interactanything.starts.setting import Setting
+from hoijax.systems.interactanything.system import at_size
 
 AXIS = Puppet(np.zeros(10)).pose("stand").position("spine3") + [0.0, -0.05, 0.3]
 """A point of the cylinder's axis, which is upright, before the chest."""
@@ -150,6 +153,48 @@ def test_and_it_does_not_slip(held):
     )
     body = np.asarray(pose_body_compiled(prepared.model, params).vertices)
     assert not physics.judge_candidate(prepared, dataclasses.replace(best, body=body), pieces).holds
+
+
+def test_distances_and_normals_are_the_things_where_it_stands():
+    box = trimesh.creation.box((0.2, 0.4, 0.6))
+    mesh = Mesh(np.asarray(box.vertices), np.asarray(box.faces))
+
+    def distance(points):
+        q = np.abs(np.asarray(points)) - [0.1, 0.2, 0.3]
+        return np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)
+
+    s = Setting(
+        np.random.default_rng(0), Puppet(np.zeros(10)), Thing.of(mesh, distance), reason("A person holds the box", mesh)
+    )
+    s.rotation, s.translation = turn("XY", 90, 90), np.array([1.0, 2.0, 3.0])
+    # Points 5 cm beyond the middles of its faces along its own y and z.
+    points = s.world(np.array([[0, 0.25, 0], [0, 0, 0.35]]))
+    np.testing.assert_allclose(s.distance(points), 0.05, atol=1e-6)
+    np.testing.assert_allclose(s.normals_at(points), s.rotation.T[[1, 2]], atol=1e-6)
+
+
+def test_thick_things_are_held_from_all_sides_too():
+    bar = trimesh.creation.cylinder(0.036, 0.22, sections=24)
+    bar.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
+    mesh = Mesh(np.asarray(bar.vertices, np.float32), np.asarray(bar.faces, np.int32))
+    relations = reason("A person holds the bottle", mesh)
+
+    def distance(points):
+        p = np.asarray(points) / relations.mesh_scale
+        q = np.stack([np.hypot(p[:, 0], p[:, 2]) - 0.036, np.abs(p[:, 1]) - 0.11], axis=1)
+        return (np.linalg.norm(np.maximum(q, 0), axis=1) + np.minimum(q.max(axis=1), 0)) * relations.mesh_scale
+
+    sized = Mesh(mesh.vertices * np.float32(relations.mesh_scale), mesh.faces)
+    widest = []
+    for start in draw_starts(at_size(relations), Thing.of(sized, distance), 4, 0):
+        puppet = Puppet(start.betas)
+        puppet.rotations, puppet.translation = start.rotations, start.translation
+        hand = np.concatenate([*skin(puppet, "right"), palm_skin(puppet, "right")])
+        local = (hand - start.object_translation) @ start.object_rotation
+        near = local[distance(local) < 0.01]
+        angles = np.sort(np.arctan2(near[:, 2], near[:, 0]))
+        widest.append(np.diff(np.append(angles, angles[0] + 2 * np.pi)).max())
+    assert np.median(widest) < np.pi, widest
 
 
 def test_what_no_hand_closes_round_is_taken_in_two():
