@@ -10,7 +10,8 @@ from hoijax.experiments.common.splits import note_of
 
 SURFACE = ("V2S, mm", "median", "D2S, degrees", "PA-MPJPE, mm", "precision", "recall", "contact F1")
 """Columns of scores."""
-HEAD = ("", *SURFACE, "deepest point, mm", "off, mm", "off by more than 2 cm")
+HEAD = ("", *SURFACE, "deepest point, mm")
+OFF_HEAD = ("off, mm", "off by more than 2 cm")
 METHODS = (
     "start",
     "similarity ICP",
@@ -25,6 +26,13 @@ METHODS = (
     "heavy-tailed, T = 3",
 )
 """Rows of a table."""
+OFF = (
+    ' "Off" is the mean distance of a body\'s vertices from the true ones, '
+    "with the share of bodies where it is more than 2 cm: of true bodies after T = 3, how many were moved. "
+    "Heavy-tailed starts have legs or arms exchanged in half of the rooms, and in half of them lie 20 cm (one "
+    "standard deviation) off along their rays besides."
+)
+"""What columns mean, and rows, that the first records lack."""
 BASES = {"truth, T = 3": "truth", "heavy-tailed, T = 3": "heavy-tailed start"}
 """What a row began as, where that is not "start"."""
 
@@ -92,6 +100,8 @@ def markdown(record: dict[str, Any]) -> str:
     """The page of `record_of`."""
     config = record["config"]
     known = "" if config["known"] is None else " without the gradient prior, whose scores are those of an earlier run"
+    off = all("off" in scores["start"] for scores in record["scores"].values())
+    head = HEAD + (OFF_HEAD if off else ())
     blocks = [
         "Made by `python -m hoijax.experiments.graft.evaluate`, whose docstring says how: rooms that training did not "
         "see and the free body. These are procedural rooms and imitated estimates: nothing here speaks of photographs."
@@ -102,10 +112,7 @@ def markdown(record: dict[str, Any]) -> str:
         "`hoijax refine --scene --prior gradient` does. "
         '"Deepest point" is the mean over rooms of the largest depth behind the nearest scene point\'s plane. '
         "PA-MPJPE is over 22 joints. Contact is PhySIC's rule: within 2 cm, or behind the surface and within 15 cm. "
-        '"Truth" is scored against itself. "Off" is the mean distance of a body\'s vertices from the true ones, '
-        "with the share of bodies where it is more than 2 cm: of true bodies after T = 3, how many were moved. "
-        "Heavy-tailed starts have legs or arms exchanged in half of the rooms, and in half of them lie 20 cm (one "
-        "standard deviation) off along their rays besides.",
+        '"Truth" is scored against itself.' + (OFF if off else ""),
     ]
     if "training_against" in record:
         blocks.append(f"Other weights, scored on the same starts: {training_chain(record['training_against'])}.")
@@ -117,7 +124,7 @@ def markdown(record: dict[str, Any]) -> str:
         said = {question: _say(question, value) for question, value in record["verdict"][name].items()}
         blocks += [
             heading(f"{name[0].upper()}{name[1:]}, {scores['samples']}"),
-            table(HEAD, [scores_cells(m, scores[m]) for m in METHODS if m in scores]),
+            table(head, [scores_cells(m, scores[m]) for m in METHODS if m in scores]),
             f"{text} (95 % of resampled means of the paired differences).",
             bullets(said),
         ]
@@ -125,7 +132,7 @@ def markdown(record: dict[str, Any]) -> str:
             rows = [
                 scores_cells(m, x) for m, x in scores["against"].items() if m not in ("start", "heavy-tailed start")
             ]
-            blocks += ["The other weights:", table(HEAD, rows)]
+            blocks += ["The other weights:", table(head, rows)]
     return page("GRAFT on made-up rooms", *blocks)
 
 
@@ -138,9 +145,9 @@ def training_chain(facts: dict[str, Any]) -> str:
 
 
 def scores_cells(name: str, scores: dict[str, Any]) -> list[str]:
-    """A row of `HEAD`: one method's scores."""
+    """A row of `HEAD`, with `OFF_HEAD` where it was measured: one method's scores."""
     cells = [name, *surface_cells(scores), f"{scores['penetration']:.0f}"]
-    return cells + ([f"{scores['off']:.1f}", f"{100 * scores['off_share']:.0f} %"] if "off" in scores else ["", ""])
+    return cells + ([f"{scores['off']:.1f}", f"{100 * scores['off_share']:.0f} %"] if "off" in scores else [])
 
 
 def _interval(values: list[float]) -> str:

@@ -80,7 +80,7 @@ def test_mixed_sources_have_the_share_that_was_asked_for():
     ("changes", "message"),
     [
         ({"visual": True}, "made-up rooms have no images"),
-        ({"mixed": 0.5}, "for --scans or --synth without --visual"),
+        ({"mixed": 0.5}, "for --scans, --reviews or --synth without --visual"),
         ({"size": "huge"}, "size must be one of small, full, pelvis, plain"),
         ({"without": "hands"}, "without must be one of probes, scale"),
         ({"batch": 0}, "batch must be at least 1, got 0"),
