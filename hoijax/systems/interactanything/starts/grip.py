@@ -5,9 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
-from hoijax.body_models import named_hand_pose
 from hoijax.data.synth.rig import Puppet, joint, turn
 
 LEVELS = 19
@@ -32,13 +30,8 @@ Normals = Callable[[np.ndarray], np.ndarray]
 @functools.cache
 def _bends(side: str) -> Float[np.ndarray, "L 5 3 3 3"]:
     """Rotations of the joints of each finger, from straight over a grasp to a fist."""
-    flat, grasp, fist = (Rotation.from_rotvec(named_hand_pose(n, side)) for n in ("flat", "grasp", "fist"))
-
-    def between(a: Rotation, b: Rotation, share: float) -> np.ndarray:
-        return (a * Rotation.from_rotvec((a.inv() * b).as_rotvec() * share)).as_matrix()
-
-    amounts = np.linspace(0.0, 2.0, LEVELS)
-    poses = [between(flat, grasp, x) if x < 1 else between(grasp, fist, x - 1) for x in amounts]
+    puppet, first = Puppet(np.zeros(10)), joint(f"{side}_index1")
+    poses = [puppet.curl(side, x).rotations[first : first + 15].copy() for x in np.linspace(0.0, 2.0, LEVELS)]
     return np.stack(poses).reshape(LEVELS, 5, 3, 3, 3)
 
 
