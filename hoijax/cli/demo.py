@@ -118,7 +118,9 @@ def run(options: Options) -> int:
 
     check_output_directory(options.out)
     if cases:
-        _refine(cases, options, "refined.html" if systems else "index.html")
+        # Beside the systems' cases the body is theirs: they share its compiled programs.
+        page, lod = ("refined.html", "light") if systems else ("index.html", "default")
+        _refine(cases, options, page, lod)
     code, sections = 0, []
     for case in systems:
         tell(f"\n{case.title}")
@@ -137,14 +139,14 @@ def run(options: Options) -> int:
     return code
 
 
-def _refine(cases: list[DemoCase], options: Options, page: str) -> None:
+def _refine(cases: list[DemoCase], options: Options, page: str, lod: str) -> None:
     """Refines estimates, all in one batch."""
     from hoijax.body_models import free_body
     from hoijax.jobs.interactions import run_plans
     from hoijax.jobs.requests import refinement_job
     from hoijax.jobs.screen import Phases, tell
 
-    model, phases = free_body(), Phases()
+    model, phases = free_body(lod), Phases()
     tell(f"{len(cases)} cases, free body of {model.num_vertices:,} vertices")
     with phases("reading, distance grids"), importlib.resources.as_file(_assets()) as assets:
         plans = [_plan(case, assets, options, model) for case in cases]
