@@ -50,17 +50,14 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     if image is None:
         image, object, mask = draw(out)
-    options = [
-        "--image",
-        str(image),
-        "--object",
-        str(object),
-        "--object-mask",
-        str(mask),
-        "--pictures",
-        "0" if small else "1",
-    ]
-    code = cli.main(["reconstruct", *options, "--out", str(out / "result")])
+    options = {
+        "image": image,
+        "object": object,
+        "object-mask": mask,
+        "pictures": 0 if small else 1,
+        "out": out / "result",
+    }
+    code = cli.main(["reconstruct", *(word for name, value in options.items() for word in (f"--{name}", str(value)))])
     return {"code": code, "record": json.loads((out / "result" / "metrics.json").read_text()) if code == 0 else None}
 
 

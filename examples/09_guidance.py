@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from PIL import Image
 
 from hoijax.diffusion import Guidance, cosine_schedule, ddim_sample, time_grid
 
@@ -38,6 +39,9 @@ def main(out: pathlib.Path = pathlib.Path("examples_out/09"), count: int = 256, 
     print({name: f"{y.mean():.2f} +- {y.std():.2f}" for name, y in heights.items()})
     out.mkdir(parents=True, exist_ok=True)
     np.savez(out / "samples.npz", free=free, guided=guided)
+    counts = [np.histogram2d(-x[:, 1], x[:, 0], 60, ((-2, 2), (-4, 4)))[0] for x in map(np.asarray, (free, guided))]
+    grey = np.uint8(255 * np.clip(1 - np.concatenate(counts, axis=1) / 3, 0, 1))
+    Image.fromarray(grey).resize((960, 480), Image.Resampling.NEAREST).save(out / "samples.png")
     return {name: float(y.mean()) for name, y in heights.items()} | {"modes": np.sign(np.asarray(free[:, 0]))}
 
 

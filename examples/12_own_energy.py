@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import trimesh
 import tyro
 
+from hoijax import viz
 from hoijax.body_models import BodyParams, free_body, keypoints, pose_body
 
 CUP = np.array([-0.35, 0.25, 0.35], np.float32)
@@ -44,6 +46,15 @@ def main(out: pathlib.Path = pathlib.Path("examples_out/12"), count: int = 64, s
     print(f"{count} hands come from {100 * before:.0f} cm to {100 * after:.1f} cm from the cup")
     out.mkdir(parents=True, exist_ok=True)
     np.savez(out / "poses.npz", poses=poses)
+    cup = trimesh.creation.icosphere(subdivisions=2, radius=0.04)
+    scenes = []
+    for pose in (starts[0], poses[0]):
+        body = pose_body(model, BodyParams.from_axis_angle(model, body_pose=pose))
+        scenes.append([
+            viz.NamedMesh("body", np.asarray(body.vertices), np.asarray(model.faces)),
+            viz.NamedMesh("object", cup.vertices + CUP, cup.faces),
+        ])  # fmt: skip
+    viz.write_comparison(out / "before_after.png", *scenes, size=64 if small else 384)
     return {"distances": np.asarray(distances)}
 
 

@@ -4,6 +4,7 @@ All run in one process of their own, with JAX as users have it: the other tests 
 promotion, and keep what they have made.
 """
 
+import ast
 import json
 import os
 import pathlib
@@ -122,6 +123,18 @@ def test_11_a_sample_is_built_and_read(finished):
 def test_12_hands_come_to_the_cup(finished):
     said, _out = run("12", finished)
     assert said["distances"].shape == (4,) and said["distances"].max() < 0.1
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_an_example_has_at_most_forty_lines_beside_imports_and_words(path):
+    source = path.read_text(encoding="utf-8")
+    beside: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        words = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if words or isinstance(node, ast.Import | ast.ImportFrom):
+            beside.update(range(node.lineno, node.end_lineno + 1))
+    lines = [line for number, line in enumerate(source.splitlines(), 1) if number not in beside]
+    assert sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in lines) <= 40
 
 
 def test_no_example_is_forgotten():
