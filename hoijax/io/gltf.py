@@ -1,8 +1,10 @@
 """glTF as people have it, made plain: quantized, sparse, strided and Draco-compressed meshes as a GLB of float32.
 
 What `trimesh` reads of the result is what is in it, and no more: triangles with positions, texture coordinates and
-colours, the nodes' transforms multiplied out, textures embedded. References: the Khronos glTF 2.0 specification;
-KHR_mesh_quantization, KHR_texture_transform, KHR_draco_mesh_compression.
+colours, the nodes' transforms multiplied out, skinned meshes in the pose of their skeletons, textures embedded.
+
+References: the Khronos glTF 2.0 specification; KHR_mesh_quantization, KHR_texture_transform,
+KHR_draco_mesh_compression.
 """
 
 import dataclasses
@@ -15,6 +17,7 @@ import numpy as np
 
 from hoijax.errors import InputError
 from hoijax.io.gltf_file import UNPACK, GltfFile, finite_numbers
+from hoijax.io.gltf_skin import bend, bone_matrices
 from hoijax.io.reading import reason, shown
 
 _DRACO = "KHR_draco_mesh_compression"
@@ -52,25 +55,30 @@ def plain_glb(path: pathlib.Path, data: bytes, *, materials: bool) -> PlainGltf:
     for name in required if isinstance(required, list) else ():
         if name not in _QUIET and not str(name).startswith("KHR_materials"):
             file.notes.append(f"it needs the extension {shown(str(name))[:60]}, which is not read")
-    writer = _Writer()
-    primitives = [_primitives(file, mesh, writer, materials) for mesh in file.entries("meshes")]
-    nodes = [node for node in _world_nodes(file) if primitives[node[1]]]
-    place = {mesh: i for i, mesh in enumerate(dict.fromkeys(mesh for _, mesh, _ in nodes))}
-    counts = [sum(count for _, count in mesh) for mesh in primitives]
-    total = sum(counts[mesh] for _, mesh, _ in nodes)
-    if total > max(_MOST_COPIES, 4 * sum(counts)):
+    writer, nodes = _Writer(), _nodes(file)
+    made = {
+        (mesh, None): _primitives(file, entry, writer, materials) for mesh, entry in enumerate(file.entries("meshes"))
+    }
+    nodes = [node for node in nodes if made[node.mesh, None]]
+    counts = {mesh: sum(count for _, count in each) for (mesh, _), each in made.items()}
+    total = sum(counts[node.mesh] for node in nodes)
+    if total > max(_MOST_COPIES, 4 * sum(counts.values())):
         raise InputError(f"{shown(path)} unfolds to {total:,} vertices, most of them copies; leave some out")
+    for node in nodes:
+        if node.bones is not None and node.key not in made:
+            made[node.key] = _primitives(file, file.entry("meshes", node.mesh), writer, materials, node.bones)
+    place = {key: i for i, key in enumerate(dict.fromkeys(node.key for node in nodes))}
     tree: dict[str, Any] = {
         "asset": {"version": "2.0"},
         "scene": 0,
         "scenes": [{"nodes": list(range(len(nodes)))}],
         "nodes": [
-            {"name": name, "mesh": place[mesh], "matrix": [float(x) for x in matrix.T.reshape(-1)]}
-            for name, mesh, matrix in nodes
+            {"name": node.name, "mesh": place[node.key], "matrix": [float(x) for x in node.matrix.T.reshape(-1)]}
+            for node in nodes
         ],
         "meshes": [
-            {"name": _name(file.entries("meshes")[mesh], "mesh"), "primitives": [p for p, _ in primitives[mesh]]}
-            for mesh in place
+            {"name": _name(file.entries("meshes")[key[0]], "mesh"), "primitives": [p for p, _ in made[key]]}
+            for key in place
         ],
     }
     if materials:
@@ -111,8 +119,10 @@ class _Writer:
         return start + head + struct.pack("<I4s", len(body), b"BIN\0") + body
 
 
-def _primitives(file: GltfFile, mesh: dict, writer: _Writer, materials: bool) -> list[tuple[dict, int]]:
-    """A mesh's triangles as primitives of the new file, each with its number of vertices."""
+def _primitives(
+    file: GltfFile, mesh: dict, writer: _Writer, materials: bool, bones: np.ndarray | None = None
+) -> list[tuple[dict, int]]:
+    """A mesh's triangles as primitives of the new file, each with its number of vertices; `bones` pose its vertices."""
     made = []
     for primitive in file.entries("primitives", mesh):
         attributes = primitive.get("attributes")
@@ -135,6 +145,7 @@ def _primitives(file: GltfFile, mesh: dict, writer: _Writer, materials: bool) ->
         index = _triangles(index.reshape(-1).astype(np.int64), mode)
         if len(index) and index.max() >= count:
             raise file.damage(f"a face names vertex {index.max()} of {count}")
+        points = points if bones is None else bend(file, attributes, points, bones)
         new: dict[str, Any] = {"attributes": {"POSITION": writer.array(points)}}
         new["indices"] = writer.array(index.astype(np.uint32).reshape(-1, 1))
         colors = _attribute(file, attributes, "COLOR_0", (3, 4), count)
@@ -230,30 +241,58 @@ def _transform_uv(file: GltfFile, primitive: dict, uv: np.ndarray) -> np.ndarray
     return (uv * scale @ np.array([[c, s], [-s, c]]).T + offset).astype(np.float32)
 
 
-def _world_nodes(file: GltfFile) -> list[tuple[str, int, np.ndarray]]:
-    """Name, mesh and world matrix of every node with a mesh in the file's scene."""
+@dataclasses.dataclass(frozen=True)
+class _Node:
+    """A node with a mesh in the file's scene."""
+
+    name: str
+    mesh: int
+    skin: int | None
+    """None where its mesh is read as it is modelled."""
+    bones: np.ndarray | None
+    """Of its skin."""
+    matrix: np.ndarray
+    """To the world; of a skinned mesh the bones alone say where it is."""
+
+    @property
+    def key(self) -> tuple[int, int | None]:
+        """Nodes of one key show the same vertices."""
+        return self.mesh, self.skin
+
+
+def _nodes(file: GltfFile) -> list[_Node]:
+    """Every node with a mesh in the file's scene."""
     nodes, scenes = file.entries("nodes"), file.entries("scenes")
-    children = [_numbers(file, node, "children") for node in nodes]
+    children = [file.numbers(node, "children") for node in nodes]
     if scenes:
-        roots = _numbers(file, file.entry("scenes", file.tree.get("scene", 0)), "nodes")
+        roots = file.numbers(file.entry("scenes", file.tree.get("scene", 0)), "nodes")
     else:
         below = {child for row in children for child in row}
         roots = [i for i in range(len(nodes)) if i not in below]
-    found, seen = [], set()
+    world: dict[int, np.ndarray] = {}
     waiting = [(root, np.eye(4), 0) for root in reversed(roots)]
     while waiting:
         index, above, depth = waiting.pop()
         node = file.entry("nodes", index)
-        if index in seen or depth > _DEEPEST:
+        if index in world or depth > _DEEPEST:
             raise file.damage("its nodes form no tree")
-        seen.add(index)
-        matrix = above @ _matrix(file, node)
-        if "mesh" in node:
-            file.entry("meshes", node["mesh"])
-            found.append((_name(node, f"node{index}"), node["mesh"], matrix))
-            if "skin" in node:
-                file.notes.append("a skinned mesh is read as it is modelled, without its skeleton")
-        waiting += [(child, matrix, depth + 1) for child in reversed(children[index])]
+        world[index] = above @ _matrix(file, node)
+        waiting += [(child, world[index], depth + 1) for child in reversed(children[index])]
+    found, bones = [], {}
+    for index, matrix in world.items():
+        node = nodes[index]
+        if "mesh" not in node:
+            continue
+        file.entry("meshes", node["mesh"])
+        skin = node.get("skin")
+        if skin is not None:
+            file.entry("skins", skin)
+            if skin not in bones:
+                bones[skin] = bone_matrices(file, skin, world)
+        if bones.get(skin) is None:
+            found.append(_Node(_name(node, f"node{index}"), node["mesh"], None, None, matrix))
+        else:
+            found.append(_Node(_name(node, f"node{index}"), node["mesh"], skin, bones[skin], np.eye(4)))
     return found
 
 
@@ -278,13 +317,6 @@ def _matrix(file: GltfFile, node: dict) -> np.ndarray:
     out = np.eye(4)
     out[:3, :3], out[:3, 3] = rotation * scale, move
     return out
-
-
-def _numbers(file: GltfFile, entry: dict, key: str) -> list[int]:
-    values = entry.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
-        raise file.damage(f"'{key}' is no list of numbers")
-    return values
 
 
 def _name(entry: dict, default: str) -> str:

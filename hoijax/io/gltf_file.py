@@ -92,6 +92,17 @@ class GltfFile:
             raise self.damage(f"'{key}' is {value!r:.40}, wanted a whole number")
         return value
 
+    def numbers(self, entry: dict[str, Any], key: str) -> list[int]:
+        """A list of whole numbers; empty where there is none.
+
+        Raises:
+          InputError: it is something else.
+        """
+        values = entry.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+            raise self.damage(f"'{key}' is no list of numbers")
+        return values
+
     def extension(self, entry: dict[str, Any], name: str) -> dict[str, Any] | None:
         """An extension's object, or None."""
         extensions = entry.get("extensions")

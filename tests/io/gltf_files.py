@@ -44,7 +44,7 @@ class Maker:
             stride = {"byteStride": width + pad}
         accessor = {
             "bufferView": self.view(data, **stride), "componentType": COMPONENTS[rows.dtype.str[1:]],
-            "count": len(rows), "type": {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}[rows.shape[1]],
+            "count": len(rows), "type": {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}[rows.shape[1]],
         }  # fmt: skip
         self.tree["accessors"].append(accessor | ({"normalized": True} if normalized else {}))
         return len(self.tree["accessors"]) - 1
