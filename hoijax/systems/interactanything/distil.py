@@ -201,7 +201,7 @@ def distil(
     key: jax.Array,
     *,
     encode: Callable[[jax.Array], jax.Array] = lambda pictures: 2.0 * pictures - 1.0,
-    watch: Callable[[int, np.ndarray], None] | None = None,
+    watch: Callable[[int, np.ndarray, RadianceField], None] | None = None,
 ) -> Distilled:
     """Distils a field. Host function around one compiled step.
 
@@ -212,7 +212,7 @@ def distil(
       config: how.
       key: of everything drawn.
       encode: pictures in [0, 1] to what the model diffuses; gradients pass it.
-      watch: called after each step with its number and losses.
+      watch: called after each step with its number, its losses and the field.
     """
     first, key = jax.random.split(key)
     graph, weights = nnx.split(RadianceField(config.field, nnx.Rngs(first)))
@@ -252,7 +252,7 @@ def distil(
         weights, moments, parts = step(weights, moments, bounds, jax.random.fold_in(key, k))
         losses.append(np.asarray(parts))
         if watch is not None:
-            watch(k, losses[-1])
+            watch(k, losses[-1], nnx.merge(graph, weights))
     return Distilled(nnx.merge(graph, weights), np.array(losses))
 
 

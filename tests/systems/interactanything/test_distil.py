@@ -100,8 +100,17 @@ def test_a_score_that_wants_one_colour_gets_it():
         noise = (x - signal * jnp.broadcast_to(2 * want - 1, x.shape)) / sigma
         return noise, noise
 
+    seen = []
+
+    def watch(step, losses, field):
+        seen.append((step, losses, field.tables[...]))
+
     with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and floats
-        made = distil(denoise, SCHEDULE, wall(9.0), CONFIG, jax.random.key(0))
+        made = distil(denoise, SCHEDULE, wall(9.0), CONFIG, jax.random.key(0), watch=watch)
+    assert [step for step, _, _ in seen] == list(range(60))
+    np.testing.assert_array_equal([losses for _, losses, _ in seen], made.losses)
+    np.testing.assert_array_equal(seen[-1][2], made.field.tables[...])
+    assert not np.array_equal(seen[0][2], seen[1][2])
     camera = ring(np.array([30.0, 210.0]), 10.0, 3.3, 40.0, CONFIG)
     shown = show(made.field, camera, CONFIG, wall(9.0))
     middle = np.asarray(shown.color)[:, 2:4, 2:4].mean(axis=(0, 1, 2))
