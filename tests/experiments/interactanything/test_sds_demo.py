@@ -107,6 +107,15 @@ def test_the_first_answer_knows_the_text(mixed):
         alone = network(x, np.full(4, 700), np.stack([tokens(text)] * 4), cameras)
         np.testing.assert_allclose(said, alone, atol=1e-4)
     assert np.abs(known - unknown).max() > 1e-3
+    other = network(x, np.full(4, 700), np.stack([tokens("the ball kicks a person")] * 4), cameras)
+    assert np.abs(known - other).max() > 1e-5  # the same words in another order
+
+
+def test_what_has_hardly_any_noise_comes_back(mixed):
+    network, rng = Painter(nnx.Rngs(3), TINY), np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (4, 4, 4, 3)).astype(np.float32)
+    clean = network.clean(x, np.zeros(4, int), np.stack([tokens("")] * 4), np.zeros((4, 16), np.float32))
+    np.testing.assert_allclose(clean, x, atol=0.15)
 
 
 def test_strips_and_dots_lie_where_they_are_said_to():
@@ -191,3 +200,5 @@ def test_other_words_are_refused(tmp_path):
         sds_demo.Config(work=tmp_path, prompt="A person sits")
     texts = np.stack([tokens(text) for text in PROMPTS])
     assert len(np.unique(texts, axis=0)) == len(PROMPTS) and (texts[:, 0] > 0).all() and not tokens("").any()
+    kicks = tokens("a person kicks the ball")
+    assert np.count_nonzero(kicks) == 5 and not np.array_equal(kicks, tokens("the ball kicks a person"))
