@@ -7,7 +7,7 @@ import numpy as np
 from hoijax.data.synth.rig import Puppet
 from hoijax.systems.interactanything.relations.placement import DIRECTIONS, facing
 from hoijax.systems.interactanything.relations.schema import Relations
-from hoijax.systems.interactanything.starts import standing, weight
+from hoijax.systems.interactanything.starts import holding, standing, weight
 from hoijax.systems.interactanything.starts.setting import Setting, Start, Thing
 
 Script = Callable[[Setting], None]
@@ -25,30 +25,30 @@ def script_for(relations: Relations) -> Script:
             pose, weight.sit if parts & set(weight.SEATS) else weight.stand_on
         )
     if side == "around":
-        return weight.inside if pose == "sit" or not relations.movable else standing.worn
+        return weight.inside if pose == "sit" or not relations.movable else holding.worn
     if pose == "climb":
         return standing.climb
     if relations.standing == "worn":
-        return standing.on_back if side == "back" else standing.worn
+        return holding.on_back if side == "back" else holding.worn
     if "shoulder" in ends and side in ("above", "left", "right"):
-        return standing.on_shoulder
+        return holding.on_shoulder
     if parts & {"head"} and side == "above":
-        return standing.on_head
+        return holding.on_head
     if parts & {"face", "head"} and relations.movable:
-        return standing.at_face
+        return holding.at_face
     if "chest" in parts and {"left_forearm", "right_forearm"} <= parts:
-        return standing.hug
+        return holding.hug
     if any(p.endswith("forearm") for p in parts) and "chest" in parts:
-        return standing.cradle
+        return holding.cradle
     if any(p.endswith("forearm") for p in parts) and side in ("left", "right"):
-        return standing.under_arm
+        return holding.under_arm
     if parts & {"back", "upper_back", "lower_back", "buttocks"} and side in ("back", "left", "right"):
         return standing.lean_back
     if ends & {"sole", "foot", "toes", "heel", "knee", "shin"}:
         return standing.foot_on
     if pose == "lean" and ends & {"palm", "hand"} and relations.contact_kind == "support":
         return standing.lean_on_hands
-    return standing.hold
+    return holding.hold
 
 
 def draw_starts(
