@@ -24,16 +24,18 @@ from hoijax.experiments.common.pages import RESULTS, page, settings_of, table, w
 from hoijax.experiments.common.recipes import change_settings
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.interactvlm import train as training
-from hoijax.experiments.interactvlm.data import Example, Mixture
+from hoijax.experiments.interactvlm.data import Example, Group, Mixture, Source
 from hoijax.experiments.interactvlm.encoding import Encoder
 from hoijax.experiments.interactvlm.evaluate import contact_rows, predict
 from hoijax.experiments.interactvlm.settings import Config as TrainConfig
 from hoijax.experiments.interactvlm.settings import LossWeights
 from hoijax.experiments.interactvlm.small import SIZES, small_network, vocabulary
-from hoijax.experiments.interactvlm.sources import DataConfig, Setting, groups, human_sources
+from hoijax.experiments.interactvlm.small_data import view_features, view_source, with_features
+from hoijax.experiments.interactvlm.sources import DataConfig, Setting, groups, human_sources, synth
 from hoijax.experiments.interactvlm.surfaces import Surfaces
 from hoijax.io import output_directory
 from hoijax.nets import interactvlm as nets
+from hoijax.systems.interactvlm.crops import Scale
 
 NO_SURFACE = {"train.weights.surface": 0.0}
 ROWS = (
@@ -161,11 +163,19 @@ def regated(network: nets.Model, gate: str, seed: int) -> nets.Model:
     return network
 
 
+def features_of_build(config: Config) -> tuple[Source, Scale]:
+    """SynthHOI's training samples as the small network reads them, found once and kept, and their scale."""
+    own = view_features(config.synth, config.out / "features", 0, config.seed)
+    scale = Scale.of(row[0, 0] for row in own)
+    return view_source(config.synth, "human", own, scale), scale
+
+
 def score_row(config: Config, variant: Variant, examples: Sequence[Example]) -> dict[str, float]:
     """Trains a row and scores it, in percent."""
     row = row_of(config, variant)
     start, encoder = opened(config, row)
-    state = training.train(row.train, start, Mixture(groups(row.data), config.seed), encoder)
+    learned = [Group("human", (features_of_build(config)[0],))] if config.weights is None else groups(row.data)
+    state = training.train(row.train, start, Mixture(learned, config.seed), encoder)
     vertices = len(encoder.surfaces.body.surface.lift.visible)
     network = training.finished(state, start.config, row.train, vertices)
     predicted = predict(network, encoder, "human", examples, batch=config.batch, steps=32)
@@ -178,8 +188,10 @@ def run(config: Config) -> dict[str, dict[str, float]]:
     """Trains and scores what is not there yet, and writes the page."""
     output_directory(config.out)
     split = synth_splits(config.split)[0] if config.weights is None else ("test" if config.split == "test" else "train")
-    data = row_of(config, ROWS[0]).data
-    sources = human_sources(data, split).values()
+    if config.weights is None:
+        sources = [with_features(synth(config.synth, split, "human"), features_of_build(config)[1])]
+    else:
+        sources = list(human_sources(row_of(config, ROWS[0]).data, split).values())
     examples = [source[i] for source in sources for i in range(min(config.count, len(source)))]
     if not examples:
         raise InputError(f"nothing to score: no data set given has a split {split!r}")

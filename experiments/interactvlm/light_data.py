@@ -127,10 +127,16 @@ def signed_to_cloud(points: np.ndarray, placed: Placed, corners: np.ndarray, fac
     return np.where(out < -_NEAR, _NEAR, out)
 
 
-def touching_vertices(distance: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
-    """Which vertices touch, once the parts that were asked to are brought to the object."""
+def touching_vertices(distance: np.ndarray, parts: tuple[str, ...], level: str = LEVEL) -> np.ndarray:
+    """Which vertices touch, once the parts that were asked to are brought to the object.
+
+    Args:
+      distance: of the vertices, metres (`signed_to_cloud`).
+      parts: regions that were asked to.
+      level: of the body.
+    """
     touches = distance < _TOUCHES
-    regions = contact_regions(free_body(LEVEL))
+    regions = contact_regions(free_body(level))
     for part in parts:
         mine = distance[regions[part]]
         nearest = np.sort(mine)[: max(3, int(0.03 * len(mine)))].mean()

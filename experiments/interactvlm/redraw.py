@@ -3,6 +3,7 @@
 What is dear of a sample is its fit; a picture costs a fraction of it and tells a network what does not matter.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,27 @@ def redraw(sample: dict[str, Any], rng: np.random.Generator, size: int = 256) ->
     )
     vertices, joints = body_mesh(Rotation.from_rotvec(turns).as_matrix(), body["betas"], body["transl"])
     placed = _placed(sample["category"], sample["object_seed"], sample["obj_rot"], sample["obj_trans"])
+    rows = sample["furniture"]
+    furniture = [_placed(row["category"], row["seed"], row["rotation"], row["translation"]) for row in rows]
+    return draw_view(rng, vertices, joints, placed, furniture, size)
+
+
+def draw_view(
+    rng: np.random.Generator, vertices: np.ndarray, joints: np.ndarray, placed: Placed, furniture: Sequence[Placed],
+    size: int = 256,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """A picture of a body and things in the world, as those of the training split, and the mask of the person.
+
+    Args:
+      rng: source of chance.
+      vertices: of the "default" body, metres, y up.
+      joints: of it.
+      placed: the object.
+      furniture: what else stands there.
+      size: side of the picture, pixels.
+    """
     pieces = [body_piece(rng, vertices), object_piece(rng, placed, OBJECT)]
-    for row in sample["furniture"]:
-        piece = _placed(row["category"], row["seed"], row["rotation"], row["translation"])
-        pieces.append(object_piece(rng, piece, SUPPORT))
+    pieces += [object_piece(rng, piece, SUPPORT) for piece in furniture]
     wanted = [vertices[::7]]
     if max(placed.object.size) < 1.1:
         wanted.append(placed.vertices())

@@ -26,6 +26,9 @@ class LossWeights:
     """Squared difference of affordance's masks."""
     surface: float = 3.0
     """On vertices or points, through the lift."""
+    flat: float = 0.0
+    """On the body's vertices, straight from the contact token by a perceptron that is dropped after training: a dense
+    target for small networks, whose token else learns what it is about slowly, through the masks alone."""
 
 
 @dataclasses.dataclass(frozen=True)

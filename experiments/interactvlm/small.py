@@ -4,12 +4,13 @@
     python -m hoijax.experiments.interactvlm.small --root DIR --out runs/small    # goes on where it was stopped
     python -m hoijax.experiments.interactvlm.small --root DIR --out runs/small --split test    # once, when chosen
 
-The pictures' features come from the landmark network that hoijax ships (BlazePose, which has seen photographs), frozen:
-the maps behind its last block of 16 x 16 cells, of a crop about the person (`small_data`). Each training sample is
-drawn `views` times more, by other cameras, lights and rooms. The decoder reads sentences of a vocabulary of whole
-words; SAM sees views of 256 pixels. All learns but SAM's image encoder. `--changes` trains a row of the table: "no
-gate" without the camera gate, "no image" with the features zero. Thresholds of every row are chosen on val, at the
-last step or, of a training that was stopped (`--until`), at that one.
+The pictures' features come from the landmark network that hoijax ships (BlazePose, which has seen photographs), frozen,
+of a crop about the person (`crops`). Contact of bodies is learned from `scripts` starts before their fit, each
+drawn once, and from the build's samples, each drawn `views` times more, by other cameras, lights and rooms
+(`small_data`); contact of objects from the build's alone. The decoder reads sentences of a vocabulary of whole words;
+SAM sees views of 256 pixels. All learns but SAM's image encoder. `--changes` trains a row of the table: "no gate"
+without the camera gate, "no image" with the features zero. Thresholds of every row are chosen on val, at the last step
+or, of a training that was stopped (`--until`), at that one.
 """
 
 import dataclasses
@@ -31,14 +32,26 @@ from hoijax.experiments.interactvlm import train as training
 from hoijax.experiments.interactvlm.data import Example, Group, Mixture, Source, Task
 from hoijax.experiments.interactvlm.encoding import Encoder
 from hoijax.experiments.interactvlm.evaluate import MeanMap, best_threshold, contact_rows, object_rows, predict, summary
+from hoijax.experiments.interactvlm.light_data import WORDS
 from hoijax.experiments.interactvlm.settings import Config as TrainConfig
-from hoijax.experiments.interactvlm.small_data import CHANNELS, view_features, view_source, with_features
+from hoijax.experiments.interactvlm.settings import LossWeights
+from hoijax.experiments.interactvlm.small_data import (
+    Scripted,
+    scripted,
+    scripted_source,
+    view_features,
+    view_source,
+    with_features,
+)
+from hoijax.experiments.interactvlm.small_views import teach_encoder
 from hoijax.experiments.interactvlm.sources import SPECIAL, synth
 from hoijax.experiments.interactvlm.surfaces import Surfaces
+from hoijax.experiments.interactvlm.variants import Whole
 from hoijax.language import WordTokenizer
 from hoijax.nets import interactvlm as nets
 from hoijax.nets import llama, sam
 from hoijax.systems.interactvlm import OWN
+from hoijax.systems.interactvlm.crops import CHANNELS, Scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +62,11 @@ class Sizes:
     """Channels of the decoder."""
     layers: int = 2
     heads: int = 4
-    channels: int = 64
+    channels: int = 48
     """Of SAM's embeddings and mask decoder."""
     views: int = 256
     """Pixels of a view's side."""
-    length: int = 96
+    length: int = 84
     """Tokens of a conversation."""
     learns: tuple[str, ...] = (r"^language\.layers.*(kernel|scale|bias)$", r"^language\.norm", r"^mm_projector")
     """What learns beside the paper's: nothing here was trained before."""
@@ -99,72 +112,147 @@ class Config:
     """A built SynthHOI."""
     out: pathlib.Path
     """Folder of the trainings."""
-    steps: int = 4000
-    """Of each training."""
-    batch: int = 16
+    token_steps: int = 2400
+    """Of each training without views, on words and on vertices straight from the token: a third of the cost."""
+    token_batch: int = 16
+    """Samples of such a step."""
+    steps: int = 1200
+    """Of each training with views, which goes on from there."""
+    batch: int = 8
     """Samples of a step."""
-    rate: float = 2e-3
+    rate: float = 1.2e-3
     """Largest step size."""
-    views: int = 4
-    """Further pictures of each training sample."""
-    objects: float = 0.25
+    scripts: int = 1500
+    """Starts before their fit, beside the build's samples."""
+    scripts_seed: int = 9
+    """Of SynthHOI's draws for them; not the build's."""
+    views: int = 2
+    """Further pictures of each sample of the build."""
+    flat: float = 1.0
+    """Weight of the loss on vertices straight from the token."""
+    objects: float = 0.1
     """How often a step is about objects, against once about bodies."""
     until: int | None = None
-    """Stop after this step, to go on another time."""
+    """Stop after this step with views, to go on another time."""
     split: Split = "dev"
     """Whose samples are scored."""
     count: int = 1000
     """Of each split, at most."""
+    asked: tuple[Literal["human", "object"], ...] = ("human", "object")
+    """What is scored: contact on bodies, on objects."""
     changes: tuple[Literal["no gate", "no image"], ...] = ("no gate", "no image")
     """Further trainings of the table."""
     seed: int = 0
+    ship: pathlib.Path | None = None
+    """With the split "dev": the whole network is written here, with the thresholds that were chosen."""
     results: pathlib.Path = RESULTS
 
 
-def settings(config: Config, name: str) -> TrainConfig:
-    """Of one training."""
+def settings(config: Config, name: str, *, token: bool = False) -> TrainConfig:
+    """Of one training; `token`: without views."""
+    steps = config.token_steps if token else config.steps
     return TrainConfig(
-        out=config.out / name.replace(" ", "_"), steps=config.steps, batch=config.batch, rate=config.rate, adapted="",
-        more=SIZES.learns, length=SIZES.length, compute="float32", remat=False, loss_at="masks", average=0.998,
-        seed=config.seed, until=config.until, save_every=200, warmup=min(100, max(config.steps // 10, 1)),
+        out=config.out / name.replace(" ", "_"), steps=steps, batch=config.token_batch if token else config.batch,
+        rate=config.rate, adapted="", more=SIZES.learns, length=SIZES.length, compute="float32", remat=False,
+        loss_at="masks", average=0.998 if token else 0.99, seed=config.seed,
+        until=None if token else config.until, save_every=200,
+        warmup=min(100, max(steps // 10, 1)), weights=LossWeights(flat=config.flat), without="views" if token else None,
     )  # fmt: skip
 
 
-def train_one(config: Config, name: str) -> tuple[nets.Model, Encoder]:
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What is learned from."""
+
+    views: list[np.ndarray]
+    """Features of the build's samples."""
+    scripts: Scripted | None
+    scale: Scale
+
+    @classmethod
+    def of(cls, config: Config) -> "Data":
+        """Features of a configuration, found once and kept in its folder."""
+        folder = config.out / "features"
+        views = view_features(config.root, folder, config.views, config.seed)
+        scripts = scripted(folder, config.scripts, config.scripts_seed) if config.scripts else None
+        shown = [own[0, 0] for own in views] + ([] if scripts is None else list(scripts.features[:_SCALED, 0]))
+        return cls(views, scripts, Scale.of(shown[: 2 * _SCALED]))
+
+    def sources(self, config: Config, task: Task, *, blind: bool = False) -> tuple[Source, ...]:
+        """Examples of a task: of the build, of scripts; `blind`: features of zeros."""
+        own = view_source(config.root, task, self.views, self.scale, blind=blind)
+        if task != "human" or self.scripts is None:
+            return (own,)
+        return own, scripted_source(self.scripts, self.scale, blind=blind)
+
+
+_SCALED = 500
+"""Crops that the scale is of, at most, of samples and of scripts."""
+
+
+def train_one(config: Config, data: Data, name: str) -> tuple[nets.Model, Encoder]:
     """One training, from its last checkpoint where there is one."""
-    start = small_network(gate="none" if name == "no gate" else "vi_v1", seed=config.seed)
-    body, own = free_body(), settings(config, name)
+    blind, body = name == "no image", free_body()
+    begin = small_network(seed=config.seed)
+    start = small_network(gate="none", seed=config.seed) if name == "no gate" else nnx.clone(begin)
+    objects = synth(config.root, "train", "object")
+    meshes = [objects[i].mesh for i in range(0, len(objects), max(1, len(objects) // _TAUGHT))]
+    for network in (begin, start):
+        teach_encoder(network, body, meshes, config.out / "encoder.safetensors")
     surfaces = Surfaces(start, body, folder=config.out / "views")
+    # A gate changes nothing before there are views, so both networks with pictures have this part in common.
+    first = settings(config, "blind token" if blind else "token", token=True)
+    human = Group("human", data.sources(config, "human", blind=blind))
+    encoder = Encoder(vocabulary(), begin.config, first, surfaces, body)
+    state = training.train(first, begin, Mixture([human], config.seed), encoder)
+    taught = training.finished(state, begin.config, first, body.num_vertices)
+    start = Whole.of(start, body.num_vertices, nnx.Rngs(config.seed))
+    for part in ("language", "mm_projector", "text_hidden_fcs", "flat"):
+        nnx.update(getattr(start, part), nnx.state(getattr(taught, part)))
+    own = settings(config, name)
     encoder = Encoder(vocabulary(), start.config, own, surfaces, body)
-    features = view_features(config.root, config.out / "features", config.views, config.seed)
-    tasks: tuple[tuple[Task, float], ...] = (("human", 1.0), ("object", config.objects))
-    groups = [
-        Group(task, (view_source(config.root, task, features, blind=name == "no image"),), weight)
-        for task, weight in tasks
-        if weight > 0
-    ]
+    groups = [human]
+    if config.objects > 0:
+        groups.append(Group("object", data.sources(config, "object", blind=blind), config.objects))
     state = training.train(own, start, Mixture(groups, config.seed), encoder)
-    network = training.finished(state, start.config, own)
-    facts = {"training": settings_of(own, ("out",)), "words": list(vocabulary().words), "special": list(SPECIAL)}
-    training.save(own.out / "interactvlm.safetensors", network, facts)
+    network = training.finished(state, start.config, own, body.num_vertices)
+    training.save(own.out / "interactvlm.safetensors", network, facts_of(own, data))
     return network, encoder
+
+
+_TAUGHT = 25
+"""Objects whose places the views' encoder is taught."""
+
+
+def facts_of(own: TrainConfig, data: Data) -> dict[str, Any]:
+    """What a file of weights keeps beside them: what a picture and a question are made of (`jobs.contact_vlm`)."""
+    return {
+        "training": settings_of(own, ("out",)), "words": list(vocabulary().words), "special": list(SPECIAL),
+        "labels": list(WORDS), **data.scale.facts(),
+    }  # fmt: skip
 
 
 def run(config: Config) -> dict[str, Any]:
     """Trains, scores, and writes `interactvlm_small.json` and `.md`."""
-    rows = {name: train_one(config, name) for name in ("whole", *config.changes)}
-    maps = MeanMap(_all(synth(config.root, "train", "human")))
+    data = Data.of(config)
+    rows = {name: train_one(config, data, name) for name in ("whole", *config.changes)}
+    maps = {MEAN: MeanMap(_all(synth(config.root, "train", "human")))}
+    if data.scripts is not None:
+        maps[MORE] = MeanMap([e for source in data.sources(config, "human", blind=True) for e in _all(source)])
     scores: dict[str, Any] = {}
     chosen: dict[str, dict[str, float]] = {}
     for split in ("val", *(name for name in synth_splits(config.split) if name != "val")):
-        said = {name: _answers(config, split, name, *row) for name, row in rows.items()}
+        said = {name: _answers(config, data, split, name, *row) for name, row in rows.items()}
         asked = _some(synth(config.root, split, "human"), config.count)
-        said[MEAN] = {"human": (asked, maps.predict(asked))}
+        said |= {name: {"human": (asked, means.predict(asked))} for name, means in maps.items()}
         if split == "val":
             chosen = {
                 name: {task: best_threshold(*answer) for task, answer in answers.items()}
                 for name, answers in said.items()
             }
+            if config.ship is not None and config.split == "dev":
+                facts = facts_of(settings(config, "whole"), data) | {"thresholds": chosen["whole"]}
+                training.save(config.ship, rows["whole"][0], facts)
         scores[split] = score(said, chosen)
     if config.split == "test":
         del scores["val"]
@@ -176,17 +264,21 @@ def run(config: Config) -> dict[str, Any]:
 
 
 MEAN = "mean map"
-"""The row of each category's mean contact map in the training data."""
+"""The row of each category's mean contact map in the build's training samples."""
+MORE = "mean map, scripts too"
+"""That of all that the network learns from, mirror images too."""
 
 
 def _answers(
-    config: Config, split: str, name: str, network: nets.Model, encoder: Encoder
+    config: Config, data: Data, split: str, name: str, network: nets.Model, encoder: Encoder
 ) -> dict[str, tuple[list[Example], list[np.ndarray]]]:
     """What a network says of a split, by task."""
     found = {}
-    for task in ("human", "object") if config.objects > 0 else ("human",):
-        examples = _some(with_features(synth(config.root, split, task), blind=name == "no image"), config.count)
-        found[task] = (examples, predict(network, encoder, task, examples, batch=config.batch, steps=24))
+    for task in config.asked:
+        examples = _some(
+            with_features(synth(config.root, split, task), data.scale, blind=name == "no image"), config.count
+        )
+        found[task] = (examples, predict(network, encoder, task, examples, batch=config.batch, steps=48))
     return found
 
 
@@ -238,7 +330,8 @@ def markdown(config: Config, scores: dict[str, Any]) -> str:
     return page(
         "A small InteractVLM on SynthHOI",
         f"Made by `python -m hoijax.experiments.interactvlm.small`, one seed, {steps:,} steps{stopped} of "
-        f"{config.batch}, each training sample by {config.views + 1} cameras and their mirror images. "
+        f"{config.batch}, from {config.scripts:,} scripts before their fit, drawn once each, and the build's training "
+        f"samples by {config.views + 1} cameras, with mirror images of all. "
         "Autoregressive. An image of SynthHOI has one object, so binary and semantic contact are the same. "
         "Thresholds of all rows were chosen on val." + note_of(dataclasses.asdict(config)),
         table(["split", "", "F1", "precision", "recall", "whole has more F1", "object F1"], rows),

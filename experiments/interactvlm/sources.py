@@ -17,11 +17,10 @@ from hoijax.experiments.interactvlm.surfaces import Surfaces
 from hoijax.language import load_tokenizer
 from hoijax.nets import interactvlm as nets
 from hoijax.systems.interactvlm import OWN, read_questions
+from hoijax.systems.interactvlm.crops import person_crop
 
 SPECIAL = ("[SEG]", "<im_start>", "<im_end>")
 """Tokens that LISA adds to LLaMA's."""
-MARGIN = 1.25
-"""Side of a crop over the larger side of the person's box."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,23 +103,6 @@ def eval_sources(config: DataConfig, split: str) -> dict[str, tuple[Task, Source
     if not found:
         raise InputError("nothing to score: give --data.damon, .lemon, .piad or .synth")
     return found
-
-
-def person_crop(image: np.ndarray, mask: np.ndarray, margin: float = MARGIN) -> np.ndarray:
-    """The square about a person, whatever reaches out of the picture filled by its edge.
-
-    Args:
-      image: (H, W, 3).
-      mask: (H, W) of the person; empty: the whole picture.
-      margin: side of the square over the larger side of the person's box.
-    """
-    if not mask.any():
-        return image
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    side = max(8, round(margin * max(np.ptp(rows), np.ptp(columns)) + 1))
-    first = [round((ends[0] + ends[-1] + 1 - side) / 2) for ends in (rows, columns)]
-    down, across = (np.clip(np.arange(side) + start, 0, size - 1) for start, size in zip(first, mask.shape))
-    return image[down[:, None], across[None]]
 
 
 def synth(root: pathlib.Path, split: str, task: Task) -> Source:

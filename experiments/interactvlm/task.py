@@ -18,7 +18,7 @@ from hoijax.experiments.interactvlm.data import Task
 from hoijax.experiments.interactvlm.encoding import ContactBatch
 from hoijax.experiments.interactvlm.settings import LIFTS, Config
 from hoijax.experiments.interactvlm.surfaces import Canvas, true_masks
-from hoijax.experiments.interactvlm.variants import Whole, images_alone, predict_flat
+from hoijax.experiments.interactvlm.variants import Whole, flat_logits, flat_loss, images_alone, predict_flat
 from hoijax.interaction import affordance_loss, mask_dice_loss, mask_focal_loss, vertex_contact_loss
 from hoijax.nets import interactvlm as nets
 from hoijax.nets import sam
@@ -103,13 +103,16 @@ class ContactTask:
     ) -> dict[str, jax.Array]:
         """Mean terms on masks and vertices of the samples that have a contact token."""
         target, found = jnp.asarray(batch.contact, jnp.float32), contact.found.astype(jnp.float32)
+        flat: dict[str, jax.Array] = {}
+        if self.config.weights.flat and task == "human":
+            flat["flat"] = _mean(flat_loss(flat_logits(network, contact), target), found)
         if self.config.without == "views":
             lifted = predict_flat(network, contact)
-            return {"surface": _mean(jax.vmap(vertex_contact_loss)(lifted, target), found)}
+            return flat | {"surface": _mean(jax.vmap(vertex_contact_loss)(lifted, target), found)}
         each, kind = task != "human", HUMAN if task == "human" else OBJECT
         canvas = batch.canvas if each else self.body
         logits = localise(network, contact, canvas.surface, kind, each=each).astype(jnp.float32)
-        return mask_terms(self.config, logits, canvas, target, found, task)
+        return flat | mask_terms(self.config, logits, canvas, target, found, task)
 
 
 def mask_terms(
@@ -188,9 +191,14 @@ def stream(shape: tuple[int, ...], dtype: Any, key: jax.Array) -> jax.Array:
 
 def make_network(sizes: nets.Config, config: Config, vertices: int, rngs: nnx.Rngs) -> nets.Model:
     """The network that learns, with products where there are some."""
-    network = Whole(sizes, vertices, rngs) if config.without == "views" else nets.Model(sizes, rngs)
+    network = Whole(sizes, vertices, rngs) if has_flat(config) else nets.Model(sizes, rngs)
     adapted(network, config, rngs)
     return network
+
+
+def has_flat(config: Config) -> bool:
+    """Whether the network has a perceptron from the token to vertices."""
+    return config.without == "views" or config.weights.flat > 0
 
 
 def adapted(network: nets.Model, config: Config, rngs: nnx.Rngs) -> None:

@@ -30,8 +30,8 @@ from hoijax.experiments.interactvlm.encoding import Encoder, batches
 from hoijax.experiments.interactvlm.settings import Config
 from hoijax.experiments.interactvlm.sources import DataConfig, Setting, groups
 from hoijax.experiments.interactvlm.surfaces import Canvas, encoder_digest
-from hoijax.experiments.interactvlm.task import ContactTask, adapted, learning, make_network, narrowed, stream
-from hoijax.experiments.interactvlm.variants import Whole
+from hoijax.experiments.interactvlm.task import ContactTask, adapted, has_flat, learning, make_network, narrowed, stream
+from hoijax.experiments.interactvlm.variants import Whole, plain
 from hoijax.nets import interactvlm as nets
 from hoijax.nets import weights
 from hoijax.nets.blocks import merge_lora
@@ -51,8 +51,8 @@ def make_trainer(config: Config, start: nets.Model, body: Canvas | None, **how: 
       InputError: an ablation without views, but no body.
     """
     vertices, sizes = 0 if body is None else len(body.surface.lift.visible), start.config
-    if config.without == "views" and not vertices:
-        raise InputError("an ablation without views wants a body")
+    if has_flat(config) and not vertices:
+        raise InputError("an ablation without views wants a body, and so does a weight on vertices from the token")
     shapes = describe(lambda rngs: make_network(sizes, config, vertices, rngs))
     graph, parameters, rest = nnx.split(shapes, nnx.Param, ...)
     leaves, tree = jax.tree.flatten(rest)
@@ -65,7 +65,7 @@ def make_trainer(config: Config, start: nets.Model, body: Canvas | None, **how: 
     def begin(seed: int) -> Variables:
         network = nnx.clone(start)
         rngs = nnx.Rngs(seed)
-        if config.without == "views":
+        if has_flat(config) and not isinstance(network, Whole):
             network = Whole.of(network, vertices, rngs)
         adapted(network, config, rngs)
         return Variables(narrowed(nnx.state(network, nnx.Param), config))
@@ -99,7 +99,8 @@ def train(config: Config, start: nets.Model, mixture: Mixture, encoder: Encoder,
 
 
 def finished(state: TrainState, sizes: nets.Config, config: Config, vertices: int = 0) -> nets.Model:
-    """The network of a run, its products in its matrices, in evaluation mode and float32."""
+    """The network of a run, its products in its matrices, in evaluation mode and float32; a perceptron from the token
+    to vertices stays where the run had no views."""
     network = describe(lambda rngs: make_network(sizes, config, vertices, rngs))
     graph, _, rest = nnx.split(network, nnx.Param, ...)
     parameters = jax.tree.map(lambda w: jnp.asarray(w, jnp.float32), gather(state.mean_variables().parameters))
@@ -108,7 +109,7 @@ def finished(state: TrainState, sizes: nets.Config, config: Config, vertices: in
     if config.adapted:
         merge_lora(network)
     network.eval()
-    return network
+    return network if config.without == "views" else plain(network)
 
 
 def save(path: pathlib.Path, network: nets.Model, facts: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""What ablations put in the place of a part: no views, no language, no question."""
+"""What ablations put in the place of a part: views, language, question; and a dense target beside the masks."""
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from jaxtyping import Float
 
@@ -38,9 +39,30 @@ def _flat(config: nets.Config, vertices: int, rngs: nnx.Rngs) -> Perceptron:
     return Perceptron(channels, channels, vertices, rngs, activation="relu")
 
 
+def plain(network: nets.Model) -> nets.Model:
+    """The network without such a perceptron."""
+    if isinstance(network, Whole):
+        del network.flat
+        network.__class__ = nets.Model
+    return network
+
+
+def flat_logits(network: Whole, contact: nets.Contact) -> Float[jax.Array, "B V"]:
+    """Logits of vertices without views, in float32."""
+    return network.flat(network.text_hidden_fcs(contact.state)).astype(jnp.float32)
+
+
 def predict_flat(network: Whole, contact: nets.Contact) -> Float[jax.Array, "B V"]:
     """Probabilities of vertices without views, in float32."""
-    return jax.nn.sigmoid(network.flat(network.text_hidden_fcs(contact.state)).astype(jnp.float32))
+    return jax.nn.sigmoid(flat_logits(network, contact))
+
+
+def flat_loss(logits: Float[jax.Array, "B V"], target: Float[jax.Array, "B V"]) -> Float[jax.Array, "B"]:
+    """Of each sample: mean cross-entropy of its vertices, and 1 - Dice."""
+    entropy = optax.sigmoid_binary_cross_entropy(logits, target).mean(axis=1)
+    share = jax.nn.sigmoid(logits)
+    both = (2 * (share * target).sum(axis=1) + 1) / (share.sum(axis=1) + target.sum(axis=1) + 1)
+    return entropy + 1 - both
 
 
 def images_alone(network: nets.Model, patches: Float[jax.Array, "B P W"], task: str) -> nets.Contact:

@@ -1,7 +1,7 @@
 """Says which vertices of a person and an object touch in a photograph.
 
 The person is found and fitted, the object is laid over its mask, and distances between the two become probabilities;
-or, with --method network, the light contact network says them.
+or a network says them: the light one (--method network) or the small InteractVLM (--method interactvlm).
 contact.npz is what `hoijax refine --contacts` and `hoijax fit --contacts` take; contact.glb shows both surfaces,
 contact.png the four canonical views, metrics.json names the parts. Folders of pictures work as with `hoijax
 reconstruct`. docs/interactvlm.md has the rest.
@@ -28,11 +28,13 @@ class Options:
     """Folder for the results."""
     object: pathlib.Path | None = None
     """The object's mesh."""
-    method: Literal["geometry", "network"] = "geometry"
+    method: Literal["geometry", "network", "interactvlm"] = "geometry"
     """How: geometry takes distances between the fitted body and the object over its mask; network asks the light
-    contact network, which reads landmarks, mask, label and mesh."""
+    contact network, which reads landmarks, mask, label and mesh; interactvlm asks the small InteractVLM in words, which
+    reads the crop about the person and views of both surfaces."""
     weights: pathlib.Path | None = None
-    """Weights of the network, of hoijax.experiments.interactvlm.light; without it the shipped ones."""
+    """Weights of the network, of hoijax.experiments.interactvlm.light or .small; without it the shipped ones of the
+    light network. None of the small InteractVLM come with hoijax."""
     object_mask: pathlib.Path | None = None
     """Mask of the object, bright where it is seen; a folder with a folder of pictures."""
     human_mask: pathlib.Path | None = None
@@ -69,8 +71,8 @@ def run(options: Options) -> int:
 
     if options.object is None:
         raise InputError(f"--method {options.method} answers on the object's surface: give its mesh with --object")
-    if options.weights is not None and options.method != "network":
-        raise InputError("--weights is for --method network")
+    if options.weights is not None and options.method == "geometry":
+        raise InputError("--weights is for --method network or interactvlm")
     if options.pictures < 0:
         raise InputError(f"--pictures {options.pictures}: wanted 0 or more")
     check_photograph(options.focal, options.size_std)

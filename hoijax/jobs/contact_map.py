@@ -15,6 +15,7 @@ from hoijax.errors import InputError
 from hoijax.geometry import Mesh
 from hoijax.io import ScenePart, file_digest, read_mesh, value_digest, write_bytes, write_glb, write_json, write_npz
 from hoijax.jobs.contact_network import ContactNetwork
+from hoijax.jobs.contact_vlm import ContactDialogue
 from hoijax.jobs.engine import Item, Job, Outcome, Watch
 from hoijax.jobs.joint_fit import contact_by_distance, picture_digest
 from hoijax.jobs.objects import ObjectAsset, mesh_digest, place_mesh
@@ -40,6 +41,10 @@ VIEW = 320
 """Pixels of a side of one of the picture's views."""
 COLD, WARM = np.array([0.78, 0.78, 0.80]), np.array([0.85, 0.12, 0.10])
 """Colours of probabilities 0 and 1."""
+
+NETWORKS = {"network": ContactNetwork, "interactvlm": ContactDialogue}
+"""What says contact, by method; geometry has none."""
+Network = ContactNetwork | ContactDialogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,7 @@ class ContactRequest:
     units: str | None = None
     """Unit of the mesh."""
     method: str = "geometry"
-    """"geometry" or "network"."""
+    """"geometry", or one of `NETWORKS`."""
     weights: pathlib.Path | None = None
     """Of the network; None: the shipped ones."""
     cache: pathlib.Path | None = None
@@ -113,9 +118,9 @@ def prepare_contacts(request: ContactRequest) -> tuple[Job, dict[str, str], tupl
     seen, failures = look_at_photographs(request.image, masks, picture_digest, find_person=True)
     fitter = make_fitter(asset, ObjectFitConfig(size_std=request.size_std, upright=UPRIGHT_COST))
     network = None
-    if request.method == "network":
+    if request.method in NETWORKS:
         shape = Mesh(asset.mesh.vertices, asset.mesh.faces)
-        network = ContactNetwork.of(request.weights, label, fitter.model, shape)
+        network = NETWORKS[request.method].of(request.weights, label, fitter.model, shape)
     common = {
         "rule": RULE, **_method(request), "object": mesh_digest(request.object, asset.mesh), "units": request.units,
         "label": label, "size": request.size_std, "focal": request.focal,
@@ -138,7 +143,7 @@ def _method(request: ContactRequest) -> dict[str, Any]:
 
 
 def _compute(
-    fitter: PhotoFitter, network: ContactNetwork | None, focal: float | None, batch: Sequence[Item], watch: Watch
+    fitter: PhotoFitter, network: Network | None, focal: float | None, batch: Sequence[Item], watch: Watch
 ) -> list[ContactMap | InputError]:
     answers: list[ContactMap | InputError] = []
     for item in batch:
@@ -150,9 +155,7 @@ def _compute(
     return answers
 
 
-def _one(
-    fitter: PhotoFitter, network: ContactNetwork | None, photograph: Photograph, focal: float | None
-) -> ContactMap:
+def _one(fitter: PhotoFitter, network: Network | None, photograph: Photograph, focal: float | None) -> ContactMap:
     fitted = fit_photograph(fitter, photograph, focal)
     notes = fitted.notes
     if network is None:

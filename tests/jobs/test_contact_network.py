@@ -88,7 +88,7 @@ def test_a_file_with_odd_thresholds_is_refused(tmp_path, random_module):
     ("options", "said"),
     [
         (["--method=network"], "--object"),
-        (["--weights=w.safetensors", "--object=box.obj"], "for --method network"),
+        (["--weights=w.safetensors", "--object=box.obj"], "--method network or interactvlm"),
         (["--method=magic", "--object=box.obj"], "magic"),
     ],
 )

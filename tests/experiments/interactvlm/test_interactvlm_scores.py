@@ -11,6 +11,7 @@ from hoijax.errors import InputError
 from hoijax.experiments.interactvlm import ablations, evaluate, small, small_data
 from hoijax.experiments.interactvlm.data import Example
 from hoijax.nets import interactvlm as nets
+from hoijax.systems.interactvlm import crops
 
 NOTHING = np.zeros((1, 1), np.float32)
 
@@ -127,18 +128,43 @@ def test_another_gate_begins_anew_and_the_small_network_has_its_sizes(tiny):
     network = small.small_network(gate="concat")
     assert network.config.gate == "concat" and network.config.vision is None
     again = ablations.regated(network, "none", 0)
-    token, cameras = np.ones((1, 64), np.float32), np.zeros((1, 4, 5), np.float32)
-    np.testing.assert_array_equal(again.cam_pose_encoder(token, cameras), np.ones((1, 4, 64)))
+    width = network.config.segmenter.channels
+    token, cameras = np.ones((1, width), np.float32), np.zeros((1, 4, 5), np.float32)
+    np.testing.assert_array_equal(again.cam_pose_encoder(token, cameras), np.ones((1, 4, width)))
     assert small.small_sizes(pixels=0.5).segmenter.image == 128
     assert small.small_sizes(smaller=True).language.layers == 1
     count = sum(x.size for x in jax.tree.leaves(evaluate.nnx.state(network)))
     assert 2 * count < 6e6  # bytes in half precision
     words = small.vocabulary()
     assert words.id_of("carry_two_hands") and words.id_of("laptop")
-    features = small_data.features_of(np.zeros((40, 40, 3), np.uint8))
-    assert features.shape == (64, 88)
-    bright = small_data.features_of(np.full((40, 40, 3), 255, np.uint8))
-    assert np.abs(features - bright).max() > 0.1
+
+
+def test_the_small_rows_read_features(monkeypatch, tmp_path):
+    """SynthHOI's pictures go through the landmark network, in training and in scoring, by one scale."""
+    packed = np.random.default_rng(0).normal(size=(3, 1, 2, crops.PACKED)).astype(np.float16)
+    built = [Example(f"s{i}", np.full((9, 9, 3), i, np.uint8), "cup", np.zeros(4, np.float32)) for i in range(3)]
+    asked = []
+    for module in (ablations, small_data):
+        monkeypatch.setattr(module, "synth", lambda root, split, task: asked.append((split, task)) or built)
+    monkeypatch.setattr(small_data, "mirrored_vertices", lambda: np.arange(4))
+    monkeypatch.setattr(small_data, "features_of", lambda image: packed[image[0, 0, 0], 0, 0])
+    monkeypatch.setattr(ablations, "view_features", lambda root, folder, views, seed: list(packed))
+    monkeypatch.setattr(ablations, "write_page", lambda *a: None)
+    seen, scale = [], crops.Scale.of(packed[:, 0, 0])
+
+    def score(config, variant, examples):
+        learned = ablations.features_of_build(config)[0]
+        seen.append((variant.name, examples, learned))
+        return {metric: 1.0 for metric, _, _ in ablations.COLUMNS}
+
+    monkeypatch.setattr(ablations, "score_row", score)
+    ablations.run(ablations.Config(out=tmp_path, synth=tmp_path, rows=("whole",), count=2))
+    ((name, examples, learned),) = seen
+    assert name == "whole" and len(examples) == 2 and len(learned) == 6 and asked[0] == ("val", "human")
+    want = crops.spread(packed[1, 0, 0], scale)
+    np.testing.assert_allclose(examples[1].image, want, atol=1e-6)
+    np.testing.assert_allclose(learned[2].image, want, atol=1e-6)
+    assert ("train", "human") in asked
 
 
 def test_settings_of_the_small_training():

@@ -16,6 +16,7 @@ from hoijax.experiments.interactvlm import task, train
 from hoijax.experiments.interactvlm.memory import memory
 from hoijax.experiments.interactvlm.settings import LossWeights
 from hoijax.experiments.interactvlm.surfaces import filled, points_lift, true_masks
+from hoijax.experiments.interactvlm.variants import flat_logits, flat_loss
 from hoijax.interaction import affordance_loss
 from hoijax.nets import interactvlm as nets
 from hoijax.nets.interactvlm import IGNORED
@@ -226,6 +227,13 @@ def test_arithmetic_in_half_and_dropout_change_the_loss_a_little(tiny):
     assert float(other["focal"]) != float(terms["focal"]) and float(other["text"]) == float(terms["text"])
     (_, (flat, _)), _ = loss(without="views")
     assert set(flat) == {"text", "surface"}
+    heavy = LossWeights(flat=2.0)
+    (total, (dense, _)), parameters = loss(weights=heavy)
+    assert set(dense) == set(terms) | {"flat"} and any(name.startswith("flat.") for name, _ in named_leaves(parameters))
+    weights = dataclasses.asdict(heavy)
+    assert float(total) == pytest.approx(sum(weights[k] * float(v) for k, v in dense.items()), rel=1e-5)
+    (_, (alone, _)), _ = loss(weights=heavy, without="views")
+    assert set(alone) == {"text", "surface", "flat"}
     (_, (blind, _)), _ = loss(without="language")
     assert float(blind["text"]) == 0 and float(blind["focal"]) > 0
     (_, (talk, _)), _ = loss("vqa")
@@ -233,6 +241,29 @@ def test_arithmetic_in_half_and_dropout_change_the_loss_a_little(tiny):
     (_, (cube, _)), _ = loss("object")
     (_, (heat, _)), _ = loss("affordance")
     assert set(cube) == {"text", "focal", "dice", "surface"} and set(heat) == set(cube) | {"heat"}
+
+
+def test_the_target_straight_from_the_token(tiny):
+    """A right answer costs nothing, a touched label does; the perceptron reads the token and is dropped at the end."""
+    target = np.float32([[1, 0, 0, 1], [0, 0, 0, 0]])
+    right = np.asarray(flat_loss(jnp.asarray(60 * target - 30), jnp.asarray(target)))
+    np.testing.assert_allclose(right, 0, atol=1e-4)
+    wrong = np.asarray(flat_loss(jnp.asarray(60 * target - 30), jnp.asarray(np.roll(target, 1, axis=1))))
+    assert wrong[0] > 1 and wrong[1] < 1e-4
+    half = np.asarray(flat_loss(jnp.zeros((1, 4)), jnp.asarray(target[:1])))
+    assert half[0] == pytest.approx(np.log(2) + 1 - 3 / 5, abs=1e-5)
+    config = settings(weights=LossWeights(flat=1.0))
+    with pytest.raises(InputError, match="wants a body"):
+        train.make_trainer(config, tiny.network, None)
+    made, config = train.make_trainer(config, tiny.network, tiny.surfaces.body)
+    count = len(tiny.surfaces.body.surface.lift.visible)
+    network = train.finished(made.start(), tiny.network.config, config, count)
+    assert type(network) is nets.Model and not hasattr(network, "flat")
+    kept = train.finished(made.start(), tiny.network.config, dataclasses.replace(config, without="views"), count)
+    contact = nets.Contact(jnp.ones((1, 16)), jnp.ones(1, bool), jnp.zeros(1, jnp.int32))
+    want = kept.flat(kept.text_hidden_fcs(contact.state))
+    np.testing.assert_allclose(flat_logits(kept, contact), want, atol=1e-6)
+    assert want.shape == (1, count)
 
 
 def test_dropout_reaches_the_products(tiny):
