@@ -402,7 +402,7 @@ def test_presets_are_the_published_numbers():
     assert (third.contact, third.pose_prior, third.person, third.rates.joints) == (8.0, 0.05, 0.1, 0.01)
     assert third.rates.rotation == third.rates.translation == third.rates.scale == 0
     assert all(s.bound == 0 for s in (*RELEASED.stages, *PICO.stages)) and RELEASED.margin is PICO.margin is None
-    assert JOINT.margin == 0.1
+    assert JOINT.margin == 0.02 and all(s.bound == 0.1 for s in JOINT.stages)
     assert PICO.needs_pairs and not RELEASED.needs_pairs and not JOINT.needs_pairs and PRESETS["joint"] is JOINT
     for wrong in (lambda: Stage(0), lambda: Stage(1, decay=0.0), lambda: Stage(1, contact=-1.0),
                   lambda: Stage(1, mask=1.0, centroid=1.0), lambda: JointConfig(()),
