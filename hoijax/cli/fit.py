@@ -49,7 +49,7 @@ class Options:
     focal: float | None = None
     """Focal length in pixels; without it that of --body, the picture's EXIF entries, or a guess."""
     size_std: float = 0.1
-    """How well the mesh's size is known, for the first fit by its mask: 0.3 suits a stand-in."""
+    """How well the mesh's size is known, a share of it: 0.3 suits a stand-in."""
     units: Literal["m", "cm", "mm", "in"] | None = None
     """Unit of the mesh; without it metres, refused if the size cannot be."""
     pictures: int = 4

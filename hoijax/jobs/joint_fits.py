@@ -34,7 +34,14 @@ from hoijax.jobs.photographs import Photograph
 from hoijax.jobs.record import plain_options
 from hoijax.jobs.screen import tell
 from hoijax.nets import clip
-from hoijax.optim.fitting import PRESETS, ObjectFitConfig, choose_intrinsics, object_scene, object_shape, object_target
+from hoijax.optim.fitting import (
+    ObjectFitConfig,
+    choose_intrinsics,
+    object_scene,
+    object_shape,
+    object_target,
+    preset,
+)
 from hoijax.systems.interactvlm import Candidate, find_meshes, object_views, rank_by_likeness, rank_by_silhouette
 from hoijax.systems.interactvlm.retrieval import MOST
 from hoijax.viz import write_page
@@ -175,7 +182,8 @@ def prepare_joint_fits(request: JointRequest) -> tuple[Job, dict[str, str], tupl
     )
     common = {
         "rule": RULE, "meshes": [file_digest(c.path) for c in candidates], "units": request.units, "model": digest,
-        "preset": dataclasses.asdict(PRESETS[request.preset]), "size": request.size_std, "focal": request.focal,
+        "preset": dataclasses.asdict(preset(request.preset, request.size_std)),
+        "size": request.size_std, "focal": request.focal,
         "clip": None if request.clip is None else file_digest(request.clip),
     } | own  # fmt: skip
 
@@ -315,7 +323,9 @@ def _one(request: JointRequest, fitters: _Fitters, candidates: Sequence[Candidat
     before = dataclasses.replace(before, notes=(*before.notes, *inputs.notes))
     contact = evidence_of(inputs.contacts, before, fitter.model, fitter.asset)
     source = "distances" if inputs.contacts is None else inputs.contacts.path.name
-    return _Answer(fit_together(fitter, before, contact, source, PRESETS[request.preset]), fitter, tuple(ranked))
+    return _Answer(
+        fit_together(fitter, before, contact, source, preset(request.preset, request.size_std)), fitter, tuple(ranked)
+    )
 
 
 def _write(request: JointRequest, fitters: _Fitters, item: Item, answer: _Answer) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from hoijax.optim.fitting.intrinsics import (
     given_intrinsics,
 )
 from hoijax.optim.fitting.joint import JointFit, fit_joint, fit_joint_compiled
-from hoijax.optim.fitting.joint_config import JOINT, PICO, PRESETS, RELEASED, JointConfig, Rates, Stage
+from hoijax.optim.fitting.joint_config import JOINT, PICO, PRESETS, RELEASED, JointConfig, Rates, Stage, preset
 from hoijax.optim.fitting.joint_problem import (
     ContactEvidence,
     JointProblem,
@@ -150,6 +150,7 @@ __all__ = [
     "point_table",
     "pose_prior",
     "prepare_body",
+    "preset",
     "read_keypoints",
     "spread_of",
     "stack_observations",

@@ -30,6 +30,7 @@ from hoijax.optim.fitting import (
     joint,
     legacy_align,
     movable_joints,
+    preset,
     stack_problems,
 )
 from hoijax.optim.fitting import joint_terms as terms
@@ -403,6 +404,9 @@ def test_presets_are_the_published_numbers():
     assert third.rates.rotation == third.rates.translation == third.rates.scale == 0
     assert all(s.bound == 0 for s in (*RELEASED.stages, *PICO.stages)) and RELEASED.margin is PICO.margin is None
     assert JOINT.margin == 0.02 and all(s.bound == 0.1 for s in JOINT.stages)
+    assert [s.scale_prior for s in JOINT.stages] == [50.0, 50.0] and preset("joint") == JOINT
+    assert [s.scale_prior for s in preset("joint", 0.2).stages] == pytest.approx([12.5, 12.5])
+    assert preset("pico", 0.2) is PICO and preset("released", 0.2) is RELEASED
     assert PICO.needs_pairs and not RELEASED.needs_pairs and not JOINT.needs_pairs and PRESETS["joint"] is JOINT
     for wrong in (lambda: Stage(0), lambda: Stage(1, decay=0.0), lambda: Stage(1, contact=-1.0),
                   lambda: Stage(1, mask=1.0, centroid=1.0), lambda: JointConfig(()),
