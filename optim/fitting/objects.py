@@ -108,12 +108,13 @@ class ObjectFit:
     same: Bool[ArrayLike, "K"] | Any
     """Which show the surface of the best one: symmetric answers."""
     margin: Float[ArrayLike, ""] | Any
-    """How much more the best of the others costs; infinite if there is none."""
+    """How much more the best of the others costs; infinite if there is none, negative where one costs less."""
 
     @property
     def confidence(self) -> jax.Array:
         """Overlap of the best, times how clearly it is the best, in [0, 1]."""
-        return self.overlap[0] * (0.5 + 0.5 * (1 - jnp.exp(-self.margin / 0.05)))
+        # Who is best by more than cost, as in a joint fit, may cost more than another: then it is not clear at all.
+        return self.overlap[0] * (0.5 + 0.5 * (1 - jnp.exp(-jnp.maximum(self.margin, 0.0) / 0.05)))
 
     @property
     def best(self) -> RigidPose:

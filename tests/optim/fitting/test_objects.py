@@ -477,6 +477,7 @@ def test_confidence_falls_with_overlap_and_margin():
 
     assert sure(0.9, jnp.inf) == pytest.approx(0.9) and sure(0.9, 0.0) == pytest.approx(0.45)
     assert sure(0.9, 0.1) > sure(0.9, 0.02) > sure(0.5, 0.02)
+    assert sure(0.9, -0.8) == pytest.approx(0.45)  # another one costs less
 
 
 def test_settings_refuse():
