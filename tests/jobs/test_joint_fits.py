@@ -20,7 +20,7 @@ from hoijax.jobs.photographs import Photograph
 from hoijax.nets import clip, pair_contact
 from hoijax.nets.clip.model import facts_of as clip_facts
 from hoijax.nets.weights import save_network
-from hoijax.optim.fitting import Hypotheses, JointConfig, ObjectFitConfig, Rates, Stage
+from hoijax.optim.fitting import PRESETS, Hypotheses, JointConfig, ObjectFitConfig, Rates, Stage
 from hoijax.systems.interactvlm import find_meshes, label_words, parts_in_words, rank_by_likeness, retrieval
 from hoijax.viz.read import read_scene
 
@@ -75,7 +75,7 @@ def run(folder, tmp_path, monkeypatch, capsys):
     for module in (joint_fits, contact_map):
         monkeypatch.setattr(module, "ObjectFitConfig", small)
     monkeypatch.setattr(retrieval, "QUICK", QUICK)
-    monkeypatch.setitem(joint_fits.PRESETS, "joint", TINY)
+    monkeypatch.setitem(PRESETS, "joint", TINY)
     monkeypatch.setattr(objects, "SDF_RESOLUTION", 24)
 
     def call(verb, *options, image="pictures/held.jpg", mesh="box.obj", masks="held.png", out=tmp_path / "out"):
