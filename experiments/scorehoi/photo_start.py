@@ -32,7 +32,7 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.common.environment import software
-from hoijax.experiments.common.pages import NOTHING, RESULTS, heading, number, page, settings_of, table, write_page
+from hoijax.experiments.common.pages import RESULTS, heading, interval, number, page, settings_of, table, write_page
 from hoijax.experiments.common.splits import Split, note_of, synth_splits
 from hoijax.experiments.object_from_mask import FULL, Case, read_case
 from hoijax.experiments.scorehoi.predictors import template_of
@@ -41,6 +41,7 @@ from hoijax.geometry import Mesh, RigidPose
 from hoijax.interaction import make_solid_template
 from hoijax.io import output_directory, read_npz, write_npz
 from hoijax.jobs.photo_refine import PhotoRefiner
+from hoijax.metrics import bootstrap_mean
 from hoijax.nets.blaze import find_people, load
 from hoijax.nets.weights import shipped_file
 from hoijax.optim.fields import body_field, object_field
@@ -233,17 +234,13 @@ def score_split(config: Config, split: str) -> dict[str, Any]:
         report = evaluate(
             source, read_predictions(folder / "predictions.npz"), folder / "scores", measured, progress=False
         )
-        own = {n: interval_of([float(made[key][f"{name}/{n}"]) for key in keys], config.resamples) for n in OWN}
+        own = {}
+        for metric in OWN:
+            values = np.array([float(made[key][f"{name}/{metric}"]) for key in keys])
+            own[metric] = dataclasses.asdict(bootstrap_mean(values, resamples=config.resamples))
         rows[name] = own | {metric: report.metrics.get(metric) for metric in NUMBERS if metric not in own}
     seconds = float(np.median([float(one["cpu_s"]) for one in made.values()]))
     return {"samples": len(keys), "lost": lost, "rows": rows, "cpu_s": seconds}
-
-
-def interval_of(values: list[float], resamples: int) -> dict[str, float]:
-    """Mean and a bootstrap's 95 %."""
-    draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(np.array(values)[draws].mean(axis=1), [2.5, 97.5])
-    return {"mean": float(np.mean(values)), "low": float(low), "high": float(high)}
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -258,17 +255,10 @@ def markdown(record: dict[str, Any]) -> str:
         blocks.append(heading(f"{split}, {scores['samples']} samples{lost}"))
         cells = []
         for name, row in scores["rows"].items():
-            cells.append([name, *(interval_text(row[m], DIGITS.get(m, 2)) for m in NUMBERS)])
+            cells.append([name, *(interval(row[m], DIGITS.get(m, 2)) for m in NUMBERS)])
         blocks.append(table(["", *NUMBERS.values()], cells))
         blocks.append(f"Landmarks, masks and refinement take {number(scores['cpu_s'], 0)} CPU seconds a sample.")
     return page("ScoreHOI's first stage from landmarks and masks", *blocks)
-
-
-def interval_text(row: dict[str, float] | None, digits: int) -> str:
-    """Mean and interval; a dash where no sample has a number."""
-    if row is None or not np.isfinite(row["mean"]):
-        return NOTHING
-    return f"{row['mean']:.{digits}f} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
 
 
 def run(config: Config) -> dict[str, Any]:

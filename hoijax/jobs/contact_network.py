@@ -20,9 +20,9 @@ from hoijax.systems.interactvlm.pairs import (
     ObjectSurface,
     PairContact,
     body_points,
+    label_notes,
     label_number,
     make_pair,
-    nearest_words,
     object_surface,
     pair_contact,
 )
@@ -60,14 +60,8 @@ class ContactNetwork:
         """
         network, facts = load_pair_contact(weights)
         sizes = network.config
-        word, notes = label_number(label, sizes.words), ()
-        if not word:
-            near = nearest_words(label, sizes.words)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            notes = (
-                f"the network has not been taught {label!r} and goes by the picture and the object's shape{hint} It "
-                f"knows {', '.join(sizes.words)}",
-            )
+        word = label_number(label, sizes.words)
+        notes = label_notes(label, sizes.words, "goes by the picture and the object's shape")
         thresholds = tuple(float(t) for t in facts.get("threshold", (0.5, 0.5)))
         if len(thresholds) != 2 or not all(0 < t < 1 for t in thresholds):
             raise InputError(f"the facts of the network's weights have no two thresholds between 0 and 1: {thresholds}")

@@ -20,7 +20,7 @@ from hoijax.nets.blaze.layers import Params
 from hoijax.nets.weights import read_facts
 from hoijax.systems.interactvlm import OWN, Inputs, RunConfig, prepare, run
 from hoijax.systems.interactvlm.crops import CHANNELS, Scale, features_of, person_crop, spread
-from hoijax.systems.interactvlm.pairs import label_number, nearest_words
+from hoijax.systems.interactvlm.pairs import label_notes, label_number
 
 STEPS = 48
 """Most tokens of an answer."""
@@ -101,12 +101,8 @@ class ContactDialogue:
 def named(label: str, known: list[str]) -> tuple[str, tuple[str, ...]]:
     """The label as the network knows it, and what a person should know where it does not."""
     number = label_number(label, known)
-    if number:
-        return known[number - 1], ()
-    near = nearest_words(label, known)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    note = f"the network has not been taught {label!r} and is asked about an object{hint} It knows {', '.join(known)}"
-    return "object", (note,)
+    word = known[number - 1] if number else "object"
+    return word, label_notes(label, known, "is asked about an object")
 
 
 def at_half(probabilities: np.ndarray, threshold: float) -> np.ndarray:

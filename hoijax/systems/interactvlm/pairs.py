@@ -71,6 +71,21 @@ def nearest_words(label: str, words: Sequence[str]) -> list[str]:
     return difflib.get_close_matches(label.lower(), words, 3, 0.7)
 
 
+def label_notes(label: str, words: Sequence[str], instead: str) -> tuple[str, ...]:
+    """What a person should know about a label: nothing where a network knows it.
+
+    Args:
+      label: what the object is called.
+      words: that the network knows.
+      instead: what it does with another one.
+    """
+    if label_number(label, words):
+        return ()
+    near = nearest_words(label, words)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return (f"the network has not been taught {label!r} and {instead}{hint} It knows {', '.join(words)}",)
+
+
 def square_about(places: Float[np.ndarray, "N 2"], mask: Bool[np.ndarray, "H W"]) -> tuple[np.ndarray, float]:
     """Middle and half side, pixels, of the square that holds a person's points and an object's mask with `MARGIN`."""
     points = [np.asarray(places, float)]

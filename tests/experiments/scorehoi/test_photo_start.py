@@ -1,5 +1,7 @@
 """The first stage from landmarks and masks: its numbers are those of the closed form, its page says what it holds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -7,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from hoijax.body_models import BodyParams, free_body, named_pose, pose_body_compiled
 from hoijax.experiments.scorehoi import photo_start
 from hoijax.geometry import RigidPose
+from hoijax.metrics import bootstrap_mean
 
 TURN = Rotation.from_rotvec([0.3, -0.8, 0.4]).as_matrix()
 SHIFT = np.array([0.2, -0.1, 3.0])
@@ -58,7 +61,7 @@ def test_what_the_harness_reads_is_the_posed_body_and_the_objects_pose():
 
 def test_intervals_hold_the_mean_and_shrink_with_samples():
     rng = np.random.default_rng(0)
-    few, many = (photo_start.interval_of(list(rng.normal(5, 1, n)), 500) for n in (10, 1000))
+    few, many = (dataclasses.asdict(bootstrap_mean(rng.normal(5, 1, n), resamples=500)) for n in (10, 1000))
     assert few["low"] < few["mean"] < few["high"] and many["mean"] == pytest.approx(5, abs=0.1)
     assert many["high"] - many["low"] == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
 
