@@ -7,7 +7,7 @@ the body. Decoder, SAM and image tower have 64 channels; all learns but the two 
 training is there, words included, and the score is of answers that the network writes itself. Words are
 learned first, in some fifty steps; then masks are empty for a while, until pairs begin to differ. Masks are compared
 at the views' pixels: where true masks are means over 2 x 2 of them, masks equal to those still have a Dice loss of
-0.06. Some minutes of a core. Writes `interactvlm_overfit.json` and `.md` to `results`.
+0.06. Ten minutes of a core. Writes `interactvlm_overfit.json` and `.md` to `results`.
 """
 
 import dataclasses
@@ -60,13 +60,13 @@ class Config:
     """Pictures with a label each."""
     labels: int = 4
     """That share a picture."""
-    steps: int = 1500
+    steps: int = 5000
     """Of training."""
     batch: int = 16
     """Pairs of a step."""
     rate: float = 2e-3
     """Largest step size."""
-    warmup: int = 50
+    warmup: int = 100
     """Steps over which it rises."""
     width: int = 64
     """Channels of decoder, image tower and SAM."""
