@@ -174,7 +174,7 @@ def trial(part: Part, steps: int) -> Any:
 
 def elsewhere(recipe: Recipe, config: Any, have: Mapping[str, pathlib.Path]) -> Any:
     """A config whose paths lead to where finished parts lie."""
-    places = {part.config.root: have[part.name].resolve() for part in recipe.parts if part.name in have}
+    places = {_folder(part.config): have[part.name].resolve() for part in recipe.parts if part.name in have}
 
     def move(value: Any) -> Any:
         if isinstance(value, pathlib.Path):
@@ -183,6 +183,11 @@ def elsewhere(recipe: Recipe, config: Any, have: Mapping[str, pathlib.Path]) -> 
 
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if field.init}
     return dataclasses.replace(config, **{k: move(v) for k, v in values.items() if move(v) != v})
+
+
+def _folder(config: Any) -> pathlib.Path:
+    """Where a part writes: what it calls its root, or where a config has none, or a data set's, its `out`."""
+    return config.root if getattr(config, "root", None) is not None else config.out
 
 
 def command_of(part: Part) -> str:

@@ -68,6 +68,8 @@ from hoijax.systems.graft.gradient import gradient_refine
 HEAVY = {"swapped": 0.5, "far": 0.5}
 """What heavy-tailed starts have besides: half of them legs or arms exchanged, half of them 20 cm (one standard
 deviation) off along their rays; see `QueryConfig`."""
+SAME = 0.05
+"""Mean V2S of the same starts differs by less between two machines, millimetres."""
 MOVED = 20.0
 """A body whose vertices are farther than this from the true ones, in the mean, counts as moved; millimetres."""
 
@@ -333,14 +335,7 @@ def run(config: Config) -> None:
     known = None if config.known is None else _known(config)
     scores = evaluate(config if known is None else dataclasses.replace(config, gradient=False))
     if known is not None:
-        scores = {
-            name: {
-                k: known[name]["gradient"] if k == "gradient" else s[k]
-                for k in ("samples", *METHODS, "against")
-                if k in s or k == "gradient"
-            }
-            for name, s in scores.items()
-        }
+        scores = {name: with_gradient(known.get(name, {}), score) for name, score in scores.items()}
     other = None if config.against is None else load_graft(config.against)[1]
     record = record_of(config, load_graft(weights_of(config))[1], scores, time.perf_counter() - began, other)
     write_page(config.out, "graft", record, markdown(record))
@@ -357,13 +352,27 @@ def _known(config: Config) -> dict[str, Any]:
         settings, scores = earlier["config"], earlier["scores"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{config.known} is no graft.json of an earlier evaluation ({error})") from error
-    settings = {"split": "test"} | settings
     mine = json.loads(json.dumps(settings_of(config)))
+    # Settings that are younger than the file had their defaults.
+    usual = json.loads(json.dumps(dataclasses.asdict(QueryConfig())))
+    settings = {"split": "test", **settings, "queries": usual | settings.get("queries", {})}
     names = ("split", "rooms", "others", "points", "body", "seed", "queries", "gradient", "scans", "body_model")
     other = [name for name in names if settings.get(name) != mine[name]]
     if other or (config.synth is None) != (settings.get("synth") is None):
         raise InputError(f"{config.known} is of another {', '.join(other) or 'synth'}; leave --known out")
     return scores
+
+
+def with_gradient(known: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores of one set with the gradient prior's of an earlier run, in the order of `METHODS`.
+
+    They are left out where the starts are others than then, such as those of a SynthHOI that was built elsewhere.
+    """
+    found = {k: v for k, v in scores.items() if k != "gradient"}
+    then = known.get("start", {}).get("v2s")
+    if "gradient" in known and then is not None and abs(then - scores["start"]["v2s"]) <= SAME:
+        found["gradient"] = known["gradient"]
+    return {k: found[k] for k in ("samples", *METHODS, "against") if k in found}
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ OFF = (
     "standard deviation) off along their rays besides."
 )
 """What columns mean, and rows, that the first records lack."""
+EARLIER = " without the gradient prior, whose scores are an earlier run's where that had the same starts"
+"""Of an evaluation with `--known`."""
 BASES = {"truth, T = 3": "truth", "heavy-tailed, T = 3": "heavy-tailed start"}
 """What a row began as, where that is not "start"."""
 
@@ -99,7 +101,7 @@ def record_of(
 def markdown(record: dict[str, Any]) -> str:
     """The page of `record_of`."""
     config = record["config"]
-    known = "" if config["known"] is None else " without the gradient prior, whose scores are those of an earlier run"
+    known = "" if config["known"] is None else EARLIER
     off = all("off" in scores["start"] for scores in record["scores"].values())
     head = HEAD + (OFF_HEAD if off else ())
     blocks = [
@@ -124,13 +126,15 @@ def markdown(record: dict[str, Any]) -> str:
         said = {question: _say(question, value) for question, value in record["verdict"][name].items()}
         blocks += [
             heading(f"{name[0].upper()}{name[1:]}, {scores['samples']}"),
-            table(head, [scores_cells(m, scores[m]) for m in METHODS if m in scores]),
+            table(head, [scores_cells(m, scores[m], off) for m in METHODS if m in scores]),
             f"{text} (95 % of resampled means of the paired differences).",
             bullets(said),
         ]
         if "against" in scores:
             rows = [
-                scores_cells(m, x) for m, x in scores["against"].items() if m not in ("start", "heavy-tailed start")
+                scores_cells(m, x, off)
+                for m, x in scores["against"].items()
+                if m not in ("start", "heavy-tailed start")
             ]
             blocks += ["The other weights:", table(head, rows)]
     return page("GRAFT on made-up rooms", *blocks)
@@ -144,10 +148,12 @@ def training_chain(facts: dict[str, Any]) -> str:
     return text + (f"; before that {training_chain(facts['before'])}" if "before" in facts else "")
 
 
-def scores_cells(name: str, scores: dict[str, Any]) -> list[str]:
-    """A row of `HEAD`, with `OFF_HEAD` where it was measured: one method's scores."""
+def scores_cells(name: str, scores: dict[str, Any], off: bool) -> list[str]:
+    """One method's scores: a row of `HEAD`, and where `off` of `OFF_HEAD`, empty where an earlier run lacks it."""
     cells = [name, *surface_cells(scores), f"{scores['penetration']:.0f}"]
-    return cells + ([f"{scores['off']:.1f}", f"{100 * scores['off_share']:.0f} %"] if "off" in scores else [])
+    if not off:
+        return cells
+    return cells + ([f"{scores['off']:.1f}", f"{100 * scores['off_share']:.0f} %"] if "off" in scores else ["", ""])
 
 
 def _interval(values: list[float]) -> str:

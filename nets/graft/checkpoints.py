@@ -26,7 +26,7 @@ WEIGHTS = {
         "GRAFT's network",
         lambda facts, rngs: Graft(config_of(facts), rngs),
         shipped="graft/graft.safetensors",
-        sha256="6766bd59ed7f53629b0dee1b32f31e83ef78601dafb519f7188bafd739d5d45d",
+        sha256="a5705d611afc5e52e30e78e8f8e2d4e6661b50e5336e5d3cff7781bd1b8b21fd",
     ),
     "graft_encoder": Entry(
         "hoijax's image encoder for GRAFT", lambda facts, rngs: ImageEncoder(tuple(facts["widths"]), rngs)

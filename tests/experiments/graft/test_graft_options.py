@@ -13,6 +13,7 @@ from hoijax.body_models import free_body
 from hoijax.data.synth.reviews import ReviewConfig, _stack
 from hoijax.errors import InputError
 from hoijax.experiments.common.parameters import running_mean
+from hoijax.experiments.common.trainer import COMPILE_FAST
 from hoijax.experiments.graft import train as training
 from hoijax.experiments.graft.bodies import training_bodies
 from hoijax.experiments.graft.losses import LossTerms, LossWeights
@@ -94,7 +95,8 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
     def rolled(step, spec, scene, state, *, options, image, context_mask):
         seen["scene"] = scene
         many = jax.tree.map(lambda x: jnp.broadcast_to(x, (options.steps, *x.shape)), state)
-        return Rollout(final=state, steps=many, params=state.params)
+        seen["before"], seen["odds"] = state, jnp.full(options.steps, 0.3)
+        return Rollout(final=state, steps=many, params=state.params, gates=seen["odds"])
 
     def drawn(key, spec, truth, queries):
         seen["start"] = truth
@@ -102,6 +104,7 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
 
     def lost(spec, model, steps, truth, weights, touch, gates, start):
         seen["truth"] = truth
+        assert gates is seen["odds"] and start is seen["before"] and weights is seen["run"].weights
         return LossTerms(*8 * [jnp.zeros(())])
 
     for name, spy in (("scale_sample", scaled), ("rollout", rolled), ("draw_query", drawn), ("rollout_loss", lost)):
@@ -109,7 +112,7 @@ def test_a_scaled_sample_is_scaled_for_the_rollout_and_for_the_loss(room, monkey
     batch = jax.tree.map(lambda x: x[None], GraftSample(scene=room.scene, truth=room.truth))
     for what in ("query", "sample"):
         seen.clear()
-        run = config(queries=QueryConfig(scale_what=what))
+        run = seen["run"] = config(queries=QueryConfig(scale_what=what))
         jax.eval_shape(
             lambda b, run=run: training.batch_loss(graph, weights, bodies, b, jax.random.key(0), run, 1)[0], batch
         )
@@ -239,6 +242,33 @@ def test_a_held_sample_is_told_and_keeps_pose_and_shape(room, monkeypatch):
             assert float(update.rotations[5, 0]) == 1.0 - share and float(update.betas[3]) == 1.0 - share
 
 
+def test_as_many_samples_are_held_as_asked_for(room, monkeypatch):
+    """Each drawn by itself, whatever its start is."""
+    bodies, seen = training_bodies(config()), {}
+    probes = jnp.ones((58, 3), jnp.float32)
+    inputs = GraftInputs(*3 * [probes], *(jnp.ones(n, jnp.float32) for n in ((52, 6), (3,), (10,))))
+
+    class All(Telling):
+        def __call__(self, inputs, context=None):
+            return GraftUpdate(*(jnp.ones(s, jnp.float32) for s in ((52, 6), (3,), (10,), ())))
+
+    def rolled(step, spec, scene, state, **_):
+        seen["held"] = 1.0 - step(inputs, None).betas[0]
+        return Rollout(final=state, steps=state, params=state.params)
+
+    monkeypatch.setattr(training, "rollout", rolled)
+    monkeypatch.setattr(training, "rollout_loss", lambda *_: LossTerms(*8 * [seen["held"]]))
+    graph, weights = nnx.split(All(), nnx.Param)
+    many = GraftSample(scene=room.scene, truth=room.truth)
+    batch = jax.tree.map(lambda x: jnp.broadcast_to(x, (300, *x.shape)), many)
+    run = config(held=0.25)
+    share = jax.jit(
+        lambda b: training.batch_loss(graph, weights, bodies, b, jax.random.key(0), run, 1)[0],
+        compiler_options=COMPILE_FAST,
+    )(batch)
+    assert 0.17 < float(share) < 0.33
+
+
 def test_clouds_are_thinned_to_a_random_share(room):
     class One:
         def __len__(self):
@@ -332,6 +362,13 @@ def test_views_are_trained_on_beside_rooms(reviews):
     both = training.make_source(settings, bodies)
     flat = [np.ptp(sample_points(both[i])[0][:, 2]) < 0.01 for i in range(len(both))]
     assert flat == [False] * 4 + [True] * 4
+    # A fifth: two rooms once, four views twice.
+    fifth = training.make_source(dataclasses.replace(settings, mixed=0.2), bodies)
+    assert len(fifth) == 10 and [np.ptp(sample_points(fifth[i])[0][:, 2]) < 0.01 for i in (1, 2, 9)] == [
+        False, True, True,
+    ]  # fmt: skip
+    thin = training.make_source(dataclasses.replace(settings, density=0.1), bodies)
+    assert all(len(np.unique(sample_points(thin[i])[0], axis=0)) < 250 for i in (0, 5))
     facts = training.facts_of(settings, bodies)
     assert facts["data"] == "50 % made-up rooms, else 2 x 2 views of SynthHOI's people (scenes_train)"
     assert training.facts_of(config(reviews=reviews), bodies)["views"] == 1.0

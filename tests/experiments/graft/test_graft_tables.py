@@ -9,6 +9,7 @@ import pytest
 from hoijax.errors import InputError
 from hoijax.experiments.graft import ablations, iterations, pages, visual
 from hoijax.experiments.graft import evaluate as evaluation
+from hoijax.experiments.graft.queries import QueryConfig
 
 
 def scores(v2s, f1):
@@ -73,8 +74,32 @@ def test_the_gradient_priors_scores_are_taken_from_a_run_of_the_same_rooms(tmp_p
     settings = json.loads(json.dumps(settings))
     known.write_text(json.dumps({"config": settings, "scores": {"made-up rooms": {"gradient": {"v2s": 1.0}}}}))
     assert evaluation._known(config)["made-up rooms"]["gradient"]["v2s"] == 1.0
+    # An older file lacks younger settings, which had their defaults.
+    del settings["queries"]["far"], settings["split"]
+    known.write_text(json.dumps({"config": settings, "scores": {}}))
+    assert evaluation._known(dataclasses.replace(config, split="test")) == {}
+    with pytest.raises(InputError, match="is of another queries"):
+        evaluation._known(dataclasses.replace(config, split="test", queries=QueryConfig(far=0.1)))
     with pytest.raises(InputError, match="is of another rooms, seed"):
-        evaluation._known(dataclasses.replace(config, rooms=20, seed=3))
+        evaluation._known(dataclasses.replace(config, split="test", rooms=20, seed=3))
     known.write_text("{}")
     with pytest.raises(InputError, match=r"is no graft\.json"):
         evaluation._known(config)
+
+
+def test_the_gradient_priors_scores_are_of_the_same_starts():
+    known = {"start": {"v2s": 80.0}, "gradient": {"v2s": 90.0}}
+    for v2s, same in ((80.02, True), (80.1, False), (79.9, False)):
+        found = evaluation.with_gradient(known, {"samples": 3, "truth": 1, "start": {"v2s": v2s}, "against": {}})
+        assert list(found) == ["samples", "start", *(["gradient"] if same else []), "truth", "against"]
+        assert found.get("gradient") == ({"v2s": 90.0} if same else None)
+    assert "gradient" not in evaluation.with_gradient({}, {"start": {"v2s": 80.0}})
+
+
+def test_what_an_earlier_run_did_not_measure_is_left_empty():
+    old = scores(60.0, 0.8)["T = 3"] | {"penetration": 20.0}
+    width = len(pages.HEAD) + len(pages.OFF_HEAD)
+    assert len(pages.scores_cells("x", old, False)) == len(pages.HEAD)
+    assert pages.scores_cells("x", old, True)[-2:] == ["", ""]
+    row = pages.scores_cells("x", old | {"off": 3.25, "off_share": 0.5}, True)
+    assert len(row) == width and row[-2:] == ["3.2", "50 %"]
