@@ -41,9 +41,9 @@ def terms(spec, model, sample):
     return lambda a, b: {name: float(value) for name, value in vars(run(a, b)).items()}
 
 
-def turned(params, joint, degrees=10.0):
+def turned(params, joint, degrees=10.0, axis=(1.0, 0.0, 0.0)):
     """The body with one of its rotations turned, in NumPy."""
-    turn = Rotation.from_rotvec(np.radians([degrees, 0, 0])).as_matrix()
+    turn = Rotation.from_rotvec(np.radians(degrees) * np.asarray(axis)).as_matrix()
     rotations = np.array(params.rotations)
     rotations[joint] = turn @ rotations[joint]
     return params.replace(rotations=jnp.asarray(rotations, jnp.float32))
@@ -208,7 +208,7 @@ def test_heavy_tailed_starts_exchange_limbs_and_lie_along_their_rays(spec, model
     """Exchanged legs of a body that looks straight ahead are its mirror image's; a far estimate goes along its ray."""
     rest = sample.truth.replace(rotations=jnp.broadcast_to(jnp.eye(3, dtype=jnp.float32), sample.truth.rotations.shape))
     names = spec.probe_model.joint_names
-    bent = turned(turned(rest, names.index("left_hip"), 40.0), names.index("left_knee"), 30.0)
+    bent = turned(turned(rest, names.index("left_hip"), 40.0, (0.6, 0.0, 0.8)), names.index("left_knee"), 30.0)
     other = exchange_sides(spec, bent, LIMBS[0])
     joints = [np.asarray(pose_graft_state(spec.probe_model, GraftState.of(x)).joints) for x in (bent, other)]
     joints = [x - x[:1] for x in joints]
