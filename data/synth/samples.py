@@ -25,7 +25,7 @@ _OCCLUDERS = ("box", "chair", "table", "trolley", "bench", "ball", "monitor", "b
 """What may stand before the person."""
 _TRIES, _SMALL, _VISIBLE = 8, 64, 0.45
 """Cameras that are tried, the side of the pictures they are judged by, the share of the person that must be visible."""
-_POINTS, _POINT_TOUCHES = 64, 0.02
+_POINTS, POINT_TOUCHES = 64, 0.02
 """Template points, their contacts: nearer to the body, or to the floor, than this, metres."""
 
 Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]
@@ -225,7 +225,7 @@ def interaction_sample(config: SynthConfig, split: str, checked: Checked) -> dic
         "body_contact": checked.body_contact, "body_floor_contact": checked.body_floor,
         "object_contact": checked.object_contact, "object_floor_contact": checked.object_floor,
         "object_points": points,
-        "object_points_contact": near < _POINT_TOUCHES, "object_points_floor": world[:, 1] < _POINT_TOUCHES,
+        "object_points_contact": near < POINT_TOUCHES, "object_points_floor": world[:, 1] < POINT_TOUCHES,
         "max_penetration": np.float32(checked.depth),
     }  # fmt: skip
 

@@ -1,10 +1,12 @@
-"""Training pairs for the light contact network: SynthHOI's scripts before their fit, without pictures.
+"""Training pairs for the light contact network: SynthHOI's scripts before their fit or its samples, without pictures.
 
 What the network reads of a picture are a person's landmarks and the object's mask, and both follow from geometry; so a
 pair costs 20 ms instead of two seconds, and cameras are drawn anew at every look. Contact is that of the scripted
 start, where a part that was asked to touch is taken to have been brought to the object: within 1 cm of its nearest 3 %.
+That is not quite what a fit gives; pairs of a build's training samples have their own contact.
 
-    python -m hoijax.experiments.interactvlm.light_data --out pairs.npz --count 3000
+    python -m hoijax.experiments.interactvlm.light_data --out scripts.npz --count 3000
+    python -m hoijax.experiments.interactvlm.light_data --out fitted.npz --synth DIR
 """
 
 import dataclasses
@@ -16,12 +18,14 @@ from scipy.spatial import cKDTree
 
 from hoijax.body_models import contact_regions, free_body
 from hoijax.data.objects import CATEGORIES
-from hoijax.data.synth import UNSEEN, SynthConfig, styles
+from hoijax.data.synth import UNSEEN, SynthConfig, open_split, styles
 from hoijax.data.synth.checks import body_mesh
+from hoijax.data.synth.samples import POINT_TOUCHES
 from hoijax.data.synth.sampling import Candidate, draw
 from hoijax.data.synth.start import Placed
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
+from hoijax.experiments.interactvlm.redraw import stands
 from hoijax.io import write_npz
 from hoijax.systems.interactvlm.pairs import JOINTS, OBJECT_POINTS, even_points, vertex_normals
 
@@ -46,11 +50,13 @@ class Config:
     out: pathlib.Path
     """The file."""
     count: int = 3000
-    """Pairs; a fourth of them are mirror images of others."""
+    """Pairs of scripts; a fourth of them are mirror images of others."""
     seed: int = 7
     """Of SynthHOI's draws."""
     real: float = 0.4
     """Share of shapes that nobody here drew, where there are some."""
+    synth: pathlib.Path | None = None
+    """A build: pairs are all its training samples and their mirror images, instead of scripts."""
 
     def __post_init__(self):
         if self.count < 1:
@@ -73,8 +79,35 @@ def make_pairs(config: Config) -> dict[str, np.ndarray]:
     return {name: np.stack([row[name] for row in rows[: config.count]]) for name in rows[0]}
 
 
+def make_fitted_pairs(config: Config) -> dict[str, np.ndarray]:
+    """Pairs of a build's training samples, each followed by its mirror image.
+
+    Raises:
+      InputError: there is no such build.
+    """
+    mirrored, rows = _mirrored_vertices(), []
+    samples = open_split(config.synth, "train")
+    for index in range(len(samples)):
+        row = fitted_row(samples[index], np.random.default_rng([config.seed, index]))
+        rows += [row, mirror_row(row, mirrored)]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def fitted_row(sample: dict[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One pair of a sample of SynthHOI, with its own contact; a category that is not taught has the number 0.
+
+    Args:
+      sample: of a build.
+      rng: of points and cameras.
+    """
+    vertices, joints, placed = stands(sample)
+    touches = np.asarray(sample["body_contact"])[: free_body(LEVEL).num_vertices]
+    word = WORDS.index(sample["category"]) + 1 if sample["category"] in WORDS else 0
+    return _row(word, vertices, joints, placed, touches, POINT_TOUCHES, rng)[0]
+
+
 def make_row(candidate: Candidate, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-    """One pair; None where nothing touches.
+    """One pair of a script; None where nothing touches.
 
     Args:
       candidate: a scripted start.
@@ -82,12 +115,24 @@ def make_row(candidate: Candidate, rng: np.random.Generator) -> dict[str, np.nda
     """
     start = candidate.start
     vertices, joints = body_mesh(start.puppet.rotations, start.puppet.betas, start.puppet.translation)
-    few = vertices[: free_body(LEVEL).num_vertices]
     mesh, placed = start.placed.object.mesh, start.placed
+    few = vertices[: free_body(LEVEL).num_vertices]
+    distance = signed_to_cloud(few, placed, np.asarray(mesh.vertices, float), np.asarray(mesh.faces))
+    touches = touching_vertices(distance, start.contact)
+    word = WORDS.index(candidate.category) + 1
+    row, gap = _row(word, vertices, joints, placed, touches, _OBJECT_TOUCHES, rng)
+    return row if touches.any() and (gap < 3 * _OBJECT_TOUCHES).any() else None
+
+
+def _row(
+    word: int, vertices: np.ndarray, joints: np.ndarray, placed: Placed, touches: np.ndarray, near: float,
+    rng: np.random.Generator,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:  # fmt: skip
+    """A pair's arrays, and how far the body is from the points of the object that are labelled: these touch what is
+    nearer than `near`, metres."""
+    few, mesh = vertices[: free_body(LEVEL).num_vertices], placed.object.mesh
     corners, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
     cloud, normals = even_points(corners, faces, CLOUD, rng.uniform(0.1, 0.9))
-    distance = signed_to_cloud(few, placed, corners, faces)
-    touches = touching_vertices(distance, start.contact)
     tree = cKDTree(vertices)
     world = cloud @ placed.rotation.T + placed.translation
     chosen = rng.choice(CLOUD, ASKED // 2, replace=False)
@@ -95,21 +140,20 @@ def make_row(candidate: Candidate, rng: np.random.Generator) -> dict[str, np.nda
     asked = np.concatenate([cloud[chosen], corners[ids]])
     asked_normals = np.concatenate([normals[chosen], vertex_normals(corners, faces)[ids]])
     gap = tree.query(asked @ placed.rotation.T + placed.translation)[0]
-    if not touches.any() or not (gap < 3 * _OBJECT_TOUCHES).any():
-        return None
     named = _named_points(vertices, joints)
     points, point_normals = even_points(corners, faces, OBJECT_POINTS)
-    cameras = [_camera(rng, vertices, placed, touches) for _ in range(CAMERAS)]
-    return {
-        "word": np.array(WORDS.index(candidate.category) + 1, np.int32),
+    cameras = [_camera(rng, vertices, placed) for _ in range(CAMERAS)]
+    row = {
+        "word": np.array(word, np.int32),
         "joints": np.float32(named), "body": np.float16(few), "cloud": np.float16(world),
         "points": np.float32(points), "normals": np.float32(point_normals),
         "asked": np.float32(asked), "asked_normals": np.float32(asked_normals),
-        "touches": touches, "asked_touches": gap < _OBJECT_TOUCHES,
+        "touches": touches, "asked_touches": gap < near,
         "joint_gap": np.float32(cKDTree(world).query(named)[0]),
         "point_gap": np.float32(tree.query(points @ placed.rotation.T + placed.translation)[0]),
         "cameras": np.float32(cameras),
     }  # fmt: skip
+    return row, gap
 
 
 def signed_to_cloud(points: np.ndarray, placed: Placed, corners: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -152,7 +196,7 @@ def _named_points(vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
                      for n in JOINTS])  # fmt: skip
 
 
-def _camera(rng: np.random.Generator, vertices: np.ndarray, placed: Placed, touches: np.ndarray) -> np.ndarray:
+def _camera(rng: np.random.Generator, vertices: np.ndarray, placed: Placed) -> np.ndarray:
     """Focal length (pixels of a picture of side 2) and T_camera_world in one row of 13 numbers, as SynthHOI's."""
     wanted = [vertices[::14]]
     if max(placed.object.size) < 1.1:
@@ -192,9 +236,9 @@ def save_pairs(config: Config) -> dict[str, Any]:
     """Makes pairs and writes them.
 
     Raises:
-      InputError: the file cannot be written.
+      InputError: the file cannot be written, or there is no such build.
     """
-    arrays = make_pairs(config)
+    arrays = make_pairs(config) if config.synth is None else make_fitted_pairs(config)
     write_npz(config.out, arrays)
     return {"pairs": len(arrays["word"]), "touching": float(arrays["touches"].mean())}
 

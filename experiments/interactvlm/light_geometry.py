@@ -5,6 +5,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import trimesh
 from tqdm import tqdm
 
@@ -30,13 +31,23 @@ def distances_of(samples: list[dict[str, Any]], folder: pathlib.Path) -> tuple[l
     Args:
       samples: of SynthHOI.
       folder: where answers are kept; those that are there are not found again.
+
+    Raises:
+      InputError: no sample at all could be fitted.
     """
     output_directory(folder)
-    body, points = [], []
+    body, points, failed = [], [], {}
     for sample in tqdm(samples, desc="geometry", disable=None):
         path = folder / f"{sample['key']}.npz"
         if not path.exists():
-            found = _fit(sample)
+            try:
+                found = _fit(sample)
+            except InputError as error:
+                failed[sample["key"]] = str(error)
+                found = np.zeros(VERTICES, np.float32), np.zeros(len(sample["object_points"]), np.float32)
+                if len(failed) == len(samples):
+                    raise InputError(f"no sample could be fitted; the last one: {error}") from error
+                tqdm.write(str(error))
             write_npz(path, {"body": found[0], "object": found[1]})
         with np.load(path, allow_pickle=False) as arrays:
             body.append(arrays["body"])
@@ -47,14 +58,11 @@ def distances_of(samples: list[dict[str, Any]], folder: pathlib.Path) -> tuple[l
 def _fit(sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     mesh = random_object(sample["category"], int(sample["object_seed"])).mesh
     with tempfile.TemporaryDirectory() as place:
-        path = pathlib.Path(place) / "object.obj"
-        trimesh.Trimesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), process=False).export(path)
-        asset = ObjectAsset.read(path, None)
-    nobody = np.zeros(sample["image"].shape[:2], bool)
-    picture = Photograph(sample["key"], pathlib.Path(), sample["image"], nobody, sample["object_mask"])
-    config = ObjectFitConfig(upright=UPRIGHT_COST)
-    try:
-        fit = fit_photograph(make_fitter(asset, config), picture)
-    except InputError:
-        return np.zeros(VERTICES, np.float32), np.zeros(len(sample["object_points"]), np.float32)
+        shape, picture = pathlib.Path(place) / "object.obj", pathlib.Path(place) / f"{sample['key']}.png"
+        trimesh.Trimesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), process=False).export(shape)
+        PIL.Image.fromarray(sample["image"]).save(picture)
+        asset = ObjectAsset.read(shape, None)
+        nobody = np.zeros(sample["image"].shape[:2], bool)
+        photograph = Photograph(sample["key"], picture, sample["image"], nobody, sample["object_mask"])
+        fit = fit_photograph(make_fitter(asset, ObjectFitConfig(upright=UPRIGHT_COST)), photograph)
     return contact_by_distance(fit.vertices, asset.template.sdf, np.asarray(sample["object_points"]), fit.pose)

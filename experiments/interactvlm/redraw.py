@@ -30,15 +30,20 @@ def redraw(sample: dict[str, Any], rng: np.random.Generator, size: int = 256) ->
     Returns:
       The picture (S, S, 3), bytes, and the mask of what is seen of the person (S, S).
     """
+    vertices, joints, placed = stands(sample)
+    rows = sample["furniture"]
+    furniture = [_placed(row["category"], row["seed"], row["rotation"], row["translation"]) for row in rows]
+    return draw_view(rng, vertices, joints, placed, furniture, size)
+
+
+def stands(sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, Placed]:
+    """Vertices and joints of a sample's "default" body in the world, metres, y up, and its object."""
     body = {name: np.asarray(values, np.float64) for name, values in sample["body"].items()}
     turns = np.concatenate(
         [body[name].reshape(-1, 3) for name in ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose")]
     )
     vertices, joints = body_mesh(Rotation.from_rotvec(turns).as_matrix(), body["betas"], body["transl"])
-    placed = _placed(sample["category"], sample["object_seed"], sample["obj_rot"], sample["obj_trans"])
-    rows = sample["furniture"]
-    furniture = [_placed(row["category"], row["seed"], row["rotation"], row["translation"]) for row in rows]
-    return draw_view(rng, vertices, joints, placed, furniture, size)
+    return vertices, joints, _placed(sample["category"], sample["object_seed"], sample["obj_rot"], sample["obj_trans"])
 
 
 def draw_view(

@@ -3,12 +3,14 @@
 from types import SimpleNamespace
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from hoijax.errors import InputError
 from hoijax.experiments.interactvlm import light_geometry, light_page
 from hoijax.geometry import RigidPose, SDFGrid
 from hoijax.io import read_json, write_json
+from hoijax.optim.fitting import choose_intrinsics
 
 
 def scores(network, geometry=None):
@@ -64,8 +66,23 @@ def test_distances_are_found_once(monkeypatch, tmp_path):
         assert [len(p) for p in points] == [2, 2] and asked == ["a", "b"]
 
 
+def test_who_is_not_found_touches_nothing(monkeypatch, tmp_path, capsys):
+    def fit(sample):
+        if sample["key"] == "b":
+            return np.ones(3), np.ones(2)
+        raise InputError(f"nobody in {sample['key']}")
+
+    monkeypatch.setattr(light_geometry, "_fit", fit)
+    samples = [{"key": key, "object_points": np.zeros((2, 3))} for key in "ab"]
+    body, points = light_geometry.distances_of(samples, tmp_path / "one")
+    assert body[0].shape == (light_geometry.VERTICES,) and not body[0].any() and not points[0].any() and body[1].all()
+    assert "nobody in a" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no sample could be fitted.*nobody in c"):
+        light_geometry.distances_of([{"key": "c", "object_points": np.zeros((2, 3))}], tmp_path / "none")
+
+
 def test_distances_are_those_after_the_fit_of_the_picture(monkeypatch):
-    """The fit is told picture and mask; body and labelled points are as far as it says; nobody found is no contact."""
+    """The fit is told mask and picture, whose file it can read; body and labelled points are as far as it says."""
     points = np.array([[0.1, 0, 0], [0, 0.3, 0]])
     sample = {"key": "x", "category": "ball", "object_seed": 1, "image": np.zeros((9, 9, 3), np.uint8),
               "object_mask": np.eye(9, dtype=bool), "object_points": points}  # fmt: skip
@@ -81,6 +98,8 @@ def test_distances_are_those_after_the_fit_of_the_picture(monkeypatch):
 
     def fit(fitter, picture):
         told.update(picture=picture)
+        np.testing.assert_array_equal(PIL.Image.open(picture.path), sample["image"])
+        assert choose_intrinsics((9, 9), path=picture.path).source != "given"
         return found
 
     monkeypatch.setattr(light_geometry, "fit_photograph", fit)
@@ -88,10 +107,3 @@ def test_distances_are_those_after_the_fit_of_the_picture(monkeypatch):
     np.testing.assert_array_equal(told["picture"].object, sample["object_mask"])
     assert not told["picture"].human.any() and told["obj"] == "object.obj" and told["upright"] > 0
     assert body[0] > 0.5 > 0.1 > body[1] and obj[0] > 0.5 > 0.1 > obj[1]
-
-    def nobody(fitter, picture):
-        raise InputError("nobody")
-
-    monkeypatch.setattr(light_geometry, "fit_photograph", nobody)
-    body, obj = light_geometry._fit(sample)
-    assert body.shape == (light_geometry.VERTICES,) and obj.shape == (2,) and not body.any() and not obj.any()
