@@ -15,6 +15,7 @@ from hoijax.data.objects import random_object
 from hoijax.data.synth import SynthConfig
 from hoijax.data.synth.pictures import Drawn
 from hoijax.data.synth.sampling import draw
+from hoijax.errors import InputError
 from hoijax.experiments.interactvlm import redraw as redrawing
 from hoijax.experiments.interactvlm import small, small_data, small_views
 from hoijax.experiments.interactvlm.data import Example
@@ -358,9 +359,10 @@ def test_a_training_goes_from_words_to_views(monkeypatch, tmp_path):
     monkeypatch.setattr(small.training, "train", train)
     monkeypatch.setattr(small.training, "finished", finished)
     for name in ("whole", "no gate", "no image"):
-        small.train_one(config, data, name)
+        small.train_one(config, data, name, 3)
     folders = [row["own"].out.name for row in ran]
     assert folders == ["token", "whole", "token", "no_gate", "blind_token", "no_image"]
+    assert {row["own"].out.parent for row in ran} == {tmp_path / "seed3"} and {row["own"].seed for row in ran} == {3}
     assert [row["own"].without for row in ran] == ["views", None] * 3
     assert [(row["own"].steps, row["own"].batch, row["own"].until) for row in ran[:2]] == [(5, 3, None), (7, 2, 4)]
     assert taught == [(1, "encoder.safetensors")] * 6
@@ -379,7 +381,7 @@ def test_a_training_goes_from_words_to_views(monkeypatch, tmp_path):
         assert row["start"].segmenter.mask_decoder is not None
         assert row["start"].config.gate == ("none" if row["own"].out.name == "no_gate" else "vi_v1")
     facts = ran[1]["facts"]
-    assert ran[1]["path"] == tmp_path / "whole" / "interactvlm.safetensors"
+    assert ran[1]["path"] == tmp_path / "seed3" / "whole" / "interactvlm.safetensors"
     assert facts["special"] == list(small.SPECIAL) and "chair" in facts["labels"] and len(facts["scale"]["mean"]) == 412
 
 
@@ -387,24 +389,43 @@ def test_rows_have_thresholds_of_their_own_and_paired_differences():
     asked = [Example(str(i), np.zeros((1, 1)), "cup", np.array(c, np.float32)) for i, c in enumerate([[1, 0], [1, 1]])]
     good = (asked, [np.array([0.3, 0.1]), np.array([0.3, 0.3])])
     poor = (asked, [np.array([0.9, 0.9]), np.array([0.9, 0.9])])
+    none = (asked, [np.zeros(2), np.zeros(2)])
     said = {
-        "whole": {"human": good, "object": good},
-        "no gate": {"human": poor, "object": poor},
-        "mean map": {"human": good},
+        "whole": [{"human": good, "object": good}, {"human": none, "object": good}],
+        "no gate": [{"human": poor, "object": poor}, {"human": poor, "object": poor}],
+        "mean map": [{"human": good}],
     }
     chosen = {
-        "whole": {"human": 0.2, "object": 0.5},
-        "no gate": {"human": 0.5, "object": 0.5},
-        "mean map": {"human": 0.5},
+        "whole": [{"human": 0.2, "object": 0.5}, {"human": 0.5, "object": 0.2}],
+        "no gate": [{"human": 0.5, "object": 0.5}, {"human": 0.5, "object": 0.95}],
+        "mean map": [{"human": 0.5}],
     }
     found = small.score(said, chosen)
-    assert found["whole"]["semantic_f1"]["mean"] == 1 and found["whole"]["object_f1"]["mean"] == 0
-    assert found["no gate"]["semantic_f1"]["mean"] == pytest.approx((2 / 3 + 1) / 2)
-    assert found["no gate"]["gain_semantic_f1"]["mean"] == pytest.approx(1 / 6)
-    assert found["no gate"]["gain_object_f1"]["mean"] == pytest.approx(-5 / 6)
-    assert found["mean map"]["gain_semantic_f1"]["mean"] == 1 and "gain_object_f1" not in found["mean map"]
+    assert found["whole"]["semantic_f1"]["mean"] == 0.5 and found["whole"]["object_f1"]["mean"] == 0.5
+    assert found["whole"]["by_seed"] == {"semantic_f1": [1.0, 0.0], "object_f1": [0.0, 1.0]}
+    other = (2 / 3 + 1) / 2
+    assert found["no gate"]["semantic_f1"]["mean"] == pytest.approx(other)
+    assert found["no gate"]["by_seed"]["object_f1"] == [pytest.approx(other), 0]
+    assert found["no gate"]["gain_semantic_f1"]["mean"] == pytest.approx(0.5 - other)
+    assert found["no gate"]["gain_object_f1"]["mean"] == pytest.approx(0.5 - other / 2)
+    assert found["mean map"]["gain_semantic_f1"]["mean"] == 0.5 and "gain_object_f1" not in found["mean map"]
     assert "gain_semantic_f1" not in found["whole"]
-    config = small.Config(root=pathlib.Path("x"), out=pathlib.Path("y"), steps=100, until=50, views=3)
-    text = small.markdown(config, {"val": found})
-    assert "| val | no gate | 0.833" in text and "0.167 (" in text and "50 steps of a schedule of 100" in text
-    assert "4 cameras" in text and "1,500 scripts" in text and "dev" in text
+    with pytest.raises(ValueError):
+        small.score(said, chosen | {"whole": chosen["whole"][:1]})
+    # A row of fewer seeds is compared with the same seeds, the mean map with all.
+    fewer = small.score(said | {"no gate": said["no gate"][:1]}, chosen | {"no gate": chosen["no gate"][:1]})
+    assert fewer["no gate"]["gain_semantic_f1"]["mean"] == pytest.approx(1 - other)
+    assert fewer["mean map"]["gain_semantic_f1"]["mean"] == 0.5
+    config = {"seeds": [4, 5], "token_steps": 2400, "token_batch": 16, "steps": 100, "until": 50, "batch": 8,
+              "scripts": 1500, "views": 3, "changes": ["no gate"], "split": "dev"}  # fmt: skip
+    text = small.markdown({"config": config, "samples": 600, "scores": {"val": found}})
+    assert "| val | no gate | 0.833" in text and "-0.333 (" in text and "50 steps of a schedule of 100" in text
+    assert "600 training samples by 4 cameras" in text and "1,500 scripts" in text and "dev" in text
+    assert "2 seeds" in text and "val, whole, 1.000, 0.000; val, no gate, 0.833, 0.833." in text
+
+
+def test_seeds_are_told_apart():
+    with pytest.raises(InputError, match="each once"):
+        small.Config(root=pathlib.Path("x"), out=pathlib.Path("y"), seeds=(1, 1))
+    with pytest.raises(InputError, match="from 1 to the 2 seeds"):
+        small.Config(root=pathlib.Path("x"), out=pathlib.Path("y"), seeds=(1, 2), changed=3)
