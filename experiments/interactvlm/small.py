@@ -367,11 +367,12 @@ def markdown(record: Mapping[str, Any]) -> str:
         for split, table_ in scores.items()
         for name in ("whole", *config["changes"])
     )
+    first = "" if config["changed"] in (None, seeds) else f" (rows without a part: {config['changed']})"
     scripts = f"{config['scripts']:,} scripts before their fit and " if config["scripts"] else ""
     return page(
         "A small InteractVLM on SynthHOI",
         "Made by `python -m hoijax.experiments.interactvlm.small`, "
-        f"{'one seed' if seeds == 1 else f'{seeds} seeds, means over them'}: {config['token_steps']:,} steps of "
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds, means over them'}{first}: {config['token_steps']:,} steps of "
         f"{config['token_batch']} without views, then {steps:,} steps{stopped} of {config['batch']} with them, from "
         f"{scripts}{record['samples']:,} training samples by {config['views'] + 1} cameras, with mirror images. "
         "Autoregressive. An image of SynthHOI has one object, so binary and semantic contact are the same. "

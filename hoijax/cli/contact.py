@@ -1,7 +1,7 @@
 """Says which vertices of a person and an object touch in a photograph.
 
-The person is found and fitted, the object is laid over its mask, and distances between the two become probabilities;
-or a network says them: the light one (--method network) or the small InteractVLM (--method interactvlm).
+The person is found and fitted, the object is laid over its mask, and the light contact network says what touches; or
+distances between the two do (--method geometry), or the small InteractVLM (--method interactvlm).
 contact.npz is what `hoijax refine --contacts` and `hoijax fit --contacts` take; contact.glb shows both surfaces,
 contact.png the four canonical views, metrics.json names the parts. Folders of pictures work as with `hoijax
 reconstruct`. docs/interactvlm.md has the rest.
@@ -28,13 +28,12 @@ class Options:
     """Folder for the results."""
     object: pathlib.Path | None = None
     """The object's mesh."""
-    method: Literal["geometry", "network", "interactvlm"] = "geometry"
-    """How: geometry takes distances between the fitted body and the object over its mask; network asks the light
-    contact network, which reads landmarks, mask, label and mesh; interactvlm asks the small InteractVLM in words, which
-    reads the crop about the person and views of both surfaces."""
+    method: Literal["geometry", "network", "interactvlm"] = "network"
+    """How: network asks the light contact network, which reads landmarks, mask, label and mesh; geometry takes
+    distances between the fitted body and the object over its mask; interactvlm asks the small InteractVLM in words,
+    which reads the crop about the person and views of both surfaces."""
     weights: pathlib.Path | None = None
-    """Weights of the network, of hoijax.experiments.interactvlm.light or .small; without it the shipped ones of the
-    light network. None of the small InteractVLM come with hoijax."""
+    """Weights of the network, of hoijax.experiments.interactvlm.light or .small; without it the shipped ones."""
     object_mask: pathlib.Path | None = None
     """Mask of the object, bright where it is seen; a folder with a folder of pictures."""
     human_mask: pathlib.Path | None = None

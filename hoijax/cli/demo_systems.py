@@ -53,7 +53,7 @@ SYSTEMS = (
         "interactvlm",
         "InteractVLM: where a photograph's person and object touch",
         "contact --image ASSETS/systems/photograph.jpg --object ASSETS/systems/helmet.ply "
-        "--object-mask ASSETS/systems/helmet.png --label helmet --size-std 0.2",
+        "--object-mask ASSETS/systems/helmet.png --label helmet --size-std 0.2 --method geometry",
         "NASA's portrait of Eileen Collins (public domain), a ball for the helmet, no focal length: depth is a guess. "
         "The body is fitted to MediaPipe's landmarks and outline, the ball to the mask; contact is read off distances "
         "and drawn on four views of a body in a pose of its own.",

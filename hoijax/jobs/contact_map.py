@@ -34,7 +34,7 @@ from hoijax.systems.interactvlm.views import canonical_body
 from hoijax.viz import Case, Metric, NamedMesh, write_page
 from hoijax.viz.read import read_scene
 
-RULE = 2
+RULE = 3
 """Version of the method; another one makes finished pictures anew."""
 FILES = ("contact.npz", "contact.glb", "contact.png")
 VIEW = 320
@@ -71,7 +71,7 @@ class ContactRequest:
     """How well the mesh's size is known."""
     units: str | None = None
     """Unit of the mesh."""
-    method: str = "geometry"
+    method: str = "network"
     """"geometry", or one of `NETWORKS`."""
     weights: pathlib.Path | None = None
     """Of the network; None: the shipped ones."""

@@ -17,7 +17,7 @@ from hoijax.jobs.photographs import Photograph
 from hoijax.language import WordTokenizer
 from hoijax.nets import interactvlm as nets
 from hoijax.nets.blaze.layers import Params
-from hoijax.nets.weights import read_facts
+from hoijax.nets.weights import read_facts, shipped_file
 from hoijax.systems.interactvlm import OWN, Inputs, RunConfig, prepare, run
 from hoijax.systems.interactvlm.crops import CHANNELS, Scale, features_of, person_crop, spread
 from hoijax.systems.interactvlm.pairs import label_notes, label_number
@@ -44,7 +44,7 @@ class ContactDialogue:
         """Reads weights and prepares both surfaces.
 
         Args:
-          weights: the network's file, of `hoijax.experiments.interactvlm.small`.
+          weights: the network's file, of `hoijax.experiments.interactvlm.small`; None: the shipped one.
           label: what the object is.
           model: the body that is answered about.
           mesh: the object's, metres, y up, front towards +z.
@@ -52,12 +52,8 @@ class ContactDialogue:
         Raises:
           InputError: no file, another network's, or a mesh without faces.
         """
-        if weights is None:
-            raise InputError(
-                "no weights of the small InteractVLM come with hoijax: train it with "
-                "`python -m hoijax.experiments.interactvlm.small` and give its file with --weights"
-            )
-        path, facts = weights, read_facts(weights)
+        path = shipped_file("interactvlm_small") if weights is None else weights
+        facts = read_facts(path)
         missing = [name for name in ("words", "special", "scale", "labels") if name not in facts]
         if missing:
             raise InputError(

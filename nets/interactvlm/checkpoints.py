@@ -204,6 +204,12 @@ WEIGHTS = {
         prepare=prepare,
         describe=describe,
     ),
+    "interactvlm_small": Entry(
+        "small InteractVLM, of crops about a person",
+        lambda facts, rngs: Model(Config.of_facts(facts), rngs),
+        shipped="interactvlm/small.safetensors",
+        sha256="39feaa884d58d4634daa75e52a064e83a218310fa452d4fcd7e643453759fc44",
+    ),
     "llava": Entry(
         "LLaVA, of any size, without its image tower",
         lambda facts, rngs: VisionLanguage(Config.of_facts(facts), rngs),

@@ -25,7 +25,7 @@ WEIGHTS = {
         "light contact network",
         lambda facts, rngs: Model(config_of(facts), rngs),
         shipped="pair_contact/light.safetensors",
-        sha256="b977bb463035abfae2a6ad2df13a0251c7b3a9e0651b9fe345f403d0a4bb4c11",
+        sha256="1bd8548330954e2ae70f76eb2a12bb9aa3556c5d1aa56bb3e6394d043a7e06a2",
     ),
 }
 

@@ -88,7 +88,7 @@ def test_a_file_with_odd_thresholds_is_refused(tmp_path, random_module):
     ("options", "said"),
     [
         (["--method=network"], "--object"),
-        (["--weights=w.safetensors", "--object=box.obj"], "--method network or interactvlm"),
+        (["--weights=w.safetensors", "--object=box.obj", "--method=geometry"], "--method network or interactvlm"),
         (["--method=magic", "--object=box.obj"], "magic"),
     ],
 )
@@ -101,7 +101,7 @@ def test_options_that_do_not_fit(tmp_path, capsys, options, said):
 def test_changing_the_method_or_the_weights_makes_finished_pictures_anew(weights, tmp_path):
     from hoijax.jobs.contact_map import ContactRequest, _method
 
-    plain = ContactRequest(image=tmp_path, label="box", object=tmp_path, out=tmp_path)
+    plain = ContactRequest(image=tmp_path, label="box", object=tmp_path, out=tmp_path, method="geometry")
     other = tmp_path / "other.safetensors"
     save_pair_contact(other, jax.tree.map(lambda x: x, load_pair_contact(weights)[0]), {"threshold": [0.4, 0.6]})
     said = [

@@ -152,7 +152,7 @@ def test_contact_is_written_coloured_and_said(run, folder, tmp_path, monkeypatch
         return fit_by_itself(fitter, photograph, focal, (params, np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]])))
 
     monkeypatch.setattr(contact_map, "fit_photograph", known)
-    code, told, _ = run("contact", "--label=card_box")
+    code, told, _ = run("contact", "--label=card_box", "--method=geometry")
     out = tmp_path / "out"
     assert code == 0 and "the card box" in told
     record, arrays = json.loads((out / "metrics.json").read_text()), load(out / "contact.npz")
@@ -201,7 +201,7 @@ def test_contact_by_the_network_is_written_likewise(run, folder, tmp_path, monke
     assert arrays["contact"].shape == (6900,) and arrays["object_contact"].shape == (len(held_box.box.vertices),)
     assert record["touching"]["body"] == (arrays["contact"] >= 0.5).sum()
     assert "1 of 1 are finished already" in run("contact", "--label=card_dragon", *given)[1]
-    assert "finished already" not in run("contact", "--label=card_dragon")[1]
+    assert "finished already" not in run("contact", "--label=card_dragon", "--method=geometry")[1]
     code, _, err = run("contact", "--label=box", "--method=network", f"--weights={folder / 'noted.npz'}")
     assert code == 2 and "noted.npz" in err
 

@@ -15,8 +15,8 @@ from hoijax.experiments.common.splits import note_of, scene_split, synth_splits
 from hoijax.experiments.graft import ablations, evaluate, iterations, visual
 from hoijax.experiments.graft import pages as graft_pages
 from hoijax.experiments.interactanything import sds_demo
-from hoijax.experiments.interactvlm import joint_fit
-from hoijax.experiments.scorehoi import prior_table, score_tables, tables
+from hoijax.experiments.interactvlm import joint_fit, light_page, small
+from hoijax.experiments.scorehoi import photo_start, prior_table, score_tables, tables
 from hoijax.experiments.scorehoi.variants import TABLES
 from hoijax.systems.graft import body_spec
 
@@ -43,9 +43,12 @@ MAKERS = {
     "graft_speed": graft.markdown,
     "graft_visual": lambda record: visual.markdown(record["config"], record["megabytes"], record["scores"]),
     "interactanything_sds": sds_demo.markdown,
+    "interactvlm_light": light_page.markdown,
+    "interactvlm_small": small.markdown,
     "joint_fit": joint_fit.markdown,
     "refine": refine_stats.markdown,
     "render": lambda record: render_tables.markdown(record["rows"]),
+    "scorehoi_photo": photo_start.markdown,
     "scorehoi_prior": prior_table.markdown,
     "scorehoi_speed": scorehoi.markdown,
     "silhouette_pose": silhouette_pose.markdown,

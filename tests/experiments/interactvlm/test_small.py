@@ -417,11 +417,14 @@ def test_rows_have_thresholds_of_their_own_and_paired_differences():
     assert fewer["no gate"]["gain_semantic_f1"]["mean"] == pytest.approx(1 - other)
     assert fewer["mean map"]["gain_semantic_f1"]["mean"] == 0.5
     config = {"seeds": [4, 5], "token_steps": 2400, "token_batch": 16, "steps": 100, "until": 50, "batch": 8,
-              "scripts": 1500, "views": 3, "changes": ["no gate"], "split": "dev"}  # fmt: skip
+              "scripts": 1500, "views": 3, "changes": ["no gate"], "changed": 1, "split": "dev"}  # fmt: skip
     text = small.markdown({"config": config, "samples": 600, "scores": {"val": found}})
     assert "| val | no gate | 0.833" in text and "-0.333 (" in text and "50 steps of a schedule of 100" in text
     assert "600 training samples by 4 cameras" in text and "1,500 scripts" in text and "dev" in text
-    assert "2 seeds" in text and "val, whole, 1.000, 0.000; val, no gate, 0.833, 0.833." in text
+    assert (
+        "2 seeds, means over them (rows without a part: 1)" in text
+        and "val, whole, 1.000, 0.000; val, no gate, 0.833, 0.833." in text
+    )
 
 
 def test_seeds_are_told_apart():
