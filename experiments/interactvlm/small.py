@@ -8,7 +8,7 @@ The pictures' features come from the landmark network that hoijax ships (BlazePo
 of a crop about the person (`crops`). Contact is learned from the build's samples, each drawn `views` times more, by
 other cameras, lights and rooms (`small_data`), of bodies with mirror images; `--scripts` adds starts before their fit,
 each drawn once, whose contact is not quite that of fitted samples. The decoder reads sentences of a vocabulary of whole
-words; SAM sees views of 256 pixels. All learns but SAM's image encoder. `--changes` trains a row of the table: "no
+words; SAM sees views of 256 pixels. All learns but SAM's encoders. `--changes` trains a row of the table: "no
 gate" without the camera gate, "no image" with the features zero. A row is trained from each of `--seeds` (`--changed`:
 of the first ones); a sample's score is the mean over them, so that intervals over samples are of what a seed gives on
 average. Thresholds of every row and seed are chosen on val, at the last step or, of a training that was stopped

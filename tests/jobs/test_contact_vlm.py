@@ -8,11 +8,7 @@ import pytest
 from hoijax.body_models import free_body
 from hoijax.cli import main
 from hoijax.data.objects import make_object
-from hoijax.data.synth import SynthConfig
-from hoijax.data.synth.sampling import draw
 from hoijax.errors import InputError
-from hoijax.experiments.interactvlm import small_data
-from hoijax.experiments.interactvlm.light_scores import f1
 from hoijax.jobs import contact_vlm
 from hoijax.jobs.contact_vlm import ContactDialogue, at_half, named
 from hoijax.jobs.photographs import Photograph
@@ -115,19 +111,11 @@ def test_other_networks_are_refused(tmp_path, network, change, said):
         ContactDialogue.of(path, "box", free_body("test"), make_object("box").mesh)
 
 
-@pytest.mark.slow
-def test_the_shipped_network_reads_pictures():
-    """On drawn chairs of a seed that it has not seen: F1 on the body far above what it says of no picture."""
-    said = ContactDialogue.of(None, "chair", free_body(), make_object("box").mesh)
-    config, found = SynthConfig(seed=23, real=0.4, instances=1024, shapes=4096), []
-    chairs = [i for i in range(200) if draw(config, "train", i, 0).category == "chair"][:10]
-    for index in chairs:
-        features, touches, _ = small_data.script_row(config, index)
-        tokens = spread(features[0].astype(np.float16), said.scale)
-        bodies = (said.ask(shown[None]).interaction.body[0] for shown in (tokens, np.zeros_like(tokens)))
-        found.append([f1(at_half(np.asarray(b, np.float64), said.thresholds[0]), touches, 0.5) for b in bodies])
-    told, blind = np.mean(found, axis=0)
-    assert told > 0.35 and told > blind + 0.08
+def test_without_weights_the_shipped_ones_answer(monkeypatch):
+    monkeypatch.setattr(contact_vlm, "prepare", lambda network, model, mesh: network.config.segmenter.channels)
+    said = ContactDialogue.of(None, "box", free_body("test"), make_object("box").mesh)
+    assert said.ask.args == (96,) and all(0 < t < 1 for t in said.thresholds) and not said.notes
+    assert "zebra" in " ".join(ContactDialogue.of(None, "zebra", free_body("test"), make_object("box").mesh).notes)
 
 
 def test_options_that_do_not_fit(tmp_path, capsys):
