@@ -85,7 +85,7 @@ class JointRequest:
     clip: pathlib.Path | None = None
     """Weights of CLIP, by which meshes of a folder are ranked too."""
     size_std: float = 0.1
-    """How well the mesh's size is known, for the fit by its mask."""
+    """How well the mesh's size is known: in the fit by its mask, and by `preset` in the joint one."""
     cache: pathlib.Path | None = None
     """Folder that keeps distance grids."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import json
+import pathlib
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,15 +14,29 @@ from PIL import Image
 
 from hoijax.cli import main
 from hoijax.errors import InputError
+from hoijax.geometry import Mesh, RigidPose
 from hoijax.io import write_npz
 from hoijax.io.sources.contacts import read_contacts
 from hoijax.jobs import contact_map, contact_network, joint_fit, joint_fits, objects
+from hoijax.jobs.engine import Item
 from hoijax.jobs.joint_fit import contact_by_distance, fit_by_itself
 from hoijax.jobs.photographs import Photograph
 from hoijax.nets import clip, pair_contact
 from hoijax.nets.clip.model import facts_of as clip_facts
 from hoijax.nets.weights import save_network
-from hoijax.optim.fitting import PRESETS, Hypotheses, JointConfig, ObjectFitConfig, Rates, Stage
+from hoijax.optim.fitting import (
+    PRESETS,
+    ContactEvidence,
+    Hypotheses,
+    JointConfig,
+    ObjectFitConfig,
+    Rates,
+    Stage,
+    object_scene,
+    object_shape,
+    object_target,
+    preset,
+)
 from hoijax.systems.interactvlm import find_meshes, label_words, parts_in_words, rank_by_likeness, retrieval
 from hoijax.viz.read import read_scene
 
@@ -204,6 +220,84 @@ def test_contact_by_the_network_is_written_likewise(run, folder, tmp_path, monke
     assert "finished already" not in run("contact", "--label=card_dragon", "--method=geometry")[1]
     code, _, err = run("contact", "--label=box", "--method=network", f"--weights={folder / 'noted.npz'}")
     assert code == 2 and "noted.npz" in err
+
+
+def test_pairs_join_what_touches_with_the_nearest_that_touches():
+    """After the object's turn, size and place; vertices and points that do not touch are in no pair."""
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    points = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    pose = RigidPose(turn, np.array([0.0, 0, 3]), np.float64(2))
+    # In the camera's frame: (0, 2, 3), (-2, 0, 3), (0, 0, 5); the second does not touch.
+    vertices = np.array([[-2.0, 0.3, 3], [0, 0, 9], [0, 0.2, 4.5], [0, 2, 3]])
+    contact = ContactEvidence(np.array([0.9, 0.5, 0.7, 0.4]), np.array([0.3, 0.2, 0.8]), points)
+    body, partners = joint_fit.paired(contact, vertices, pose).pairs
+    np.testing.assert_array_equal(body, [0, 1, 2])
+    np.testing.assert_array_equal(partners, points[[0, 2, 2]])
+    nothing = dataclasses.replace(contact, object=np.zeros(3))
+    assert joint_fit.paired(nothing, vertices, pose).pairs is None
+    assert joint_fit.paired(dataclasses.replace(contact, body=np.zeros(4)), vertices, pose).pairs is None
+
+
+def test_the_best_silhouette_comes_first(monkeypatch, held_box):
+    """By the best of a mesh's turns, and by what its name says."""
+    shapes = [
+        object_shape(Mesh(np.float32(m.vertices), np.int32(m.faces)))
+        for m in map(trimesh.creation.box, [(1, 1, 1)] * 3)
+    ]
+    said = {id(shape): np.array(overlap) for shape, overlap in zip(shapes, ([0.2, 0.3], [0.9, 0.1], [0.95]))}
+    monkeypatch.setattr(retrieval, "fit_object_compiled", lambda s, *told: SimpleNamespace(overlap=said[id(s)]))
+    names = [retrieval.Candidate(pathlib.Path(name), share) for name, share in (("a", 1.0), ("b", 1.0), ("c", 0.5))]
+    target = object_target(held_box.masks[0], np.float32([[260, 0, 120], [0, 260, 100], [0, 0, 1]]))
+    ranked = retrieval.rank_by_silhouette(names, shapes, target, object_scene(target))
+    assert [(str(c.path), c.overlap) for c in ranked] == [("b", 0.9), ("c", 0.95), ("a", 0.3)]
+
+
+def test_one_bad_picture_takes_no_other_along(monkeypatch, tmp_path):
+    """Every picture of a batch is tried, and each says what is wrong with it."""
+
+    def one(request, fitters, candidates, photograph):
+        raise InputError(f"nobody in {photograph}")
+
+    monkeypatch.setattr(joint_fits, "_one", one)
+    request = joint_fits.JointRequest(image=tmp_path, object=tmp_path / "box.obj", out=tmp_path)
+    items = [Item(n, tmp_path, n, (), SimpleNamespace(read=lambda n=n: n)) for n in ("first", "next")]
+    found = joint_fits._compute(request, joint_fits._Fitters(request, None), (), items, lambda *told: None)
+    assert [str(error) for error in found] == ["nobody in first", "nobody in next"]
+
+
+def test_the_size_is_told_to_both_fits(monkeypatch, folder, tmp_path):
+    class Told(Exception):
+        """What the joint fit was given."""
+
+    def together(*given):
+        raise Told(*given)
+
+    told, make = {}, joint_fits.make_fitter
+    mesh = folder / "box.obj"
+    request = joint_fits.JointRequest(image=tmp_path, object=mesh, out=tmp_path, size_std=0.3)
+    nobody = np.zeros((9, 9), bool)
+    photograph = Photograph("x", tmp_path / "x.png", np.zeros((9, 9, 3), np.uint8), nobody, nobody)
+    monkeypatch.setattr(objects, "SDF_RESOLUTION", 24)
+    monkeypatch.setattr(joint_fits, "_read_beside", lambda *a: joint_fits._Inputs(photograph, None, None, ("said",)))
+    monkeypatch.setattr(joint_fits, "fit_by_itself", lambda *a: Before(("own",)))
+    monkeypatch.setattr(joint_fits, "evidence_of", lambda *a: "evidence")
+    monkeypatch.setattr(joint_fits, "fit_together", together)
+    monkeypatch.setattr(joint_fits, "make_fitter", lambda asset, c: told.update(alone=c) or make(asset, c))
+    fitters = joint_fits._Fitters(request, None)
+    with pytest.raises(Told) as given:
+        joint_fits._one(request, fitters, (retrieval.Candidate(mesh, 1.0),), photograph)
+    fitter, first, contact, source, config = given.value.args
+    assert (
+        fitter is fitters.of(mesh) and first.notes == ("own", "said") and (contact, source) == ("evidence", "distances")
+    )
+    assert told["alone"].size_std == 0.3 and config == preset("joint", 0.3) != preset("joint", 0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """What a first fit is here."""
+
+    notes: tuple[str, ...]
 
 
 def test_distances_become_probabilities(held_box):

@@ -391,6 +391,30 @@ def test_touching_sets_fall_back_to_the_likeliest():
     assert len(contact_set(np.zeros(50), 0.5)) == 0
 
 
+def test_blur_and_rates_follow_their_schedules():
+    """Blur along a geometric series, rates along half a cosine, weights as they are."""
+    stage = Stage(5, Rates(0.05, 0.01, 0.02, 0.03), decay=0.1, contact=2.0, mask=3.0, blur=(0.08, 0.005))
+    count, blur, weights, rates = joint._schedule(stage, ["mask", "contact"])
+    np.testing.assert_array_equal(count, [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(blur, [0.08, 0.04, 0.02, 0.01, 0.005])
+    np.testing.assert_array_equal(weights, [[3.0, 2.0]] * 5)
+    pace = 0.1 + 0.9 * np.array([1, 0.5 + 0.25 * np.sqrt(2), 0.5, 0.5 - 0.25 * np.sqrt(2), 0])
+    np.testing.assert_allclose(rates, pace[:, None] * [[0.05, 0.01, 0.02, 0.03]])
+
+
+def test_the_persons_outline_is_theirs(world, problem):
+    """Least at the truth, where the published blur leaves a rim; what is hidden says nothing."""
+    zero = joint._zero(problem)
+    cost = jax.jit(lambda told, valid: terms.person_outline(problem.replace(person=told, person_valid=valid), zero))
+    person, valid = problem.person, problem.person_valid
+    here = cost(person, valid)
+    for move in (-6, 6):
+        assert cost(jnp.roll(person, move, axis=1), valid) > here + 0.1
+    side = np.asarray(person).shape[1] // 2
+    cut = person.at[:, side:].set(0.0)
+    assert here < 0.55 and cost(cut, valid.at[:, side:].set(0.0)) < here + 0.05 < cost(cut, valid) - 0.1
+
+
 def test_presets_are_the_published_numbers():
     (stage,) = RELEASED.stages
     assert (stage.steps, stage.mask, stage.centroid, stage.contact) == (250, 5.0, 1e-4, 10.0)
