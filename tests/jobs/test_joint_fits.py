@@ -301,15 +301,17 @@ class Before:
 
 
 def test_distances_become_probabilities(held_box):
-    world = held_box
-    pose = world.pose.replace(scale=np.float32(1.5))
-    body, obj = contact_by_distance(world.vertices, world.template.sdf, np.asarray(world.box.vertices), pose)
+    """Of a scene that is turned about no axis of its own: a rotation is not its own inverse."""
+    world, turn = held_box, trimesh.transformations.euler_matrix(0.4, -0.7, 1.1)[:3, :3].astype(np.float32)
+    pose = RigidPose(turn @ world.pose.rotation, turn @ world.pose.translation, np.float32(1.5))
+    vertices = world.vertices @ turn.T
+    body, obj = contact_by_distance(vertices, world.template.sdf, np.asarray(world.box.vertices), pose)
     placed = 1.5 * np.asarray(world.box.vertices) @ np.asarray(pose.rotation, float).T + pose.translation
     whole = trimesh.Trimesh(placed, world.box.faces, process=False)
-    gap = -trimesh.proximity.signed_distance(whole, world.vertices)
+    gap = -trimesh.proximity.signed_distance(whole, vertices)
     near = np.abs(gap - joint_fit.NEAR) > 0.006  # the grid's error aside
     np.testing.assert_array_equal((body >= 0.5)[near], (gap < joint_fit.NEAR)[near])
-    back = np.linalg.norm(placed[:, None] - world.vertices[None], axis=-1).min(axis=1)
+    back = np.linalg.norm(placed[:, None] - vertices[None], axis=-1).min(axis=1)
     np.testing.assert_allclose(obj, 1 / (1 + np.exp((back - joint_fit.NEAR) / joint_fit.SOFT)), atol=1e-4)
 
 
