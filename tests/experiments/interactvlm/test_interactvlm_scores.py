@@ -169,5 +169,5 @@ def test_the_small_rows_read_features(monkeypatch, tmp_path):
 
 def test_settings_of_the_small_training():
     config = small.Config(root=pathlib.Path("x"), out=pathlib.Path("y"), steps=100, until=5)
-    one = small.settings(config, "no gate")
-    assert (one.out, one.until, one.adapted, one.warmup) == (pathlib.Path("y/no_gate"), 5, "", 10)
+    one = small.settings(config, "no gate", 2)
+    assert (one.out, one.until, one.adapted, one.warmup) == (pathlib.Path("y/seed2/no_gate"), 5, "", 10)
