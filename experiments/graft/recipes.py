@@ -51,7 +51,8 @@ def _later(number: int, **changes: Any) -> Config:
 
 
 def _refined(
-    number: int, views: pathlib.Path, *, estimated: float, clean: float, errors: float, **changes: Any
+    number: int, views: pathlib.Path, *, estimated: float, clean: float, errors: float, scaled: float, gate: float,
+    **changes: Any,
 ) -> Config:  # fmt: skip
     """One of the last trainings: scales about the pelvis, a gate with a target of its own, views of solved scenes and
     rooms with furniture of meshes, clouds of any density, and some starts that are badly wrong.
@@ -62,13 +63,15 @@ def _refined(
       estimated: share of the estimates among the starts.
       clean: share that is left as it is of the others.
       errors: share of the estimates whose limbs are exchanged, and of those that lie far off.
+      scaled: share of the starts that are scaled.
+      gate: weight of the gate's target.
       changes: what else is its own.
     """
     queries = dataclasses.replace(
         FIRST.queries, estimated=estimated, clean=clean, near=0.35, swapped=errors, far=errors,
-        scaled=changes.pop("scaled"),
+        scaled=scaled,
     )  # fmt: skip
-    weights = dataclasses.replace(FIRST.weights, far=0.1, gate=changes.pop("gate"))
+    weights = dataclasses.replace(FIRST.weights, far=0.1, gate=gate)
     return _later(
         number, reviews=views, size="pelvis", furniture="meshes", distances=(2.0, 6.0), views=0.5, density=0.1,
         warmup=0.1, average=0.998, log_every=25, queries=queries, weights=weights, **changes,

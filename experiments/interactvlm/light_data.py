@@ -25,7 +25,7 @@ from hoijax.data.synth.sampling import Candidate, draw
 from hoijax.data.synth.start import Placed
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
-from hoijax.experiments.interactvlm.redraw import stands
+from hoijax.experiments.interactvlm.redraw import mirrored_vertices, stands
 from hoijax.io import write_npz
 from hoijax.systems.interactvlm.pairs import JOINTS, OBJECT_POINTS, even_points, vertex_normals
 
@@ -41,6 +41,11 @@ _OBJECT_TOUCHES = 0.018
 """A point of the object touches what is nearer than this: before the fit hands hover a little."""
 _VIEW = 2
 """Side of the cameras' pictures: pixels are from 0 to 2."""
+
+
+def word_of(category: str) -> int:
+    """Number of a category's label; 0: it is not taught."""
+    return WORDS.index(category) + 1 if category in WORDS else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Config:
 def make_pairs(config: Config) -> dict[str, np.ndarray]:
     """Pairs as arrays with a leading axis: what `light.Source` draws batches from."""
     synth = SynthConfig(seed=config.seed, real=config.real, instances=1024, shapes=4096)
-    mirrored = _mirrored_vertices()
+    mirrored = mirrored_vertices(LEVEL)
     rows: list[dict[str, np.ndarray]] = []
     index = 0
     while len(rows) < config.count:
@@ -85,7 +90,7 @@ def make_fitted_pairs(config: Config) -> dict[str, np.ndarray]:
     Raises:
       InputError: there is no such build.
     """
-    mirrored, rows = _mirrored_vertices(), []
+    mirrored, rows = mirrored_vertices(LEVEL), []
     samples = open_split(config.synth, "train")
     for index in range(len(samples)):
         row = fitted_row(samples[index], np.random.default_rng([config.seed, index]))
@@ -102,8 +107,7 @@ def fitted_row(sample: dict[str, Any], rng: np.random.Generator) -> dict[str, np
     """
     vertices, joints, placed = stands(sample)
     touches = np.asarray(sample["body_contact"])[: free_body(LEVEL).num_vertices]
-    word = WORDS.index(sample["category"]) + 1 if sample["category"] in WORDS else 0
-    return _row(word, vertices, joints, placed, touches, POINT_TOUCHES, rng)[0]
+    return _row(word_of(sample["category"]), vertices, joints, placed, touches, POINT_TOUCHES, rng)[0]
 
 
 def make_row(candidate: Candidate, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
@@ -119,8 +123,7 @@ def make_row(candidate: Candidate, rng: np.random.Generator) -> dict[str, np.nda
     few = vertices[: free_body(LEVEL).num_vertices]
     distance = signed_to_cloud(few, placed, np.asarray(mesh.vertices, float), np.asarray(mesh.faces))
     touches = touching_vertices(distance, start.contact)
-    word = WORDS.index(candidate.category) + 1
-    row, gap = _row(word, vertices, joints, placed, touches, _OBJECT_TOUCHES, rng)
+    row, gap = _row(word_of(candidate.category), vertices, joints, placed, touches, _OBJECT_TOUCHES, rng)
     return row if touches.any() and (gap < 3 * _OBJECT_TOUCHES).any() else None
 
 
@@ -203,12 +206,6 @@ def _camera(rng: np.random.Generator, vertices: np.ndarray, placed: Placed) -> n
         wanted.append(placed.vertices()[::3])
     intrinsics, transform, _ = styles.camera(rng, np.concatenate(wanted), _VIEW)
     return np.concatenate([intrinsics[:1, 0], transform[:3].reshape(-1)])
-
-
-def _mirrored_vertices() -> np.ndarray:
-    """For each vertex of the labelled body the one on the other side."""
-    template = np.asarray(free_body(LEVEL).v_template)
-    return cKDTree(template).query(template * [-1, 1, 1])[1]
 
 
 def mirror_row(row: dict[str, np.ndarray], mirrored: np.ndarray) -> dict[str, np.ndarray]:

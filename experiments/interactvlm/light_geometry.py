@@ -30,24 +30,26 @@ def distances_of(samples: list[dict[str, Any]], folder: pathlib.Path) -> tuple[l
 
     Args:
       samples: of SynthHOI.
-      folder: where answers are kept; those that are there are not found again.
+      folder: where answers are kept; those that are there are not found again. Failures are not kept.
 
     Raises:
       InputError: no sample at all could be fitted.
     """
     output_directory(folder)
-    body, points, failed = [], [], {}
+    body, points, failed = [], [], 0
     for sample in tqdm(samples, desc="geometry", disable=None):
         path = folder / f"{sample['key']}.npz"
         if not path.exists():
             try:
                 found = _fit(sample)
             except InputError as error:
-                failed[sample["key"]] = str(error)
-                found = np.zeros(VERTICES, np.float32), np.zeros(len(sample["object_points"]), np.float32)
-                if len(failed) == len(samples):
+                failed += 1
+                if failed == len(samples):
                     raise InputError(f"no sample could be fitted; the last one: {error}") from error
                 tqdm.write(str(error))
+                body.append(np.zeros(VERTICES, np.float32))
+                points.append(np.zeros(len(sample["object_points"]), np.float32))
+                continue
             write_npz(path, {"body": found[0], "object": found[1]})
         with np.load(path, allow_pickle=False) as arrays:
             body.append(arrays["body"])

@@ -27,7 +27,7 @@ from hoijax.data.synth import open_split
 from hoijax.errors import InputError
 from hoijax.experiments.command import run_command
 from hoijax.experiments.interactvlm.light import mean_maps, read_pairs
-from hoijax.experiments.interactvlm.light_data import WORDS
+from hoijax.experiments.interactvlm.light_data import WORDS, word_of
 from hoijax.experiments.interactvlm.light_geometry import distances_of
 from hoijax.geometry.closest_host import closest_on_mesh_host
 from hoijax.io import output_directory, read_json, write_json, write_npz
@@ -116,7 +116,7 @@ def answers_of(config: Config, samples: list[dict[str, Any]]) -> dict[str, tuple
         mesh = random_object(sample["category"], int(sample["object_seed"])).mesh
         surface = object_surface(mesh, sizes.reach, boxes=sizes.boxes)
         asked = points_asked(mesh, surface.points, sample["object_points"], sizes)
-        word = WORDS.index(sample["category"]) + 1 if sample["category"] in WORDS else 0
+        word = word_of(sample["category"])
         for row, (joints, mask) in ROWS.items():
             told = [
                 people[n][i] if joints and people["found"][i] else None for n in ("landmarks", "metric", "visibility")

@@ -75,7 +75,7 @@ def _placed(category: str, seed: Any, turn: np.ndarray, place: np.ndarray) -> Pl
     return Placed(instance(category, int(seed)), rotation, np.asarray(place, np.float64), int(seed))
 
 
-def mirrored_vertices() -> np.ndarray:
-    """For each vertex of the labelled body the one on its other side, (V,)."""
-    template = np.asarray(free_body(LEVEL).v_template)
+def mirrored_vertices(level: str = LEVEL) -> np.ndarray:
+    """For each vertex of the free body, by default the labelled one, the one on its other side, (V,)."""
+    template = np.asarray(free_body(level).v_template)
     return cKDTree(template).query(template * [-1, 1, 1])[1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax import nnx
 
 from hoijax.errors import InputError
 from hoijax.nets import llama, sam
@@ -194,10 +195,15 @@ def describe_llava(shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, A
     return _language_part(shapes, config).facts()
 
 
+def _model(facts: Mapping[str, Any], rngs: nnx.Rngs) -> Model:
+    """The network of the sizes that a file's facts say."""
+    return Model(Config.of_facts(facts), rngs)
+
+
 WEIGHTS = {
     "interactvlm": Entry(
         "InteractVLM, of any size, without its image tower",
-        lambda facts, rngs: Model(Config.of_facts(facts), rngs),
+        _model,
         published=dataclasses.replace(Config(), vision=None).facts(),
         ignore=_ignored(),
         rules=RULES,
@@ -206,7 +212,7 @@ WEIGHTS = {
     ),
     "interactvlm_small": Entry(
         "small InteractVLM, of crops about a person",
-        lambda facts, rngs: Model(Config.of_facts(facts), rngs),
+        _model,
         shipped="interactvlm/small.safetensors",
         sha256="39feaa884d58d4634daa75e52a064e83a218310fa452d4fcd7e643453759fc44",
     ),

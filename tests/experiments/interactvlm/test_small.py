@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from interactvlm_toy import standing
 from scipy.spatial.transform import Rotation
 
 from hoijax.body_models import contact_regions, free_body, part_labels
@@ -30,17 +31,6 @@ from hoijax.nets.blaze.trunk import trunk
 from hoijax.systems.interactvlm import body_views, crops, object_views
 
 FAST = {"xla_backend_optimization_level": 0}
-
-
-def standing(position):
-    """A sample as a build stores it: a person with an arm forward, and a ball at a place."""
-    pose = np.zeros((21, 3))
-    pose[free_body().joint_names.index("left_shoulder") - 1] = [0, -1.4, 0]
-    body = {"global_orient": np.array([0, 0.5, 0]), "body_pose": pose.reshape(-1), "left_hand_pose": np.zeros(45),
-            "right_hand_pose": np.zeros(45), "betas": np.zeros(10), "transl": np.array([0.1, 0.95, 0.0])}  # fmt: skip
-    chair = {"category": "chair", "seed": 3, "rotation": np.zeros(3), "translation": np.array([0.0, 0.45, -1.0])}
-    return {"category": "ball", "object_seed": 5, "obj_rot": np.array([0.3, 0, 0]), "obj_trans": np.array(position),
-            "body": body, "furniture": [chair]}  # fmt: skip
 
 
 def test_a_view_shows_the_sample(monkeypatch):
